@@ -1,0 +1,95 @@
+// The configuration as plain values: what pgkeel.toml says, with defaults filled in. Made by config/parse; immutable
+// after. Durations have their unit in the type; an empty string means "not given".
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "proxy/base/address.h"
+#include "proxy/base/log.h"
+#include "proxy/base/time.h"
+
+namespace pgkeel {
+
+using namespace std::chrono_literals;
+
+enum class NoRoutePolicy { kHold, kRefuse };
+enum class LogFormat { kText, kJson };
+enum class Durability { kStrict, kAvailable, kAsync };
+enum class FailoverMode { kAutomatic, kManual };
+enum class PathCutPolicy { kFailoverIfSafe, kWait };
+
+struct ProxyConfig {
+  std::uint32_t workers = 0;  // 0: one per core
+  std::uint32_t max_client_connections = 10000;
+  Duration login_timeout = 15s;
+  Duration hold_timeout = 10s;
+  NoRoutePolicy no_route = NoRoutePolicy::kHold;
+  std::uint32_t login_rate = 200;  // a second and cluster, after a failover
+};
+
+struct AdminConfig {
+  HostPort listen{"127.0.0.1", 7432};
+  std::string token_file = "/etc/pgkeel/admin.token";
+};
+
+struct LogConfig {
+  LogLevel level = LogLevel::kInfo;
+  LogFormat format = LogFormat::kText;
+};
+
+struct DatabaseUser {
+  std::string user;
+  std::string database = "postgres";
+  std::string password_file;  // its first line is the password
+};
+
+struct DetectionConfig {
+  Duration interval = 500ms;
+  Duration probe_timeout = 1s;
+  Duration refused_confirm = 150ms;
+  Duration failure_timeout = 3s;
+  Duration restart_grace = 2s;
+  PathCutPolicy when_path_cut = PathCutPolicy::kFailoverIfSafe;
+};
+
+// A PostgreSQL server on this host that pgkeel starts, stops and rebuilds itself.
+struct LocalServerConfig {
+  std::string data_directory;
+  std::string bin_directory;
+  std::string os_user;  // empty: the user that pgkeel runs as
+};
+
+struct NodeConfig {
+  std::string name;
+  HostPort address;
+  std::uint32_t priority = 100;  // 0: never promoted
+  std::optional<LocalServerConfig> local;
+};
+
+struct ClusterConfig {
+  std::string name;
+  HostPort listen;
+  std::vector<std::string> allow{"0.0.0.0/0", "::/0"};
+  Durability durability = Durability::kAsync;
+  FailoverMode failover = FailoverMode::kAutomatic;
+  bool auto_rejoin = true;
+  Duration failover_pause = 10min;
+  DatabaseUser monitor{.user = "pgkeel", .database = "postgres", .password_file = ""};
+  DatabaseUser replication{.user = "pgkeel_repl", .database = "postgres", .password_file = ""};
+  DetectionConfig detection;
+  std::vector<NodeConfig> nodes;
+};
+
+struct Config {
+  ProxyConfig proxy;
+  AdminConfig admin;
+  std::string state_directory = "/var/lib/pgkeel";
+  LogConfig log;
+  std::vector<ClusterConfig> clusters;  // in the order of the file
+};
+
+}  // namespace pgkeel

@@ -1,0 +1,77 @@
+// What one probe said of one node, with the time. Plain data, built by health/probe_query from the server's own
+// answers.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "proxy/base/address.h"
+#include "proxy/base/lsn.h"
+#include "proxy/base/time.h"
+
+namespace pgkeel {
+
+enum class ProbeOutcome {
+  kAnswered,    // facts are there
+  kRefused,     // connection refused: nobody listens
+  kTimedOut,    // no answer within probe_timeout, or the link broke and the new one did not come up
+  kStarting,    // 57P03: starting up, shutting down, or in crash recovery
+  kAliveOnly,   // the server answers, but not with facts: 53300, wrong password, missing database or privilege
+  kOwnTrouble,  // EMFILE, ENOBUFS, no route on our side: says nothing of the node
+};
+
+// One row of pg_stat_replication.
+struct WalSender {
+  std::string application_name;
+  std::int32_t pid = 0;
+  std::string state;       // startup, catchup, streaming, backup, stopping
+  std::string sync_state;  // async, potential, sync, quorum
+  Lsn sent, written, flushed, replayed;
+};
+
+// One physical row of pg_replication_slots.
+struct PhysicalSlot {
+  std::string name;
+  std::optional<std::int32_t> active_pid;
+  Lsn restart_lsn;
+  std::string wal_status;  // reserved, extended, unreserved, lost; empty: the slot reserves nothing
+};
+
+// What a node that answered said of itself, all in one query.
+struct NodeFacts {
+  std::string system_identifier;
+  std::uint32_t server_version_number = 0;  // 150020
+  bool in_recovery = false;
+  Timeline timeline = 0;                       // of a primary: the one it writes; of a standby: the newest it knows of
+  Timeline checkpoint_timeline = 0;            // pg_control's; pg_rewind before version 16 believes only this one
+  std::vector<TimelineFork> timeline_history;  // where the earlier timelines ended; empty where it may not be read
+  bool timeline_history_known = false;
+  Lsn wal_position;  // primary: flushed; standby: the greater of received and replayed
+  Lsn replayed;      // standby only
+  bool replay_paused = false;
+  Duration recovery_min_apply_delay{};
+  bool restore_command_set = false;
+  std::string synchronous_standby_names;
+  std::string primary_conninfo;  // as set; passwords are blanked out
+  std::string primary_slot_name;
+  // The walreceiver, where one runs.
+  bool wal_receiver_streaming = false;
+  HostPort wal_receiver_source;                  // the server that it receives from, as it knows it
+  std::optional<Duration> wal_receiver_silence;  // since its last message from there, by the standby's own clock
+  Duration uptime{};                             // since the postmaster's start, by the server's own clock
+  std::vector<WalSender> wal_senders;
+  std::vector<PhysicalSlot> slots;
+};
+
+struct Observation {
+  std::string node;
+  Instant started_at;  // when the probe was begun: facts are not older than this
+  Instant finished_at;
+  ProbeOutcome outcome = ProbeOutcome::kTimedOut;
+  std::string detail;              // the error as the server or the system put it; empty when answered
+  std::optional<NodeFacts> facts;  // exactly when answered
+};
+
+}  // namespace pgkeel

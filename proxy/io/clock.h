@@ -1,0 +1,12 @@
+// The real clocks. Only proxy/io reads them; everything else is told the time. Any thread.
+#pragma once
+
+#include "proxy/base/time.h"
+
+namespace pgkeel {
+
+Instant monotonic_now();
+WallTime wall_now();
+Now clocks_now();
+
+}  // namespace pgkeel

@@ -1,0 +1,73 @@
+// The data path as the control thread sees it: worker threads, each with its own loop, that accept clients of the
+// access points and relay them to the node that the route names.
+//
+// All members are called by the control thread, except stats() and last_bytes_from(), which any thread may call.
+// Callbacks come on the control thread.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "config/config.h"
+#include "proxy/base/result.h"
+#include "proxy/base/time.h"
+#include "proxy/routing/route.h"
+#include "proxy/session/session_stats.h"
+
+namespace pgkeel {
+
+class Loop;
+
+// What a client link learnt of a server. It is evidence for the failure detector, never a verdict.
+struct LinkEvidence {
+  enum class Kind {
+    kRefused,     // connect(2) said ECONNREFUSED (or ENOENT of a Unix socket)
+    kBroken,      // EOF, reset or time-out on an established link that neither side's protocol announced
+    kStarting,    // the server answered a login with 57P03
+    kOwnTrouble,  // EMFILE, ENOBUFS, ENETUNREACH, …: says nothing of the node
+  };
+  std::string cluster;
+  std::string node;
+  std::uint64_t epoch = 0;
+  Kind kind = Kind::kBroken;
+  std::string detail;
+};
+
+class WorkerPool {
+ public:
+  using EvidenceSink = std::function<void(const LinkEvidence&)>;
+
+  WorkerPool(Loop& control_loop, const ProxyConfig& proxy, const std::vector<ClusterConfig>& clusters,
+             EvidenceSink on_evidence);
+  ~WorkerPool();  // stop() must have finished, or start() never called
+
+  // Binds every access point and starts the threads. On an error nothing is left running.
+  Result<void> start();
+
+  // Makes `route` the route of the cluster. Sessions of an older epoch, or of a route that is now nowhere, end with
+  // 57P01 and their links to the server are reset, so that nothing queued in the kernel reaches it. `applied` comes
+  // when every worker has done so: from then on no byte of a client reaches any node but the new target. Held clients
+  // go on when the route has a target, at ProxyConfig::login_rate where the epoch is newer than the one they began to
+  // wait under.
+  void publish_route(const std::string& cluster, Route route, std::function<void()> applied);
+
+  // SIGTERM: no more clients; sessions end with 57P01 "terminating connection: pgkeel is shutting down". `stopped`
+  // comes when all are closed or `limit` is over.
+  void stop(Duration limit, std::function<void()> stopped);
+
+  // The last time when bytes arrived from this server on any client link: it lives. Instant{} if never. Precise to the
+  // worker's loop iteration.
+  [[nodiscard]] Instant last_bytes_from(const std::string& cluster, const std::string& node) const;
+
+  // Sums over the workers, per cluster in the order of the configuration.
+  [[nodiscard]] std::vector<ClusterSessionStats> stats() const;
+
+ private:
+  struct Inner;
+  std::unique_ptr<Inner> inner_;
+};
+
+}  // namespace pgkeel

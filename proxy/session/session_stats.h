@@ -1,0 +1,24 @@
+// Counters of the data path, per cluster. Plain data: a sum over all workers at one moment.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+
+namespace pgkeel {
+
+struct ClusterSessionStats {
+  std::string cluster;
+  std::uint64_t accepted = 0;     // client connections since start
+  std::uint64_t open = 0;         // client links now, in whatever state
+  std::uint64_t held = 0;         // of these, waiting for a route or for their turn at login_rate
+  std::uint64_t established = 0;  // of these, past the login
+  std::uint64_t logins = 0;       // server logins finished since start
+  std::uint64_t cancels_forwarded = 0;
+  std::uint64_t bytes_from_clients = 0;
+  std::uint64_t bytes_from_servers = 0;
+  std::uint64_t closed_without_error_at_unclean_boundary = 0;  // a message had begun that could not be completed
+  std::map<std::string, std::uint64_t> errors_by_sqlstate;     // FATAL errors created by the proxy
+};
+
+}  // namespace pgkeel
