@@ -1,0 +1,55 @@
+#include "replication/decide/candidate.h"
+
+#include <tuple>
+
+namespace pgkeel {
+
+Verdict may_be_promoted(const Situation& situation, const NodeView& node) {
+  const ClusterMemory& memory = situation.memory;
+  if (node.name == memory.primary) return Verdict::no(node.name + " is the primary that failed");
+  if (node.name == memory.abandoned_candidate) return Verdict::no(node.name + " failed while it was promoted");
+  if (node.priority == 0) return Verdict::no(node.name + " has priority 0");
+  if (!node.answering()) return Verdict::no(node.name + " does not answer");
+  const NodeFacts& facts = *node.facts;
+  if (!facts.in_recovery) return Verdict::no(node.name + " is not a standby");
+  if (facts.system_identifier != memory.system_identifier)
+    return Verdict::no(node.name + " belongs to another cluster");
+  if (situation.is_old_primary(node.name)) {
+    return Verdict::no(node.name + " is an old primary that has not followed the newest one yet");
+  }
+  if (memory.timeline != 0 && facts.timeline != memory.timeline) {
+    return Verdict::no(node.name + " is on timeline " + std::to_string(facts.timeline) +
+                       ", the primary wrote timeline " + std::to_string(memory.timeline));
+  }
+  if (facts.replay_paused) return Verdict::no(node.name + " has its replay paused (pg_wal_replay_resume() ends that)");
+  if (facts.recovery_min_apply_delay > Duration::zero()) {
+    return Verdict::no(node.name + " is kept behind on purpose (recovery_min_apply_delay)");
+  }
+  return Verdict::good();
+}
+
+const NodeView* best_candidate(const Situation& situation) {
+  const NodeView* best = nullptr;
+  const auto rank = [](const NodeView& node) {
+    return std::tuple(node.facts->timeline, node.facts->wal_position, node.priority);
+  };
+  for (const auto& node : situation.view.nodes) {
+    if (!may_be_promoted(situation, node)) continue;
+    if (best == nullptr || rank(node) > rank(*best)) best = &node;
+  }
+  return best;
+}
+
+std::string why_no_candidate(const Situation& situation) {
+  std::string reasons;
+  for (const auto& node : situation.view.nodes) {
+    if (node.name == situation.memory.primary) continue;
+    const Verdict verdict = may_be_promoted(situation, node);
+    if (verdict) continue;
+    if (!reasons.empty()) reasons += "; ";
+    reasons += verdict.why_not;
+  }
+  return reasons.empty() ? "there is no standby" : reasons;
+}
+
+}  // namespace pgkeel

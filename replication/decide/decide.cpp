@@ -1,0 +1,231 @@
+#include "replication/decide/decide.h"
+
+#include <algorithm>
+
+#include "replication/decide/candidate.h"
+#include "replication/decide/failover.h"
+#include "replication/decide/repair.h"
+#include "replication/decide/retry.h"
+#include "replication/decide/transitions.h"
+
+namespace pgkeel {
+namespace {
+
+using namespace std::chrono_literals;
+
+// Facts that are remembered although no phase changes.
+void keep_books(const Situation& situation, ClusterMemory& next) {
+  if (next.phase != Phase::kSteady) return;
+  const NodeView* primary = situation.primary();
+  if (primary == nullptr || !primary->answers_as_primary()) return;
+  if (primary->facts->system_identifier != next.system_identifier) return;
+  next.timeline = std::max(next.timeline, primary->facts->timeline);
+  std::erase_if(next.nodes, [&](const auto& entry) {
+    const NodeView* node = situation.view.node(entry.first);
+    return node != nullptr && streams_from(*node, *primary) && node->facts->timeline == primary->facts->timeline;
+  });
+  std::erase_if(next.automatic_failovers,
+                [&](WallTime when) { return situation.now.wall - when >= situation.policy.failover_pause; });
+}
+
+class Judgement {
+ public:
+  Judgement(const Situation& situation, Decision& decision) : situation_(situation), decision_(decision) {}
+
+  void run() {
+    switch (situation_.memory.phase) {
+      case Phase::kUnadopted:
+        return unadopted();
+      case Phase::kSteady:
+        return steady();
+      case Phase::kFencing:
+        return fencing();
+      case Phase::kPromoting:
+        return promoting();
+    }
+  }
+
+ private:
+  void unadopted() {
+    const Adoption found = adoption(situation_);
+    const bool waits_for_named = !situation_.policy.adopt.empty();
+    no_route(waits_for_named ? situation_.policy.adopt + " does not answer as a primary" : found.why_not);
+    if (found.two_primaries) decision_.condition = Condition::kCollision;
+  }
+
+  void steady() {
+    const NodeView* primary = situation_.primary();
+    if (primary == nullptr) {
+      return no_route(situation_.memory.primary +
+                      ", the primary, is not configured any more; choose with `pgkeel serve --adopt NODE`");
+    }
+    const Verdict open = may_be_routed_to(*primary);
+    if (!open) {
+      no_route(open.why_not);
+      return without_primary(*primary);
+    }
+    decision_.route_node = primary->name;
+    decision_.notes[primary->name] = primary->answering() ? "primary" : "primary, " + primary->suspicion.evidence;
+    decision_.condition = Condition::kDegraded;
+    const bool healthy = repair_standbys(situation_, decision_);
+    if (decision_.condition == Condition::kCollision) {
+      decision_.summary = "more than one node takes writes; the route stays at " + primary->name;
+    } else if (healthy && primary->answering()) {
+      decision_.condition = Condition::kNormal;
+      decision_.summary = primary->name + " is primary, every standby streams from it";
+    } else {
+      decision_.summary = primary->name + " is primary, not every standby streams from it";
+    }
+  }
+
+  [[nodiscard]] Verdict may_be_routed_to(const NodeView& primary) const {
+    if (primary.suspicion.failed()) return Verdict::no(primary.name + " failed: " + primary.suspicion.evidence);
+    if (!primary.facts) return Verdict::no(primary.name + " has not been heard from yet");
+    if (primary.facts->in_recovery) return Verdict::no(primary.name + " is not a primary any more: it is in recovery");
+    if (primary.facts->system_identifier != situation_.memory.system_identifier) {
+      return Verdict::no(primary.name + " belongs to another cluster now (system identifier " +
+                         primary.facts->system_identifier + " instead of " + situation_.memory.system_identifier + ")");
+    }
+    if (primary.facts->timeline < situation_.memory.timeline) {
+      return Verdict::no(primary.name + " writes timeline " + std::to_string(primary.facts->timeline) +
+                         ", although it was on timeline " + std::to_string(situation_.memory.timeline) + " before");
+    }
+    return Verdict::good();
+  }
+
+  // The primary cannot be routed to, and no transition applied: say why, and do what may change it.
+  void without_primary(const NodeView& primary) {
+    const HandPromotion promotion = hand_promotion(situation_);
+    if (promotion.node != nullptr) {
+      decision_.condition = Condition::kCollision;
+      decision_.summary = promotion.safe.why_not + "; to take it: `pgkeel serve --adopt " + promotion.node->name + "`";
+      if (promotion.examine_old_primary) start(ActionKind::kExamine, primary);
+      return;
+    }
+    if (!primary.suspicion.failed()) return;
+    const Verdict due = failover_is_due(situation_);
+    if (!due) decision_.summary += "; no failover: " + due.why_not;
+    ask_standbys_since(primary.suspicion.since);
+    const auto& failovers = situation_.memory.automatic_failovers;
+    if (!failovers.empty()) {
+      const Duration left = failovers.back() + situation_.policy.failover_pause - situation_.now.wall;
+      if (left > Duration::zero()) again_at(situation_.now.instant + left);
+    }
+    if (witness_of_life(situation_) != nullptr)
+      again_at(situation_.now.instant + situation_.policy.failure_timeout / 2);
+    if (best_candidate(situation_) == nullptr) start_what_crashed(situation_, decision_);
+  }
+
+  void fencing() {
+    const ClusterMemory& memory = situation_.memory;
+    decision_.condition = Condition::kFailingOver;
+    decision_.summary = memory.reason + "; fencing it";
+    decision_.route_reason = memory.reason;
+    const NodeView* old_primary = situation_.primary();
+    const bool somebody_can_replace_it = best_candidate(situation_) != nullptr;
+    if (old_primary != nullptr && (somebody_can_replace_it || old_primary->suspicion.failed()))
+      fence_once(*old_primary);
+    if (const NodeView* abandoned = situation_.view.node(memory.abandoned_candidate)) fence_until_stopped(*abandoned);
+
+    Instant positions_since = situation_.view.phase_since;
+    for (const std::string& name : {memory.primary, memory.abandoned_candidate}) {
+      const ActionStatus* fence = situation_.current_action(ActionKind::kFence, name);
+      if (fence != nullptr && !fence->running) positions_since = std::max(positions_since, fence->finished_at);
+    }
+    ask_standbys_since(positions_since);
+    const NodeView* best = best_candidate(situation_);
+    if (best != nullptr && best->facts->wal_receiver_streaming && best->facts_at >= positions_since)
+      start(ActionKind::kProbe, *best);
+    if (!somebody_can_replace_it) {
+      decision_.summary += "; nobody can be promoted: " + why_no_candidate(situation_);
+      if (memory.abandoned_candidate.empty()) start_what_crashed(situation_, decision_);
+    }
+  }
+
+  void promoting() {
+    const ClusterMemory& memory = situation_.memory;
+    decision_.condition = Condition::kFailingOver;
+    decision_.summary = "promoting " + memory.candidate;
+    decision_.route_reason = "a failover is under way: " + memory.candidate + " is being promoted";
+    const NodeView* candidate = situation_.view.node(memory.candidate);
+    if (candidate == nullptr) {
+      decision_.summary += ", which is not configured any more; choose with `pgkeel serve --adopt NODE`";
+      return;
+    }
+    const ActionStatus* promotion = situation_.current_action(ActionKind::kPromote, candidate->name);
+    if (promotion != nullptr && !promotion->running && !promotion->succeeded)
+      decision_.summary += ": " + promotion->message;
+    if (candidate->local && candidate->suspicion.liveness == Liveness::kDead) {
+      decision_.summary += ", which failed meanwhile: " + candidate->suspicion.evidence;
+      start(ActionKind::kStartServer, *candidate);
+      return;
+    }
+    start(ActionKind::kPromote, *candidate);
+  }
+
+  void fence_once(const NodeView& node) {
+    const ActionStatus* fence = situation_.current_action(ActionKind::kFence, node.name);
+    const bool done = fence != nullptr && !fence->running && fence->succeeded;
+    if (!done) start(ActionKind::kFence, node);
+  }
+
+  void fence_until_stopped(const NodeView& node) {
+    const ActionStatus* fence = situation_.current_action(ActionKind::kFence, node.name);
+    const bool stopped = fence != nullptr && !fence->running && fence->fence == FenceStrength::kProvenStopped;
+    if (!stopped) start(ActionKind::kFence, node);
+  }
+
+  void ask_standbys_since(Instant since) {
+    for (const auto& node : situation_.view.nodes) {
+      if (node.name != situation_.memory.primary && node.answering() && node.facts_at < since)
+        start(ActionKind::kProbe, node);
+    }
+  }
+
+  void start(ActionKind kind, const NodeView& node) {
+    if (kind != ActionKind::kProbe && host_job_runs(situation_, node.name)) return;
+    if (!may_start(situation_, kind, node.name, decision_.decide_again_at)) return;
+    decision_.actions.push_back({kind, node.name, situation_.memory.epoch, "", ""});
+  }
+
+  void no_route(std::string why) {
+    decision_.condition = Condition::kNoRoute;
+    decision_.route_reason = why;
+    decision_.summary = std::move(why);
+  }
+
+  void again_at(Instant when) { decision_.decide_again_at = std::min(decision_.decide_again_at, when); }
+
+  const Situation& situation_;
+  Decision& decision_;
+};
+
+}  // namespace
+
+Decision decide(const ClusterView& view, const ClusterMemory& memory, const FailoverPolicy& policy, Now now) {
+  Decision decision;
+  decision.next = memory;
+  const Situation before{view, memory, policy, now};
+  for (const auto& row : transitions()) {
+    if (row.from != memory.phase) continue;
+    if (auto next = row.take(before, decision.decide_again_at)) {
+      decision.next = std::move(*next);
+      decision.transition = row.why;
+      break;
+    }
+  }
+  const Situation after{view, decision.next, policy, now};
+  keep_books(after, decision.next);
+  Judgement(after, decision).run();
+  for (const auto& node : view.nodes) {
+    if (!decision.notes.contains(node.name)) {
+      decision.notes[node.name] = node.answers_as_primary()         ? "answers as a primary"
+                                  : node.answers_as_standby()       ? "answers as a standby"
+                                  : node.suspicion.evidence.empty() ? "not heard from yet"
+                                                                    : node.suspicion.evidence;
+    }
+  }
+  return decision;
+}
+
+}  // namespace pgkeel

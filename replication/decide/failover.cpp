@@ -1,0 +1,219 @@
+#include "replication/decide/failover.h"
+
+#include <algorithm>
+
+#include "replication/decide/candidate.h"
+
+namespace pgkeel {
+
+using namespace std::chrono_literals;
+
+namespace {
+
+// How long a standby that answers is waited for with its position, once another one has told its own.
+constexpr Duration kPositionPatience = 1s;
+// How long a standby's walreceiver may take to read what the dead primary had sent it.
+constexpr Duration kWalReceiverPatience = 200ms;
+
+std::vector<const NodeView*> primaries(const Situation& situation) {
+  std::vector<const NodeView*> found;
+  for (const auto& node : situation.view.nodes) {
+    if (node.answers_as_primary()) found.push_back(&node);
+  }
+  return found;
+}
+
+}  // namespace
+
+const NodeView* witness_of_life(const Situation& situation) {
+  const NodeView* primary = situation.primary();
+  if (primary == nullptr || primary->suspicion.liveness != Liveness::kSilent) return nullptr;
+  for (const auto& node : situation.view.nodes) {
+    if (&node == primary || !node.answers_as_standby()) continue;
+    const NodeFacts& facts = *node.facts;
+    if (!facts.wal_receiver_streaming || !facts.wal_receiver_silence) continue;
+    if (facts.wal_receiver_source != primary->address && !facts.wal_receiver_source.host.empty()) continue;
+    // What was sent before the primary fell silent says nothing of now: the message must be clearly newer.
+    const Instant last_message = node.facts_at - *facts.wal_receiver_silence;
+    const bool recent = situation.now.instant - last_message < situation.policy.failure_timeout / 2;
+    if (last_message > primary->suspicion.last_heard && recent) return &node;
+  }
+  return nullptr;
+}
+
+Verdict failover_is_due(const Situation& situation) {
+  const NodeView* primary = situation.primary();
+  if (primary == nullptr) return Verdict::no("the primary is not configured any more");
+  if (!primary->suspicion.failed()) return Verdict::no(primary->name + " has not failed");
+  if (situation.policy.mode == FailoverMode::kManual) return Verdict::no("failover is manual");
+  for (const NodeView* node : primaries(situation)) {
+    if (node != primary && !situation.is_old_primary(node->name)) {
+      return Verdict::no(node->name + " is a primary that pgkeel did not promote");
+    }
+  }
+  if (!situation.memory.automatic_failovers.empty()) {
+    const Duration since_last = situation.now.wall - situation.memory.automatic_failovers.back();
+    if (since_last >= Duration::zero() && since_last < situation.policy.failover_pause) {
+      return Verdict::no("the last automatic failover was " + format_duration(since_last) +
+                         " ago (failover_pause: " + format_duration(situation.policy.failover_pause) + ")");
+    }
+  }
+  // Without a proof that the old primary is stopped, a standby that still hears from it would lose what it writes on.
+  const NodeView* witness = witness_of_life(situation);
+  if (witness != nullptr && !(primary->local && situation.policy.when_path_cut == PathCutPolicy::kFailoverIfSafe)) {
+    return Verdict::no(witness->name + " still receives WAL from " + primary->name +
+                       ": only the path from here is cut");
+  }
+  const NodeView* candidate = best_candidate(situation);
+  if (candidate == nullptr) return Verdict::no(why_no_candidate(situation));
+  if (candidate->facts_at < primary->suspicion.since) {
+    return Verdict::no(candidate->name + " has not answered since " + primary->name + " failed");
+  }
+  return Verdict::good();
+}
+
+bool fence_is_worth_waiting_for(const NodeView& old_primary) {
+  // A remote node that refuses or is silent cannot be reached by SQL either; the route keeps clients away from it.
+  return old_primary.local || !old_primary.suspicion.failed() || old_primary.suspicion.liveness == Liveness::kStuck;
+}
+
+const NodeView* candidate_to_promote(const Situation& situation, Instant& again_at) {
+  const ClusterMemory& memory = situation.memory;
+  const ClusterView& view = situation.view;
+  if (view.route_epoch_applied != memory.epoch || !view.route_closed) return nullptr;
+
+  Instant positions_since = view.phase_since;
+  bool proven_stopped = false;
+  if (const NodeView* old_primary = situation.primary(); old_primary != nullptr) {
+    const ActionStatus* fence = situation.current_action(ActionKind::kFence, memory.primary);
+    const bool finished = fence != nullptr && !fence->running;
+    if (!finished && fence_is_worth_waiting_for(*old_primary)) return nullptr;
+    if (finished) positions_since = std::max(positions_since, fence->finished_at);
+    proven_stopped = finished && fence->succeeded && fence->fence == FenceStrength::kProvenStopped;
+  }
+  if (!memory.abandoned_candidate.empty()) {
+    const ActionStatus* fence = situation.current_action(ActionKind::kFence, memory.abandoned_candidate);
+    if (fence == nullptr || fence->running || fence->fence != FenceStrength::kProvenStopped) return nullptr;
+    positions_since = std::max(positions_since, fence->finished_at);
+  }
+
+  const NodeView* best = best_candidate(situation);
+  if (best == nullptr || best->facts_at < positions_since) return nullptr;
+  const auto wait_until = [&](Instant deadline) {
+    if (situation.now.instant >= deadline) return false;
+    again_at = std::min(again_at, deadline);
+    return true;
+  };
+  const bool all_positions_known = std::ranges::all_of(view.nodes, [&](const NodeView& node) {
+    return !may_be_promoted(situation, node) || node.facts_at >= positions_since;
+  });
+  if (!all_positions_known && wait_until(positions_since + kPositionPatience)) return nullptr;
+  if (proven_stopped && best->facts->wal_receiver_streaming && wait_until(positions_since + kWalReceiverPatience)) {
+    return nullptr;
+  }
+  return best;
+}
+
+HandPromotion hand_promotion(const Situation& situation) {
+  HandPromotion result;
+  const NodeView* primary = situation.primary();
+  for (const NodeView* node : primaries(situation)) {
+    if (node == primary || situation.is_old_primary(node->name)) continue;
+    if (result.node != nullptr) {
+      result.safe = Verdict::no(result.node->name + " and " + node->name + " are both primaries");
+      return result;
+    }
+    result.node = node;
+  }
+  if (result.node == nullptr) return result;
+
+  const NodeFacts& facts = *result.node->facts;
+  const std::string promoted = result.node->name + " became a primary that pgkeel did not promote";
+  if (facts.system_identifier != situation.memory.system_identifier) {
+    result.safe = Verdict::no(result.node->name + " is the primary of another cluster");
+    return result;
+  }
+  if (primary == nullptr) {
+    result.safe = Verdict::no(promoted + ", and " + situation.memory.primary + " is not configured any more");
+    return result;
+  }
+  if (primary->answers_as_primary() || !(primary->suspicion.failed() || primary->answers_as_standby())) {
+    result.safe = Verdict::no(promoted + ", and " + primary->name + " is not proven stopped");
+    return result;
+  }
+  const auto fork = fork_of(facts, situation.memory.timeline);
+  if (facts.timeline <= situation.memory.timeline || !fork) {
+    result.safe = Verdict::no(promoted + ", and its timeline history does not show where it left timeline " +
+                              std::to_string(situation.memory.timeline));
+    return result;
+  }
+  if (primary->answers_as_standby()) {
+    const bool within = on_history_of(*primary->facts, facts);
+    result.safe =
+        within ? Verdict::good()
+               : Verdict::no(promoted + ", and " + primary->name + " has WAL past the fork at " + format_lsn(*fork));
+    return result;
+  }
+  const ActionStatus* examined = situation.current_action(ActionKind::kExamine, primary->name);
+  if (!primary->local) {
+    result.safe = Verdict::no(promoted + ", and " + primary->name + " cannot be proven stopped from here");
+  } else if (examined == nullptr || !examined->examination || examined->started_at < primary->suspicion.since) {
+    result.examine_old_primary = true;
+    result.safe = Verdict::no(promoted + ", and " + primary->name + " is not yet proven stopped" +
+                              (examined != nullptr && !examined->running ? " (" + examined->message + ")" : ""));
+  } else if (!examined->examination->proven_stopped) {
+    result.safe = Verdict::no(promoted + ", and " + primary->name + " is not stopped");
+  } else if (examined->examination->timeline != situation.memory.timeline ||
+             examined->examination->end_of_wal > *fork) {
+    result.safe = Verdict::no(promoted + " at " + format_lsn(*fork) + ", and the WAL of " + primary->name +
+                              " ends later, at " + format_lsn(examined->examination->end_of_wal));
+  } else {
+    result.safe = Verdict::good();
+  }
+  return result;
+}
+
+Adoption adoption(const Situation& situation) {
+  Adoption result;
+  const auto found = primaries(situation);
+  if (found.size() > 1) {
+    result.two_primaries = true;
+    std::vector<std::string> names;
+    for (const NodeView* node : found) names.push_back(node->name);
+    result.why_not = join_names(names) + " are primaries; choose with `pgkeel serve --adopt NODE`";
+    return result;
+  }
+  std::vector<std::string> silent;
+  for (const auto& node : situation.view.nodes) {
+    if (!node.answering()) silent.push_back(node.name);
+  }
+  if (!silent.empty()) {
+    result.why_not = join_names(silent) + (silent.size() == 1 ? " does" : " do") +
+                     " not answer, and there is no state of an earlier run; start " +
+                     (silent.size() == 1 ? "it" : "them") + ", or choose the primary with `pgkeel serve --adopt NODE`";
+    return result;
+  }
+  if (found.empty()) {
+    result.why_not = "no node is a primary: all are standbys; promote the one to keep";
+    return result;
+  }
+  const NodeView* primary = found.front();
+  for (const auto& node : situation.view.nodes) {
+    if (&node == primary || streams_from(node, *primary) || on_history_of(*node.facts, *primary->facts)) continue;
+    const bool stranger = node.facts->system_identifier != primary->facts->system_identifier;
+    result.why_not = node.name + (stranger ? " belongs to another cluster than " : " is not on the history of ") +
+                     primary->name + "; rebuild it from " + primary->name +
+                     ", or choose with `pgkeel serve --adopt NODE`";
+    return result;
+  }
+  result.primary = primary;
+  return result;
+}
+
+const NodeView* adopted_by_operator(const Situation& situation) {
+  if (situation.policy.adopt.empty() || situation.policy.adopt == situation.memory.primary) return nullptr;
+  const NodeView* node = situation.view.node(situation.policy.adopt);
+  return node != nullptr && node->answers_as_primary() ? node : nullptr;
+}
+
+}  // namespace pgkeel

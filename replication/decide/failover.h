@@ -1,0 +1,40 @@
+// The questions between the failure of a primary and the first write on the next one. Pure.
+#pragma once
+
+#include "replication/decide/situation.h"
+
+namespace pgkeel {
+
+// The primary failed and everything allows to replace it automatically, now.
+Verdict failover_is_due(const Situation& situation);
+
+// A standby hears from the primary right now, although we do not: only the path from here is cut.
+const NodeView* witness_of_life(const Situation& situation);
+
+// The candidate that may be told to promote: the old epoch is closed everywhere, the old primary is fenced as far as it
+// can be reached, and the positions of the standbys are read anew. Nothing: not yet, or nobody.
+const NodeView* candidate_to_promote(const Situation& situation, Instant& again_at);
+
+// The old primary needs fencing before the candidate is promoted, and can be reached for it.
+bool fence_is_worth_waiting_for(const NodeView& old_primary);
+
+// The node that somebody promoted by hand, where following it is safe (design 2.1); else why not.
+struct HandPromotion {
+  const NodeView* node = nullptr;  // promoted by hand; nullptr: nobody was
+  Verdict safe;
+  bool examine_old_primary = false;  // the verdict waits for kExamine
+};
+HandPromotion hand_promotion(const Situation& situation);
+
+// First start: the one primary of a complete cluster on one history; else why not.
+struct Adoption {
+  const NodeView* primary = nullptr;
+  std::string why_not;
+  bool two_primaries = false;
+};
+Adoption adoption(const Situation& situation);
+
+// `serve --adopt NODE`: the node answers as a primary, and is not the one of the memory.
+const NodeView* adopted_by_operator(const Situation& situation);
+
+}  // namespace pgkeel

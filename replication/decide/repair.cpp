@@ -1,0 +1,194 @@
+#include "replication/decide/repair.h"
+
+#include <algorithm>
+
+#include "replication/decide/candidate.h"
+#include "replication/decide/retry.h"
+
+namespace pgkeel {
+
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr Duration kFollowPatience = 10s;  // before a standby that was pointed at the primary is pointed there again
+
+std::string slot_of(const std::string& node) {
+  return "pgkeel_" + node;
+}
+
+bool has_slot(const NodeFacts& facts, const std::string& name) {
+  return std::ranges::any_of(facts.slots, [&](const PhysicalSlot& slot) { return slot.name == name; });
+}
+
+// One node beside a primary that answers.
+class NodeRepair {
+ public:
+  NodeRepair(const Situation& situation, const NodeView& primary, const NodeView& node, Decision& decision)
+      : situation_(situation), primary_(primary), node_(node), decision_(decision) {}
+
+  bool run() {  // true: healthy
+    if (node_.answers_as_primary()) return repair_second_primary();
+    if (node_.answers_as_standby()) return repair_standby();
+    return repair_silent_node();
+  }
+
+ private:
+  bool repair_second_primary() {
+    const NodeFacts& facts = *node_.facts;
+    if (situation_.is_old_primary(node_.name) && facts.system_identifier == situation_.memory.system_identifier &&
+        facts.timeline <= situation_.memory.timeline) {
+      note("an old primary that came back as a primary: it is fenced again");
+      start(ActionKind::kFence);
+      return false;
+    }
+    decision_.condition = Condition::kCollision;
+    note("takes writes on timeline " + std::to_string(facts.timeline) + " beside " + primary_.name + " on timeline " +
+         std::to_string(primary_.facts->timeline) + ", and pgkeel did not promote it; decide which history to keep");
+    return false;
+  }
+
+  bool repair_standby() {
+    const NodeFacts& facts = *node_.facts;
+    if (facts.system_identifier != primary_.facts->system_identifier) {
+      note("belongs to another cluster (system identifier " + facts.system_identifier + ")");
+      return false;
+    }
+    const bool diverged = facts.timeline > primary_.facts->timeline ||
+                          (facts.timeline < primary_.facts->timeline && !streams_from(node_, primary_) &&
+                           primary_.facts->timeline_history_known && !on_history_of(facts, *primary_.facts));
+    if (diverged) return rejoin("has WAL that " + primary_.name + " lacks");
+    drop_stale_slots(facts);
+    const bool identified = is_identified();
+    if (streams_from(node_, primary_) && identified) {
+      note(facts.replay_paused ? "standby, streaming, replay paused" : "standby, streaming");
+      return true;
+    }
+    note(identified ? "standby, not streaming from " + primary_.name : "standby, to be pointed at " + primary_.name);
+    const ActionStatus* follow = situation_.current_action(ActionKind::kFollow, node_.name);
+    if (follow != nullptr && !follow->running && follow->succeeded) {
+      // It was told: the next facts show whether it does. It is told again where it does not.
+      const Instant again_at = follow->finished_at + kFollowPatience;
+      if (situation_.now.instant < again_at) {
+        decision_.decide_again_at = std::min(decision_.decide_again_at, again_at);
+        return false;
+      }
+    }
+    if (follow != nullptr && !follow->running && !follow->succeeded)
+      note("cannot be pointed at " + primary_.name + ": " + follow->message);
+    start(ActionKind::kFollow);
+    return false;
+  }
+
+  // It bears its own name, its slot keeps its WAL, and it is told to stream from the primary.
+  [[nodiscard]] bool is_identified() const {
+    const NodeFacts& facts = *node_.facts;
+    const bool bears_its_name = std::ranges::any_of(
+        primary_.facts->wal_senders, [&](const WalSender& sender) { return sender.application_name == node_.name; });
+    return bears_its_name && facts.primary_slot_name == slot_of(node_.name) &&
+           has_slot(*primary_.facts, slot_of(node_.name));
+  }
+
+  bool repair_silent_node() {
+    const Liveness liveness = node_.suspicion.liveness;
+    const std::string& evidence = node_.suspicion.evidence;
+    if (liveness == Liveness::kStarting || liveness == Liveness::kStuck) {
+      note("starting: " + evidence);
+      return false;
+    }
+    if (!node_.suspicion.failed()) {
+      note(evidence.empty() ? "not heard from yet" : evidence);
+      return false;
+    }
+    if (liveness == Liveness::kSilent && !situation_.is_old_primary(node_.name)) {
+      note("does not answer: " + evidence);
+      return false;
+    }
+    return rejoin("down (" + evidence + ")");
+  }
+
+  bool rejoin(const std::string& state) {
+    if (!node_.local) {
+      note(state + "; pgkeel cannot reach its files: rebuild and start it as a standby of " + primary_.name);
+      return false;
+    }
+    if (!situation_.policy.auto_rejoin) {
+      note(state + "; auto_rejoin is off");
+      return false;
+    }
+    const ActionStatus* status = situation_.current_action(ActionKind::kRejoin, node_.name);
+    const bool failed_before = status != nullptr && !status->running && !status->succeeded;
+    note(failed_before ? state + "; it could not be made a standby: " + status->message
+                       : state + "; being made a standby");
+    if (status != nullptr && !status->running && status->succeeded && status->finished_at >= node_.suspicion.since &&
+        situation_.now.instant < status->finished_at + kFollowPatience) {
+      decision_.decide_again_at = std::min(decision_.decide_again_at, status->finished_at + kFollowPatience);
+      return false;  // just started: wait for its first answer
+    }
+    start(ActionKind::kRejoin);
+    return false;
+  }
+
+  // What an old primary kept for its standbys would fill its disk now: on a standby nobody reads from our slots.
+  void drop_stale_slots(const NodeFacts& facts) {
+    for (const auto& slot : facts.slots) {
+      if (slot.active_pid || !slot.name.starts_with("pgkeel_")) continue;
+      if (host_job_runs(situation_, node_.name) ||
+          !may_start(situation_, ActionKind::kDropSlot, node_.name, decision_.decide_again_at))
+        return;
+      decision_.actions.push_back(
+          {ActionKind::kDropSlot, node_.name, situation_.memory.epoch, primary_.name, slot.name});
+      return;  // one at a time; the next facts show the rest
+    }
+  }
+
+  void start(ActionKind kind) {
+    if (host_job_runs(situation_, node_.name)) return;
+    if (!may_start(situation_, kind, node_.name, decision_.decide_again_at)) return;
+    decision_.actions.push_back({kind, node_.name, situation_.memory.epoch, primary_.name, ""});
+  }
+
+  void note(std::string text) { decision_.notes[node_.name] = std::move(text); }
+
+  const Situation& situation_;
+  const NodeView& primary_;
+  const NodeView& node_;
+  Decision& decision_;
+};
+
+}  // namespace
+
+bool repair_standbys(const Situation& situation, Decision& decision) {
+  const NodeView* primary = situation.primary();
+  if (primary == nullptr || !primary->answers_as_primary()) return false;
+  bool healthy = true;
+  for (const auto& node : situation.view.nodes) {
+    if (&node == primary) continue;
+    if (!NodeRepair(situation, *primary, node, decision).run()) healthy = false;
+  }
+  return healthy;
+}
+
+void start_what_crashed(const Situation& situation, Decision& decision) {
+  const NodeView* primary = situation.primary();
+  if (primary == nullptr || !situation.policy.auto_rejoin) return;
+  const auto start = [&](const NodeView& node) {
+    if (!node.local || node.suspicion.liveness != Liveness::kDead || host_job_runs(situation, node.name)) return;
+    if (!may_start(situation, ActionKind::kStartServer, node.name, decision.decide_again_at)) return;
+    decision.actions.push_back({ActionKind::kStartServer, node.name, situation.memory.epoch, "", ""});
+  };
+  // A standby that may still answer is waited for: it would be promoted.
+  const bool all_others_are_out = std::ranges::all_of(situation.view.nodes, [&](const NodeView& node) {
+    return &node == primary || node.suspicion.failed() || (node.answering() && !may_be_promoted(situation, node));
+  });
+  if (!all_others_are_out) return;
+  start(*primary);
+  const ActionStatus* tried = situation.current_action(ActionKind::kStartServer, primary->name);
+  const bool primary_cannot_start = !primary->local || (tried != nullptr && tried->failures > 0);
+  if (!primary_cannot_start) return;
+  for (const auto& node : situation.view.nodes) {
+    if (&node != primary) start(node);
+  }
+}
+
+}  // namespace pgkeel

@@ -1,0 +1,36 @@
+#include "replication/decide/retry.h"
+
+#include <algorithm>
+
+namespace pgkeel {
+
+using namespace std::chrono_literals;
+
+Duration retry_pause(std::uint32_t failures) {
+  constexpr Duration kLongest = 60s;
+  Duration pause = 1s;
+  for (std::uint32_t i = 1; i < failures && pause < kLongest; ++i) pause *= 2;
+  return std::min(pause, kLongest);
+}
+
+bool may_start(const Situation& situation, ActionKind kind, const std::string& node, Instant& again_at) {
+  const ActionStatus* status = situation.view.action(kind, node);
+  if (status == nullptr) return true;
+  if (status->running) return false;
+  if (status->action.epoch != situation.memory.epoch || status->failures == 0) return true;
+  const Instant due = status->finished_at + retry_pause(status->failures);
+  if (situation.now.instant >= due) return true;
+  again_at = std::min(again_at, due);
+  return false;
+}
+
+bool host_job_runs(const Situation& situation, const std::string& node) {
+  return std::ranges::any_of(situation.view.actions, [&](const ActionStatus& status) {
+    const ActionKind kind = status.action.kind;
+    return status.running && status.action.node == node &&
+           (kind == ActionKind::kFence || kind == ActionKind::kRejoin || kind == ActionKind::kStartServer ||
+            kind == ActionKind::kExamine);
+  });
+}
+
+}  // namespace pgkeel

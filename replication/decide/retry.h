@@ -1,0 +1,18 @@
+// When an action that failed is tried again. Pure.
+#pragma once
+
+#include "replication/decide/situation.h"
+
+namespace pgkeel {
+
+// The pause doubles with each failure in a row, from 1 s to 60 s.
+Duration retry_pause(std::uint32_t failures);
+
+// May the action be started now? Not while it runs, nor before the pause after its last failure is over; `again_at` is
+// lowered to that moment.
+bool may_start(const Situation& situation, ActionKind kind, const std::string& node, Instant& again_at);
+
+// A job in the node's files or processes runs: no other may be started beside it.
+bool host_job_runs(const Situation& situation, const std::string& node);
+
+}  // namespace pgkeel

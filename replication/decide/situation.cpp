@@ -1,0 +1,53 @@
+#include "replication/decide/situation.h"
+
+#include <algorithm>
+
+namespace pgkeel {
+
+bool Situation::is_old_primary(const std::string& node) const {
+  const auto found = memory.nodes.find(node);
+  return found != memory.nodes.end() && found->second.old_primary;
+}
+
+const ActionStatus* Situation::current_action(ActionKind kind, const std::string& node) const {
+  const ActionStatus* status = view.action(kind, node);
+  return status != nullptr && status->action.epoch == memory.epoch ? status : nullptr;
+}
+
+std::optional<Lsn> fork_of(const NodeFacts& later, Timeline timeline) {
+  if (!later.timeline_history_known) return std::nullopt;
+  for (const auto& fork : later.timeline_history) {
+    if (fork.timeline == timeline) return fork.end;
+  }
+  return std::nullopt;
+}
+
+bool on_history_of(const NodeFacts& standby, const NodeFacts& primary) {
+  if (standby.system_identifier != primary.system_identifier) return false;
+  if (standby.timeline == primary.timeline) return standby.wal_position <= primary.wal_position;
+  if (standby.timeline > primary.timeline) return false;
+  const auto fork = fork_of(primary, standby.timeline);
+  return fork && standby.wal_position <= *fork;
+}
+
+bool streams_from(const NodeView& standby, const NodeView& primary) {
+  if (!standby.answers_as_standby() || !primary.answers_as_primary()) return false;
+  if (standby.facts->system_identifier != primary.facts->system_identifier) return false;
+  if (standby.facts->wal_receiver_streaming && standby.facts->wal_receiver_source == primary.address) return true;
+  return std::ranges::any_of(primary.facts->wal_senders,
+                             [&](const WalSender& sender) {
+                               return sender.application_name == standby.name && sender.state == "streaming";
+                             }) &&
+         standby.facts->wal_receiver_streaming;
+}
+
+std::string join_names(const std::vector<std::string>& names) {
+  std::string joined;
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    if (i > 0) joined += i + 1 == names.size() ? " and " : ", ";
+    joined += names[i];
+  }
+  return joined;
+}
+
+}  // namespace pgkeel

@@ -1,0 +1,49 @@
+// One cluster at one moment, with the questions that rules ask of it. Pure: no I/O, clock or log. Lives for one
+// decision.
+#pragma once
+
+#include <string>
+
+#include "replication/model/cluster_memory.h"
+#include "replication/model/cluster_view.h"
+#include "replication/model/failover_policy.h"
+
+namespace pgkeel {
+
+// A yes, or a no with the reason why not, as one clause for a person.
+struct Verdict {
+  bool yes = false;
+  std::string why_not;
+
+  explicit operator bool() const { return yes; }
+  static Verdict good() { return {true, ""}; }
+  static Verdict no(std::string why) { return {false, std::move(why)}; }
+};
+
+struct Situation {
+  const ClusterView& view;
+  const ClusterMemory& memory;
+  const FailoverPolicy& policy;
+  Now now;
+
+  [[nodiscard]] const NodeView* primary() const { return view.node(memory.primary); }
+  [[nodiscard]] bool is_old_primary(const std::string& node) const;
+
+  // Of the newest run of this action, if it was for the epoch of the memory.
+  [[nodiscard]] const ActionStatus* current_action(ActionKind kind, const std::string& node) const;
+};
+
+// Where `timeline` ended in the history of a node that writes a later one; nothing where the history is not known, or
+// does not pass through it.
+std::optional<Lsn> fork_of(const NodeFacts& later, Timeline timeline);
+
+// The standby's WAL is a part of the primary's: it can stream on from there.
+bool on_history_of(const NodeFacts& standby, const NodeFacts& primary);
+
+// Its walreceiver streams from this primary, or the primary has a walsender that bears its name.
+bool streams_from(const NodeView& standby, const NodeView& primary);
+
+// "a", "a and b", "a, b and c"
+std::string join_names(const std::vector<std::string>& names);
+
+}  // namespace pgkeel

@@ -1,0 +1,153 @@
+#include "replication/decide/transitions.h"
+
+#include "replication/decide/candidate.h"
+#include "replication/decide/failover.h"
+
+namespace pgkeel {
+namespace {
+
+using MaybeMemory = std::optional<ClusterMemory>;
+
+ClusterMemory with_new_primary(const Situation& situation, const NodeView& primary, std::string reason) {
+  ClusterMemory next = situation.memory;
+  next.phase = Phase::kSteady;
+  next.epoch = situation.memory.epoch + 1;
+  next.primary = primary.name;
+  next.candidate.clear();
+  next.abandoned_candidate.clear();
+  next.reason = std::move(reason);
+  next.system_identifier = primary.facts->system_identifier;
+  next.timeline = primary.facts->timeline;
+  return next;
+}
+
+MaybeMemory adopt(const Situation& situation, Instant&) {
+  if (!situation.policy.adopt.empty()) return std::nullopt;
+  const Adoption found = adoption(situation);
+  if (found.primary == nullptr) return std::nullopt;
+  return with_new_primary(situation, *found.primary, "adopted: the only primary, every node on its history");
+}
+
+MaybeMemory adopt_by_operator(const Situation& situation, Instant&) {
+  const NodeView* node = adopted_by_operator(situation);
+  if (node == nullptr) return std::nullopt;
+  ClusterMemory next = with_new_primary(situation, *node, "adopted by the operator");
+  for (const auto& other : situation.view.nodes) {
+    if (other.name != node->name) next.nodes[other.name].old_primary = !other.answers_as_standby();
+  }
+  next.nodes.erase(node->name);
+  return next;
+}
+
+MaybeMemory begin_failover(const Situation& situation, Instant&) {
+  if (!failover_is_due(situation)) return std::nullopt;
+  ClusterMemory next = situation.memory;
+  next.phase = Phase::kFencing;
+  next.epoch += 1;
+  next.reason = situation.memory.primary + " failed: " + situation.primary()->suspicion.evidence;
+  next.automatic_failovers.push_back(situation.now.wall);
+  return next;
+}
+
+MaybeMemory follow_hand_promotion(const Situation& situation, Instant&) {
+  const HandPromotion promotion = hand_promotion(situation);
+  if (promotion.node == nullptr || !promotion.safe) return std::nullopt;
+  const std::string old_primary = situation.memory.primary;
+  ClusterMemory next = with_new_primary(
+      situation, *promotion.node,
+      promotion.node->name + " was promoted by hand, and " + old_primary + " has nothing beyond the fork");
+  next.nodes[old_primary].old_primary = true;
+  return next;
+}
+
+MaybeMemory choose_candidate(const Situation& situation, Instant& again_at) {
+  const NodeView* candidate = candidate_to_promote(situation, again_at);
+  if (candidate == nullptr) return std::nullopt;
+  ClusterMemory next = situation.memory;
+  next.phase = Phase::kPromoting;
+  next.candidate = candidate->name;
+  next.reason = candidate->name + " has the most WAL: " + format_lsn(candidate->facts->wal_position) + " of timeline " +
+                std::to_string(candidate->facts->timeline);
+  return next;
+}
+
+MaybeMemory return_to_old_primary(const Situation& situation, Instant&) {
+  const NodeView* old_primary = situation.primary();
+  if (old_primary == nullptr || !old_primary->answers_as_primary()) return std::nullopt;
+  if (!situation.memory.abandoned_candidate.empty() || old_primary->facts_at < situation.view.phase_since)
+    return std::nullopt;
+  if (old_primary->facts->timeline != situation.memory.timeline) return std::nullopt;
+  if (old_primary->facts->system_identifier != situation.memory.system_identifier) return std::nullopt;
+  const ActionStatus* fence = situation.current_action(ActionKind::kFence, old_primary->name);
+  const bool fenced_since = fence != nullptr && (fence->running || old_primary->facts_at < fence->finished_at);
+  if (fenced_since || best_candidate(situation) != nullptr) return std::nullopt;
+  ClusterMemory next = situation.memory;
+  next.phase = Phase::kSteady;
+  next.reason = old_primary->name + " is back, and nothing was promoted";
+  return next;
+}
+
+MaybeMemory finish_promotion(const Situation& situation, Instant&) {
+  const ActionStatus* promotion = situation.current_action(ActionKind::kPromote, situation.memory.candidate);
+  if (promotion == nullptr || promotion->running || !promotion->succeeded) return std::nullopt;
+  ClusterMemory next = situation.memory;
+  next.phase = Phase::kSteady;
+  next.nodes[next.primary].old_primary = true;
+  if (!next.abandoned_candidate.empty()) next.nodes[next.abandoned_candidate].old_primary = true;
+  next.primary = next.candidate;
+  next.nodes.erase(next.primary);
+  next.candidate.clear();
+  next.abandoned_candidate.clear();
+  next.reason = next.primary + " is promoted and takes writes";
+  return next;
+}
+
+// The promotion may have been carried out: another candidate needs a new epoch, and proof that the first one is
+// stopped.
+MaybeMemory abandon_candidate(const Situation& situation, Instant&) {
+  const NodeView* candidate = situation.view.node(situation.memory.candidate);
+  if (candidate == nullptr || !candidate->local || !candidate->suspicion.failed()) return std::nullopt;
+  if (!situation.memory.abandoned_candidate.empty()) return std::nullopt;
+  ClusterMemory next = situation.memory;
+  next.phase = Phase::kFencing;
+  next.epoch += 1;
+  next.abandoned_candidate = candidate->name;
+  next.candidate.clear();
+  next.reason = candidate->name + " failed while it was promoted: " + candidate->suspicion.evidence;
+  const Situation without_it{situation.view, next, situation.policy, situation.now};
+  const NodeView* other = best_candidate(without_it);
+  if (other == nullptr || other->facts_at < candidate->suspicion.since) return std::nullopt;
+  return next;
+}
+
+constexpr Transition kTransitions[] = {
+    {Phase::kUnadopted, Phase::kSteady, "one primary, all nodes answer on one history", adopt},
+    {Phase::kUnadopted, Phase::kSteady, "serve --adopt NODE", adopt_by_operator},
+    {Phase::kSteady, Phase::kSteady, "serve --adopt NODE", adopt_by_operator},
+    {Phase::kFencing, Phase::kSteady, "serve --adopt NODE", adopt_by_operator},
+    {Phase::kPromoting, Phase::kSteady, "serve --adopt NODE", adopt_by_operator},
+    {Phase::kSteady, Phase::kSteady, "promoted by hand, old primary proven stopped before the fork",
+     follow_hand_promotion},
+    {Phase::kSteady, Phase::kFencing, "primary failed, a standby can replace it", begin_failover},
+    {Phase::kFencing, Phase::kPromoting, "old epoch closed, old primary fenced, positions read", choose_candidate},
+    {Phase::kFencing, Phase::kSteady, "old primary is back, nothing was promoted, nobody can be",
+     return_to_old_primary},
+    {Phase::kPromoting, Phase::kSteady, "candidate takes writes", finish_promotion},
+    {Phase::kPromoting, Phase::kFencing, "candidate failed, another can replace it", abandon_candidate},
+};
+
+}  // namespace
+
+std::span<const Transition> transitions() {
+  return kTransitions;
+}
+
+std::string draw_transitions() {
+  std::string diagram = "stateDiagram-v2\n    [*] --> unadopted\n";
+  for (const auto& row : kTransitions) {
+    diagram += std::string("    ") + phase_name(row.from) + " --> " + phase_name(row.to) + ": " + row.why + "\n";
+  }
+  return diagram;
+}
+
+}  // namespace pgkeel

@@ -1,0 +1,90 @@
+// What the decision core wants done, and what became of it. Every action is idempotent: after a restart of pgkeel it is
+// simply wanted again. Plain data.
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "proxy/base/lsn.h"
+#include "proxy/base/time.h"
+
+namespace pgkeel {
+
+enum class ActionKind {
+  kProbe,    // ask the node now
+  kFence,    // make sure that the node takes no more writes: end its processes, or by SQL where it is not on this host
+  kPromote,  // make the standby a primary and see that it writes
+  kFollow,   // point a running standby at the primary: slot there, primary_conninfo and primary_slot_name here
+  kRejoin,   // make a stopped local node a standby of the primary, by start, rewind or rebuild
+  kStartServer,  // start a crashed local primary that nobody can replace
+  kExamine,      // look at a stopped local node: is it proven stopped, and where does its WAL end?
+  kDropSlot,     // drop a slot of ours that would keep WAL for nobody
+};
+
+constexpr ActionKind kAllActionKinds[] = {ActionKind::kProbe,   ActionKind::kFence,   ActionKind::kPromote,
+                                          ActionKind::kFollow,  ActionKind::kRejoin,  ActionKind::kStartServer,
+                                          ActionKind::kExamine, ActionKind::kDropSlot};
+
+constexpr const char* action_name(ActionKind kind) {
+  switch (kind) {
+    case ActionKind::kProbe:
+      return "probe";
+    case ActionKind::kFence:
+      return "fence";
+    case ActionKind::kPromote:
+      return "promote";
+    case ActionKind::kFollow:
+      return "follow";
+    case ActionKind::kRejoin:
+      return "rejoin";
+    case ActionKind::kStartServer:
+      return "start";
+    case ActionKind::kExamine:
+      return "examine";
+    case ActionKind::kDropSlot:
+      return "drop_slot";
+  }
+  return "unknown";
+}
+
+struct Action {
+  ActionKind kind = ActionKind::kProbe;
+  std::string node;
+  std::uint64_t epoch = 0;
+  std::string upstream;  // kFollow, kRejoin: the primary
+  std::string slot;      // kDropSlot
+
+  friend bool operator==(const Action&, const Action&) = default;
+};
+
+// How surely a fenced node takes no more writes.
+enum class FenceStrength {
+  kNone,           // it could not be reached
+  kWeak,           // by SQL: its sessions were ended and its commits wait for nobody's answer
+  kProvenStopped,  // no process of it is left
+};
+
+// What kExamine found.
+struct Examination {
+  bool proven_stopped = false;
+  bool shut_down_cleanly = false;
+  Timeline timeline = 0;
+  Lsn end_of_wal;
+};
+
+// The newest run of one action: running, or finished with or without success.
+struct ActionStatus {
+  Action action;
+  bool running = false;
+  bool succeeded = false;  // finished well
+  std::string message;     // why it failed, or what it did
+  Instant started_at;
+  Instant finished_at;
+  std::uint32_t failures = 0;  // in a row, of this kind on this node in this epoch
+  FenceStrength fence = FenceStrength::kNone;
+  std::optional<Examination> examination;
+};
+
+}  // namespace pgkeel

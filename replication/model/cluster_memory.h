@@ -1,0 +1,41 @@
+// What pgkeel must not forget of a cluster, whatever happens to its process: made durable before the actions that
+// follow from it are started (rule 2). Plain data; stored by replication/state.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "proxy/base/lsn.h"
+#include "proxy/base/time.h"
+#include "replication/model/phase.h"
+
+namespace pgkeel {
+
+struct NodeMemory {
+  // It was the primary of an older epoch and has not been seen as a standby of the newest one since: it may hold WAL
+  // that the others lack, and whenever it shows up as a primary it is fenced again.
+  bool old_primary = false;
+
+  friend bool operator==(const NodeMemory&, const NodeMemory&) = default;
+};
+
+struct ClusterMemory {
+  Phase phase = Phase::kUnadopted;
+  std::uint64_t epoch = 0;
+  std::string primary;    // steady: the route. Fencing and promoting: the node that failed
+  std::string candidate;  // promoting: the node that was, or will be, told to promote
+  // Fencing: a candidate of an earlier epoch that may be primary; nothing is promoted before it is proven stopped.
+  std::string abandoned_candidate;
+  std::string reason;  // of the last change of phase
+  std::string system_identifier;
+  Timeline timeline = 0;  // the one that the primary writes, as far as it was seen
+  std::vector<WallTime>
+      automatic_failovers;  // when their intent was written; oldest first, only those that still count
+  std::map<std::string, NodeMemory> nodes;
+
+  friend bool operator==(const ClusterMemory&, const ClusterMemory&) = default;
+};
+
+}  // namespace pgkeel

@@ -1,0 +1,54 @@
+// What is known of a cluster at one moment: the nodes as the monitor sees them, the actions as the executor carries
+// them out, the route as the workers have applied it. Plain data, made anew for each decision.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "health/failure_detector.h"
+#include "health/observation.h"
+#include "proxy/base/address.h"
+#include "proxy/base/time.h"
+#include "replication/model/action.h"
+
+namespace pgkeel {
+
+struct NodeView {
+  std::string name;
+  HostPort address;
+  std::uint32_t priority = 100;
+  bool local = false;  // its processes and files can be handled from here
+  Suspicion suspicion;
+  std::optional<NodeFacts> facts;  // of the newest probe that was answered
+  Instant facts_at;                // when that probe began: the facts are not older
+
+  [[nodiscard]] bool answering() const {
+    return facts && (suspicion.liveness == Liveness::kAlive || suspicion.liveness == Liveness::kLate);
+  }
+  [[nodiscard]] bool answers_as_primary() const { return answering() && !facts->in_recovery; }
+  [[nodiscard]] bool answers_as_standby() const { return answering() && facts->in_recovery; }
+};
+
+struct ClusterView {
+  std::vector<NodeView> nodes;            // in the order of the configuration
+  std::vector<ActionStatus> actions;      // at most one per kind and node, the newest
+  std::uint64_t route_epoch_applied = 0;  // every worker has applied a route of this epoch …
+  bool route_closed = true;               // … which led nowhere
+  Instant phase_since;                    // when this process saw the memory enter its phase
+
+  [[nodiscard]] const NodeView* node(const std::string& name) const {
+    for (const auto& candidate : nodes) {
+      if (candidate.name == name) return &candidate;
+    }
+    return nullptr;
+  }
+  [[nodiscard]] const ActionStatus* action(ActionKind kind, const std::string& node_name) const {
+    for (const auto& status : actions) {
+      if (status.action.kind == kind && status.action.node == node_name) return &status;
+    }
+    return nullptr;
+  }
+};
+
+}  // namespace pgkeel

@@ -1,0 +1,47 @@
+// What the decision core answers. Plain data.
+//
+// The contract with the driver: `next` is durable before the route is published and before any action is started; the
+// actions are those to start now, in this order, and none of them is running.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "proxy/base/time.h"
+#include "replication/model/action.h"
+#include "replication/model/cluster_memory.h"
+
+namespace pgkeel {
+
+enum class Condition { kNormal, kDegraded, kFailingOver, kNoRoute, kCollision };
+
+constexpr const char* condition_name(Condition condition) {
+  switch (condition) {
+    case Condition::kNormal:
+      return "normal";
+    case Condition::kDegraded:
+      return "degraded";
+    case Condition::kFailingOver:
+      return "failing over";
+    case Condition::kNoRoute:
+      return "no route";
+    case Condition::kCollision:
+      return "collision";
+  }
+  return "unknown";
+}
+
+struct Decision {
+  ClusterMemory next;
+  std::string route_node;    // where the access point shall lead in epoch next.epoch; empty: nowhere
+  std::string route_reason;  // why nowhere, for the DETAIL of the client's error
+  std::vector<Action> actions;
+  std::string transition;  // why the phase changed, or a new primary was accepted; empty: nothing changed
+  Condition condition = Condition::kNoRoute;
+  std::string summary;                       // one line: what the condition means here
+  std::map<std::string, std::string> notes;  // per node: what it is, or what is wrong with it and what mends it
+  Instant decide_again_at = Instant::max();  // although nothing new is observed
+};
+
+}  // namespace pgkeel
