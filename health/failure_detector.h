@@ -14,16 +14,19 @@ enum class Liveness {
   kAlive,     // heard from within the last interval or so
   kLate,      // nothing heard for longer than usual, or refused once: no reason to act yet
   kStarting,  // answers 57P03, still within restart_grace
-  kStuck,     // answers 57P03 for longer than restart_grace
+  kStuck,     // answers 57P03, and did so restart_grace ago
   kDead,      // the postmaster was seen to die, or the connection was refused, and refused again after refused_confirm
   kSilent,    // no answer at all for failure_timeout, although we asked and nothing was wrong on our side
 };
+
+// "alive", "late", …: one word for a person or a metric.
+const char* liveness_name(Liveness liveness);
 
 struct Suspicion {
   Liveness liveness = Liveness::kUnknown;
   Instant since;         // when this liveness began
   Instant last_heard;    // Instant{}: never
-  std::string evidence;  // for a person: "connection refused twice, 153ms apart"
+  std::string evidence;  // for a person: "connection refused twice, 153ms apart"; does not change with time alone
 
   // Enough to fail over, as far as this node alone is concerned.
   [[nodiscard]] bool failed() const {
@@ -33,34 +36,70 @@ struct Suspicion {
 
 class FailureDetector {
  public:
-  explicit FailureDetector(const DetectionConfig& settings, Instant created_at);
+  FailureDetector(const DetectionConfig& settings, Instant created_at);
 
   void observed(const Observation& observation);
-  void postmaster_died(Instant now,
-                       std::string detail);  // seen by a process watch or an agent: certain, until heard from again
-  void heard_from(Instant when);             // bytes arrived on a client link
-  void own_trouble(Instant now);             // we could not ask: silence is counted anew from here
-  void stalled(Instant now);  // this process was asleep: the same, and verdicts are frozen until the next answer or
-                              // full failure_timeout
+
+  // Seen by a process watch or an agent: certain, until a probe that began later is answered.
+  void postmaster_died(Instant now, std::string detail);
+
+  // Bytes arrived on a client link. They speak against silence and against refusals, but not against a death that was
+  // seen (they may have been on their way), nor against 57P03 (they may be that very answer to a client).
+  void heard_from(Instant when);
+
+  // We could not ask: silence is counted anew from here.
+  void own_trouble(Instant now, std::string detail = {});
+
+  // This process was asleep: what was not heard meanwhile counts for nothing, refusals and 57P03 must be seen anew.
+  void stalled(Instant now);
 
   [[nodiscard]] Suspicion suspicion(Instant now) const;
 
   // When suspicion() may change although nothing more is heard; Instant::max(): never.
   [[nodiscard]] Instant next_change(Instant now) const;
 
-  // When a probe should follow sooner than the interval (refused_confirm after a first refusal); Instant::max(): no
-  // hurry.
+  // When a probe should follow sooner than the interval (refused_confirm after a first refusal, and likewise while the
+  // node is starting); Instant::max(): no hurry.
   [[nodiscard]] Instant confirm_probe_at() const;
 
  private:
+  static constexpr Instant kNever = Instant::min();
+
+  struct UnansweredProbe {
+    Instant started_at = kNever;
+    Instant finished_at = kNever;
+  };
+
+  [[nodiscard]] bool alive(Instant now) const { return suspicion(now).liveness == Liveness::kAlive; }
+  void sign_of_life(Instant when, bool was_alive);
+  void count_silence_from(Instant when);
+  void forget_refusals();
+  void forget_starting();
+  [[nodiscard]] bool asked_in_vain() const { return first_unanswered_.started_at != kNever; }
+  [[nodiscard]] Instant late_from() const;
+  [[nodiscard]] Instant silent_from() const;
+
   DetectionConfig settings_;
-  Instant silent_since_;  // silence counts from here
-  Instant last_heard_{};
-  Instant asked_since_silence_{};  // the newest probe that began after silent_since_ and got no answer
-  Instant first_refused_{};
-  Instant last_refused_{};
-  Instant starting_since_{};
-  Instant died_at_{};
+  Instant created_at_;
+  Instant last_heard_ = kNever;
+  Instant alive_since_ = kNever;
+  Instant last_probe_ended_ = kNever;
+  std::string last_trouble_;  // why there are no facts of late; empty: there are
+
+  Instant silent_since_;               // silence counts from here
+  UnansweredProbe first_unanswered_;   // of the probes that began after silent_since_
+  UnansweredProbe newest_unanswered_;  // of all
+
+  Instant first_refused_ = kNever;  // a run of refusals without a sign of life between
+  Instant last_refused_ = kNever;
+  int refusals_ = 0;
+  Instant refused_dead_since_ = kNever;
+
+  Instant starting_since_ = kNever;  // a run of 57P03 without any other answer between
+  Instant last_starting_ = kNever;
+  Instant stuck_since_ = kNever;
+
+  Instant died_at_ = kNever;
   std::string death_;
 };
 
