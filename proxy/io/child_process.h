@@ -1,0 +1,44 @@
+// Runs a program without a shell and waits for it. Blocks: for job threads, never on a loop. Any number of threads.
+//
+// The program dies with us: the kernel kills it when the calling thread ends (PR_SET_PDEATHSIG). What it starts itself
+// and lets run on (pg_ctl: the server) does not.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <sys/types.h>
+#include <vector>
+
+#include "proxy/base/result.h"
+#include "proxy/base/time.h"
+
+namespace pgkeel {
+
+struct ProgramCall {
+  std::vector<std::string> arguments;  // the first: an absolute path, or a name that is looked up in PATH
+  Duration limit;                      // after it the program's process group is killed
+
+  // NAME=value, on top of PATH, HOME, USER, LOGNAME and TZ. Nothing else is handed on: no PG* variable may lead the
+  // program elsewhere.
+  std::vector<std::string> environment = {};
+  std::string os_user = {};  // whose rights it has; empty: ours. Another needs root
+  std::string working_directory = "/";
+  mode_t file_mask = 0077;
+  std::string input = {};                // its standard input
+  std::size_t output_bytes_max = 65536;  // of each stream the end is kept
+};
+
+struct ProgramResult {
+  int exit_status = 0;  // as a shell counts: 128 + signal where a signal ended it
+  bool timed_out = false;
+  std::string output;
+  std::string error_output;
+};
+
+// An error only where the program could not be started.
+Result<ProgramResult> run_program(const ProgramCall& call);
+
+// Its standard output; an error also where it failed, with the last lines it wrote.
+Result<std::string> run_checked(const ProgramCall& call);
+
+}  // namespace pgkeel

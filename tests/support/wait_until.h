@@ -1,0 +1,27 @@
+// Waits for something that cannot be waited for otherwise. Looks often at first, then less, to leave the machine to
+// those who work.
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+#include <thread>
+
+#include "proxy/base/time.h"
+#include "proxy/io/clock.h"
+
+namespace pgkeel::test {
+
+// Whether `condition` came true within `limit`. The limit is only there to end a broken test.
+template <class Condition>
+[[nodiscard]] bool wait_until(Condition condition, Duration limit = std::chrono::seconds(30)) {
+  const Instant deadline = monotonic_now() + limit;
+  Duration pause = std::chrono::milliseconds(1);
+  while (!condition()) {
+    if (monotonic_now() >= deadline) return false;
+    std::this_thread::sleep_for(pause);
+    pause = std::min<Duration>(pause * 2, std::chrono::milliseconds(50));
+  }
+  return true;
+}
+
+}  // namespace pgkeel::test
