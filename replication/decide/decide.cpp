@@ -185,7 +185,7 @@ class Judgement {
   void start(ActionKind kind, const NodeView& node) {
     if (kind != ActionKind::kProbe && host_job_runs(situation_, node.name)) return;
     if (!may_start(situation_, kind, node.name, decision_.decide_again_at)) return;
-    decision_.actions.push_back({kind, node.name, situation_.memory.epoch, "", ""});
+    decision_.actions.push_back({kind, node.name, situation_.memory.epoch, "", "", false});
   }
 
   void no_route(std::string why) {

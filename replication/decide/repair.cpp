@@ -137,7 +137,7 @@ class NodeRepair {
           !may_start(situation_, ActionKind::kDropSlot, node_.name, decision_.decide_again_at))
         return;
       decision_.actions.push_back(
-          {ActionKind::kDropSlot, node_.name, situation_.memory.epoch, primary_.name, slot.name});
+          {ActionKind::kDropSlot, node_.name, situation_.memory.epoch, primary_.name, slot.name, false});
       return;  // one at a time; the next facts show the rest
     }
   }
@@ -145,7 +145,8 @@ class NodeRepair {
   void start(ActionKind kind) {
     if (host_job_runs(situation_, node_.name)) return;
     if (!may_start(situation_, kind, node_.name, decision_.decide_again_at)) return;
-    decision_.actions.push_back({kind, node_.name, situation_.memory.epoch, primary_.name, ""});
+    decision_.actions.push_back(
+        {kind, node_.name, situation_.memory.epoch, primary_.name, "", situation_.is_old_primary(node_.name)});
   }
 
   void note(std::string text) { decision_.notes[node_.name] = std::move(text); }
@@ -175,7 +176,7 @@ void start_what_crashed(const Situation& situation, Decision& decision) {
   const auto start = [&](const NodeView& node) {
     if (!node.local || node.suspicion.liveness != Liveness::kDead || host_job_runs(situation, node.name)) return;
     if (!may_start(situation, ActionKind::kStartServer, node.name, decision.decide_again_at)) return;
-    decision.actions.push_back({ActionKind::kStartServer, node.name, situation.memory.epoch, "", ""});
+    decision.actions.push_back({ActionKind::kStartServer, node.name, situation.memory.epoch, "", "", false});
   };
   // A standby that may still answer is waited for: it would be promoted.
   const bool all_others_are_out = std::ranges::all_of(situation.view.nodes, [&](const NodeView& node) {

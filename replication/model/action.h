@@ -55,6 +55,8 @@ struct Action {
   std::uint64_t epoch = 0;
   std::string upstream;  // kFollow, kRejoin: the primary
   std::string slot;      // kDropSlot
+  bool old_primary =
+      false;  // kRejoin: it was one, so that a clean shutdown was no operator's wish for a standby to rest
 
   friend bool operator==(const Action&, const Action&) = default;
 };

@@ -1,0 +1,148 @@
+#include "replication/execute/cluster_controller.h"
+
+#include <algorithm>
+#include <cassert>
+#include <utility>
+
+#include "replication/decide/decide.h"
+
+namespace pgkeel {
+
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr Duration kStoreRetryPause = 1s;
+
+bool is_routine(ActionKind kind) {
+  return kind == ActionKind::kProbe;
+}
+
+}  // namespace
+
+ClusterController::ClusterController(std::string name, FailoverPolicy policy, ClusterMemory memory, Effects& effects)
+    : name_(std::move(name)), policy_(std::move(policy)), memory_(std::move(memory)), effects_(effects) {
+  applied_.epoch = 0;
+}
+
+void ClusterController::step(const std::vector<NodeView>& nodes, Now now) {
+  if (phase_since_ == Instant{}) phase_since_ = now.instant;
+  // Each round takes at most one transition; the table has no cycle that needs no new observation.
+  constexpr int kMostRounds = 16;
+  for (int round = 0; round < kMostRounds; ++round) {
+    if (policy_.adopt == memory_.primary) policy_.adopt.clear();  // an order to adopt is carried out once
+    ClusterView view;
+    view.nodes = nodes;
+    view.actions = actions_;
+    view.route_epoch_applied = applied_.epoch;
+    view.route_closed = applied_.node.empty();
+    view.phase_since = phase_since_;
+    decision_ = decide(view, memory_, policy_, now);
+
+    if (!make_durable(decision_.next, now)) return;
+    if (!decision_.transition.empty()) {
+      phase_since_ = now.instant;
+      tell(now, LogLevel::kWarning, "transition", memory_.candidate.empty() ? memory_.primary : memory_.candidate,
+           std::string(phase_name(memory_.phase)) + ": " + memory_.reason);
+    } else if (decision_.summary != last_summary_) {
+      last_summary_ = decision_.summary;
+      tell(now, decision_.condition == Condition::kNormal ? LogLevel::kInfo : LogLevel::kWarning, "condition", "",
+           std::string(condition_name(decision_.condition)) + ": " + decision_.summary);
+    }
+    publish({memory_.epoch, decision_.route_node, decision_.route_reason}, now);
+    for (const auto& action : decision_.actions) start(action, now);
+    if (decision_.transition.empty()) return;
+  }
+  assert(!"the transition table cycles");
+}
+
+bool ClusterController::make_durable(const ClusterMemory& next, Now now) {
+  if (next == memory_) return true;
+  if (const auto stored = effects_.store(next); !stored) {
+    if (state_error_ != stored.error().message) {
+      state_error_ = stored.error().message;
+      tell(now, LogLevel::kError, "state", "", "the state cannot be stored, so nothing is changed: " + state_error_);
+    }
+    // Nothing may be announced that is not durable; only to close the route is always safe.
+    if (decision_.route_node != published_.node)
+      publish({memory_.epoch, "", "the state cannot be stored: " + state_error_}, now);
+    decision_.actions.clear();
+    decision_.next = memory_;
+    decision_.transition.clear();
+    decision_.condition = Condition::kDegraded;
+    decision_.summary = "the state cannot be stored: " + state_error_;
+    decision_.decide_again_at = std::min(decision_.decide_again_at, now.instant + kStoreRetryPause);
+    return false;
+  }
+  state_error_.clear();
+  memory_ = next;
+  return true;
+}
+
+void ClusterController::publish(const RouteOrder& order, Now now) {
+  if (anything_published_ && order.same_route(published_)) return;
+  assert(!anything_published_ || order.epoch >= published_.epoch);
+  const bool same_access = anything_published_ && order.node == published_.node && order.node.empty();
+  published_ = order;
+  anything_published_ = true;
+  if (!same_access) {
+    tell(now, order.node.empty() ? LogLevel::kWarning : LogLevel::kInfo, "route", order.node,
+         order.node.empty() ? "the access point leads nowhere: " + order.reason
+                            : "the access point leads to " + order.node);
+  }
+  effects_.publish_route(order);
+}
+
+void ClusterController::start(const Action& action, Now now) {
+  auto found = std::ranges::find_if(actions_, [&](const ActionStatus& status) {
+    return status.action.kind == action.kind && status.action.node == action.node;
+  });
+  if (found == actions_.end()) found = actions_.insert(actions_.end(), ActionStatus{});
+  assert(!found->running);
+  ActionStatus status;
+  status.action = action;
+  status.running = true;
+  status.started_at = now.instant;
+  status.failures = found->action.epoch == action.epoch ? found->failures : 0;
+  *found = status;
+  if (!is_routine(action.kind)) {
+    tell(now, LogLevel::kInfo, "action", action.node,
+         std::string(action_name(action.kind)) + " " + action.node + ": started");
+  }
+  effects_.start(action);
+}
+
+void ClusterController::route_applied(const RouteOrder& order) {
+  if (order.same_route(published_)) applied_ = order;
+}
+
+void ClusterController::finished(const ActionStatus& outcome, Now now) {
+  const auto found = std::ranges::find_if(
+      actions_, [&](const ActionStatus& status) { return status.running && status.action == outcome.action; });
+  if (found == actions_.end()) return;
+  found->running = false;
+  found->succeeded = outcome.succeeded;
+  found->message = outcome.message;
+  found->fence = outcome.fence;
+  found->examination = outcome.examination;
+  found->finished_at = now.instant;
+  found->failures = outcome.succeeded ? 0 : found->failures + 1;
+  if (is_routine(outcome.action.kind)) return;
+  tell(now, outcome.succeeded ? LogLevel::kInfo : LogLevel::kError, "action", outcome.action.node,
+       std::string(action_name(outcome.action.kind)) + " " + outcome.action.node +
+           (outcome.succeeded ? ": done" : ": failed") + (outcome.message.empty() ? "" : ": " + outcome.message));
+}
+
+void ClusterController::tell(Now now, LogLevel severity, std::string kind, std::string node, std::string text) {
+  Event event;
+  event.when = now.wall;
+  event.cluster = name_;
+  event.severity = severity;
+  event.kind = std::move(kind);
+  event.node = std::move(node);
+  event.epoch = memory_.epoch;
+  event.text = std::move(text);
+  effects_.record(event);
+}
+
+}  // namespace pgkeel

@@ -1,0 +1,76 @@
+// Drives the decision core of one cluster: keeps its memory durable, publishes its route, starts its actions, in the
+// order that the safety rules demand. It has no I/O of its own: what it does goes through Effects, which the
+// application implements on real servers and the simulation on simulated ones. One thread.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "proxy/base/result.h"
+#include "replication/execute/event.h"
+#include "replication/model/cluster_memory.h"
+#include "replication/model/cluster_view.h"
+#include "replication/model/decision.h"
+#include "replication/model/failover_policy.h"
+
+namespace pgkeel {
+
+// Where the access point shall lead, as the controller says it.
+struct RouteOrder {
+  std::uint64_t epoch = 0;
+  std::string node;  // empty: nowhere
+  std::string reason;
+
+  [[nodiscard]] bool same_route(const RouteOrder& other) const { return epoch == other.epoch && node == other.node; }
+};
+
+class ClusterController {
+ public:
+  class Effects {
+   public:
+    virtual ~Effects() = default;
+    virtual Result<void> store(const ClusterMemory& memory) = 0;  // durable when it returns
+    virtual void publish_route(
+        const RouteOrder& order) = 0;              // answered by route_applied(), never from inside this call
+    virtual void start(const Action& action) = 0;  // answered by finished(), never from inside this call
+    virtual void record(const Event& event) = 0;
+  };
+
+  ClusterController(std::string name, FailoverPolicy policy, ClusterMemory memory, Effects& effects);
+
+  // Decides and acts on what is seen now. Call after every observation, every answer, and at decide_again_at().
+  void step(const std::vector<NodeView>& nodes, Now now);
+
+  void route_applied(const RouteOrder& order);
+  // The outcome of an action: succeeded, message, fence, examination are taken over. One that is not running is
+  // ignored.
+  void finished(const ActionStatus& outcome, Now now);
+
+  [[nodiscard]] const ClusterMemory& memory() const { return memory_; }
+  [[nodiscard]] const Decision& last_decision() const { return decision_; }
+  [[nodiscard]] const std::vector<ActionStatus>& actions() const { return actions_; }
+  [[nodiscard]] const RouteOrder& published_route() const { return published_; }
+  [[nodiscard]] Instant decide_again_at() const { return decision_.decide_again_at; }
+  [[nodiscard]] const std::string& state_error() const { return state_error_; }  // empty: the state is durable
+
+ private:
+  bool make_durable(const ClusterMemory& next, Now now);
+  void publish(const RouteOrder& order, Now now);
+  void start(const Action& action, Now now);
+  void tell(Now now, LogLevel severity, std::string kind, std::string node, std::string text);
+
+  const std::string name_;
+  FailoverPolicy policy_;
+  ClusterMemory memory_;
+  Effects& effects_;
+  Decision decision_;
+  std::vector<ActionStatus> actions_;
+  RouteOrder published_;
+  bool anything_published_ = false;
+  RouteOrder applied_;
+  Instant phase_since_{};
+  std::string state_error_;
+  std::string last_summary_;
+};
+
+}  // namespace pgkeel
