@@ -201,7 +201,10 @@ void PostgresServer::append_setting(const std::string& line) {
 
 void PostgresServer::start() {
   // PostgreSQL takes a zombie that nobody has reaped yet, and a number given to another process, for a running server.
-  if (!is_running()) std::filesystem::remove(data_directory_ + "/postmaster.pid");
+  if (!is_running()) {
+    std::filesystem::remove(data_directory_ + "/postmaster.pid");
+    std::filesystem::remove(folder_.path() + "/.s.PGSQL." + std::to_string(port_) + ".lock");
+  }
   try {
     run_as_server_user({program("pg_ctl"), "start", "--pgdata", data_directory_, "--log", log_file_, "--wait",
                         "--timeout", "60", "--silent"});
