@@ -65,7 +65,7 @@ struct LocalServerConfig {
 
 struct NodeConfig {
   std::string name;
-  HostPort address;
+  HostPort address{"", 5432};
   std::uint32_t priority = 100;  // 0: never promoted
   std::optional<LocalServerConfig> local;
 };
@@ -73,10 +73,12 @@ struct NodeConfig {
 struct ClusterConfig {
   std::string name;
   HostPort listen;
+  Duration max_read_lag = 1s;
   std::vector<std::string> allow{"0.0.0.0/0", "::/0"};
   Durability durability = Durability::kAsync;
   FailoverMode failover = FailoverMode::kAutomatic;
   bool auto_rejoin = true;
+  Duration drain_timeout = 5s;
   Duration failover_pause = 10min;
   DatabaseUser monitor{.user = "pgkeel", .database = "postgres", .password_file = ""};
   DatabaseUser replication{.user = "pgkeel_repl", .database = "postgres", .password_file = ""};

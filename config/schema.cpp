@@ -1,0 +1,256 @@
+#include "config/schema.h"
+
+#include <algorithm>
+
+#include "config/schema_rows.h"
+
+namespace pgkeel {
+namespace {
+
+using namespace schema_rows;
+
+constexpr std::string_view kNoTls = "TLS is not supported by this version";
+constexpr std::string_view kNoSynchronous =
+    "only \"async\" is supported by this version: synchronous replication is not managed yet";
+constexpr std::string_view kNoReadOnly = "a read-only access point is not supported by this version";
+constexpr std::string_view kNoSwitchback = "switching back is not supported by this version; leave it empty";
+constexpr std::string_view kNoCoordination =
+    "several pgkeels for the same clusters are not supported by this version; leave the table out";
+constexpr std::string_view kNoAgent =
+    "agents are not supported by this version; write `local` for a node on this host, or leave `agent` out";
+
+// The owner of what this version keeps nowhere.
+struct Nowhere {};
+
+const Table& proxy_table() {
+  static const Table rows = table_of<ProxyConfig>({
+      integer<&ProxyConfig::workers>("workers", 0, 1024, "worker threads, each with its own loop; 0: one per core"),
+      integer<&ProxyConfig::max_client_connections>("max_client_connections", 1, 1'000'000, "more get 53300"),
+      duration<&ProxyConfig::login_timeout>("login_timeout", 100ms, 10min,
+                                            "startup and authentication must be over by then"),
+      duration<&ProxyConfig::hold_timeout>("hold_timeout", 0s, 1h,
+                                           "how long a client waits for a route before it gets 08001"),
+      choice<&ProxyConfig::no_route>("no_route", {"hold", "refuse"},
+                                     "or \"refuse\": close the listener while there is no route, so that drivers try "
+                                     "their next host"),
+      integer<&ProxyConfig::login_rate>("login_rate", 1, 1'000'000,
+                                        "new server logins a second and cluster after a failover; the rest wait"),
+  });
+  return rows;
+}
+
+const Table& admin_tls_table() {
+  static const Table rows = table_of<Nowhere>({
+      unsupported(unused_text<Nowhere>("cert", "certificate of the console and API"), kNoTls),
+      unsupported(unused_text<Nowhere>("key", "its private key"), kNoTls),
+  });
+  return rows;
+}
+
+const Table& admin_table() {
+  static const Table rows = table_of<AdminConfig>({
+      host_port<&AdminConfig::listen>("listen", "console, API, metrics; port 0: any free one"),
+      not_empty(text<&AdminConfig::token_file>(
+          "token_file", "bearer token for whatever changes state; made at random, mode 0600, when absent",
+          complain_of_path)),
+      written_inline(
+          unused_table<AdminConfig>("tls", admin_tls_table(), "empty: plain HTTP, then `listen` must be loopback")),
+  });
+  return rows;
+}
+
+const Table& state_table() {
+  static const Table rows = table_of<Config>({
+      not_empty(text<&Config::state_directory>("directory", "epoch, route, events; must outlive a restart of the host",
+                                               complain_of_path)),
+  });
+  return rows;
+}
+
+const Table& vip_table() {
+  static const Table rows = table_of<Nowhere>({
+      required(unused_text<Nowhere>("address", "the address, with its prefix length"), R"("10.0.0.100/24")"),
+      required(unused_text<Nowhere>("interface", "the network interface that gets it"), R"("eth0")"),
+  });
+  return rows;
+}
+
+const Table& coordination_table() {
+  static const Table rows = table_of<Nowhere>({
+      required(unused<Nowhere>("etcd", KeyType::kTextList, std::vector<std::string>(), "URLs of the etcd members"),
+               R"(["http://10.0.0.11:2379", "http://10.0.0.12:2379", "http://10.0.0.13:2379"])"),
+      unused<Nowhere>("prefix", KeyType::kText, "/pgkeel/", "of every key in etcd"),
+      unused<Nowhere>("lease", KeyType::kDuration, Duration(4s),
+                      "a pgkeel that cannot renew it stops routing before it ends"),
+      written_inline(unused_table<Nowhere>("vip", vip_table(), "held by the leader; or leave it to a load balancer")),
+  });
+  return rows;
+}
+
+const Table& log_table() {
+  static const Table rows = table_of<LogConfig>({
+      choice<&LogConfig::level>("level", {"debug", "info", "warning", "error"}, "debug, info, warning, error"),
+      choice<&LogConfig::format>("format", {"text", "json"}, "text, json"),
+  });
+  return rows;
+}
+
+const Table& monitor_table() {
+  static const Table rows = table_of<DatabaseUser>({
+      not_empty(text<&DatabaseUser::user>("user", "role that pgkeel looks at the nodes with")),
+      not_empty(text<&DatabaseUser::database>("database", "database that it connects to")),
+      text<&DatabaseUser::password_file>("password_file", "its first line is the password; empty: none is sent",
+                                         complain_of_path),
+  });
+  return rows;
+}
+
+const Table& replication_table() {
+  static const Table rows = table_of<DatabaseUser>({
+      not_empty(text<&DatabaseUser::user>("user", "role that standbys stream, and rebuilds copy, with")),
+      text<&DatabaseUser::password_file>("password_file", "its first line is the password; empty: none is sent",
+                                         complain_of_path),
+  });
+  return rows;
+}
+
+const Table& client_tls_table() {
+  static const Table rows = table_of<Nowhere>({
+      unsupported(unused_choice<Nowhere>("mode", {"off", "allow", "require", "verify-client"},
+                                         "off, allow, require, verify-client"),
+                  kNoTls),
+      unused_text<Nowhere>("cert", "certificate that clients see"),
+      unused_text<Nowhere>("key", "its private key"),
+      unused_text<Nowhere>("client_ca", "CA of the clients' certificates"),
+  });
+  return rows;
+}
+
+const Table& server_tls_table() {
+  static const Table rows = table_of<Nowhere>({
+      unsupported(unused_choice<Nowhere>("mode", {"disable", "require", "verify-ca", "verify-full"},
+                                         "disable, require, verify-ca, verify-full"),
+                  kNoTls),
+      unused_text<Nowhere>("ca", "CA of the servers' certificates"),
+  });
+  return rows;
+}
+
+const Table& detection_table() {
+  static const Table rows = table_of<DetectionConfig>({
+      duration<&DetectionConfig::interval>("interval", 10ms, 1min, "between probes of a node"),
+      duration<&DetectionConfig::probe_timeout>("probe_timeout", 10ms, 1min, "a probe without an answer has failed"),
+      duration<&DetectionConfig::refused_confirm>("refused_confirm", 0s, 1min,
+                                                  "refused, and refused again after this: the postmaster is gone"),
+      duration<&DetectionConfig::failure_timeout>("failure_timeout", 50ms, 1h,
+                                                  "no answer at all for this long: failed"),
+      duration<&DetectionConfig::restart_grace>("restart_grace", 0s, 1h,
+                                                "a server that says that it is starting gets this long"),
+      choice<&DetectionConfig::when_path_cut>("when_path_cut", {"failover-if-safe", "wait"},
+                                              "primary unreachable from here, but alive to its standby; or \"wait\""),
+  });
+  return rows;
+}
+
+const Table& local_table() {
+  static const Table rows = table_of<LocalServerConfig>({
+      required(text<&LocalServerConfig::data_directory>("data_directory", "of the server", complain_of_path),
+               R"("/var/lib/postgresql/15/a")", R"("/var/lib/postgresql/15/b")"),
+      required(
+          text<&LocalServerConfig::bin_directory>("bin_directory", "where pg_ctl and pg_rewind are", complain_of_path),
+          R"("/usr/lib/postgresql/15/bin")", R"("/usr/lib/postgresql/15/bin")"),
+      shown_as(text<&LocalServerConfig::os_user>("os_user", "user that the server runs as; empty: pgkeel's own",
+                                                 complain_of_user_name),
+               R"("postgres")", R"("postgres")"),
+  });
+  return rows;
+}
+
+const Table& agent_table() {
+  static const Table rows = table_of<Nowhere>({
+      required(unused_text<Nowhere>("url", "of the node's agent"), R"("https://10.0.0.1:7433")"),
+      shown_as(unused_text<Nowhere>("ca", "CA of the agents' certificates"), R"("/etc/pgkeel/ca.crt")"),
+      shown_as(unused_text<Nowhere>("cert", "certificate that the agent sees"), R"("/etc/pgkeel/proxy.crt")"),
+      shown_as(unused_text<Nowhere>("key", "its private key"), R"("/etc/pgkeel/proxy.key")"),
+  });
+  return rows;
+}
+
+const Table& node_table() {
+  static const Table rows = table_of<NodeConfig>({
+      required(
+          text<&NodeConfig::name>("name", "[a-z][a-z0-9_]{0,55}: also its application_name and part of its slot's name",
+                                  complain_of_node_name),
+          R"("a")", R"("b")"),
+      required(text<&NodeConfig::address, &HostPort::host>("host", "name or address; or the folder of its Unix socket",
+                                                           complain_of_host),
+               R"("127.0.0.1")", R"("127.0.0.1")"),
+      shown_as(integer<&NodeConfig::address, &HostPort::port>("port", 1, 65535, ""), "5433", "5434"),
+      integer<&NodeConfig::priority>("priority", 0, 1'000'000,
+                                     "the higher of two equally safe standbys is promoted; 0: never"),
+      written_inline(table<&NodeConfig::local>(
+          "local", local_table(), "a server on this host, which pgkeel starts, stops and rebuilds itself")),
+      written_inline(
+          unsupported(unused_table<NodeConfig>("agent", agent_table(), "pgkeel's agent beside the server"), kNoAgent)),
+  });
+  return rows;
+}
+
+const Table& cluster_table() {
+  static const Table rows = table_of<ClusterConfig>({
+      required(host_port<&ClusterConfig::listen>("listen", "the client access point: always the primary"),
+               R"("0.0.0.0:5432")"),
+      unsupported(unused_text<ClusterConfig>("listen_read_only",
+                                             "\"0.0.0.0:5433\": a standby within max_read_lag, else the primary"),
+                  kNoReadOnly),
+      duration<&ClusterConfig::max_read_lag>("max_read_lag", 0s, 24h, "without effect until listen_read_only exists"),
+      networks<&ClusterConfig::allow>("allow", "client networks; others get 28000"),
+      unsupported(choice<&ClusterConfig::durability>(
+                      "durability", {"strict", "available", "async"},
+                      "async: commits wait for no standby. available: they do while there is one; strict: always"),
+                  kNoSynchronous),
+      choice<&ClusterConfig::failover>("failover", {"automatic", "manual"}, "or \"manual\""),
+      boolean<&ClusterConfig::auto_rejoin>("auto_rejoin", "rebuild a returned old primary without asking"),
+      duration<&ClusterConfig::drain_timeout>(
+          "drain_timeout", 0s, 1h,
+          "switchover: how long open transactions may finish; without effect until there is a switchover"),
+      duration<&ClusterConfig::failover_pause>(
+          "failover_pause", 0s, 168h,
+          "after an automatic failover, the next one inside this time needs an operator; 0s: no limit"),
+      unsupported(
+          unused_text<ClusterConfig>("preferred", "node to switch back to when it is healthy again; empty: stay"),
+          kNoSwitchback),
+      written_inline(table<&ClusterConfig::monitor>("monitor", monitor_table(), "how pgkeel looks at the nodes")),
+      written_inline(
+          table<&ClusterConfig::replication>("replication", replication_table(), "how standbys reach the primary")),
+      written_inline(unused_table<ClusterConfig>("client_tls", client_tls_table(), "between clients and pgkeel")),
+      written_inline(unused_table<ClusterConfig>("server_tls", server_tls_table(), "between pgkeel and the nodes")),
+      table<&ClusterConfig::detection>("detection", detection_table(), "when a node counts as failed"),
+      tables<&ClusterConfig::nodes>("node", KeyType::kTableArray, node_table(), "one PostgreSQL server"),
+  });
+  return rows;
+}
+
+}  // namespace
+
+const Key* Table::find(std::string_view name) const {
+  const auto found = std::ranges::find(keys, name, &Key::name);
+  return found == keys.end() ? nullptr : &*found;
+}
+
+const Table& config_schema() {
+  static const Table rows = table_of<Config>({
+      table<&Config::proxy>("proxy", proxy_table(), "the data path"),
+      table<&Config::admin>("admin", admin_table(), "the admin endpoint"),
+      table_of_owner<Config>("state", state_table(), "what must outlive a restart"),
+      unsupported(
+          unused_table<Config>("coordination", coordination_table(), "several pgkeels that serve the same clusters"),
+          kNoCoordination),
+      table<&Config::log>("log", log_table(), "the log, on stderr"),
+      tables<&Config::clusters>("cluster", KeyType::kTablesByName, cluster_table(),
+                                "a primary, its standbys and their access point; once for each cluster"),
+  });
+  return rows;
+}
+
+}  // namespace pgkeel

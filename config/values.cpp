@@ -1,0 +1,229 @@
+#include "config/values.h"
+
+#include <algorithm>
+#include <arpa/inet.h>
+#include <array>
+#include <charconv>
+#include <cstdint>
+#include <limits>
+#include <span>
+
+#include <fmt/format.h>
+
+#include "config/problem.h"
+
+namespace pgkeel {
+namespace {
+
+struct Unit {
+  std::string_view name;
+  Duration length;
+};
+constexpr std::array kUnits = {
+    Unit{.name = "h", .length = std::chrono::hours(1)},
+    Unit{.name = "m", .length = std::chrono::minutes(1)},
+    Unit{.name = "s", .length = std::chrono::seconds(1)},
+    Unit{.name = "ms", .length = std::chrono::milliseconds(1)},
+};
+
+constexpr std::size_t kLongestHostName = 253;
+constexpr std::size_t kLongestHostLabel = 63;
+constexpr std::size_t kLongestSocketFolder = 107 - std::string_view("/.s.PGSQL.65535").size();
+constexpr std::size_t kLongestNodeName = 56;  // "pgkeel_" and it fit into a slot's name of 63
+constexpr std::size_t kLongestClusterName = 63;
+
+bool is_lower(char c) {
+  return c >= 'a' && c <= 'z';
+}
+bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
+bool is_alphanumeric(char c) {
+  return is_lower(c) || is_digit(c) || (c >= 'A' && c <= 'Z');
+}
+
+// The address in network byte order: 4 bytes, or 16.
+struct NumericAddress {
+  std::array<std::uint8_t, 16> bytes{};
+  std::size_t length = 0;
+
+  [[nodiscard]] std::span<const std::uint8_t> span() const { return std::span(bytes).first(length); }
+};
+
+std::optional<NumericAddress> parse_numeric_address(std::string_view text) {
+  const std::string terminated(text);
+  if (terminated.find('\0') != std::string::npos) return std::nullopt;
+  NumericAddress address;
+  if (inet_pton(AF_INET, terminated.c_str(), address.bytes.data()) == 1) {
+    address.length = 4;
+    return address;
+  }
+  if (inet_pton(AF_INET6, terminated.c_str(), address.bytes.data()) == 1) {
+    address.length = 16;
+    return address;
+  }
+  return std::nullopt;
+}
+
+std::string format_numeric_address(const NumericAddress& address) {
+  std::array<char, INET6_ADDRSTRLEN> text{};
+  inet_ntop(address.length == 4 ? AF_INET : AF_INET6, address.bytes.data(), text.data(), text.size());
+  return text.data();
+}
+
+// nullopt: not a whole number that fits.
+template <class Number>
+std::optional<Number> parse_number(std::string_view text) {
+  Number number{};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc() || end != text.data() + text.size() || text.empty()) return std::nullopt;
+  return number;
+}
+
+Complaint complain_of_host_name(std::string_view text) {
+  const std::string refused = quoted(text) + " is neither a host name nor an IP address";
+  if (text.empty() || text.size() > kLongestHostName) return refused;
+  std::string_view label;
+  for (std::string_view rest = text; !rest.empty(); rest.remove_prefix(std::min(label.size() + 1, rest.size()))) {
+    label = rest.substr(0, rest.find('.'));
+    if (label.empty() || label.size() > kLongestHostLabel) return refused;
+    if (label.front() == '-' || label.back() == '-') return refused;
+    if (!std::ranges::all_of(label, [](char c) { return is_alphanumeric(c) || c == '-' || c == '_'; })) return refused;
+  }
+  // A last label of digits is never a name: it is an IPv4 address with a mistake in it.
+  if (std::ranges::all_of(label, is_digit)) return refused;
+  return std::nullopt;
+}
+
+}  // namespace
+
+Result<Duration> parse_duration(std::string_view text) {
+  const Error refused{quoted(text) +
+                      R"( is not a duration; write a whole number and ms, s, m or h: "250ms", "3s", "10m")"};
+  const std::size_t digits = std::min(text.find_first_not_of("0123456789"), text.size());
+  const auto count = parse_number<std::int64_t>(text.substr(0, digits));
+  const auto* unit = std::ranges::find(kUnits, text.substr(digits), &Unit::name);
+  if (digits == 0 || unit == kUnits.end()) return refused;
+  if (!count || *count > std::numeric_limits<Duration::rep>::max() / unit->length.count()) {
+    return Error{quoted(text) + " is too long a time"};
+  }
+  return *count * unit->length;
+}
+
+std::string format_whole_duration(Duration duration) {
+  if (duration == Duration::zero()) return "0s";
+  for (const Unit& unit : kUnits) {
+    if (duration % unit.length == Duration::zero()) return fmt::format("{}{}", duration / unit.length, unit.name);
+  }
+  return fmt::format("{}ms", to_milliseconds(duration));
+}
+
+Result<HostPort> parse_host_port(std::string_view text) {
+  const std::size_t colon = text.rfind(':');
+  const bool bracketed = text.starts_with('[');
+  const std::size_t bracket = text.rfind(']');
+  if (colon == std::string_view::npos || (bracketed && (bracket == std::string_view::npos || colon < bracket))) {
+    return Error{quoted(text) + R"( has no port; write "HOST:PORT", or "[IPV6]:PORT")"};
+  }
+  std::string_view host = text.substr(0, colon);
+  if (bracketed) {
+    if (bracket + 1 != colon) return Error{quoted(text) + R"( has something between the bracket and the port)"};
+    host = host.substr(1, bracket - 1);
+    if (host.find(':') == std::string_view::npos)
+      return Error{quoted(text) + " has brackets around what is no IPv6 address"};
+  } else if (host.find(':') != std::string_view::npos) {
+    return Error{quoted(text) + R"(: an IPv6 address goes into brackets: "[::1]:5432")"};
+  }
+  const auto port = parse_number<std::uint16_t>(text.substr(colon + 1));
+  if (!port) return Error{quoted(text) + ": the port is not a number from 0 to 65535"};
+  if (host.starts_with('/')) return Error{quoted(text) + ": a Unix socket cannot be listened on; write HOST:PORT"};
+  if (auto complaint = complain_of_host(host)) return Error{std::move(*complaint)};
+  return HostPort{.host = std::string(host), .port = *port};
+}
+
+Complaint complain_of_host(std::string_view text) {
+  if (text.starts_with('/')) {
+    if (text.size() > kLongestSocketFolder) return quoted(text) + " is too long for the folder of a Unix socket";
+    return std::nullopt;
+  }
+  if (text.starts_with('[')) return quoted(text) + ": no brackets here, and the port is a key of its own";
+  if (text.find(':') != std::string_view::npos) {
+    if (parse_numeric_address(text)) return std::nullopt;
+    return quoted(text) + " is not an IPv6 address; a port would be a key of its own";
+  }
+  if (parse_numeric_address(text)) return std::nullopt;
+  return complain_of_host_name(text);
+}
+
+Complaint complain_of_network(std::string_view text) {
+  const std::size_t slash = text.find('/');
+  auto address = parse_numeric_address(text.substr(0, slash));
+  if (!address) return quoted(text) + R"( is not a network; write "10.0.0.0/8" or "fd00::/8")";
+  const std::size_t longest = address->length * 8;
+  if (slash == std::string_view::npos) {
+    return fmt::format(R"({} has no prefix length; for this one address write "{}/{}")", quoted(text), text, longest);
+  }
+  const auto prefix = parse_number<std::uint8_t>(text.substr(slash + 1));
+  if (!prefix || *prefix > longest) {
+    return fmt::format("{}: the prefix length is not a number from 0 to {}", quoted(text), longest);
+  }
+  bool past_prefix = false;
+  for (std::size_t bit = *prefix; bit < longest; ++bit) {
+    const auto mask = static_cast<std::uint8_t>(0x80U >> (bit % 8));
+    std::uint8_t& byte = address->bytes[bit / 8];
+    past_prefix = past_prefix || (byte & mask) != 0;
+    byte = static_cast<std::uint8_t>(byte & ~mask);
+  }
+  if (!past_prefix) return std::nullopt;
+  return fmt::format(R"({} is an address inside a network; for the network write "{}/{}", for the address "{}/{}")",
+                     quoted(text), format_numeric_address(*address), *prefix, text.substr(0, slash), longest);
+}
+
+Complaint complain_of_node_name(std::string_view text) {
+  const bool ok = !text.empty() && text.size() <= kLongestNodeName && is_lower(text.front()) &&
+                  std::ranges::all_of(text, [](char c) { return is_lower(c) || is_digit(c) || c == '_'; });
+  if (ok) return std::nullopt;
+  return fmt::format(
+      "{} cannot be a node's name: it begins with a-z, goes on with a-z, 0-9 and _, and has at most {} characters",
+      quoted(text), kLongestNodeName);
+}
+
+Complaint complain_of_cluster_name(std::string_view text) {
+  const bool ok = !text.empty() && text.size() <= kLongestClusterName && is_alphanumeric(text.front()) &&
+                  std::ranges::all_of(text, [](char c) { return is_alphanumeric(c) || c == '_' || c == '-'; });
+  if (ok) return std::nullopt;
+  return fmt::format(
+      "{} cannot be a cluster's name: it begins with a letter or digit, goes on with these, _ and -, and has at most "
+      "{} "
+      "characters",
+      quoted(text), kLongestClusterName);
+}
+
+Complaint complain_of_user_name(std::string_view text) {
+  const bool ok = !text.empty() && text.size() <= 32 && !text.starts_with('-') && std::ranges::all_of(text, [](char c) {
+    return is_alphanumeric(c) || c == '_' || c == '-' || c == '.';
+  });
+  if (ok) return std::nullopt;
+  return quoted(text) + " cannot be the name of a user of the operating system";
+}
+
+Complaint complain_of_path(std::string_view text) {
+  if (text.starts_with('/')) return std::nullopt;
+  return quoted(text) + " is not an absolute path";
+}
+
+bool is_loopback(std::string_view host) {
+  if (host == "localhost") return true;
+  const auto address = parse_numeric_address(host);
+  if (!address) return false;
+  if (address->length == 4) return address->bytes[0] == 127;
+  const auto span = address->span();
+  return span.back() == 1 && std::ranges::all_of(span.first(15), [](std::uint8_t byte) { return byte == 0; });
+}
+
+bool is_any_address(std::string_view host) {
+  const auto address = parse_numeric_address(host);
+  return address && std::ranges::all_of(address->span(), [](std::uint8_t byte) { return byte == 0; });
+}
+
+}  // namespace pgkeel

@@ -1,0 +1,36 @@
+// The texts that stand for durations, addresses, networks and names in a configuration, as values. Pure; any thread.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "proxy/base/address.h"
+#include "proxy/base/result.h"
+#include "proxy/base/time.h"
+
+namespace pgkeel {
+
+// "250ms", "3s", "10m", "2h"; whole numbers only.
+Result<Duration> parse_duration(std::string_view text);
+
+// The same way back: with the largest unit that leaves a whole number. At least milliseconds.
+std::string format_whole_duration(Duration duration);
+
+// "10.0.0.1:5432", "[::1]:5432", "db.example:0". Port 0 asks the system for a free one.
+Result<HostPort> parse_host_port(std::string_view text);
+
+// What is wrong with the text; nothing where it is right.
+using Complaint = std::optional<std::string>;
+
+Complaint complain_of_host(std::string_view text);       // host name, IPv4, IPv6 without brackets, folder of a socket
+Complaint complain_of_network(std::string_view text);    // "10.0.0.0/8", "::/0", and a single address as "10.0.0.1/32"
+Complaint complain_of_node_name(std::string_view text);  // [a-z][a-z0-9_]{0,55}
+Complaint complain_of_cluster_name(std::string_view text);  // letters, digits, '_' and '-'; at most 63
+Complaint complain_of_user_name(std::string_view text);     // of the operating system
+Complaint complain_of_path(std::string_view text);          // absolute
+
+bool is_loopback(std::string_view host);     // 127.0.0.0/8, ::1, localhost
+bool is_any_address(std::string_view host);  // 0.0.0.0, ::
+
+}  // namespace pgkeel

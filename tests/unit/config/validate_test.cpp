@@ -1,0 +1,116 @@
+#include "config/validate.h"
+
+#include <string>
+#include <string_view>
+
+#include <doctest/doctest.h>
+
+#include "config/parse.h"
+#include "tests/unit/config/config_text.h"
+
+using namespace pgkeel;
+
+namespace {
+
+std::string problems_of(std::string_view text) {
+  const ConfigResult result = parse_config(text, "f");
+  return result ? "" : format_problems(result.error());
+}
+
+// A second cluster, to be appended to kMinimal.
+std::string second_cluster(std::string_view listen, std::string_view host) {
+  return "[cluster.stock]\nlisten = \"" + std::string(listen) + "\"\n[[cluster.stock.node]]\nname = \"a\"\nhost = \"" +
+         std::string(host) + "\"\n";
+}
+
+std::string local(std::string_view data_directory) {
+  return "local = { data_directory = \"" + std::string(data_directory) + "\", bin_directory = \"/b\" }\n";
+}
+
+}  // namespace
+
+TEST_CASE("times of the detection fit each other") {
+  const auto detection = [](std::string_view lines) {
+    return problems_of(std::string(kMinimal) + "[cluster.orders.detection]\n" + std::string(lines));
+  };
+  CHECK(
+      detection("failure_timeout = \"900ms\"\n") ==
+      "f:12:19: cluster.orders.detection.failure_timeout: 900ms is shorter than probe_timeout (1s): no probe could end "
+      "before it\n");
+  CHECK(detection("interval = \"3s\"\n") ==
+        "f:11:1: cluster.orders.detection.failure_timeout: 3s is not longer than interval (3s): a node would fail "
+        "between "
+        "two probes\n");
+  CHECK(detection("refused_confirm = \"5s\"\n") ==
+        "f:12:19: cluster.orders.detection.refused_confirm: 5s is not shorter than failure_timeout (3s)\n");
+  CHECK(detection("failure_timeout = \"1s\"\n").empty());
+}
+
+TEST_CASE("names of nodes are unique in their cluster, and free in another") {
+  CHECK(problems_of(std::string(kMinimal) + "[[cluster.orders.node]]\nname = \"a\"\nhost = \"h\"\n") ==
+        "f:12:8: cluster.orders.node[2].name: another node of this cluster is called \"a\" too\n");
+  CHECK(problems_of(std::string(kMinimal) + second_cluster("0.0.0.0:6433", "h")).empty());
+}
+
+TEST_CASE("a server is one node of one cluster") {
+  CHECK(problems_of(std::string(kMinimal) + "[[cluster.orders.node]]\nname = \"c\"\nhost = \"10.0.0.1\"\n") ==
+        "f:13:8: cluster.orders.node[2].host: \"10.0.0.1:5432\" is cluster.orders.node[0] too\n");
+  CHECK(problems_of(std::string(kMinimal) + second_cluster("0.0.0.0:6433", "10.0.0.1")) ==
+        "f:15:8: cluster.stock.node[0].host: \"10.0.0.1:5432\" is cluster.orders.node[0] too\n");
+}
+
+TEST_CASE("a data directory belongs to one node") {
+  CHECK(problems_of(std::string(kMinimal) + local("/d/x") + second_cluster("0.0.0.0:6433", "h") + local("/d//x/")) ==
+        "f:17:28: cluster.stock.node[0].local.data_directory: \"/d/x\" is the data directory of cluster.orders.node[1] "
+        "too\n");
+}
+
+TEST_CASE("addresses to listen on do not collide") {
+  const auto second = [](std::string_view listen) {
+    return problems_of(std::string(kMinimal) + second_cluster(listen, "h"));
+  };
+  CHECK(second("0.0.0.0:6432") ==
+        "f:12:10: cluster.stock.listen: \"0.0.0.0:6432\" is taken by cluster.orders.listen (\"0.0.0.0:6432\")\n");
+  CHECK(second("10.0.0.9:6432").find("is taken by cluster.orders.listen") != std::string::npos);
+  CHECK(second("0.0.0.0:7432").find("is taken by admin.listen (\"127.0.0.1:7432\")") != std::string::npos);
+  CHECK(second("0.0.0.0:6433").empty());
+  CHECK(problems_of(
+            "[admin]\nlisten = \"127.0.0.1:0\"\n[cluster.o]\nlisten = \"127.0.0.1:0\"\n[[cluster.o.node]]\nname "
+            "= \"a\"\nhost = \"h\"\n[cluster.p]\nlisten = \"127.0.0.1:0\"\n[[cluster.p.node]]\nname = \"a\"\nhost "
+            "= \"i\"\n")
+            .empty());
+}
+
+TEST_CASE("a node is no access point") {
+  CHECK(problems_of(std::string(kMinimal) + second_cluster("127.0.0.1:5432", "127.0.0.1")) ==
+        "f:15:8: cluster.stock.node[0].host: \"127.0.0.1:5432\" is no server: it leads back to cluster.stock.listen\n");
+  CHECK(problems_of(std::string(kMinimal) + second_cluster("0.0.0.0:5432", "localhost")).find("leads back to") !=
+        std::string::npos);
+  CHECK(problems_of(std::string(kMinimal) + second_cluster("127.0.0.1:5432", "10.0.0.9")).empty());
+}
+
+TEST_CASE("the admin endpoint stays on loopback") {
+  CHECK(problems_of(std::string(kMinimal) + "[admin]\nlisten = \"0.0.0.0:7432\"\n") ==
+        "f:12:10: admin.listen: \"0.0.0.0:7432\" is not a loopback address: that needs TLS, which is not supported by "
+        "this "
+        "version\n");
+  CHECK(problems_of(std::string(kMinimal) + "[admin]\nlisten = \"[::1]:7432\"\n").empty());
+}
+
+TEST_CASE("some client must be allowed") {
+  CHECK(problems_of(with_cluster_keys("allow = []")).find("allow: is empty: no client could connect") !=
+        std::string::npos);
+}
+
+TEST_CASE("a value that could not be read breaks no rule on top") {
+  CHECK(problems_of(R"([cluster.o]
+listen = "nonsense"
+[[cluster.o.node]]
+name = "!"
+host = "!"
+[[cluster.o.node]]
+name = "!"
+host = "!"
+)")
+            .find("too") == std::string::npos);
+}
