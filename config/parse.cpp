@@ -240,11 +240,10 @@ class Reader {
     } else if (const toml::table* table = node.as_table(); table == nullptr) {
       const std::string_view hint = node.is_array_of_tables() ? "; write its header in single brackets" : "";
       complain(node, path, fmt::format("is {}, and must be a table{}", describe(node.type()), hint));
-    } else if (!key.unsupported.empty()) {
-      complain(node, path, key.unsupported);
     } else if (key.type == KeyType::kTablesByName) {
       read_tables_by_name(*table, key, owner, path);
     } else {
+      if (!key.unsupported.empty()) complain(node, path, key.unsupported);
       read_table(*table, *key.table, key.open != nullptr ? key.open(owner, {}) : nullptr, path);
     }
   }

@@ -31,7 +31,7 @@ const Table& proxy_table() {
       duration<&ProxyConfig::hold_timeout>("hold_timeout", 0s, 1h,
                                            "how long a client waits for a route before it gets 08001"),
       choice<&ProxyConfig::no_route>("no_route", {"hold", "refuse"},
-                                     "or \"refuse\": close the listener while there is no route, so that drivers try "
+                                     "refuse: close the listener while there is no route, so that drivers try "
                                      "their next host"),
       integer<&ProxyConfig::login_rate>("login_rate", 1, 1'000'000,
                                         "new server logins a second and cluster after a failover; the rest wait"),
@@ -89,8 +89,8 @@ const Table& coordination_table() {
 
 const Table& log_table() {
   static const Table rows = table_of<LogConfig>({
-      choice<&LogConfig::level>("level", {"debug", "info", "warning", "error"}, "debug, info, warning, error"),
-      choice<&LogConfig::format>("format", {"text", "json"}, "text, json"),
+      choice<&LogConfig::level>("level", {"debug", "info", "warning", "error"}, "what is below it is left out"),
+      choice<&LogConfig::format>("format", {"text", "json"}, ""),
   });
   return rows;
 }
@@ -116,9 +116,7 @@ const Table& replication_table() {
 
 const Table& client_tls_table() {
   static const Table rows = table_of<Nowhere>({
-      unsupported(unused_choice<Nowhere>("mode", {"off", "allow", "require", "verify-client"},
-                                         "off, allow, require, verify-client"),
-                  kNoTls),
+      unsupported(unused_choice<Nowhere>("mode", {"off", "allow", "require", "verify-client"}, ""), kNoTls),
       unused_text<Nowhere>("cert", "certificate that clients see"),
       unused_text<Nowhere>("key", "its private key"),
       unused_text<Nowhere>("client_ca", "CA of the clients' certificates"),
@@ -128,9 +126,7 @@ const Table& client_tls_table() {
 
 const Table& server_tls_table() {
   static const Table rows = table_of<Nowhere>({
-      unsupported(unused_choice<Nowhere>("mode", {"disable", "require", "verify-ca", "verify-full"},
-                                         "disable, require, verify-ca, verify-full"),
-                  kNoTls),
+      unsupported(unused_choice<Nowhere>("mode", {"disable", "require", "verify-ca", "verify-full"}, ""), kNoTls),
       unused_text<Nowhere>("ca", "CA of the servers' certificates"),
   });
   return rows;
@@ -147,7 +143,7 @@ const Table& detection_table() {
       duration<&DetectionConfig::restart_grace>("restart_grace", 0s, 1h,
                                                 "a server that says that it is starting gets this long"),
       choice<&DetectionConfig::when_path_cut>("when_path_cut", {"failover-if-safe", "wait"},
-                                              "primary unreachable from here, but alive to its standby; or \"wait\""),
+                                              "primary unreachable from here, but alive to its standby"),
   });
   return rows;
 }
@@ -200,16 +196,16 @@ const Table& cluster_table() {
   static const Table rows = table_of<ClusterConfig>({
       required(host_port<&ClusterConfig::listen>("listen", "the client access point: always the primary"),
                R"("0.0.0.0:5432")"),
-      unsupported(unused_text<ClusterConfig>("listen_read_only",
-                                             "\"0.0.0.0:5433\": a standby within max_read_lag, else the primary"),
-                  kNoReadOnly),
+      unsupported(
+          unused_text<ClusterConfig>("listen_read_only", "for reads: a standby within max_read_lag, else the primary"),
+          kNoReadOnly),
       duration<&ClusterConfig::max_read_lag>("max_read_lag", 0s, 24h, "without effect until listen_read_only exists"),
       networks<&ClusterConfig::allow>("allow", "client networks; others get 28000"),
       unsupported(choice<&ClusterConfig::durability>(
                       "durability", {"strict", "available", "async"},
                       "async: commits wait for no standby. available: they do while there is one; strict: always"),
                   kNoSynchronous),
-      choice<&ClusterConfig::failover>("failover", {"automatic", "manual"}, "or \"manual\""),
+      choice<&ClusterConfig::failover>("failover", {"automatic", "manual"}, ""),
       boolean<&ClusterConfig::auto_rejoin>("auto_rejoin", "rebuild a returned old primary without asking"),
       duration<&ClusterConfig::drain_timeout>(
           "drain_timeout", 0s, 1h,

@@ -1,0 +1,81 @@
+#include "config/example.h"
+
+#include <cstdlib>
+#include <fstream>
+#include <iterator>
+#include <string>
+
+#include <doctest/doctest.h>
+
+#include "config/parse.h"
+#include "config/schema.h"
+
+using namespace pgkeel;
+
+namespace {
+
+std::string read_file(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+std::string problems_of(const std::string& text) {
+  const ConfigResult result = parse_config(text, "f");
+  return result ? "" : format_problems(result.error());
+}
+
+// Every row below `table` that is no table itself.
+std::vector<const Key*> all_rows(const Table& table) {
+  std::vector<const Key*> rows;
+  for (const Key& key : table.keys) {
+    if (key.table == nullptr) {
+      rows.push_back(&key);
+    } else {
+      const auto below = all_rows(*key.table);
+      rows.insert(rows.end(), below.begin(), below.end());
+    }
+  }
+  return rows;
+}
+
+}  // namespace
+
+TEST_CASE("config/example.toml is what the schema says (PGKEEL_REWRITE=1 writes it anew)") {
+  const std::string path = PGKEEL_SOURCE_DIR "/config/example.toml";
+  if (std::getenv("PGKEEL_REWRITE") != nullptr) std::ofstream(path, std::ios::binary) << example_toml();
+  CHECK(read_file(path) == example_toml());
+}
+
+TEST_CASE("the example is a valid configuration") {
+  CHECK(problems_of(example_toml()) == "");
+}
+
+TEST_CASE("what the example shows as a default is the default") {
+  const Config shown = parse_config(example_toml(), "f").value();
+  const Config none =
+      parse_config("[cluster.o]\nlisten = \"h:1\"\n[[cluster.o.node]]\nname = \"a\"\nhost = \"i\"\n", "f").value();
+  CHECK(shown.proxy.hold_timeout == none.proxy.hold_timeout);
+  CHECK(shown.proxy.no_route == none.proxy.no_route);
+  CHECK(shown.clusters[0].allow == none.clusters[0].allow);
+  CHECK(shown.clusters[0].replication.user == none.clusters[0].replication.user);
+  CHECK(shown.clusters[0].detection.failure_timeout == none.clusters[0].detection.failure_timeout);
+  CHECK(shown.clusters[0].nodes[0].priority == none.clusters[0].nodes[0].priority);
+}
+
+TEST_CASE("every row of the schema says what its key is for, and has limits that hold its default") {
+  for (const Key* key : all_rows(config_schema())) {
+    CAPTURE(key->name);
+    CHECK((!key->help.empty() || !key->choices.empty() || key->name == "port"));
+    CHECK(key->least <= key->most);
+    CHECK((key->type == KeyType::kChoice) == !key->choices.empty());
+  }
+}
+
+TEST_CASE("every key of the contract is known, and only what this version lacks is refused") {
+  const std::string problems = problems_of(read_file(PGKEEL_SOURCE_DIR "/tests/unit/config/contract.toml"));
+  CHECK(problems == R"(f:20:1: coordination: several pgkeels for the same clusters are not supported by this version; leave the table out
+f:35:20: cluster.orders.durability: only "async" is supported by this version: synchronous replication is not managed yet
+f:60:12: cluster.orders.node[0].agent: agents are not supported by this version; write `local` for a node on this host, or leave `agent` out
+f:66:12: cluster.orders.node[1].agent: agents are not supported by this version; write `local` for a node on this host, or leave `agent` out
+)");
+}
