@@ -1,0 +1,107 @@
+#include "proxy/cli/check.h"
+
+#include <cerrno>
+#include <cstdio>
+#include <optional>
+#include <string_view>
+#include <sys/stat.h>
+#include <system_error>
+#include <unistd.h>
+
+#include <fmt/format.h>
+
+namespace pgkeel {
+namespace {
+
+constexpr std::uint32_t kReadableByGroup = 0040;
+constexpr std::uint32_t kReadableByOthers = 0004;
+
+std::optional<std::string> error_of(const PasswordFileFacts& file) {
+  // Another user's file may well be readable for pgkeel when it runs as that user.
+  if (file.error_number != 0 && file.error_number != EACCES) {
+    return std::generic_category().message(file.error_number);
+  }
+  if (file.error_number == 0 && !file.is_regular) return "is not a file";
+  if (file.error_number == 0 && file.size_bytes == 0) return "is empty";
+  return std::nullopt;
+}
+
+// As PostgreSQL judges key files: a group may read what root owns.
+std::optional<std::string> warning_of(const PasswordFileFacts& file) {
+  if (file.error_number == EACCES) return "cannot be read by the user that runs this check";
+  if (file.error_number != 0) return std::nullopt;
+  if ((file.mode & kReadableByOthers) != 0) return fmt::format("is readable by everyone; run: chmod 600 {}", file.path);
+  if ((file.mode & kReadableByGroup) != 0 && !file.owned_by_root) {
+    return fmt::format("is readable by its group; run: chmod 600 {}", file.path);
+  }
+  return std::nullopt;
+}
+
+std::string counted(std::size_t count, std::string_view noun) {
+  return fmt::format("{} {}{}", count, noun, count == 1 ? "" : "s");
+}
+
+PasswordFileFacts look_at(const std::string& key, const std::string& path) {
+  PasswordFileFacts facts{.key = key, .path = path};
+  struct stat status {};
+  if (::stat(path.c_str(), &status) != 0 || ::access(path.c_str(), R_OK) != 0) {
+    facts.error_number = errno;
+    return facts;
+  }
+  facts.is_regular = S_ISREG(status.st_mode);
+  facts.size_bytes = static_cast<std::uint64_t>(status.st_size);
+  facts.mode = static_cast<std::uint32_t>(status.st_mode) & 07777U;
+  facts.owned_by_root = status.st_uid == 0;
+  return facts;
+}
+
+}  // namespace
+
+CheckReport check_report(const std::string& config_path, const ConfigResult& config,
+                         const std::vector<PasswordFileFacts>& files) {
+  CheckReport report;
+  if (!config) {
+    report.problems = format_problems(config.error());
+    report.exit_status = 1;
+    return report;
+  }
+  for (const PasswordFileFacts& file : files) {
+    if (const auto error = error_of(file)) {
+      report.problems += fmt::format("{}: {}: {}: {}\n", config_path, file.key, file.path, *error);
+      report.exit_status = 1;
+    } else if (const auto warning = warning_of(file)) {
+      report.problems += fmt::format("{}: warning: {}: {} {}\n", config_path, file.key, file.path, *warning);
+    }
+  }
+  if (report.exit_status != 0) return report;
+  std::size_t nodes = 0;
+  for (const ClusterConfig& cluster : config->clusters) nodes += cluster.nodes.size();
+  report.summary =
+      fmt::format("{}: ok: {}, {}\n", config_path, counted(config->clusters.size(), "cluster"), counted(nodes, "node"));
+  return report;
+}
+
+std::vector<PasswordFileFacts> look_at_password_files(const Config& config) {
+  std::vector<PasswordFileFacts> files;
+  for (const ClusterConfig& cluster : config.clusters) {
+    const std::string path = "cluster." + cluster.name;
+    if (!cluster.monitor.password_file.empty()) {
+      files.push_back(look_at(path + ".monitor.password_file", cluster.monitor.password_file));
+    }
+    if (!cluster.replication.password_file.empty()) {
+      files.push_back(look_at(path + ".replication.password_file", cluster.replication.password_file));
+    }
+  }
+  return files;
+}
+
+int run_check(const CheckOptions& options) {
+  const ConfigResult config = load_config(options.config_path);
+  const auto files = config ? look_at_password_files(*config) : std::vector<PasswordFileFacts>();
+  const CheckReport report = check_report(options.config_path, config, files);
+  std::fputs(report.problems.c_str(), stderr);
+  std::fputs(report.summary.c_str(), stdout);
+  return report.exit_status;
+}
+
+}  // namespace pgkeel

@@ -1,0 +1,43 @@
+// `pgkeel check`: says what is wrong with a configuration file, and with the password files that it names.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "config/parse.h"
+
+namespace pgkeel {
+
+struct CheckOptions {
+  std::string config_path = "/etc/pgkeel/pgkeel.toml";
+};
+
+// Problems and warnings go to stderr, "F: ok: …" to stdout. 0: pgkeel can start with it; 1: it cannot.
+int run_check(const CheckOptions& options);
+
+// What the file system says of a password file.
+struct PasswordFileFacts {
+  std::string key;  // that names it: "cluster.orders.monitor.password_file"
+  std::string path;
+  int error_number = 0;  // of stat(2) or open(2); the rest is known only where it is 0
+  bool is_regular = false;
+  std::uint64_t size_bytes = 0;
+  std::uint32_t mode = 0;  // permission bits
+  bool owned_by_root = false;
+};
+
+struct CheckReport {
+  std::string problems;  // lines for stderr, warnings among them
+  std::string summary;   // line for stdout; empty where something is wrong
+  int exit_status = 0;
+};
+
+// Pure. `files` are those that the configuration names.
+CheckReport check_report(const std::string& config_path, const ConfigResult& config,
+                         const std::vector<PasswordFileFacts>& files);
+
+// Looks at every password file that the configuration names.
+std::vector<PasswordFileFacts> look_at_password_files(const Config& config);
+
+}  // namespace pgkeel
