@@ -27,6 +27,7 @@ ClusterController::ClusterController(std::string name, FailoverPolicy policy, Cl
 
 void ClusterController::step(const std::vector<NodeView>& nodes, Now now) {
   if (phase_since_ == Instant{}) phase_since_ = now.instant;
+  tell_of_nodes(nodes, now);
   // Each round takes at most one transition; the table has no cycle that needs no new observation.
   constexpr int kMostRounds = 16;
   for (int round = 0; round < kMostRounds; ++round) {
@@ -131,6 +132,23 @@ void ClusterController::finished(const ActionStatus& outcome, Now now) {
   tell(now, outcome.succeeded ? LogLevel::kInfo : LogLevel::kError, "action", outcome.action.node,
        std::string(action_name(outcome.action.kind)) + " " + outcome.action.node +
            (outcome.succeeded ? ": done" : ": failed") + (outcome.message.empty() ? "" : ": " + outcome.message));
+}
+
+void ClusterController::tell_of_nodes(const std::vector<NodeView>& nodes, Now now) {
+  for (const auto& node : nodes) {
+    const bool failed = node.suspicion.failed();
+    if (!failed && !node.answering()) continue;  // neither: what was said last still holds
+    const auto told = told_failed_.find(node.name);
+    if (told != told_failed_.end() && told->second == failed) continue;
+    told_failed_[node.name] = failed;
+    if (failed) {
+      tell(now, LogLevel::kWarning, "evidence", node.name, node.name + " failed: " + node.suspicion.evidence);
+    } else {
+      tell(now, LogLevel::kInfo, "evidence", node.name,
+           node.name + " answers as a " + (node.facts->in_recovery ? "standby" : "primary") + " on timeline " +
+               std::to_string(node.facts->timeline));
+    }
+  }
 }
 
 void ClusterController::tell(Now now, LogLevel severity, std::string kind, std::string node, std::string text) {

@@ -3,6 +3,7 @@
 // application implements on real servers and the simulation on simulated ones. One thread.
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -57,6 +58,7 @@ class ClusterController {
   bool make_durable(const ClusterMemory& next, Now now);
   void publish(const RouteOrder& order, Now now);
   void start(const Action& action, Now now);
+  void tell_of_nodes(const std::vector<NodeView>& nodes, Now now);
   void tell(Now now, LogLevel severity, std::string kind, std::string node, std::string text);
 
   const std::string name_;
@@ -71,6 +73,7 @@ class ClusterController {
   Instant phase_since_{};
   std::string state_error_;
   std::string last_summary_;
+  std::map<std::string, bool> told_failed_;  // per node, whether the last event about it said so
 };
 
 }  // namespace pgkeel
