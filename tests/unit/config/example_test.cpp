@@ -73,7 +73,9 @@ TEST_CASE("every row of the schema says what its key is for, and has limits that
 
 TEST_CASE("every key of the contract is known, and only what this version lacks is refused") {
   const std::string problems = problems_of(read_file(PGKEEL_SOURCE_DIR "/tests/unit/config/contract.toml"));
-  CHECK(problems == R"(f:20:1: coordination: several pgkeels for the same clusters are not supported by this version; leave the table out
+  CHECK(
+      problems ==
+      R"(f:20:1: coordination: several pgkeels for the same clusters are not supported by this version; leave the table out
 f:35:20: cluster.orders.durability: only "async" is supported by this version: synchronous replication is not managed yet
 f:60:12: cluster.orders.node[0].agent: agents are not supported by this version; write `local` for a node on this host, or leave `agent` out
 f:66:12: cluster.orders.node[1].agent: agents are not supported by this version; write `local` for a node on this host, or leave `agent` out
