@@ -13,6 +13,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
+constexpr Duration kWalReceiverWatchInterval = 10ms;
+
 // Facts that are remembered although no phase changes.
 void keep_books(const Situation& situation, ClusterMemory& next) {
   if (next.phase != Phase::kSteady) return;
@@ -59,6 +61,11 @@ class Judgement {
       return no_route(situation_.memory.primary +
                       ", the primary, is not configured any more; choose with `pgkeel serve --adopt NODE`");
     }
+    if (primary->answers_as_standby() && promoted_since(primary->facts_at)) {
+      no_route(primary->name + " is promoted, and has not been asked since");
+      decision_.condition = Condition::kFailingOver;
+      return start(ActionKind::kProbe, *primary);
+    }
     const Verdict open = may_be_routed_to(*primary);
     if (!open) {
       no_route(open.why_not);
@@ -76,6 +83,12 @@ class Judgement {
     } else {
       decision_.summary = primary->name + " is primary, not every standby streams from it";
     }
+  }
+
+  // What was seen of the primary is older than its promotion.
+  [[nodiscard]] bool promoted_since(Instant facts_at) const {
+    const ActionStatus* promotion = situation_.current_action(ActionKind::kPromote, situation_.memory.primary);
+    return promotion != nullptr && !promotion->running && promotion->succeeded && facts_at <= promotion->finished_at;
   }
 
   [[nodiscard]] Verdict may_be_routed_to(const NodeView& primary) const {
@@ -98,8 +111,14 @@ class Judgement {
     const HandPromotion promotion = hand_promotion(situation_);
     if (promotion.node != nullptr) {
       decision_.condition = Condition::kCollision;
-      decision_.summary = promotion.safe.why_not + "; to take it: `pgkeel serve --adopt " + promotion.node->name + "`";
-      if (promotion.examine_old_primary) start(ActionKind::kExamine, primary);
+      decision_.summary = promotion.safe.why_not;
+      if (promotion.node->facts->system_identifier == situation_.memory.system_identifier)
+        decision_.summary += "; to take it: `pgkeel serve --adopt " + promotion.node->name + "`";
+      if (promotion.examine_old_primary) {
+        start(ActionKind::kExamine, primary);
+      } else {
+        again_at(promotion.examine_again_at);
+      }
       return;
     }
     if (!primary.suspicion.failed()) return;
@@ -113,7 +132,8 @@ class Judgement {
     }
     if (witness_of_life(situation_) != nullptr)
       again_at(situation_.now.instant + situation_.policy.failure_timeout / 2);
-    if (best_candidate(situation_) == nullptr) start_what_crashed(situation_, decision_);
+    const bool pause_forbids = situation_.policy.mode == FailoverMode::kAutomatic && !pause_is_over(situation_);
+    if (best_candidate(situation_) == nullptr || pause_forbids) start_what_crashed(situation_, decision_);
   }
 
   void fencing() {
@@ -127,18 +147,12 @@ class Judgement {
       fence_once(*old_primary);
     if (const NodeView* abandoned = situation_.view.node(memory.abandoned_candidate)) fence_until_stopped(*abandoned);
 
-    Instant positions_since = situation_.view.phase_since;
-    for (const std::string& name : {memory.primary, memory.abandoned_candidate}) {
-      const ActionStatus* fence = situation_.current_action(ActionKind::kFence, name);
-      if (fence != nullptr && !fence->running) positions_since = std::max(positions_since, fence->finished_at);
-    }
-    ask_standbys_since(positions_since);
-    const NodeView* best = best_candidate(situation_);
-    if (best != nullptr && best->facts->wal_receiver_streaming && best->facts_at >= positions_since)
-      start(ActionKind::kProbe, *best);
+    const Fenced so_far = fenced(situation_);
+    ask_standbys_since(so_far.positions_since);
+    watch_wal_receiver(so_far);
     if (!somebody_can_replace_it) {
       decision_.summary += "; nobody can be promoted: " + why_no_candidate(situation_);
-      if (memory.abandoned_candidate.empty()) start_what_crashed(situation_, decision_);
+      start_what_crashed(situation_, decision_);
     }
   }
 
@@ -161,6 +175,17 @@ class Judgement {
       return;
     }
     start(ActionKind::kPromote, *candidate);
+  }
+
+  // The candidate may be promoted as soon as its walreceiver has ended: look often.
+  void watch_wal_receiver(const Fenced& so_far) {
+    const NodeView* best = best_candidate(situation_);
+    if (best == nullptr || !best->facts->wal_receiver_streaming || best->facts_at < so_far.positions_since) return;
+    const Instant now = situation_.now.instant;
+    if (!so_far.done || !so_far.proven_stopped || now >= so_far.positions_since + kWalReceiverPatience) return;
+    const Instant due = best->facts_at + kWalReceiverWatchInterval;
+    if (now < due) return again_at(due);
+    start(ActionKind::kProbe, *best);
   }
 
   void fence_once(const NodeView& node) {

@@ -12,8 +12,8 @@ namespace {
 
 // How long a standby that answers is waited for with its position, once another one has told its own.
 constexpr Duration kPositionPatience = 1s;
-// How long a standby's walreceiver may take to read what the dead primary had sent it.
-constexpr Duration kWalReceiverPatience = 200ms;
+// Before a node that was found running is examined again.
+constexpr Duration kExaminePause = 1s;
 
 std::vector<const NodeView*> primaries(const Situation& situation) {
   std::vector<const NodeView*> found;
@@ -41,6 +41,14 @@ const NodeView* witness_of_life(const Situation& situation) {
   return nullptr;
 }
 
+Verdict pause_is_over(const Situation& situation) {
+  if (situation.memory.automatic_failovers.empty()) return Verdict::good();
+  const Duration since_last = situation.now.wall - situation.memory.automatic_failovers.back();
+  if (since_last < Duration::zero() || since_last >= situation.policy.failover_pause) return Verdict::good();
+  return Verdict::no("the last automatic failover was " + format_duration(since_last) +
+                     " ago (failover_pause: " + format_duration(situation.policy.failover_pause) + ")");
+}
+
 Verdict failover_is_due(const Situation& situation) {
   const NodeView* primary = situation.primary();
   if (primary == nullptr) return Verdict::no("the primary is not configured any more");
@@ -51,13 +59,7 @@ Verdict failover_is_due(const Situation& situation) {
       return Verdict::no(node->name + " is a primary that pgkeel did not promote");
     }
   }
-  if (!situation.memory.automatic_failovers.empty()) {
-    const Duration since_last = situation.now.wall - situation.memory.automatic_failovers.back();
-    if (since_last >= Duration::zero() && since_last < situation.policy.failover_pause) {
-      return Verdict::no("the last automatic failover was " + format_duration(since_last) +
-                         " ago (failover_pause: " + format_duration(situation.policy.failover_pause) + ")");
-    }
-  }
+  if (const Verdict over = pause_is_over(situation); !over) return over;
   // Without a proof that the old primary is stopped, a standby that still hears from it would lose what it writes on.
   const NodeView* witness = witness_of_life(situation);
   if (witness != nullptr && !(primary->local && situation.policy.when_path_cut == PathCutPolicy::kFailoverIfSafe)) {
@@ -77,25 +79,33 @@ bool fence_is_worth_waiting_for(const NodeView& old_primary) {
   return old_primary.local || !old_primary.suspicion.failed() || old_primary.suspicion.liveness == Liveness::kStuck;
 }
 
-const NodeView* candidate_to_promote(const Situation& situation, Instant& again_at) {
+Fenced fenced(const Situation& situation) {
   const ClusterMemory& memory = situation.memory;
-  const ClusterView& view = situation.view;
-  if (view.route_epoch_applied != memory.epoch || !view.route_closed) return nullptr;
-
-  Instant positions_since = view.phase_since;
-  bool proven_stopped = false;
+  Fenced result{.done = true, .proven_stopped = false, .positions_since = situation.view.phase_since};
+  const auto finished = [&](const std::string& node) -> const ActionStatus* {
+    const ActionStatus* fence = situation.current_action(ActionKind::kFence, node);
+    if (fence == nullptr || fence->running) return nullptr;
+    result.positions_since = std::max(result.positions_since, fence->finished_at);
+    return fence;
+  };
   if (const NodeView* old_primary = situation.primary(); old_primary != nullptr) {
-    const ActionStatus* fence = situation.current_action(ActionKind::kFence, memory.primary);
-    const bool finished = fence != nullptr && !fence->running;
-    if (!finished && fence_is_worth_waiting_for(*old_primary)) return nullptr;
-    if (finished) positions_since = std::max(positions_since, fence->finished_at);
-    proven_stopped = finished && fence->succeeded && fence->fence == FenceStrength::kProvenStopped;
+    const ActionStatus* fence = finished(memory.primary);
+    if (fence == nullptr && fence_is_worth_waiting_for(*old_primary)) result.done = false;
+    result.proven_stopped = fence != nullptr && fence->succeeded && fence->fence == FenceStrength::kProvenStopped;
   }
   if (!memory.abandoned_candidate.empty()) {
-    const ActionStatus* fence = situation.current_action(ActionKind::kFence, memory.abandoned_candidate);
-    if (fence == nullptr || fence->running || fence->fence != FenceStrength::kProvenStopped) return nullptr;
-    positions_since = std::max(positions_since, fence->finished_at);
+    const ActionStatus* fence = finished(memory.abandoned_candidate);
+    if (fence == nullptr || fence->fence != FenceStrength::kProvenStopped) result.done = false;
   }
+  return result;
+}
+
+const NodeView* candidate_to_promote(const Situation& situation, Instant& again_at) {
+  const ClusterView& view = situation.view;
+  if (view.route_epoch_applied != situation.memory.epoch || !view.route_closed) return nullptr;
+  const Fenced so_far = fenced(situation);
+  if (!so_far.done) return nullptr;
+  const Instant positions_since = so_far.positions_since;
 
   const NodeView* best = best_candidate(situation);
   if (best == nullptr || best->facts_at < positions_since) return nullptr;
@@ -108,7 +118,8 @@ const NodeView* candidate_to_promote(const Situation& situation, Instant& again_
     return !may_be_promoted(situation, node) || node.facts_at >= positions_since;
   });
   if (!all_positions_known && wait_until(positions_since + kPositionPatience)) return nullptr;
-  if (proven_stopped && best->facts->wal_receiver_streaming && wait_until(positions_since + kWalReceiverPatience)) {
+  if (so_far.proven_stopped && best->facts->wal_receiver_streaming &&
+      wait_until(positions_since + kWalReceiverPatience)) {
     return nullptr;
   }
   return best;
@@ -162,6 +173,8 @@ HandPromotion hand_promotion(const Situation& situation) {
     result.safe = Verdict::no(promoted + ", and " + primary->name + " is not yet proven stopped" +
                               (examined != nullptr && !examined->running ? " (" + examined->message + ")" : ""));
   } else if (!examined->examination->proven_stopped) {
+    result.examine_old_primary = situation.now.instant >= examined->finished_at + kExaminePause;
+    result.examine_again_at = examined->finished_at + kExaminePause;
     result.safe = Verdict::no(promoted + ", and " + primary->name + " is not stopped");
   } else if (examined->examination->timeline != situation.memory.timeline ||
              examined->examination->end_of_wal > *fork) {

@@ -8,8 +8,22 @@ namespace pgkeel {
 // The primary failed and everything allows to replace it automatically, now.
 Verdict failover_is_due(const Situation& situation);
 
+// failover_pause is over since the last automatic failover.
+Verdict pause_is_over(const Situation& situation);
+
 // A standby hears from the primary right now, although we do not: only the path from here is cut.
 const NodeView* witness_of_life(const Situation& situation);
+
+// What became of fencing the old primary, and of an abandoned candidate, in this epoch.
+struct Fenced {
+  bool done = false;            // nothing that is worth waiting for is missing
+  bool proven_stopped = false;  // the old primary
+  Instant positions_since;      // positions of standbys that were read before this say too little
+};
+Fenced fenced(const Situation& situation);
+
+// How long a standby's walreceiver may take to read what the dead primary had sent it.
+constexpr Duration kWalReceiverPatience = std::chrono::milliseconds(200);
 
 // The candidate that may be told to promote: the old epoch is closed everywhere, the old primary is fenced as far as it
 // can be reached, and the positions of the standbys are read anew. Nothing: not yet, or nobody.
@@ -23,6 +37,7 @@ struct HandPromotion {
   const NodeView* node = nullptr;  // promoted by hand; nullptr: nobody was
   Verdict safe;
   bool examine_old_primary = false;  // the verdict waits for kExamine
+  Instant examine_again_at = Instant::max();
 };
 HandPromotion hand_promotion(const Situation& situation);
 

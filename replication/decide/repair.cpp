@@ -12,6 +12,7 @@ using namespace std::chrono_literals;
 namespace {
 
 constexpr Duration kFollowPatience = 10s;  // before a standby that was pointed at the primary is pointed there again
+constexpr Duration kFencePause = 10s;      // before a node that lives on after it was fenced is fenced again
 
 std::string slot_of(const std::string& node) {
   return "pgkeel_" + node;
@@ -39,7 +40,7 @@ class NodeRepair {
     if (situation_.is_old_primary(node_.name) && facts.system_identifier == situation_.memory.system_identifier &&
         facts.timeline <= situation_.memory.timeline) {
       note("an old primary that came back as a primary: it is fenced again");
-      start(ActionKind::kFence);
+      fence_again();
       return false;
     }
     decision_.condition = Condition::kCollision;
@@ -54,7 +55,7 @@ class NodeRepair {
       note("belongs to another cluster (system identifier " + facts.system_identifier + ")");
       return false;
     }
-    const bool diverged = facts.timeline > primary_.facts->timeline ||
+    const bool diverged = facts.timeline > primary_.facts->timeline || timelines_differ(facts, *primary_.facts) ||
                           (facts.timeline < primary_.facts->timeline && !streams_from(node_, primary_) &&
                            primary_.facts->timeline_history_known && !on_history_of(facts, *primary_.facts));
     if (diverged) return rejoin("has WAL that " + primary_.name + " lacks");
@@ -100,9 +101,20 @@ class NodeRepair {
       note(evidence.empty() ? "not heard from yet" : evidence);
       return false;
     }
-    if (liveness == Liveness::kSilent && !situation_.is_old_primary(node_.name)) {
-      note("does not answer: " + evidence);
-      return false;
+    if (liveness == Liveness::kSilent) {
+      if (!situation_.is_old_primary(node_.name) || !node_.local) {
+        note("does not answer: " + evidence);
+        return false;
+      }
+      // It may be hung: what is to be made a standby must be stopped first.
+      const ActionStatus* fence = situation_.current_action(ActionKind::kFence, node_.name);
+      const bool stopped = fence != nullptr && !fence->running && fence->fence == FenceStrength::kProvenStopped &&
+                           fence->finished_at >= node_.suspicion.since;
+      if (!stopped) {
+        note("an old primary that does not answer (" + evidence + "): it is fenced");
+        start(ActionKind::kFence);
+        return false;
+      }
     }
     return rejoin("down (" + evidence + ")");
   }
@@ -142,6 +154,19 @@ class NodeRepair {
     }
   }
 
+  // By SQL a node is only weakly fenced: it lives on, and is fenced again from time to time.
+  void fence_again() {
+    const ActionStatus* fence = situation_.current_action(ActionKind::kFence, node_.name);
+    if (fence != nullptr && !fence->running && fence->succeeded && fence->finished_at >= node_.suspicion.since) {
+      const Instant due = fence->finished_at + kFencePause;
+      if (situation_.now.instant < due) {
+        decision_.decide_again_at = std::min(decision_.decide_again_at, due);
+        return;
+      }
+    }
+    start(ActionKind::kFence);
+  }
+
   void start(ActionKind kind) {
     if (host_job_runs(situation_, node_.name)) return;
     if (!may_start(situation_, kind, node_.name, decision_.decide_again_at)) return;
@@ -178,12 +203,20 @@ void start_what_crashed(const Situation& situation, Decision& decision) {
     if (!may_start(situation, ActionKind::kStartServer, node.name, decision.decide_again_at)) return;
     decision.actions.push_back({ActionKind::kStartServer, node.name, situation.memory.epoch, "", "", false});
   };
+  if (!situation.memory.abandoned_candidate.empty()) {  // one of two may be the primary: only a third can go on
+    for (const auto& node : situation.view.nodes) {
+      if (&node != primary && node.name != situation.memory.abandoned_candidate) start(node);
+    }
+    return;
+  }
   // A standby that may still answer is waited for: it would be promoted.
   const bool all_others_are_out = std::ranges::all_of(situation.view.nodes, [&](const NodeView& node) {
     return &node == primary || node.suspicion.failed() || (node.answering() && !may_be_promoted(situation, node));
   });
-  if (!all_others_are_out) return;
+  const bool only_the_pause_forbids = best_candidate(situation) != nullptr;
+  if (!all_others_are_out && !only_the_pause_forbids) return;
   start(*primary);
+  if (only_the_pause_forbids) return;
   const ActionStatus* tried = situation.current_action(ActionKind::kStartServer, primary->name);
   const bool primary_cannot_start = !primary->local || (tried != nullptr && tried->failures > 0);
   if (!primary_cannot_start) return;

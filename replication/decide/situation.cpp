@@ -22,8 +22,17 @@ std::optional<Lsn> fork_of(const NodeFacts& later, Timeline timeline) {
   return std::nullopt;
 }
 
+bool timelines_differ(const NodeFacts& left, const NodeFacts& right) {
+  const auto has_history = [](const NodeFacts& facts) {
+    return facts.timeline_history_known && !facts.timeline_history.empty();
+  };
+  return left.timeline == right.timeline && has_history(left) && has_history(right) &&
+         left.timeline_history != right.timeline_history;
+}
+
 bool on_history_of(const NodeFacts& standby, const NodeFacts& primary) {
   if (standby.system_identifier != primary.system_identifier) return false;
+  if (timelines_differ(standby, primary)) return false;
   if (standby.timeline == primary.timeline) return standby.wal_position <= primary.wal_position;
   if (standby.timeline > primary.timeline) return false;
   const auto fork = fork_of(primary, standby.timeline);

@@ -33,7 +33,8 @@ MaybeMemory adopt_by_operator(const Situation& situation, Instant&) {
   if (node == nullptr) return std::nullopt;
   ClusterMemory next = with_new_primary(situation, *node, "adopted by the operator");
   for (const auto& other : situation.view.nodes) {
-    if (other.name != node->name) next.nodes[other.name].old_primary = !other.answers_as_standby();
+    const bool may_hold_more = other.name == situation.memory.primary || !other.answers_as_standby();
+    if (may_hold_more) next.nodes[other.name].old_primary = true;
   }
   next.nodes.erase(node->name);
   return next;

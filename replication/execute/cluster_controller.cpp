@@ -70,7 +70,7 @@ bool ClusterController::make_durable(const ClusterMemory& next, Now now) {
     decision_.actions.clear();
     decision_.next = memory_;
     decision_.transition.clear();
-    decision_.condition = Condition::kDegraded;
+    decision_.condition = published_.node.empty() ? Condition::kNoRoute : Condition::kDegraded;
     decision_.summary = "the state cannot be stored: " + state_error_;
     decision_.decide_again_at = std::min(decision_.decide_again_at, now.instant + kStoreRetryPause);
     return false;
