@@ -1,0 +1,386 @@
+#include "tests/scenarios/scripted_cluster.h"
+
+#include <algorithm>
+#include <stdexcept>
+
+namespace pgkeel::scenarios {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr int kMostRounds = 100;  // more decisions without anything new: a busy loop
+
+ActionKind kind_of(const std::string& word) {
+  for (const ActionKind kind : kAllActionKinds) {
+    if (word == action_name(kind)) return kind;
+  }
+  throw std::runtime_error("no such action: " + word);
+}
+
+std::string text_of(const ClusterMemory& memory) {
+  std::string text = std::string(phase_name(memory.phase)) + " epoch=" + std::to_string(memory.epoch);
+  const auto add = [&](const char* key, const std::string& value) {
+    if (!value.empty()) text += std::string(" ") + key + "=" + value;
+  };
+  add("primary", memory.primary);
+  add("candidate", memory.candidate);
+  add("abandoned", memory.abandoned_candidate);
+  add("timeline", std::to_string(memory.timeline));
+  std::string old;
+  for (const auto& [name, node] : memory.nodes) {
+    if (node.old_primary) old += (old.empty() ? "" : ",") + name;
+  }
+  add("old", old);
+  if (!memory.automatic_failovers.empty()) add("failovers", std::to_string(memory.automatic_failovers.size()));
+  return text;
+}
+
+std::string text_of(const Action& action) {
+  std::string text = std::string(action_name(action.kind)) + " " + action.node;
+  if (!action.upstream.empty()) text += " upstream=" + action.upstream;
+  if (!action.slot.empty()) text += " slot=" + action.slot;
+  if (action.old_primary) text += " old_primary";
+  return text;
+}
+
+std::string text_of(const RouteOrder& order) {
+  return (order.node.empty() ? "nowhere" : order.node) + " epoch=" + std::to_string(order.epoch);
+}
+
+}  // namespace
+
+ScriptedCluster::Command ScriptedCluster::command(const std::string& word) {
+  static const std::map<std::string, Command> kCommands = {
+      {"nodes", &ScriptedCluster::define_nodes},
+      {"policy", &ScriptedCluster::set_policy},
+      {"memory", &ScriptedCluster::set_memory},
+      {"primary", &ScriptedCluster::set_primary},
+      {"standby", &ScriptedCluster::set_standby},
+      {"advance", &ScriptedCluster::advance},
+      {"applied", &ScriptedCluster::apply_route},
+      {"workers", &ScriptedCluster::set_workers},
+      {"probes", &ScriptedCluster::set_probes},
+      {"probed", &ScriptedCluster::probed},
+      {"store", &ScriptedCluster::set_store},
+      {"done", &ScriptedCluster::finish_action},
+      {"failed", &ScriptedCluster::finish_action},
+      {"fenced", &ScriptedCluster::finish_fence},
+      {"examined", &ScriptedCluster::finish_examination},
+      {"restart", &ScriptedCluster::restart},
+      {"show", &ScriptedCluster::show},
+  };
+  if (liveness_of(word)) return &ScriptedCluster::set_liveness;
+  const auto found = kCommands.find(word);
+  if (found == kCommands.end()) throw std::runtime_error("no such command: " + word);
+  return found->second;
+}
+
+std::string ScriptedCluster::run(const std::vector<std::string>& commands) {
+  output_.clear();
+  for (const auto& line : commands) {
+    const Arguments arguments = parse_arguments(line);
+    (this->*command(arguments.word))(arguments);
+  }
+  settle();
+  return output_;
+}
+
+// ---- what the world is like ----------------------------------------------------------------------------------------
+
+// nodes a b c(remote) d(remote,priority=0)
+void ScriptedCluster::define_nodes(const Arguments& arguments) {
+  for (const auto& word : arguments.plain) {
+    nodes_.push_back(parse_node(word, nodes_.size() + 1));
+    scenarios::set_liveness(nodes_.back(), Liveness::kUnknown, now_.instant);
+  }
+}
+
+void ScriptedCluster::set_policy(const Arguments& arguments) {
+  for (const auto& [key, value] : arguments.named) {
+    if (key == "failover") {
+      policy_.mode = value == "manual" ? FailoverMode::kManual : FailoverMode::kAutomatic;
+    } else if (key == "auto_rejoin") {
+      policy_.auto_rejoin = value == "on";
+    } else if (key == "pause") {
+      policy_.failover_pause = parse_duration(value);
+    } else if (key == "path_cut") {
+      policy_.when_path_cut = value == "wait" ? PathCutPolicy::kWait : PathCutPolicy::kFailoverIfSafe;
+    } else if (key == "adopt") {
+      policy_.adopt = value;
+    } else {
+      throw std::runtime_error("policy: no such key: " + key);
+    }
+  }
+}
+
+void ScriptedCluster::set_memory(const Arguments& arguments) {
+  const auto text = [&](const char* key) { return arguments.has(key) ? arguments.named.at(key) : std::string(); };
+  ClusterMemory memory;
+  for (const Phase phase : {Phase::kUnadopted, Phase::kSteady, Phase::kFencing, Phase::kPromoting}) {
+    if (arguments.at(0) == phase_name(phase)) memory.phase = phase;
+  }
+  memory.epoch = arguments.has("epoch") ? std::stoull(text("epoch")) : 1;
+  memory.primary = text("primary");
+  memory.candidate = text("candidate");
+  memory.abandoned_candidate = text("abandoned");
+  memory.reason = "as the scenario says";
+  memory.system_identifier = arguments.has("system") ? text("system") : "7000";
+  memory.timeline = arguments.has("timeline") ? static_cast<Timeline>(std::stoul(text("timeline"))) : 1;
+  for (const auto& old : split(text("old"), ',')) memory.nodes[old].old_primary = true;
+  if (arguments.has("failed_over")) memory.automatic_failovers = {now_.wall - parse_duration(text("failed_over"))};
+  stored_ = memory;
+  controller_.reset();
+}
+
+// primary a timeline=1 wal=0/3000 history=1@0/2000 slots=pgkeel_b system=7000
+void ScriptedCluster::set_primary(const Arguments& arguments) {
+  ScriptedNode& changed = node(arguments.at(0));
+  changed.in_recovery = false;
+  changed.from.clear();
+  changed.slot.clear();
+  set_facts(changed, arguments);
+  scenarios::set_liveness(changed, Liveness::kAlive, now_.instant);
+}
+
+// standby b from=a slot=pgkeel_b timeline=1 wal=0/3000 delay=5m heard=100ms paused unnamed
+void ScriptedCluster::set_standby(const Arguments& arguments) {
+  ScriptedNode& changed = node(arguments.at(0));
+  changed.in_recovery = true;
+  set_facts(changed, arguments);
+  scenarios::set_liveness(changed, Liveness::kAlive, now_.instant);
+}
+
+// dead a · alive a b · silent c
+void ScriptedCluster::set_liveness(const Arguments& arguments) {
+  for (const auto& name : arguments.plain) {
+    scenarios::set_liveness(node(name), *liveness_of(arguments.word), now_.instant);
+  }
+}
+
+void ScriptedCluster::set_store(const Arguments& arguments) {
+  store_error_ = arguments.at(0) == "works" ? "" : "no space left on device";
+}
+
+void ScriptedCluster::set_workers(const Arguments& arguments) {
+  workers_wait_ = arguments.at(0) == "wait";
+}
+
+void ScriptedCluster::set_probes(const Arguments& arguments) {
+  probes_wait_ = arguments.at(0) == "wait";
+}
+
+// ---- what happens --------------------------------------------------------------------------------------------------
+
+void ScriptedCluster::advance(const Arguments& arguments) {
+  settle();
+  const Duration span = parse_duration(arguments.at(0));
+  const Instant until = now_.instant + span;
+  const auto move_to = [&](Instant when) {
+    now_.wall += when - now_.instant;
+    now_.instant = when;
+    if (!probes_wait_) ask_all();
+    settle();
+  };
+  int rounds = 0;
+  while (controller_->decide_again_at() < until) {
+    if (controller_->decide_again_at() <= now_.instant || ++rounds > kMostRounds)
+      throw std::runtime_error("advance: the controller wants to decide again and again");
+    move_to(controller_->decide_again_at());
+  }
+  move_to(until);
+}
+
+void ScriptedCluster::apply_route(const Arguments&) {
+  settle();
+  if (unapplied_.empty()) throw std::runtime_error("applied: no route waits for it");
+  const RouteOrder order = unapplied_.front();
+  unapplied_.erase(unapplied_.begin());
+  controller_->route_applied(order);
+  say("applied: " + text_of(order));
+}
+
+void ScriptedCluster::probed(const Arguments& arguments) {
+  settle();
+  for (const auto& name : arguments.plain) {
+    ScriptedNode& asked = node(name);
+    asked.facts = facts_of(asked, nodes_);
+    asked.facts_at = now_.instant;
+    if (const auto status = running(ActionKind::kProbe, name)) {
+      ActionStatus outcome = *status;
+      outcome.succeeded = true;
+      report(outcome);
+    }
+  }
+}
+
+std::optional<ActionStatus> ScriptedCluster::running(ActionKind kind, const std::string& name) {
+  for (const auto& status : controller_->actions()) {
+    if (status.running && status.action.kind == kind && status.action.node == name) return status;
+  }
+  return std::nullopt;
+}
+
+void ScriptedCluster::report(ActionStatus outcome) {
+  controller_->finished(outcome, now_);
+}
+
+// done promote b · failed rejoin a no space left
+void ScriptedCluster::finish_action(const Arguments& arguments) {
+  settle();
+  auto outcome = running(kind_of(arguments.at(0)), arguments.at(1));
+  if (!outcome) throw std::runtime_error(arguments.word + ": this action is not running");
+  outcome->succeeded = arguments.word == "done";
+  outcome->message = arguments.rest(2);
+  report(*outcome);
+}
+
+// fenced a proven · fenced a weak · fenced a none
+void ScriptedCluster::finish_fence(const Arguments& arguments) {
+  settle();
+  auto outcome = running(ActionKind::kFence, arguments.at(0));
+  if (!outcome) throw std::runtime_error("fenced: no fence is running");
+  const std::string& strength = arguments.at(1);
+  outcome->fence = strength == "proven" ? FenceStrength::kProvenStopped
+                   : strength == "weak" ? FenceStrength::kWeak
+                                        : FenceStrength::kNone;
+  outcome->succeeded = outcome->fence != FenceStrength::kNone;
+  if (!outcome->succeeded) outcome->message = "could not be reached";
+  report(*outcome);
+}
+
+// examined a stopped timeline=1 wal=0/3000 · examined a running
+void ScriptedCluster::finish_examination(const Arguments& arguments) {
+  settle();
+  auto outcome = running(ActionKind::kExamine, arguments.at(0));
+  if (!outcome) throw std::runtime_error("examined: no examination is running");
+  Examination found;
+  found.proven_stopped = arguments.at(1) == "stopped";
+  if (arguments.has("timeline")) found.timeline = static_cast<Timeline>(std::stoul(arguments.named.at("timeline")));
+  if (arguments.has("wal")) found.end_of_wal = lsn_of(arguments.named.at("wal"));
+  outcome->succeeded = true;
+  outcome->examination = found;
+  report(*outcome);
+}
+
+// pgkeel is killed and started again: it has the stored memory, and has heard from nobody.
+void ScriptedCluster::restart(const Arguments&) {
+  controller_.reset();
+  unapplied_.clear();
+  last_condition_.clear();
+  last_notes_.clear();
+  for (auto& each : nodes_) {
+    each.facts.reset();
+    each.suspicion = {};
+    scenarios::set_liveness(each, Liveness::kUnknown, now_.instant);
+  }
+}
+
+void ScriptedCluster::show(const Arguments&) {
+  settle();
+  say(text_of(stored_) + ": " + stored_.reason);
+  const Instant again_at = controller_->decide_again_at();
+  say("again: " + (again_at == Instant::max() ? "never" : "in " + format_duration(again_at - now_.instant)));
+}
+
+// ---- what the controller does --------------------------------------------------------------------------------------
+
+Result<void> ScriptedCluster::store(const ClusterMemory& memory) {
+  if (!store_error_.empty()) {
+    say("store: " + store_error_);
+    return Error{store_error_};
+  }
+  const std::string& transition = controller_->last_decision().transition;
+  if (!transition.empty()) {
+    const Phase from = controller_->memory().phase;
+    const auto rows = transitions();
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      if (rows[i].from == from && rows[i].to == memory.phase && rows[i].why == transition)
+        coverage_.transition_rows.insert(i);
+    }
+    say(std::string(phase_name(from)) + " -> " + phase_name(memory.phase) + ": " + transition);
+  }
+  coverage_.phases.insert(memory.phase);
+  say("store: " + text_of(memory) + (transition.empty() ? "" : ": " + memory.reason));
+  stored_ = memory;
+  return {};
+}
+
+void ScriptedCluster::publish_route(const RouteOrder& order) {
+  say("route: " + text_of(order) + (order.reason.empty() ? "" : ": " + order.reason));
+  unapplied_.push_back(order);
+}
+
+void ScriptedCluster::start(const Action& action) {
+  coverage_.actions.insert(action.kind);
+  say("start: " + text_of(action));
+}
+
+ScriptedNode& ScriptedCluster::node(const std::string& name) {
+  for (auto& each : nodes_) {
+    if (each.name == name) return each;
+  }
+  throw std::runtime_error("no such node: " + name);
+}
+
+void ScriptedCluster::create_controller() {
+  coverage_.phases.insert(stored_.phase);
+  controller_ = std::make_unique<ClusterController>("orders", policy_, stored_, *this);
+}
+
+void ScriptedCluster::decide() {
+  controller_->step(node_views(), now_);
+  tell_condition();
+}
+
+// Until nothing is left to be told to the controller at this moment.
+void ScriptedCluster::settle() {
+  if (nodes_.empty()) return;
+  if (!controller_) create_controller();
+  if (!probes_wait_) ask_all();
+  for (int round = 0; round < kMostRounds; ++round) {
+    decide();
+    if (!workers_wait_ && !unapplied_.empty()) {
+      for (const auto& order : std::exchange(unapplied_, {})) controller_->route_applied(order);
+      continue;
+    }
+    return;
+  }
+  throw std::runtime_error("the controller decides again and again");
+}
+
+void ScriptedCluster::ask_all() {
+  for (auto& each : nodes_) {
+    const bool answers = each.suspicion.liveness == Liveness::kAlive;
+    const bool news = answers && (!each.facts || each.facts_at != now_.instant);
+    if (answers) {
+      each.facts = facts_of(each, nodes_);
+      each.facts_at = now_.instant;
+      each.suspicion.last_heard = now_.instant;
+    }
+    auto outcome = running(ActionKind::kProbe, each.name);
+    if (!outcome || (answers && !news)) continue;
+    outcome->succeeded = answers;
+    report(*outcome);
+  }
+}
+
+void ScriptedCluster::tell_condition() {
+  const Decision& decision = controller_->last_decision();
+  const std::string condition = std::string(condition_name(decision.condition)) + ": " + decision.summary;
+  if (condition != last_condition_) say("= " + condition);
+  last_condition_ = condition;
+  for (const auto& [name, note] : decision.notes) {
+    if (last_notes_[name] != note) say("  " + name + ": " + note);
+  }
+  last_notes_ = decision.notes;
+}
+
+std::vector<NodeView> ScriptedCluster::node_views() {
+  std::vector<NodeView> views;
+  for (const auto& each : nodes_) {
+    views.push_back({each.name, each.address, each.priority, each.local, each.suspicion, each.facts, each.facts_at});
+  }
+  return views;
+}
+
+}  // namespace pgkeel::scenarios

@@ -1,0 +1,54 @@
+// One node as a scenario tells it, and what it would answer to a probe. Tests only.
+#pragma once
+
+#include <deque>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "replication/model/cluster_view.h"
+#include "tests/scenarios/script_arguments.h"
+
+namespace pgkeel::scenarios {
+
+struct ScriptedNode {
+  std::string name;
+  HostPort address;
+  std::uint32_t priority = 100;
+  bool local = true;
+  Suspicion suspicion;
+  std::optional<NodeFacts> facts;  // of its newest answer
+  Instant facts_at;
+
+  // What the node would answer now.
+  bool in_recovery = true;
+  std::string system_identifier = "7000";
+  Timeline timeline = 1;
+  std::vector<TimelineFork> history;
+  bool history_known = true;
+  Lsn wal{0x3000};
+  std::string from;   // standby: its walreceiver streams from this node
+  bool named = true;  // standby: application_name is its name
+  std::string slot;   // standby: primary_slot_name
+  bool replay_paused = false;
+  Duration apply_delay{};
+  std::optional<Duration> receiver_silence;
+  std::set<std::string> slots;
+};
+
+// "c(remote,priority=0)"
+ScriptedNode parse_node(const std::string& text, std::size_t number);
+
+// timeline=2 wal=0/3000 history=1@0/2000 from=a slot=pgkeel_b slots=pgkeel_b delay=5m heard=100ms system=7000 paused
+// unnamed: what is not named stays as it was.
+void set_facts(ScriptedNode& node, const Arguments& arguments);
+
+void set_liveness(ScriptedNode& node, Liveness liveness, Instant now);
+
+// What it answers, with the walsenders and slots that follow from what the other nodes do.
+NodeFacts facts_of(const ScriptedNode& asked, const std::deque<ScriptedNode>& nodes);
+
+std::optional<Liveness> liveness_of(const std::string& word);
+
+}  // namespace pgkeel::scenarios
