@@ -1,0 +1,127 @@
+#include "proxy/io/child_process.h"
+
+#include <csignal>
+#include <cstdlib>
+#include <fstream>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <doctest/doctest.h>
+
+#include "proxy/io/clock.h"
+#include "proxy/io/os_user.h"
+#include "tests/support/temporary_folder.h"
+#include "tests/support/wait_until.h"
+
+using namespace pgkeel;
+using namespace std::chrono_literals;
+
+namespace {
+
+Result<ProgramResult> shell(const std::string& script, Duration limit = 20s) {
+  return run_program({.arguments = {"sh", "-c", script}, .limit = limit});
+}
+
+}  // namespace
+
+TEST_CASE("a program's output, error output and status come back") {
+  const auto ran = shell("echo out; echo err >&2; exit 3");
+  REQUIRE(ran);
+  CHECK(ran->output == "out\n");
+  CHECK(ran->error_output == "err\n");
+  CHECK(ran->exit_status == 3);
+  CHECK(shell("kill -9 $$")->exit_status == 137);
+}
+
+TEST_CASE("arguments are handed over as they are, without a shell") {
+  const auto ran = run_program({.arguments = {"printf", "%s|", "a b", "$HOME", "'\"", ""}, .limit = 20s});
+  CHECK(ran->output == "a b|$HOME|'\"||");
+}
+
+TEST_CASE("a program that cannot be started is an error that names it") {
+  const auto ran = run_program({.arguments = {"/no/such/program"}, .limit = 1s});
+  REQUIRE_FALSE(ran);
+  CHECK(ran.error().message == "cannot run /no/such/program: No such file or directory");
+  CHECK_FALSE(run_program({.arguments = {"true"}, .limit = 1s, .os_user = "no-such-user"}));
+}
+
+TEST_CASE("input is fed and long output is read meanwhile, keeping its end") {
+  const std::string input(1'000'000, 'x');
+  const auto ran = run_program({.arguments = {"sh", "-c", "cat; echo end"}, .limit = 20s, .input = input});
+  CHECK(ran->output.size() == 65536);
+  CHECK(ran->output.ends_with("xend\n"));
+  // Nobody reads it: no error, no SIGPIPE.
+  CHECK(run_program({.arguments = {"true"}, .limit = 20s, .input = input})->exit_status == 0);
+}
+
+TEST_CASE("only a clean environment is handed on") {
+  setenv("PGHOST", "elsewhere", 1);
+  const auto ran = run_program({.arguments = {"env"}, .limit = 20s, .environment = {"LC_ALL=C"}});
+  unsetenv("PGHOST");
+  CHECK(ran->output.find("PGHOST") == std::string::npos);
+  CHECK(ran->output.find("LC_ALL=C\n") != std::string::npos);
+  CHECK(ran->output.find("HOME=") != std::string::npos);
+}
+
+TEST_CASE("a program past its limit is killed with what it started") {
+  const test::TemporaryFolder folder;
+  const auto pid_file = folder.path() + "/pid";
+  const auto ran = shell("sleep 600 & echo $! > " + pid_file + "; wait", 300ms);
+  REQUIRE(ran);
+  CHECK(ran->timed_out);
+  CHECK(ran->exit_status == 137);
+  pid_t sleeper = 0;
+  std::ifstream(pid_file) >> sleeper;
+  REQUIRE(sleeper > 0);
+  CHECK(test::wait_until([&] { return kill(sleeper, 0) != 0; }));
+}
+
+TEST_CASE("a process that it leaves behind does not keep us waiting") {
+  const test::TemporaryFolder folder;
+  const auto pid_file = folder.path() + "/pid";
+  const auto begin = monotonic_now();
+  const auto ran = shell("setsid sleep 600 & echo $! > " + pid_file + "; echo done", 60s);
+  CHECK(ran->output == "done\n");
+  CHECK(monotonic_now() - begin < 30s);
+  pid_t sleeper = 0;
+  std::ifstream(pid_file) >> sleeper;
+  CHECK(kill(sleeper, SIGKILL) == 0);
+}
+
+TEST_CASE("a program dies with us") {
+  int ends[2];
+  REQUIRE(pipe(ends) == 0);
+  const pid_t child = fork();
+  if (child == 0) {
+    // The program's own standard error tells its number through the inherited pipe, since run_program closes others.
+    (void)run_program({.arguments = {"sh", "-c",
+                                     "echo $$ > /proc/" + std::to_string(getpid()) + "/fd/" + std::to_string(ends[1]) +
+                                         "; exec sleep 600"},
+                       .limit = 60s});
+    _exit(0);
+  }
+  char text[32] = {};
+  REQUIRE(read(ends[0], text, sizeof text - 1) > 0);
+  REQUIRE(kill(child, SIGKILL) == 0);
+  waitpid(child, nullptr, 0);
+  const pid_t program = std::atoi(text);
+  REQUIRE(program > 0);
+  CHECK(test::wait_until([&] { return kill(program, 0) != 0; }));
+}
+
+TEST_CASE("a program runs as another user where we are root") {
+  const auto user = find_os_user(test::server_user());
+  const auto ran = run_program({.arguments = {"id", "-u"}, .limit = 20s, .os_user = user->name});
+  REQUIRE(ran);
+  CHECK(ran->output == std::to_string(user->uid) + "\n");
+  if (geteuid() == 0) {
+    CHECK(run_program({.arguments = {"id", "-G"}, .limit = 20s, .os_user = user->name})->output.find(" 0") ==
+          std::string::npos);
+  }
+}
+
+TEST_CASE("a failed program's last words are in the error") {
+  const auto failed = run_checked({.arguments = {"sh", "-c", "echo one >&2; echo two >&2; exit 7"}, .limit = 20s});
+  REQUIRE_FALSE(failed);
+  CHECK(failed.error().message == "sh failed with status 7: one; two");
+}
