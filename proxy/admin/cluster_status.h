@@ -1,0 +1,58 @@
+// What `pgkeel status` and the admin endpoint tell of one cluster at one moment. Plain data; JSON and text are made
+// from it.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "proxy/base/address.h"
+#include "proxy/base/lsn.h"
+#include "proxy/base/time.h"
+#include "proxy/session/session_stats.h"
+
+namespace pgkeel {
+
+struct NodeStatus {
+  std::string name;
+  HostPort address;
+  bool local = false;
+  std::string role;      // "primary", "standby", or "" where it does not answer
+  std::string liveness;  // of the failure detector: alive, late, starting, stuck, dead, silent, unknown
+  std::string evidence;
+  std::string note;  // what it is, or what is wrong with it and what mends it
+  std::uint32_t server_version_number = 0;
+  Timeline timeline = 0;
+  Lsn wal_position;
+  std::optional<std::uint64_t> lag_bytes;  // of a standby behind the primary's flushed WAL
+  bool streaming = false;
+  std::uint64_t probes = 0;
+  std::uint64_t failed_probes = 0;
+  Duration last_probe_duration{};
+};
+
+struct ActionReport {
+  std::string action;  // "rejoin b"
+  bool running = false;
+  bool succeeded = false;
+  std::string message;
+};
+
+struct ClusterStatus {
+  std::string name;
+  HostPort access_point;
+  std::string condition;  // "normal", "degraded", "failing over", "no route", "collision"
+  std::string summary;
+  std::string phase;
+  std::uint64_t epoch = 0;
+  std::string route;  // a node's name; empty: nowhere
+  std::string state_error;
+  std::uint64_t failovers = 0;  // since this process started
+  Duration last_failover{};     // from the intent to the new route; zero: none yet
+  std::vector<NodeStatus> nodes;
+  std::vector<ActionReport> actions;
+  ClusterSessionStats sessions;
+};
+
+}  // namespace pgkeel

@@ -1,0 +1,87 @@
+#include "proxy/admin/status_json.h"
+
+#include <nlohmann/json.hpp>
+
+namespace pgkeel {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+Json node_to_json(const NodeStatus& node) {
+  Json json = {
+      {"name", node.name},
+      {"address", format_host_port(node.address)},
+      {"local", node.local},
+      {"role", node.role.empty() ? Json(nullptr) : Json(node.role)},
+      {"liveness", node.liveness},
+      {"evidence", node.evidence},
+      {"note", node.note},
+      {"server_version_number", node.server_version_number},
+      {"timeline", node.timeline},
+      {"wal_position", node.wal_position.valid() ? Json(format_lsn(node.wal_position)) : Json(nullptr)},
+      {"lag_bytes", node.lag_bytes ? Json(*node.lag_bytes) : Json(nullptr)},
+      {"streaming", node.streaming},
+      {"probes", node.probes},
+      {"failed_probes", node.failed_probes},
+      {"last_probe_ms", std::chrono::duration<double, std::milli>(node.last_probe_duration).count()},
+  };
+  return json;
+}
+
+Json to_json(const ClusterStatus& cluster) {
+  Json nodes = Json::array();
+  for (const auto& node : cluster.nodes) nodes.push_back(node_to_json(node));
+  Json actions = Json::array();
+  for (const auto& action : cluster.actions) {
+    actions.push_back({{"action", action.action},
+                       {"state", action.running     ? "running"
+                                 : action.succeeded ? "done"
+                                                    : "failed"},
+                       {"message", action.message}});
+  }
+  const ClusterSessionStats& sessions = cluster.sessions;
+  return {
+      {"name", cluster.name},
+      {"access_point", format_host_port(cluster.access_point)},
+      {"condition", cluster.condition},
+      {"summary", cluster.summary},
+      {"phase", cluster.phase},
+      {"epoch", cluster.epoch},
+      {"route", cluster.route.empty() ? Json(nullptr) : Json(cluster.route)},
+      {"state_error", cluster.state_error.empty() ? Json(nullptr) : Json(cluster.state_error)},
+      {"failovers", cluster.failovers},
+      {"last_failover_ms", to_milliseconds(cluster.last_failover)},
+      {"nodes", nodes},
+      {"actions", actions},
+      {"sessions",
+       {{"accepted", sessions.accepted},
+        {"open", sessions.open},
+        {"held", sessions.held},
+        {"established", sessions.established},
+        {"logins", sessions.logins},
+        {"cancels_forwarded", sessions.cancels_forwarded},
+        {"bytes_from_clients", sessions.bytes_from_clients},
+        {"bytes_from_servers", sessions.bytes_from_servers},
+        {"closed_without_error_at_unclean_boundary", sessions.closed_without_error_at_unclean_boundary},
+        {"errors_by_sqlstate", sessions.errors_by_sqlstate}}},
+  };
+}
+
+// Messages may quote bytes of a server that are no UTF-8: they are replaced, never an exception.
+std::string print(const Json& json) {
+  return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+}  // namespace
+
+std::string cluster_json(const ClusterStatus& cluster) {
+  return print(to_json(cluster));
+}
+
+std::string clusters_json(const std::vector<ClusterStatus>& clusters) {
+  Json list = Json::array();
+  for (const auto& cluster : clusters) list.push_back(to_json(cluster));
+  return print({{"clusters", list}});
+}
+
+}  // namespace pgkeel

@@ -1,0 +1,30 @@
+// A blocking connection to a PostgreSQL server, for commands that a person waits for (demo, checks); never on a loop.
+// One thread at a time.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "proxy/base/result.h"
+#include "proxy/io/sql_answer.h"
+
+namespace pgkeel {
+
+class BlockingSql {
+ public:
+  // `conninfo` as libpq takes it.
+  static Result<BlockingSql, SqlError> connect(const std::string& conninfo);
+
+  // One or more statements; the rows of the last count. After an error without SQLSTATE the connection is gone.
+  Result<SqlRows, SqlError> run(const std::string& sql);
+
+ private:
+  struct Close {
+    void operator()(void* connection) const;
+  };
+  explicit BlockingSql(void* connection) : connection_(connection) {}
+
+  std::unique_ptr<void, Close> connection_;
+};
+
+}  // namespace pgkeel

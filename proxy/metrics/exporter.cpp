@@ -1,0 +1,153 @@
+#include "proxy/metrics/exporter.h"
+
+#include <functional>
+#include <utility>
+
+#include <prometheus/metric_family.h>
+#include <prometheus/text_serializer.h>
+
+namespace pgkeel {
+namespace {
+
+using prometheus::ClientMetric;
+using prometheus::MetricFamily;
+using prometheus::MetricType;
+
+using Labels = std::vector<std::pair<std::string, std::string>>;
+
+class Families {
+ public:
+  Families& family(const std::string& name, const std::string& help, MetricType type) {
+    families_.push_back({name, help, type, {}});
+    return *this;
+  }
+
+  void add(const Labels& labels, double value) {
+    ClientMetric metric;
+    for (const auto& [name, text] : labels) metric.label.push_back({name, text});
+    if (families_.back().type == MetricType::Counter) {
+      metric.counter.value = value;
+    } else {
+      metric.gauge.value = value;
+    }
+    families_.back().metric.push_back(std::move(metric));
+  }
+
+  [[nodiscard]] std::string text() const { return prometheus::TextSerializer().Serialize(families_); }
+
+ private:
+  std::vector<MetricFamily> families_;
+};
+
+double number(std::uint64_t value) {
+  return static_cast<double>(value);
+}
+
+double seconds(Duration duration) {
+  return std::chrono::duration<double>(duration).count();
+}
+
+void add_clusters(Families& families, const std::vector<ClusterStatus>& clusters) {
+  struct Row {
+    const char* name;
+    const char* help;
+    MetricType type;
+    double (*value)(const ClusterStatus&);
+  };
+  static constexpr auto kGauge = MetricType::Gauge;
+  static constexpr auto kCounter = MetricType::Counter;
+  const Row rows[] = {
+      {"pgkeel_epoch", "Epoch of the route", kGauge,
+       [](const ClusterStatus& cluster) { return number(cluster.epoch); }},
+      {"pgkeel_route_open", "1 where the access point leads to a node", kGauge,
+       [](const ClusterStatus& cluster) { return cluster.route.empty() ? 0.0 : 1.0; }},
+      {"pgkeel_state_durable", "0 where the state could not be stored", kGauge,
+       [](const ClusterStatus& cluster) { return cluster.state_error.empty() ? 1.0 : 0.0; }},
+      {"pgkeel_failovers_total", "Changes of the primary made by this process", kCounter,
+       [](const ClusterStatus& cluster) { return number(cluster.failovers); }},
+      {"pgkeel_last_failover_duration_seconds", "From the intent of the last failover to its route", kGauge,
+       [](const ClusterStatus& cluster) { return seconds(cluster.last_failover); }},
+      {"pgkeel_client_connections", "Client connections now", kGauge,
+       [](const ClusterStatus& cluster) { return number(cluster.sessions.open); }},
+      {"pgkeel_client_connections_held", "Client connections that wait for a route or their turn", kGauge,
+       [](const ClusterStatus& cluster) { return number(cluster.sessions.held); }},
+      {"pgkeel_client_connections_established", "Client connections past their login", kGauge,
+       [](const ClusterStatus& cluster) { return number(cluster.sessions.established); }},
+      {"pgkeel_client_connections_accepted_total", "Client connections accepted", kCounter,
+       [](const ClusterStatus& cluster) { return number(cluster.sessions.accepted); }},
+      {"pgkeel_server_logins_total", "Logins to servers finished", kCounter,
+       [](const ClusterStatus& cluster) { return number(cluster.sessions.logins); }},
+      {"pgkeel_cancel_requests_forwarded_total", "Cancel requests forwarded", kCounter,
+       [](const ClusterStatus& cluster) { return number(cluster.sessions.cancels_forwarded); }},
+      {"pgkeel_received_from_clients_bytes_total", "Bytes received from clients", kCounter,
+       [](const ClusterStatus& cluster) { return number(cluster.sessions.bytes_from_clients); }},
+      {"pgkeel_received_from_servers_bytes_total", "Bytes received from servers", kCounter,
+       [](const ClusterStatus& cluster) { return number(cluster.sessions.bytes_from_servers); }},
+      {"pgkeel_closed_inside_message_total", "Sessions closed without an error because a message had begun", kCounter,
+       [](const ClusterStatus& cluster) { return number(cluster.sessions.closed_without_error_at_unclean_boundary); }},
+  };
+  for (const Row& row : rows) {
+    families.family(row.name, row.help, row.type);
+    for (const auto& cluster : clusters) families.add({{"cluster", cluster.name}}, row.value(cluster));
+  }
+  families.family("pgkeel_condition", "1 for the condition that the cluster is in", kGauge);
+  for (const auto& cluster : clusters) {
+    for (const char* condition : {"normal", "degraded", "failing over", "no route", "collision"}) {
+      families.add({{"cluster", cluster.name}, {"condition", condition}}, cluster.condition == condition ? 1 : 0);
+    }
+  }
+  families.family("pgkeel_client_errors_total", "FATAL errors created by pgkeel, by SQLSTATE", kCounter);
+  for (const auto& cluster : clusters) {
+    for (const auto& [sqlstate, count] : cluster.sessions.errors_by_sqlstate) {
+      families.add({{"cluster", cluster.name}, {"sqlstate", sqlstate}}, number(count));
+    }
+  }
+}
+
+void add_nodes(Families& families, const std::vector<ClusterStatus>& clusters) {
+  const auto for_nodes = [&](const std::function<void(const ClusterStatus&, const NodeStatus&, const Labels&)>& use) {
+    for (const auto& cluster : clusters) {
+      for (const auto& node : cluster.nodes) use(cluster, node, {{"cluster", cluster.name}, {"node", node.name}});
+    }
+  };
+  families.family("pgkeel_node_up", "1 where the node answers", MetricType::Gauge);
+  for_nodes(
+      [&](const auto&, const auto& node, const auto& labels) { families.add(labels, node.role.empty() ? 0 : 1); });
+  families.family("pgkeel_node_primary", "1 where the node answers as a primary", MetricType::Gauge);
+  for_nodes(
+      [&](const auto&, const auto& node, const auto& labels) { families.add(labels, node.role == "primary" ? 1 : 0); });
+  families.family("pgkeel_node_routed", "1 where the access point leads to the node", MetricType::Gauge);
+  for_nodes([&](const auto& cluster, const auto& node, const auto& labels) {
+    families.add(labels, cluster.route == node.name ? 1 : 0);
+  });
+  families.family("pgkeel_node_timeline", "Timeline of the node", MetricType::Gauge);
+  for_nodes([&](const auto&, const auto& node, const auto& labels) { families.add(labels, node.timeline); });
+  families.family("pgkeel_node_streaming", "1 where the standby's walreceiver streams", MetricType::Gauge);
+  for_nodes([&](const auto&, const auto& node, const auto& labels) { families.add(labels, node.streaming ? 1 : 0); });
+  families.family("pgkeel_node_lag_bytes", "WAL that the standby has not received", MetricType::Gauge);
+  for_nodes([&](const auto&, const auto& node, const auto& labels) {
+    if (node.lag_bytes) families.add(labels, number(*node.lag_bytes));
+  });
+  families.family("pgkeel_probes_total", "Probes of the node", MetricType::Counter);
+  for_nodes([&](const auto&, const auto& node, const auto& labels) { families.add(labels, number(node.probes)); });
+  families.family("pgkeel_probe_failures_total", "Probes without facts", MetricType::Counter);
+  for_nodes(
+      [&](const auto&, const auto& node, const auto& labels) { families.add(labels, number(node.failed_probes)); });
+  families.family("pgkeel_last_probe_duration_seconds", "How long the last probe took", MetricType::Gauge);
+  for_nodes([&](const auto&, const auto& node, const auto& labels) {
+    families.add(labels, seconds(node.last_probe_duration));
+  });
+}
+
+}  // namespace
+
+std::string prometheus_text(const std::vector<ClusterStatus>& clusters) {
+  Families families;
+  families.family("pgkeel_build_info", "The version of this pgkeel", MetricType::Gauge);
+  families.add({{"version", PGKEEL_VERSION}}, 1);
+  add_clusters(families, clusters);
+  add_nodes(families, clusters);
+  return families.text();
+}
+
+}  // namespace pgkeel

@@ -1,0 +1,13 @@
+// What /metrics answers: ClusterStatus in Prometheus' text format. Names follow Prometheus' conventions. Pure.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "proxy/admin/cluster_status.h"
+
+namespace pgkeel {
+
+std::string prometheus_text(const std::vector<ClusterStatus>& clusters);
+
+}  // namespace pgkeel

@@ -1,0 +1,36 @@
+// The folder that holds what pgkeel must not forget when it runs alone: one file per cluster, the event log, and a
+// lock, so that no second pgkeel works with the same state. Control thread only.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "proxy/base/result.h"
+#include "replication/model/cluster_memory.h"
+
+namespace pgkeel {
+
+class StateDirectory {
+ public:
+  // Creates the folder (mode 0700) where it is missing, and locks it for as long as this object lives.
+  static Result<StateDirectory> open(std::string path);
+  ~StateDirectory();
+  StateDirectory(StateDirectory&& other) noexcept;
+  StateDirectory& operator=(StateDirectory&&) = delete;
+
+  // The memory of the cluster; an empty one where there is no file yet. A file that cannot be trusted is an error.
+  [[nodiscard]] Result<ClusterMemory> load(const std::string& cluster) const;
+
+  // Write, fsync, rename, fsync of the folder: durable when it returns. A crash leaves the old state or the new one.
+  Result<void> store(const std::string& cluster, const ClusterMemory& memory) const;
+
+  [[nodiscard]] const std::string& path() const { return path_; }
+
+ private:
+  StateDirectory(std::string path, int lock_descriptor) : path_(std::move(path)), lock_descriptor_(lock_descriptor) {}
+
+  std::string path_;
+  int lock_descriptor_;
+};
+
+}  // namespace pgkeel
