@@ -13,6 +13,7 @@ namespace pgkeel {
 struct FdWatch::Inner {
   uv_poll_t handle{};
   std::function<void(FdInterest)> on_ready;
+  FdInterest interest;
 };
 
 FdWatch::FdWatch(Loop& loop, int descriptor, std::function<void(FdInterest)> on_ready)
@@ -28,8 +29,8 @@ FdWatch::~FdWatch() {
 }
 
 void FdWatch::set_interest(FdInterest interest) {
-  if (interest == interest_) return;
-  interest_ = interest;
+  if (interest == inner_->interest) return;
+  inner_->interest = interest;
   const int events = (interest.readable ? UV_READABLE : 0) | (interest.writable ? UV_WRITABLE : 0) |
                      (interest.peer_closed ? UV_DISCONNECT : 0);
   if (events == 0) {
@@ -39,7 +40,8 @@ void FdWatch::set_interest(FdInterest interest) {
   uv_poll_start(&inner_->handle, events, [](uv_poll_t* poll, int status, int ready) {
     auto& inner = *static_cast<Inner*>(poll->data);
     if (status < 0) {
-      inner.on_ready({.readable = true, .writable = true, .peer_closed = true});
+      inner.interest = {};  // libuv has stopped the watch
+      inner.on_ready({.readable = true, .writable = true, .peer_closed = true, .failed = true});
       return;
     }
     inner.on_ready({.readable = (ready & UV_READABLE) != 0,

@@ -13,6 +13,7 @@ struct FdInterest {
   bool readable = false;
   bool writable = false;
   bool peer_closed = false;  // the peer sent FIN, or the connection was reset, although nobody reads
+  bool failed = false;       // reported only: the descriptor has an error, and is watched no more until set_interest()
 
   friend bool operator==(const FdInterest&, const FdInterest&) = default;
 };
@@ -30,7 +31,6 @@ class FdWatch {
  private:
   struct Inner;
   std::unique_ptr<Inner> inner_;
-  FdInterest interest_;
 };
 
 }  // namespace pgkeel

@@ -53,4 +53,8 @@ void Loop::defer(std::function<void()> task) {
   uv_idle_start(&deferred_->idle, [](uv_idle_t*) {});
 }
 
+Instant Loop::now() const {
+  return Instant(std::chrono::milliseconds(uv_now(loop_.get())));
+}
+
 }  // namespace pgkeel

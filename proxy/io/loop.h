@@ -5,6 +5,8 @@
 #include <functional>
 #include <memory>
 
+#include "proxy/base/time.h"
+
 struct uv_loop_s;
 
 namespace pgkeel {
@@ -23,6 +25,9 @@ class Loop {
   // Runs `task` in this loop's thread after the callbacks that are due now. For objects that must not be destroyed
   // inside their own callback.
   void defer(std::function<void()> task);
+
+  // The time at which the callbacks that run now became due: no system call, up to one round of callbacks old.
+  [[nodiscard]] Instant now() const;
 
   [[nodiscard]] uv_loop_s* handle() const { return loop_.get(); }
 

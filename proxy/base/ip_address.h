@@ -1,0 +1,32 @@
+// A numeric IP address, and networks of them. Pure. IPv4 is kept as IPv4-mapped IPv6 (::ffff:a.b.c.d), as a dual-stack
+// listener reports it.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace pgkeel {
+
+struct IpAddress {
+  std::array<std::uint8_t, 16> bytes{};
+
+  friend bool operator==(const IpAddress&, const IpAddress&) = default;
+};
+
+std::optional<IpAddress> parse_ip_address(std::string_view text);  // "10.0.0.1", "fe80::1"
+std::string format_ip_address(const IpAddress& address);
+
+struct IpNetwork {
+  IpAddress address;
+  unsigned prefix_bits = 0;  // of the 128
+
+  [[nodiscard]] bool contains(const IpAddress& other) const;
+};
+
+// "10.0.0.0/8", "::/0"; without a slash the one address. "0.0.0.0/0" is all of IPv4 and none of IPv6.
+std::optional<IpNetwork> parse_ip_network(std::string_view text);
+
+}  // namespace pgkeel

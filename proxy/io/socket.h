@@ -1,0 +1,102 @@
+// A stream socket (TCP, or Unix where a host begins with '/') that never blocks. One thread at a time; it may be handed
+// to another. What goes wrong comes as an errno value, because callers decide by it what it is evidence of.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <sys/socket.h>
+#include <utility>
+#include <vector>
+
+#include "proxy/base/address.h"
+#include "proxy/base/ip_address.h"
+#include "proxy/base/result.h"
+
+namespace pgkeel {
+
+// A resolved address.
+struct SocketAddress {
+  sockaddr_storage storage{};
+  socklen_t size = 0;
+
+  [[nodiscard]] bool is_unix() const { return storage.ss_family == AF_UNIX; }
+  [[nodiscard]] IpAddress ip() const;  // of a Unix socket: ::
+  [[nodiscard]] std::uint16_t port() const;
+  [[nodiscard]] SocketAddress with_port(std::uint16_t port) const;
+};
+
+// An address that needs no resolver: numeric, or a folder with a Unix socket. Empty: it is a name (or too long a path).
+std::vector<SocketAddress> numeric_socket_addresses(const HostPort& address);
+
+struct IoResult {
+  enum class Kind {
+    kBytes,       // `bytes` were read or written
+    kWouldBlock,  // nothing now
+    kEnd,         // read only: the peer has sent all it will send
+    kError,       // `error` says why
+  };
+  Kind kind = Kind::kError;
+  std::size_t bytes = 0;
+  int error = 0;
+};
+
+struct SystemError {
+  int code = 0;  // errno
+};
+
+class Socket {
+ public:
+  Socket() = default;
+  ~Socket() { close(); }
+  Socket(Socket&& other) noexcept : descriptor_(std::exchange(other.descriptor_, -1)) {}
+  Socket& operator=(Socket&& other) noexcept {
+    close();
+    descriptor_ = std::exchange(other.descriptor_, -1);
+    return *this;
+  }
+  Socket(const Socket&) = delete;
+  Socket& operator=(const Socket&) = delete;
+
+  // Bound, not yet listening. The port of `address` may be 0: bound_port() tells which it became.
+  enum class FamilyShare { kBoth, kOwnFamilyOnly };  // whether an IPv6 socket takes IPv4 clients too
+  static Result<Socket, SystemError> bind_to(const SocketAddress& address, FamilyShare share);
+  Result<void, SystemError> start_listening();
+  // New connections are refused, but the port stays ours; start_listening() begins anew.
+  void stop_listening();
+  [[nodiscard]] std::uint16_t bound_port() const;
+
+  // A connection that waits, and its peer; kWouldBlock as an error code (EAGAIN) where there is none.
+  Result<std::pair<Socket, SocketAddress>, SystemError> accept_one();
+
+  // Begins to connect; wait for writable, then ask take_error().
+  static Result<Socket, SystemError> connect_to(const SocketAddress& address);
+
+  // No delay, keepalive; a peer that acknowledges nothing for a minute is gone.
+  void set_link_options();
+  // Whether unacknowledged bytes end the link, see StallWatch in proxy/session.
+  void set_acknowledge_limit(bool limited);
+  // Nothing is in flight although bytes wait: the peer is there, but does not read.
+  [[nodiscard]] bool peer_has_closed_its_window() const;
+
+  IoResult read(std::span<std::byte> into);
+  IoResult write(std::span<const std::byte> bytes);
+  [[nodiscard]] bool has_unread_bytes() const;
+  int take_error();  // SO_ERROR: why the connection failed or broke, 0 if it did not
+  void shut_down_writing();
+  void close();
+  void reset();  // closed at once; what the kernel has not sent yet is dropped
+
+  [[nodiscard]] bool is_open() const { return descriptor_ >= 0; }
+  [[nodiscard]] int descriptor() const { return descriptor_; }
+
+ private:
+  explicit Socket(int descriptor) : descriptor_(descriptor) {}
+
+  int descriptor_ = -1;
+};
+
+std::string describe_system_error(int code);
+
+}  // namespace pgkeel
