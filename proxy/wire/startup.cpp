@@ -1,0 +1,40 @@
+#include "proxy/wire/startup.h"
+
+namespace pgkeel {
+namespace {
+
+constexpr std::uint32_t kCancelRequestCode = 80877102;
+constexpr std::uint32_t kSslRequestCode = 80877103;
+constexpr std::uint32_t kGssEncryptionRequestCode = 80877104;
+constexpr std::size_t kCancelHeaderBytes = 12;
+
+}  // namespace
+
+Result<std::size_t> startup_packet_size(Bytes first_four) {
+  const std::size_t size = read_uint32(first_four);
+  if (size < 8 || size > kStartupPacketBytesMax) return Error{"invalid length of startup packet"};
+  return size;
+}
+
+Result<StartupPacket> parse_startup(Bytes packet) {
+  if (packet.size() < 8) return Error{"invalid length of startup packet"};
+  const std::uint32_t code = read_uint32(packet.subspan(4, 4));
+  if (code == kSslRequestCode || code == kGssEncryptionRequestCode) {
+    if (packet.size() != 8) return Error{"invalid length of encryption request"};
+    if (code == kSslRequestCode) return StartupPacket(SslRequest{});
+    return StartupPacket(GssEncryptionRequest{});
+  }
+  if (code == kCancelRequestCode) {
+    if (packet.size() < kCancelHeaderBytes + 4 || packet.size() > kCancelHeaderBytes + kCancelSecretBytesMax) {
+      return Error{"invalid length of cancel request"};
+    }
+    return StartupPacket(
+        CancelRequest{{read_uint32(packet.subspan(8, 4)), std::string(as_text(packet.subspan(kCancelHeaderBytes)))}});
+  }
+  const auto major = static_cast<std::uint16_t>(code >> 16);
+  const auto minor = static_cast<std::uint16_t>(code & 0xFFFFU);
+  if (major != 3) return StartupPacket(UnsupportedProtocol{major, minor});
+  return StartupPacket(StartupMessage{minor});
+}
+
+}  // namespace pgkeel

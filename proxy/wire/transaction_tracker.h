@@ -1,0 +1,51 @@
+// What became of a client's transaction if its session ended now, as far as a proxy can know: from ReadyForQuery and
+// from what was sent since. In doubt it says unknown: a wrong "rolled back" makes an application pay twice. Pure.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+namespace pgkeel {
+
+enum class TransactionOutcome {
+  kNoneOpen,    // the last ReadyForQuery said idle, and nothing was sent since
+  kRolledBack,  // it said in (failed) transaction, and nothing was sent since
+  kUnknown,     // something is on its way: it may have been committed
+};
+
+// The DETAIL of the error that ends the session.
+std::string_view describe(TransactionOutcome outcome);
+
+class TransactionTracker {
+ public:
+  // A message of the client, of which at least the first byte is passed on.
+  void client_sent(char type);
+
+  // A message of the server; `status` is the first byte of its body (ReadyForQuery: I, T or E).
+  void server_sent(char type, char status) {
+    if (type == 'Z')
+      ready_for_query(status);
+    else if (type == 'G' || (copy_in_ && (type == 'C' || type == 'E')))
+      copy_progress(type);
+  }
+
+  [[nodiscard]] TransactionOutcome outcome() const;
+
+ private:
+  void ready_for_query(char status);
+  void copy_progress(char type);
+
+  // What a ReadyForQuery answers: the login, Query, Sync, FunctionCall. Never lower than the truth.
+  std::uint64_t awaited_ = 1;
+  bool sent_after_sync_ = false;  // something that the last of these does not cover
+  char status_ = 'I';
+  char last_sync_ = '\0';
+
+  // In COPY FROM STDIN by extended query the server skips the Sync that the client sent behind Execute; whether it did
+  // is certain only once the COPY has succeeded.
+  bool copy_in_ = false;
+  bool copy_end_sent_ = false;
+  std::uint64_t skipped_syncs_ = 0;
+};
+
+}  // namespace pgkeel
