@@ -1,0 +1,76 @@
+#include "proxy/cancel/cancel_forwarder.h"
+
+#include <array>
+#include <utility>
+
+#include "proxy/base/bytes.h"
+
+namespace pgkeel {
+namespace {
+
+constexpr Duration kLimit = std::chrono::seconds(5);
+
+}  // namespace
+
+CancelForwarder::CancelForwarder(Loop& loop, Socket client, std::string packet, std::function<void(bool)> on_done)
+    : loop_(loop),
+      client_(std::move(client)),
+      packet_(std::move(packet)),
+      on_done_(std::move(on_done)),
+      limit_(loop, [this] { finish(); }) {}
+
+void CancelForwarder::start(Resolver& resolver, const HostPort& server) {
+  limit_.start_once(kLimit);
+  resolving_ = resolver.resolve(server, [this](const Result<Resolver::Addresses>& found) {
+    if (found) addresses_ = *found;
+    connect_to_next_address();
+  });
+}
+
+void CancelForwarder::connect_to_next_address() {
+  server_.reset();
+  while (next_address_ < addresses_.size()) {
+    auto socket = Socket::connect_to(addresses_[next_address_++]);
+    if (!socket) continue;
+    socket->set_link_options();
+    server_ = std::make_unique<Link>(loop_, std::move(*socket), [this](FdInterest ready) { server_ready(ready); });
+    server_->await_writable(true);
+    return;
+  }
+  finish();
+}
+
+void CancelForwarder::server_ready(FdInterest ready) {
+  if (!sent_) {
+    if (!ready.writable) return;
+    if (server_->take_error() != 0) {
+      connect_to_next_address();
+      return;
+    }
+    // A cancel request is at most 268 bytes: a new socket takes it whole.
+    const IoResult written = server_->write(as_bytes(packet_));
+    if (written.kind == IoResult::Kind::kWouldBlock) return;
+    sent_ = written.kind == IoResult::Kind::kBytes && written.bytes == packet_.size();
+    if (!sent_) {
+      finish();
+      return;
+    }
+    server_->await_writable(false);
+  }
+  std::array<std::byte, 64> ignored{};
+  if (ready.readable && server_->read(ignored).kind != IoResult::Kind::kWouldBlock) finish();
+}
+
+void CancelForwarder::finish() {
+  abandon();
+  on_done_(sent_);
+}
+
+void CancelForwarder::abandon() {
+  limit_.stop();
+  resolving_ = {};
+  if (server_) server_->reset();
+  client_.close();
+}
+
+}  // namespace pgkeel

@@ -1,0 +1,47 @@
+// Carries one cancel request to the server that owns its key, on a connection of its own; the client's is closed when
+// the server has closed that one, which is how libpq knows that the request was seen. Loop's thread only.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "proxy/base/address.h"
+#include "proxy/io/link.h"
+#include "proxy/io/resolver.h"
+#include "proxy/io/timer.h"
+
+namespace pgkeel {
+
+class Loop;
+
+class CancelForwarder {
+ public:
+  // `on_done` comes once, when all is closed: destroy the forwarder later, not inside it.
+  CancelForwarder(Loop& loop, Socket client, std::string packet, std::function<void(bool forwarded)> on_done);
+  CancelForwarder(const CancelForwarder&) = delete;
+  CancelForwarder& operator=(const CancelForwarder&) = delete;
+
+  void start(Resolver& resolver, const HostPort& server);
+
+  // The server is not to be reached any more. on_done does not come.
+  void abandon();
+
+ private:
+  void connect_to_next_address();
+  void server_ready(FdInterest ready);
+  void finish();
+
+  Loop& loop_;
+  Socket client_;
+  std::string packet_;
+  std::function<void(bool)> on_done_;
+  Resolver::Request resolving_;
+  Resolver::Addresses addresses_;
+  std::size_t next_address_ = 0;
+  std::unique_ptr<Link> server_;
+  Timer limit_;
+  bool sent_ = false;
+};
+
+}  // namespace pgkeel

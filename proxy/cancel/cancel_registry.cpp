@@ -1,0 +1,54 @@
+#include "proxy/cancel/cancel_registry.h"
+
+#include <string_view>
+#include <utility>
+
+namespace pgkeel {
+namespace {
+
+bool equal_in_constant_time(std::string_view left, std::string_view right) {
+  if (left.size() != right.size()) return false;
+  unsigned difference = 0;
+  for (std::size_t index = 0; index < left.size(); ++index) {
+    difference |=
+        static_cast<unsigned>(static_cast<unsigned char>(left[index]) ^ static_cast<unsigned char>(right[index]));
+  }
+  return difference == 0;
+}
+
+}  // namespace
+
+CancelRegistry::EntryId CancelRegistry::add(const CancelKey& key, Owner owner) {
+  Shard& shard = shard_of(key);
+  const std::lock_guard lock(shard.mutex);
+  const EntryId id = shard.next_id++;
+  shard.entries.emplace(key.process_id, Entry{id, key.secret, std::move(owner)});
+  return id;
+}
+
+void CancelRegistry::remove(const CancelKey& key, EntryId entry) {
+  Shard& shard = shard_of(key);
+  const std::lock_guard lock(shard.mutex);
+  const auto [first, last] = shard.entries.equal_range(key.process_id);
+  for (auto at = first; at != last; ++at) {
+    if (at->second.id != entry) continue;
+    shard.entries.erase(at);
+    return;
+  }
+}
+
+std::optional<CancelRegistry::Owner> CancelRegistry::find(const CancelKey& key) const {
+  const Shard& shard = shard_of(key);
+  const std::lock_guard lock(shard.mutex);
+  const Entry* newest = nullptr;
+  const auto [first, last] = shard.entries.equal_range(key.process_id);
+  for (auto at = first; at != last; ++at) {
+    const Entry& entry = at->second;
+    if (!equal_in_constant_time(entry.secret, key.secret)) continue;
+    if (newest == nullptr || entry.id > newest->id) newest = &entry;
+  }
+  if (newest == nullptr) return std::nullopt;
+  return newest->owner;
+}
+
+}  // namespace pgkeel

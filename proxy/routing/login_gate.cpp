@@ -1,0 +1,65 @@
+#include "proxy/routing/login_gate.h"
+
+#include <algorithm>
+
+namespace pgkeel {
+namespace {
+
+// Sessions that were ended come back within their drivers' pauses, not in the same moment.
+constexpr Duration kRush = std::chrono::seconds(10);
+constexpr double kBurstSeconds = 0.02;
+
+}  // namespace
+
+LoginGate::LoginGate(std::uint32_t logins_per_second)
+    : rate_(logins_per_second), burst_(std::max(1.0, rate_ * kBurstSeconds)) {}
+
+LoginGate::Ticket LoginGate::enter() {
+  const std::lock_guard lock(mutex_);
+  waiting_.insert(waiting_.end(), next_ticket_);
+  return next_ticket_++;
+}
+
+void LoginGate::enter(Ticket ticket) {
+  const std::lock_guard lock(mutex_);
+  waiting_.insert(ticket);
+}
+
+void LoginGate::leave(Ticket ticket) {
+  const std::lock_guard lock(mutex_);
+  waiting_.erase(ticket);
+}
+
+bool LoginGate::try_pass(Ticket ticket, Instant now) {
+  const std::lock_guard lock(mutex_);
+  const auto place = waiting_.find(ticket);
+  if (place == waiting_.end()) return false;
+  if (limited_ && waiting_.size() == 1 && now - limited_since_ >= kRush) limited_ = false;
+  if (limited_) {
+    refill(now);
+    // Tokens belong to those in front, although their worker has not asked yet.
+    auto tokens_left = static_cast<std::uint64_t>(tokens_);
+    for (auto ahead = waiting_.begin(); ahead != place && tokens_left > 0; ++ahead) --tokens_left;
+    if (tokens_left == 0) return false;
+    tokens_ -= 1;
+  }
+  waiting_.erase(place);
+  return true;
+}
+
+void LoginGate::limit_from(Instant now) {
+  const std::lock_guard lock(mutex_);
+  if (rate_ <= 0) return;
+  limited_ = true;
+  limited_since_ = now;
+  filled_at_ = now;
+  tokens_ = burst_;
+}
+
+void LoginGate::refill(Instant now) {
+  if (now <= filled_at_) return;
+  tokens_ = std::min(burst_, tokens_ + rate_ * std::chrono::duration<double>(now - filled_at_).count());
+  filled_at_ = now;
+}
+
+}  // namespace pgkeel

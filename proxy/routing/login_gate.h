@@ -1,0 +1,44 @@
+// Lets logins through at a rate after a failover, so that five thousand clients that come back at once do not bring the
+// new primary down. First come, first served over all workers of a cluster. Any thread; only logins touch it.
+#pragma once
+
+#include <cstdint>
+#include <mutex>
+#include <set>
+
+#include "proxy/base/time.h"
+
+namespace pgkeel {
+
+class LoginGate {
+ public:
+  // A place in the queue; the lower one came earlier.
+  using Ticket = std::uint64_t;
+
+  explicit LoginGate(std::uint32_t logins_per_second);  // 0: no limit
+
+  Ticket enter();             // begins to wait
+  void enter(Ticket ticket);  // begins to wait again, at the old place
+  void leave(Ticket ticket);  // waits no more
+
+  // True: it was the ticket's turn, and it waits no more.
+  bool try_pass(Ticket ticket, Instant now);
+
+  // From now on logins pass at the rate, until all who wait are through and the rush behind them is over.
+  void limit_from(Instant now);
+
+ private:
+  void refill(Instant now);
+
+  const double rate_;   // tokens a second
+  const double burst_;  // the most that may pass at once
+  std::mutex mutex_;
+  std::set<Ticket> waiting_;
+  Ticket next_ticket_ = 1;
+  bool limited_ = false;
+  double tokens_ = 0;
+  Instant filled_at_{};
+  Instant limited_since_{};
+};
+
+}  // namespace pgkeel
