@@ -15,26 +15,12 @@
 #include "proxy/base/result.h"
 #include "proxy/base/time.h"
 #include "proxy/routing/route.h"
+#include "proxy/session/link_evidence.h"
 #include "proxy/session/session_stats.h"
 
 namespace pgkeel {
 
 class Loop;
-
-// What a client link learnt of a server. It is evidence for the failure detector, never a verdict.
-struct LinkEvidence {
-  enum class Kind {
-    kRefused,     // connect(2) said ECONNREFUSED (or ENOENT of a Unix socket)
-    kBroken,      // EOF, reset or time-out on an established link that neither side's protocol announced
-    kStarting,    // the server answered a login with 57P03
-    kOwnTrouble,  // EMFILE, ENOBUFS, ENETUNREACH, …: says nothing of the node
-  };
-  std::string cluster;
-  std::string node;
-  std::uint64_t epoch = 0;
-  Kind kind = Kind::kBroken;
-  std::string detail;
-};
 
 class WorkerPool {
  public:
@@ -57,6 +43,9 @@ class WorkerPool {
   // SIGTERM: no more clients; sessions end with 57P01 "terminating connection: pgkeel is shutting down". `stopped`
   // comes when all are closed or `limit` is over.
   void stop(Duration limit, std::function<void()> stopped);
+
+  // The port of the cluster's access point, also where the configuration says 0. After start().
+  [[nodiscard]] std::uint16_t bound_port(const std::string& cluster) const;
 
   // The last time when bytes arrived from this server on any client link: it lives. Instant{} if never. Precise to the
   // worker's loop iteration.

@@ -1,0 +1,123 @@
+#include "proxy/listener/listener.h"
+
+#include <cerrno>
+#include <utility>
+
+#include "proxy/base/log.h"
+#include "proxy/io/loop.h"
+#include "proxy/io/resolver.h"
+
+namespace pgkeel {
+namespace {
+
+constexpr int kAcceptsAtOnce = 64;  // then the sessions have their turn
+constexpr Duration kPause = std::chrono::milliseconds(100);
+
+}  // namespace
+
+Result<std::vector<Socket>> Listener::bind_all(const HostPort& listen) {
+  auto addresses = resolve_for_binding(listen);
+  if (!addresses) return Error{"could not listen on " + format_host_port(listen) + ": " + addresses.error().message};
+  std::vector<Socket> sockets;
+  int error = 0;
+  for (const auto& address : *addresses) {
+    const std::uint16_t port = sockets.empty() ? listen.port : sockets.front().bound_port();
+    // "::" takes IPv4 clients too, unless they have a socket of their own.
+    const auto share = addresses->size() > 1 ? Socket::FamilyShare::kOwnFamilyOnly : Socket::FamilyShare::kBoth;
+    auto socket = Socket::bind_to(address.with_port(port), share);
+    // A socket whose port the kernel chose would get another one when it listens for the second time.
+    if (socket && port == 0) {
+      const auto chosen = address.with_port(socket->bound_port());
+      socket->close();
+      socket = Socket::bind_to(chosen, share);
+    }
+    if (socket) {
+      sockets.push_back(std::move(*socket));
+      continue;
+    }
+    error = socket.error().code;
+    // A name may stand for an address of a family that this machine does not have.
+    if (error == EAFNOSUPPORT || error == EADDRNOTAVAIL) continue;
+    sockets.clear();
+    break;
+  }
+  if (sockets.empty()) {
+    return Error{"could not listen on " + format_host_port(listen) + ": " + describe_system_error(error)};
+  }
+  return sockets;
+}
+
+Listener::Listener(Loop& loop, std::vector<Socket> bound, std::function<void(Socket, const IpAddress&)> on_client)
+    : loop_(loop), sockets_(std::move(bound)), on_client_(std::move(on_client)), pause_(loop, [this] {
+        if (!open_) return;
+        if (watches_.empty())
+          listen_on_all();
+        else
+          watch_all();
+      }) {}
+
+void Listener::open() {
+  if (std::exchange(open_, true)) return;
+  listen_on_all();
+}
+
+void Listener::close() {
+  if (!std::exchange(open_, false)) return;
+  pause_.stop();
+  watches_.clear();
+  for (auto& socket : sockets_) socket.stop_listening();
+}
+
+void Listener::listen_on_all() {
+  for (auto& socket : sockets_) {
+    const auto listening = socket.start_listening();
+    if (listening) continue;
+    log(LogLevel::kError, "listener",
+        "could not listen on port " + std::to_string(socket.bound_port()) + ": " +
+            describe_system_error(listening.error().code));
+    pause_.start_once(kPause);
+    return;
+  }
+  for (auto& socket : sockets_) {
+    watches_.push_back(
+        std::make_unique<FdWatch>(loop_, socket.descriptor(), [this, &socket](FdInterest) { accept_from(socket); }));
+  }
+  watch_all();
+}
+
+void Listener::watch_all() {
+  for (const auto& watch : watches_) watch->set_interest({.readable = true});
+}
+
+void Listener::accept_from(Socket& socket) {
+  for (int accepted = 0; accepted < kAcceptsAtOnce; ++accepted) {
+    auto client = socket.accept_one();
+    if (client) {
+      short_of_resources_ = false;
+      on_client_(std::move(client->first), client->second.ip());
+      continue;
+    }
+    switch (client.error().code) {
+      case EMFILE:
+      case ENFILE:
+      case ENOBUFS:
+      case ENOMEM:
+        // Those who wait stay in the kernel's queue; without a pause this would spin until a descriptor is free.
+        if (!std::exchange(short_of_resources_, true)) {
+          log(LogLevel::kError, "listener",
+              "clients have to wait, none can be accepted: " + describe_system_error(client.error().code));
+        }
+        for (const auto& watch : watches_) watch->set_interest({});
+        pause_.start_once(kPause);
+        return;
+      case ECONNABORTED:
+      case EPROTO:
+      case EINTR:
+        continue;  // that one is gone; there may be others
+      default:
+        return;
+    }
+  }
+}
+
+}  // namespace pgkeel

@@ -1,0 +1,93 @@
+#include "proxy/listener/worker.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace pgkeel {
+
+Worker::Worker(const ProxyConfig& limits, const std::vector<std::unique_ptr<SharedCluster>>& clusters,
+               std::atomic<std::uint32_t>& clients, std::function<void(LinkEvidence)> on_evidence,
+               std::function<void()> on_drained)
+    : limits_(limits),
+      wakeup_(loop_),
+      resolver_(std::in_place, loop_),
+      read_buffer_(std::make_unique<std::array<std::byte, kReadBufferBytes>>()),
+      on_drained_(std::move(on_drained)),
+      listeners_(clusters.size()) {
+  const WorkerServices services{loop_, *resolver_, std::span(*read_buffer_), limits_, clients};
+  for (const auto& cluster : clusters) {
+    access_points_.push_back(
+        std::make_unique<AccessPoint>(services, *cluster, on_evidence, [this] { session_gone(); }));
+  }
+}
+
+Worker::~Worker() = default;
+
+void Worker::add_listener(std::size_t cluster, std::vector<Socket> bound,
+                          std::function<void(Socket, const IpAddress&)> on_client) {
+  listeners_[cluster] = std::make_unique<Listener>(loop_, std::move(bound), std::move(on_client));
+  if (limits_.no_route == NoRoutePolicy::kHold) listeners_[cluster]->open();
+}
+
+void Worker::start() {
+  thread_ = std::thread([this] { loop_.run(); });
+}
+
+void Worker::join() {
+  if (thread_.joinable()) thread_.join();
+}
+
+void Worker::accept(std::size_t cluster, Socket client, const IpAddress& peer) {
+  load_.fetch_add(1, std::memory_order_relaxed);
+  if (std::this_thread::get_id() == thread_.get_id()) {
+    access_points_[cluster]->accept(std::move(client), peer);
+    return;
+  }
+  // A function that is posted must be copyable, and a socket is not.
+  const auto shared_client = std::make_shared<Socket>(std::move(client));
+  wakeup_.post(
+      [this, cluster, shared_client, peer] { access_points_[cluster]->accept(std::move(*shared_client), peer); });
+}
+
+void Worker::set_route(std::size_t cluster, std::shared_ptr<const Route> route, std::function<void()> done) {
+  wakeup_.post([this, cluster, route = std::move(route), done = std::move(done)] {
+    if (listeners_[cluster]) follow_route(*listeners_[cluster], *route);
+    access_points_[cluster]->set_route(route);
+    done();
+  });
+}
+
+void Worker::follow_route(Listener& listener, const Route& route) {
+  if (shutting_down_) return;
+  if (route.target || limits_.no_route == NoRoutePolicy::kHold)
+    listener.open();
+  else
+    listener.close();
+}
+
+void Worker::shut_down() {
+  wakeup_.post([this] {
+    shutting_down_ = true;
+    for (const auto& listener : listeners_) {
+      if (listener) listener->close();
+    }
+    for (const auto& access_point : access_points_) access_point->shut_down();
+    load_.fetch_add(1, std::memory_order_relaxed);
+    session_gone();
+  });
+}
+
+void Worker::session_gone() {
+  const bool last = load_.fetch_sub(1, std::memory_order_relaxed) == 1;
+  if (last && shutting_down_ && !std::exchange(drained_, true)) on_drained_();
+}
+
+void Worker::quit() {
+  wakeup_.post([this] {
+    listeners_.clear();
+    for (const auto& access_point : access_points_) access_point->close_all();
+    loop_.stop();
+  });
+}
+
+}  // namespace pgkeel

@@ -1,0 +1,69 @@
+// One worker: a thread with its loop, and its share of every cluster's access point. Members say which thread may call
+// them; "control" is the thread that owns the pool.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <thread>
+#include <vector>
+
+#include "proxy/io/loop.h"
+#include "proxy/io/resolver.h"
+#include "proxy/io/wakeup.h"
+#include "proxy/listener/listener.h"
+#include "proxy/session/access_point.h"
+
+namespace pgkeel {
+
+class Worker {
+ public:
+  // `on_evidence` and `on_drained` (no session is left after shut_down()) are called in the worker's thread.
+  Worker(const ProxyConfig& limits, const std::vector<std::unique_ptr<SharedCluster>>& clusters,
+         std::atomic<std::uint32_t>& clients, std::function<void(LinkEvidence)> on_evidence,
+         std::function<void()> on_drained);
+  ~Worker();  // after join(), or never started
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
+
+  // Control, before start(): this worker accepts for a cluster. `on_client` is called in the worker's thread.
+  void add_listener(std::size_t cluster, std::vector<Socket> bound,
+                    std::function<void(Socket, const IpAddress& peer)> on_client);
+
+  void start();  // control
+  void join();   // control, after quit()
+
+  // Any thread; each is carried out in the worker's thread, in order.
+  void accept(std::size_t cluster, Socket client, const IpAddress& peer);
+  void set_route(std::size_t cluster, std::shared_ptr<const Route> route, std::function<void()> done);
+  void shut_down();
+  void quit();  // all is closed, and the loop ends
+
+  // Any thread.
+  [[nodiscard]] std::uint32_t load() const { return load_.load(std::memory_order_relaxed); }
+  [[nodiscard]] const AccessPoint& access_point(std::size_t cluster) const { return *access_points_[cluster]; }
+
+ private:
+  static constexpr std::size_t kReadBufferBytes = 65536;
+
+  void session_gone();
+  void follow_route(Listener& listener, const Route& route);
+
+  const ProxyConfig& limits_;
+  Loop loop_;
+  Wakeup wakeup_;
+  std::optional<Resolver> resolver_;
+  std::unique_ptr<std::array<std::byte, kReadBufferBytes>> read_buffer_;
+  std::function<void()> on_drained_;
+  std::vector<std::unique_ptr<AccessPoint>> access_points_;
+  std::vector<std::unique_ptr<Listener>> listeners_;  // by cluster; nothing where another worker accepts
+  std::atomic<std::uint32_t> load_{0};                // sessions, those on their way here included
+  bool shutting_down_ = false;
+  bool drained_ = false;
+  std::thread thread_;
+};
+
+}  // namespace pgkeel

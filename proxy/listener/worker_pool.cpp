@@ -1,0 +1,187 @@
+#include "proxy/listener/worker_pool.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cassert>
+#include <thread>
+#include <utility>
+
+#include "proxy/io/clock.h"
+#include "proxy/io/loop.h"
+#include "proxy/io/timer.h"
+#include "proxy/io/wakeup.h"
+#include "proxy/listener/worker.h"
+
+namespace pgkeel {
+
+struct WorkerPool::Inner {
+  Inner(Loop& control_loop, const ProxyConfig& proxy_config, const std::vector<ClusterConfig>& cluster_configs,
+        EvidenceSink on_evidence)
+      : proxy(proxy_config),
+        configs(cluster_configs),
+        evidence(std::move(on_evidence)),
+        control(control_loop),
+        stop_limit(control_loop, [this] { finish_stop(); }),
+        ports(cluster_configs.size()),
+        epochs(cluster_configs.size()) {}
+
+  Result<void> start();
+  void make_workers();
+  void hand_over(std::size_t cluster, Socket client, const IpAddress& peer);
+  void end_threads();
+  void finish_stop();
+  [[nodiscard]] std::size_t cluster_index(const std::string& name) const;
+
+  const ProxyConfig proxy;
+  const std::vector<ClusterConfig> configs;
+  EvidenceSink evidence;
+  Wakeup control;
+  Timer stop_limit;
+  std::vector<std::uint16_t> ports;   // bound, by cluster
+  std::vector<std::uint64_t> epochs;  // of the newest route, by cluster
+  std::vector<std::unique_ptr<SharedCluster>> clusters;
+  std::atomic<std::uint32_t> clients{0};
+  std::atomic<std::uint32_t> next_worker{0};
+  std::vector<std::unique_ptr<Worker>> workers;
+  bool running = false;
+  std::size_t workers_not_drained = 0;
+  std::function<void()> stopped;
+};
+
+WorkerPool::WorkerPool(Loop& control_loop, const ProxyConfig& proxy, const std::vector<ClusterConfig>& clusters,
+                       EvidenceSink on_evidence)
+    : inner_(std::make_unique<Inner>(control_loop, proxy, clusters, std::move(on_evidence))) {}
+
+WorkerPool::~WorkerPool() {
+  inner_->end_threads();
+}
+
+Result<void> WorkerPool::start() {
+  auto started = inner_->start();
+  if (!started) inner_->workers.clear();
+  return started;
+}
+
+Result<void> WorkerPool::Inner::start() {
+  clusters.clear();
+  for (const auto& config : configs) {
+    auto networks = AllowList::parse(config.allow);
+    if (!networks) return Error{"cluster \"" + config.name + "\": allow: " + networks.error().message};
+    std::vector<std::string> nodes;
+    for (const auto& node : config.nodes) nodes.push_back(node.name);
+    clusters.push_back(
+        std::make_unique<SharedCluster>(config.name, std::move(nodes), std::move(*networks), proxy.login_rate));
+  }
+  make_workers();
+  for (std::size_t cluster = 0; cluster < configs.size(); ++cluster) {
+    auto bound = Listener::bind_all(configs[cluster].listen);
+    if (!bound) return Error{"cluster \"" + configs[cluster].name + "\": " + bound.error().message};
+    ports[cluster] = bound->front().bound_port();
+    // One worker accepts for a cluster and hands out: SO_REUSEPORT would spread a few clients unevenly, and drop those
+    // that wait in the queue of a socket that is closed.
+    workers[cluster % workers.size()]->add_listener(
+        cluster, std::move(*bound),
+        [this, cluster](Socket client, const IpAddress& peer) { hand_over(cluster, std::move(client), peer); });
+  }
+  for (const auto& worker : workers) worker->start();
+  running = true;
+  return {};
+}
+
+void WorkerPool::Inner::make_workers() {
+  const std::uint32_t count = proxy.workers > 0 ? proxy.workers : std::max(1U, std::thread::hardware_concurrency());
+  for (std::uint32_t index = 0; index < count; ++index) {
+    workers.push_back(std::make_unique<Worker>(
+        proxy, clusters, clients,
+        [this](LinkEvidence report) { control.post([this, report = std::move(report)] { evidence(report); }); },
+        [this] {
+          control.post([this] {
+            if (--workers_not_drained == 0) finish_stop();
+          });
+        }));
+  }
+}
+
+void WorkerPool::Inner::hand_over(std::size_t cluster, Socket client, const IpAddress& peer) {
+  const std::size_t first = next_worker.fetch_add(1, std::memory_order_relaxed) % workers.size();
+  std::size_t least = first;
+  for (std::size_t step = 1; step < workers.size(); ++step) {
+    const std::size_t other = (first + step) % workers.size();
+    if (workers[other]->load() < workers[least]->load()) least = other;
+  }
+  workers[least]->accept(cluster, std::move(client), peer);
+}
+
+std::size_t WorkerPool::Inner::cluster_index(const std::string& name) const {
+  const auto at =
+      std::find_if(configs.begin(), configs.end(), [&](const ClusterConfig& config) { return config.name == name; });
+  assert(at != configs.end());
+  return static_cast<std::size_t>(at - configs.begin());
+}
+
+void WorkerPool::publish_route(const std::string& cluster, Route route, std::function<void()> applied) {
+  auto& inner = *inner_;
+  const std::size_t index = inner.cluster_index(cluster);
+  assert(route.epoch >= inner.epochs[index]);
+  if (!inner.running) {  // stopped: no client's byte reaches any node
+    inner.control.post(std::move(applied));
+    return;
+  }
+  const bool failed_over = inner.epochs[index] > 0 && route.epoch > inner.epochs[index];
+  inner.epochs[index] = route.epoch;
+  if (failed_over && route.target) inner.clusters[index]->login_gate.limit_from(monotonic_now());
+  const auto shared_route = std::make_shared<const Route>(std::move(route));
+  const auto workers_left = std::make_shared<std::atomic<std::size_t>>(inner.workers.size());
+  for (const auto& worker : inner.workers) {
+    worker->set_route(index, shared_route, [&inner, workers_left, applied] {
+      if (workers_left->fetch_sub(1, std::memory_order_acq_rel) > 1) return;
+      inner.control.post(applied);
+    });
+  }
+}
+
+void WorkerPool::stop(Duration limit, std::function<void()> stopped) {
+  auto& inner = *inner_;
+  inner.stopped = std::move(stopped);
+  inner.workers_not_drained = inner.workers.size();
+  inner.stop_limit.start_once(limit);
+  for (const auto& worker : inner.workers) worker->shut_down();
+}
+
+void WorkerPool::Inner::finish_stop() {
+  stop_limit.stop();
+  end_threads();
+  if (const auto callback = std::exchange(stopped, {})) callback();
+}
+
+void WorkerPool::Inner::end_threads() {
+  if (!std::exchange(running, false)) return;
+  for (const auto& worker : workers) worker->quit();
+  for (const auto& worker : workers) worker->join();
+}
+
+std::uint16_t WorkerPool::bound_port(const std::string& cluster) const {
+  return inner_->ports[inner_->cluster_index(cluster)];
+}
+
+Instant WorkerPool::last_bytes_from(const std::string& cluster, const std::string& node) const {
+  const std::size_t index = inner_->cluster_index(cluster);
+  Instant last{};
+  for (const auto& worker : inner_->workers) {
+    const AccessPoint& access_point = worker->access_point(index);
+    last = std::max(last, access_point.last_bytes_from(node));
+  }
+  return last;
+}
+
+std::vector<ClusterSessionStats> WorkerPool::stats() const {
+  std::vector<ClusterSessionStats> sums;
+  for (std::size_t cluster = 0; cluster < inner_->configs.size(); ++cluster) {
+    ClusterSessionStats& sum = sums.emplace_back();
+    sum.cluster = inner_->configs[cluster].name;
+    for (const auto& worker : inner_->workers) worker->access_point(cluster).counters().add_to(sum);
+  }
+  return sums;
+}
+
+}  // namespace pgkeel

@@ -1,0 +1,139 @@
+#include "proxy/session/access_point.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "proxy/io/loop.h"
+#include "proxy/session/session.h"
+
+namespace pgkeel {
+namespace {
+
+constexpr std::size_t kCancelsMax = 256;  // under way at a time; more are closed unheard
+constexpr Duration kAcknowledgeReview = std::chrono::seconds(20);
+
+std::shared_ptr<const Route> no_route_yet() {
+  return std::make_shared<const Route>(Route{.epoch = 0, .target = std::nullopt, .reason = "no primary is known yet"});
+}
+
+}  // namespace
+
+AccessPoint::AccessPoint(WorkerServices services, SharedCluster& shared, std::function<void(LinkEvidence)> on_evidence,
+                         std::function<void()> on_session_gone)
+    : services_(services),
+      shared_(shared),
+      evidence_(std::move(on_evidence)),
+      on_session_gone_(std::move(on_session_gone)),
+      route_(no_route_yet()),
+      last_bytes_(shared.nodes.size()),
+      waiting_room_(services.loop, shared.login_gate, counters_.held),
+      reaper_(services.loop, [this] { reap(); }),
+      acknowledge_review_(services.loop, [this] {
+        for (const auto& session : sessions_) session->review_acknowledge_limits();
+      }) {
+  acknowledge_review_.start_repeating(kAcknowledgeReview);
+}
+
+AccessPoint::~AccessPoint() = default;
+
+void AccessPoint::accept(Socket client, const IpAddress& peer) {
+  counters_.accepted.add();
+  if (shutting_down_) {
+    on_session_gone_();
+    return;
+  }
+  client.set_link_options();
+  counters_.open.add();
+  sessions_.push_back(std::make_unique<Session>(*this, std::move(client), peer));
+  sessions_.back()->set_place(std::prev(sessions_.end()));
+}
+
+void AccessPoint::set_route(std::shared_ptr<const Route> route) {
+  const bool same = route->epoch == route_->epoch && route->target == route_->target;
+  route_ = std::move(route);
+  if (same) return;
+  waiting_room_.close_doors();
+  for (auto at = sessions_.begin(); at != sessions_.end();) {
+    Session& session = **at++;
+    session.leave_old_route();
+  }
+  abandon_cancels();
+  waiting_room_.open_doors(route_->target.has_value() && !shutting_down_);
+}
+
+void AccessPoint::shut_down() {
+  shutting_down_ = true;
+  waiting_room_.close_doors();
+  for (auto at = sessions_.begin(); at != sessions_.end();) {
+    Session& session = **at++;
+    session.shut_down();
+  }
+}
+
+void AccessPoint::close_all() {
+  waiting_room_.close_doors();
+  for (auto at = sessions_.begin(); at != sessions_.end();) {
+    Session& session = **at++;
+    session.vanish();
+  }
+  abandon_cancels();
+  reap();
+}
+
+Instant AccessPoint::last_bytes_from(const std::string& node) const {
+  const std::size_t index = node_index(node);
+  if (index >= last_bytes_.size()) return Instant{};
+  return Instant(Duration(last_bytes_[index].load(std::memory_order_relaxed)));
+}
+
+std::size_t AccessPoint::node_index(const std::string& node) const {
+  const auto at = std::find(shared_.nodes.begin(), shared_.nodes.end(), node);
+  return static_cast<std::size_t>(at - shared_.nodes.begin());
+}
+
+void AccessPoint::heard_from(std::size_t node_index, Instant now) {
+  if (node_index >= last_bytes_.size()) return;
+  auto& last = last_bytes_[node_index];
+  const auto since_start = now.time_since_epoch().count();
+  if (last.load(std::memory_order_relaxed) != since_start) last.store(since_start, std::memory_order_relaxed);
+}
+
+void AccessPoint::report(LinkEvidence::Kind kind, const std::string& node, std::uint64_t epoch, std::string detail) {
+  evidence_.report({.cluster = shared_.name, .node = node, .epoch = epoch, .kind = kind, .detail = std::move(detail)},
+                   services_.loop.now());
+}
+
+void AccessPoint::forward_cancel(Socket client, const CancelKey& key, std::string packet) {
+  const auto owner = shared_.cancel_registry.find(key);
+  const bool server_is_the_route = owner && route_->target && owner->epoch == route_->epoch &&
+                                   owner->node == route_->target->node && !shutting_down_;
+  if (!server_is_the_route || cancels_.size() >= kCancelsMax) return;
+  const auto place = cancels_.insert(cancels_.end(), nullptr);
+  *place = std::make_unique<CancelForwarder>(services_.loop, std::move(client), std::move(packet),
+                                             [this, place](bool forwarded) {
+                                               if (forwarded) counters_.cancels_forwarded.add();
+                                               retired_cancels_.splice(retired_cancels_.end(), cancels_, place);
+                                               reaper_.start_once(Duration::zero());
+                                             });
+  (*place)->start(services_.resolver, route_->target->address);
+}
+
+void AccessPoint::retire(Session& session) {
+  retired_sessions_.splice(retired_sessions_.end(), sessions_, session.place());
+  counters_.open.subtract();
+  reaper_.start_once(Duration::zero());
+  on_session_gone_();
+}
+
+void AccessPoint::abandon_cancels() {
+  for (const auto& cancel : cancels_) cancel->abandon();
+  retired_cancels_.splice(retired_cancels_.end(), cancels_);
+  reaper_.start_once(Duration::zero());
+}
+
+void AccessPoint::reap() {
+  retired_sessions_.clear();
+  retired_cancels_.clear();
+}
+
+}  // namespace pgkeel

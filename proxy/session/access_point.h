@@ -1,0 +1,114 @@
+// One worker's share of a cluster's client access point: its sessions, its clients that wait, the route as this worker
+// knows it. Loop's thread only, except counters() and last_bytes_from().
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <functional>
+#include <list>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "config/config.h"
+#include "proxy/cancel/cancel_forwarder.h"
+#include "proxy/cancel/cancel_registry.h"
+#include "proxy/io/resolver.h"
+#include "proxy/io/timer.h"
+#include "proxy/routing/allow_list.h"
+#include "proxy/routing/login_gate.h"
+#include "proxy/routing/route.h"
+#include "proxy/session/evidence_reporter.h"
+#include "proxy/session/session_counters.h"
+#include "proxy/session/waiting_room.h"
+
+namespace pgkeel {
+
+class Loop;
+class Session;
+
+// What the workers of one cluster share.
+struct SharedCluster {
+  SharedCluster(std::string cluster_name, std::vector<std::string> node_names, AllowList networks,
+                std::uint32_t login_rate)
+      : name(std::move(cluster_name)),
+        nodes(std::move(node_names)),
+        allow_list(std::move(networks)),
+        login_gate(login_rate) {}
+
+  const std::string name;
+  const std::vector<std::string> nodes;
+  const AllowList allow_list;
+  LoginGate login_gate;
+  CancelRegistry cancel_registry;
+};
+
+// What the clusters of one worker share.
+struct WorkerServices {
+  Loop& loop;
+  Resolver& resolver;
+  std::span<std::byte> read_buffer;  // bytes are read into it, and have left it when the callback returns
+  const ProxyConfig& limits;
+  std::atomic<std::uint32_t>& clients;  // of all workers, against max_client_connections
+};
+
+class AccessPoint {
+ public:
+  AccessPoint(WorkerServices services, SharedCluster& shared, std::function<void(LinkEvidence)> on_evidence,
+              std::function<void()> on_session_gone);
+  ~AccessPoint();
+  AccessPoint(const AccessPoint&) = delete;
+  AccessPoint& operator=(const AccessPoint&) = delete;
+
+  void accept(Socket client, const IpAddress& peer);
+
+  // When it returns, no link of this worker leads to another server than the route's, and none will.
+  void set_route(std::shared_ptr<const Route> route);
+
+  // Every session ends with an error; clients that still come are closed.
+  void shut_down();
+  // All at once, without a word.
+  void close_all();
+
+  // No session is left, in whatever state.
+  [[nodiscard]] bool empty() const { return sessions_.empty(); }
+
+  [[nodiscard]] const SessionCounters& counters() const { return counters_; }  // any thread
+  [[nodiscard]] Instant last_bytes_from(const std::string& node) const;        // any thread
+
+  // ---- for Session ----
+  [[nodiscard]] const Route& route() const { return *route_; }
+  [[nodiscard]] SharedCluster& shared() { return shared_; }
+  [[nodiscard]] WorkerServices& services() { return services_; }
+  [[nodiscard]] WaitingRoom& waiting_room() { return waiting_room_; }
+  [[nodiscard]] SessionCounters& counters() { return counters_; }
+  [[nodiscard]] std::size_t node_index(const std::string& node) const;
+  void heard_from(std::size_t node_index, Instant now);
+  void report(LinkEvidence::Kind kind, const std::string& node, std::uint64_t epoch, std::string detail);
+  void forward_cancel(Socket client, const CancelKey& key, std::string packet);
+  void retire(Session& session);  // destroyed soon, outside all callbacks
+
+ private:
+  void abandon_cancels();
+  void reap();
+
+  WorkerServices services_;
+  SharedCluster& shared_;
+  EvidenceReporter evidence_;
+  std::function<void()> on_session_gone_;
+  std::shared_ptr<const Route> route_;
+  SessionCounters counters_;
+  std::vector<std::atomic<Instant::rep>> last_bytes_;  // per node
+  WaitingRoom waiting_room_;
+  Timer reaper_;
+  Timer acknowledge_review_;
+  bool shutting_down_ = false;
+
+  std::list<std::unique_ptr<Session>> sessions_;
+  std::list<std::unique_ptr<Session>> retired_sessions_;
+  std::list<std::unique_ptr<CancelForwarder>> cancels_;
+  std::list<std::unique_ptr<CancelForwarder>> retired_cancels_;
+};
+
+}  // namespace pgkeel

@@ -1,0 +1,355 @@
+// The part of Session that brings a client to a server: its startup packet, the wait, the connection, the server's
+// login up to the first ReadyForQuery.
+#include <cerrno>
+#include <utility>
+
+#include "proxy/io/loop.h"
+#include "proxy/session/access_point.h"
+#include "proxy/session/session.h"
+#include "proxy/wire/messages.h"
+#include "proxy/wire/startup.h"
+
+namespace pgkeel {
+namespace {
+
+constexpr std::size_t kKeptBackBytesMax = 65536;
+constexpr unsigned kEncryptionRequestsMax = 2;  // one for SSL, one for GSSAPI, in either order
+constexpr std::uint32_t kAuthenticationOk = 0;
+
+bool is_own_trouble(int code) {
+  switch (code) {
+    case EMFILE:
+    case ENFILE:
+    case ENOBUFS:
+    case ENOMEM:
+    case ENETUNREACH:
+    case ENETDOWN:
+    case EADDRNOTAVAIL:
+    case EACCES:
+    case EPERM:
+      return true;
+    default:
+      return false;
+  }
+}
+
+bool is_refusal(int code) {
+  return code == ECONNREFUSED || code == ENOENT;
+}
+
+}  // namespace
+
+void Session::read_startup() {
+  while (state_ == State::kStartup) {
+    const std::size_t wanted = startup_packet_size_ == 0 ? 4 : startup_packet_size_;
+    const std::span<std::byte> buffer = access_point_.services().read_buffer.first(wanted - startup_packet_.size());
+    const IoResult result = client_.read(buffer);
+    if (result.kind == IoResult::Kind::kWouldBlock) return;
+    if (result.kind != IoResult::Kind::kBytes) {
+      vanish();
+      return;
+    }
+    startup_packet_ += as_text(buffer.first(result.bytes));
+    if (startup_packet_.size() < wanted) continue;
+    if (startup_packet_size_ == 0) {
+      const auto size = startup_packet_size(as_bytes(startup_packet_));
+      if (!size) {
+        vanish();  // a port scan, TLS without asking, HTTP: nothing that would understand an error
+        return;
+      }
+      startup_packet_size_ = *size;
+    } else {
+      handle_startup_packet();
+    }
+  }
+}
+
+void Session::handle_startup_packet() {
+  const auto packet = parse_startup(as_bytes(startup_packet_));
+  if (!packet) {
+    end_with_error(SqlState::kProtocolViolation, packet.error().message);
+    return;
+  }
+  if (const auto* cancel = std::get_if<CancelRequest>(&*packet)) {
+    access_point_.forward_cancel(client_.release(), cancel->key, std::move(startup_packet_));
+    vanish();
+    return;
+  }
+  if (const auto* unsupported = std::get_if<UnsupportedProtocol>(&*packet)) {
+    end_with_error(SqlState::kFeatureNotSupported,
+                   "unsupported frontend protocol " + std::to_string(unsupported->major_version) + "." +
+                       std::to_string(unsupported->minor_version) + ": pgkeel speaks 3.0 to 3.2");
+    return;
+  }
+  if (std::holds_alternative<StartupMessage>(*packet)) {
+    take_a_place();
+    return;
+  }
+  // What came behind the request was sent in the hope of being taken for encrypted (CVE-2021-23214).
+  if (client_.has_unread_bytes()) {
+    end_with_error(SqlState::kProtocolViolation, "received unencrypted data after an encryption request");
+    return;
+  }
+  if (++encryption_requests_ > kEncryptionRequestsMax) {
+    end_with_error(SqlState::kProtocolViolation, "too many encryption requests");
+    return;
+  }
+  startup_packet_.clear();
+  startup_packet_size_ = 0;
+  queue_to_client(as_bytes("N"));
+}
+
+void Session::take_a_place() {
+  if (!access_point_.shared().allow_list.allows(peer_)) {
+    end_with_error(SqlState::kNotAllowed, "client address " + format_ip_address(peer_) +
+                                              " is not allowed to use cluster \"" + access_point_.shared().name + "\"");
+    return;
+  }
+  auto& clients = access_point_.services().clients;
+  const std::uint32_t most = access_point_.services().limits.max_client_connections;
+  if (clients.fetch_add(1, std::memory_order_relaxed) >= most) {
+    clients.fetch_sub(1, std::memory_order_relaxed);
+    end_with_error(SqlState::kTooManyConnections,
+                   "too many clients: max_client_connections of pgkeel is " + std::to_string(most));
+    return;
+  }
+  counted_as_client_ = true;
+  client_.pause_reading(PauseReason::kLogin);
+  state_ = State::kWaiting;
+  access_point_.waiting_room().enter(*this);
+}
+
+void Session::connect_to_server() {
+  state_ = State::kConnecting;
+  const Route& route = access_point_.route();
+  target_ = *route.target;
+  epoch_ = route.epoch;
+  node_index_ = access_point_.node_index(target_.node);
+  addresses_.clear();
+  next_address_ = 0;
+  connect_error_ = 0;
+  all_addresses_refused_ = true;
+  run_clock(Clock::kHold);
+  resolving_ =
+      access_point_.services().resolver.resolve(target_.address, [this](const Result<Resolver::Addresses>& found) {
+        if (!found) {
+          attempt_lost(LinkEvidence::Kind::kOwnTrouble, found.error().message);
+          return;
+        }
+        addresses_ = *found;
+        connect_to_next_address();
+      });
+}
+
+void Session::connect_to_next_address() {
+  server_.reset();
+  while (next_address_ < addresses_.size()) {
+    auto socket = Socket::connect_to(addresses_[next_address_++]);
+    if (socket) {
+      socket->set_link_options();
+      server_.emplace(access_point_.services().loop, std::move(*socket),
+                      [this](FdInterest ready) { server_ready(ready); });
+      server_->await_writable(true);
+      run_clock(Clock::kHold);
+      return;
+    }
+    note_connect_error(socket.error().code);
+  }
+  const std::string cause = "connection to " + node_phrase() + " failed: " + describe_system_error(connect_error_);
+  if (all_addresses_refused_)
+    attempt_lost(LinkEvidence::Kind::kRefused, cause);
+  else if (is_own_trouble(connect_error_))
+    attempt_lost(LinkEvidence::Kind::kOwnTrouble, cause);
+  else
+    attempt_lost(cause);
+}
+
+void Session::connection_made() {
+  if (const int error = server_->take_error(); error != 0) {
+    note_connect_error(error);
+    connect_to_next_address();
+    return;
+  }
+  server_->await_writable(false);
+  state_ = State::kLogin;
+  run_clock(Clock::kHold);
+  queue_to_server(as_bytes(startup_packet_));
+}
+
+void Session::note_connect_error(int code) {
+  connect_error_ = code;
+  if (!is_refusal(code)) all_addresses_refused_ = false;
+}
+
+void Session::attempt_lost(LinkEvidence::Kind kind, std::string cause) {
+  access_point_.report(kind, target_.node, epoch_, cause);
+  attempt_lost(std::move(cause));
+}
+
+void Session::attempt_lost(std::string cause) {
+  login_.last_failure = std::move(cause);
+  access_point_.waiting_room().attempt_failed(*this);
+  wait_again();
+}
+
+void Session::wait_again() {
+  resolving_ = {};
+  server_.reset();
+  to_server_.clear();
+  std::string last_failure = std::move(login_.last_failure);
+  login_ = {};
+  login_.last_failure = std::move(last_failure);
+  state_ = State::kWaiting;
+  access_point_.waiting_room().enter(*this);
+}
+
+void Session::read_login_answer() {
+  const std::span<std::byte> buffer = access_point_.services().read_buffer;
+  const IoResult result = server_->read(buffer);
+  switch (result.kind) {
+    case IoResult::Kind::kWouldBlock:
+      return;
+    case IoResult::Kind::kEnd:
+      login_link_lost(node_phrase() + " closed the connection during the login");
+      return;
+    case IoResult::Kind::kError:
+      login_link_lost(node_phrase() + " during the login: " + describe_system_error(result.error));
+      return;
+    case IoResult::Kind::kBytes:
+      break;
+  }
+  access_point_.counters().bytes_from_servers.add(result.bytes);
+  access_point_.heard_from(node_index_, access_point_.services().loop.now());
+  login_.kept_back += as_text(buffer.first(result.bytes));
+  while (state_ == State::kLogin && handle_login_message()) {
+  }
+  if (state_ == State::kLogin && login_.kept_back.size() > kKeptBackBytesMax) kept_back_too_much();
+}
+
+bool Session::handle_login_message() {
+  const std::span<std::byte> rest = std::as_writable_bytes(std::span(login_.kept_back)).subspan(login_.looked_at);
+  if (rest.size() < kMessageHeaderBytes) return false;
+  const std::size_t length = read_uint32(rest.subspan(1, 4));
+  if (length < 4 || length > kMessageLengthMax) {
+    end_with_error(SqlState::kProtocolViolation, "could not connect: " + node_phrase() + " sent nonsense");
+    return false;
+  }
+  if (rest.size() < length + 1) return false;
+  const std::span<std::byte> message = rest.first(length + 1);
+  login_.looked_at += message.size();
+  switch (static_cast<char>(message[0])) {
+    case 'R':
+      authentication_asked(message);
+      break;
+    case 'E':
+      login_refused(message);
+      break;
+    case 'S':
+      if (const auto parameter = parse_parameter_status(message); parameter && parameter->name == "in_hot_standby") {
+        login_.in_recovery = parameter->value == "on";
+      }
+      break;
+    case 'K':
+      login_.cancel_key = parse_backend_key_data(message);
+      break;
+    case 'Z':
+      finish_login();
+      break;
+    default:
+      break;
+  }
+  return true;
+}
+
+void Session::authentication_asked(Bytes message) {
+  if (authentication_code(message) == kAuthenticationOk) {
+    login_.authenticated = true;
+    client_.pause_reading(PauseReason::kLogin);  // a login that may be repeated must not have taken more from it
+    run_clock(Clock::kLogin);
+    return;
+  }
+  // From here on the login can't be repeated: a nonce or a salt is good for one server only.
+  login_.challenge_forwarded = true;
+  access_point_.waiting_room().attempt_answered(*this);
+  run_clock(Clock::kLogin);
+  client_.resume_reading(PauseReason::kLogin);
+  forward_kept_back();
+}
+
+void Session::login_refused(std::span<std::byte> message) {
+  announce_crash_as_shutdown(message);
+  const ErrorFields fields = parse_error_fields(message);
+  const bool starting = fields.sqlstate == "57P03";
+  const bool stopping = fields.sqlstate == "57P01";
+  if (!login_.challenge_forwarded && (starting || stopping)) {
+    const std::string cause = node_phrase() + ": " + std::string(fields.message);
+    if (starting)
+      attempt_lost(LinkEvidence::Kind::kStarting, cause);
+    else
+      attempt_lost(cause);
+    return;
+  }
+  // A wrong password, an unknown database, too many connections: the server's word to its client.
+  access_point_.waiting_room().attempt_answered(*this);
+  server_said_goodbye_ = fields.ends_session();
+  forward_kept_back();
+}
+
+void Session::login_link_lost(std::string cause) {
+  if (server_said_goodbye_) {
+    begin_closing();
+    return;
+  }
+  if (!login_.challenge_forwarded) {
+    attempt_lost(LinkEvidence::Kind::kBroken, std::move(cause));
+    return;
+  }
+  access_point_.report(LinkEvidence::Kind::kBroken, target_.node, epoch_, cause);
+  end_with_error(SqlState::kCannotConnect, "could not connect: " + cause);
+}
+
+void Session::kept_back_too_much() {
+  // Parameters come before the key: where that is there, the role is known as far as the server tells it.
+  if (login_.authenticated && login_.cancel_key && !login_.in_recovery.value_or(false)) {
+    finish_login();
+    return;
+  }
+  end_with_error(SqlState::kProtocolViolation,
+                 "could not connect: the login answer of " + node_phrase() + " is too big");
+}
+
+void Session::forward_kept_back() {
+  if (!queue_to_client(as_bytes(std::string_view(login_.kept_back).substr(0, login_.looked_at)))) return;
+  login_.kept_back.erase(0, login_.looked_at);
+  login_.looked_at = 0;
+}
+
+// The server is ready for the first query, or has said so much that it can't be kept back. Servers before version 14 do
+// not tell their role.
+void Session::finish_login() {
+  access_point_.waiting_room().attempt_answered(*this);
+  if (login_.in_recovery.value_or(false)) {
+    const std::string cause = node_phrase() + " is a standby";
+    static constexpr std::string_view kTerminate{"X\0\0\0\4", 5};
+    server_->write(as_bytes(kTerminate));
+    if (login_.challenge_forwarded)
+      end_with_error(SqlState::kCannotConnect, "could not connect: " + cause);
+    else
+      attempt_lost(cause);
+    return;
+  }
+  if (login_.cancel_key) {
+    cancel_key_ = std::move(login_.cancel_key);
+    cancel_entry_ = access_point_.shared().cancel_registry.add(*cancel_key_, {target_.node, epoch_});
+  }
+  access_point_.counters().logins.add();
+  access_point_.counters().established.add();
+  state_ = State::kEstablished;
+  run_clock(Clock::kNone);
+  std::string kept_back = std::exchange(login_, {}).kept_back;
+  std::string().swap(startup_packet_);
+  client_.resume_reading(PauseReason::kLogin);
+  pass_on_from_server(std::as_writable_bytes(std::span(kept_back)));
+}
+
+}  // namespace pgkeel

@@ -1,0 +1,264 @@
+#include "proxy/session/session.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include "proxy/io/loop.h"
+#include "proxy/session/access_point.h"
+
+namespace pgkeel {
+namespace {
+
+// How long a client may take to read its last words and close, before its connection is cut (a cut may cost it them).
+constexpr Duration kClosingLimit = std::chrono::seconds(10);
+constexpr Duration kConnectAttemptLimit = std::chrono::seconds(2);
+
+constexpr std::string_view kHint =
+    "Connect again to the same address: pgkeel leads to the primary there, and holds new connections while there is "
+    "none.";
+
+}  // namespace
+
+Session::Session(AccessPoint& access_point, Socket client, const IpAddress& peer)
+    : access_point_(access_point),
+      client_(access_point.services().loop, std::move(client), [this](FdInterest ready) { client_ready(ready); }),
+      peer_(peer),
+      deadline_(access_point.services().loop, [this] { deadline_reached(); }),
+      hold_left_(access_point.services().limits.hold_timeout),
+      login_left_(access_point.services().limits.login_timeout),
+      closing_left_(kClosingLimit) {
+  run_clock(Clock::kLogin);
+}
+
+Session::~Session() = default;
+
+void Session::client_ready(FdInterest ready) {
+  handle_client(ready);
+  if (ready.failed && state_ != State::kGone) client_.watch_on();
+}
+
+void Session::handle_client(FdInterest ready) {
+  if (ready.writable && to_client_.waiting_bytes() > 0 && !flush_to_client()) return;
+  switch (state_) {
+    case State::kStartup:
+      if (ready.readable) read_startup();
+      return;
+    case State::kWaiting:
+    case State::kConnecting:
+      client_ready_while_not_read(ready);
+      return;
+    case State::kLogin:
+    case State::kEstablished:
+      if (client_.reading_paused())
+        client_ready_while_not_read(ready);
+      else if (ready.readable)
+        relay_from_client();
+      return;
+    case State::kClosing:
+      if (ready.readable) drain_client();
+      return;
+    case State::kGone:
+      return;
+  }
+}
+
+void Session::client_ready_while_not_read(FdInterest ready) {
+  if (ready.failed) {
+    vanish();
+    return;
+  }
+  if (!ready.peer_closed) return;
+  // Before the login is over, a client that has sent all it will send has given up; after it, it may only have said
+  // its last.
+  if (state_ != State::kEstablished && !client_.has_unread_bytes()) {
+    vanish();
+    return;
+  }
+  client_.acknowledge_peer_closed();
+}
+
+void Session::server_ready(FdInterest ready) {
+  handle_server(ready);
+  if (ready.failed && server_) server_->watch_on();
+}
+
+void Session::handle_server(FdInterest ready) {
+  switch (state_) {
+    case State::kConnecting:
+      if (ready.writable) connection_made();
+      return;
+    case State::kLogin:
+    case State::kEstablished:
+      if (ready.writable && to_server_.waiting_bytes() > 0) flush_to_server();
+      if (server_->reading_paused()) {
+        if (ready.peer_closed) server_->acknowledge_peer_closed();
+        return;
+      }
+      if (!ready.readable) return;
+      if (state_ == State::kLogin)
+        read_login_answer();
+      else
+        relay_from_server();
+      return;
+    case State::kStartup:
+    case State::kWaiting:
+    case State::kClosing:
+    case State::kGone:
+      return;
+  }
+}
+
+Duration& Session::time_left(Clock clock) {
+  if (clock == Clock::kHold) return hold_left_;
+  return clock == Clock::kLogin ? login_left_ : closing_left_;
+}
+
+void Session::run_clock(Clock clock) {
+  const Instant now = access_point_.services().loop.now();
+  if (clock_ != Clock::kNone) time_left(clock_) -= now - clock_since_;
+  clock_ = clock;
+  clock_since_ = now;
+  if (clock == Clock::kNone) {
+    deadline_.stop();
+    return;
+  }
+  const Duration left = time_left(clock);
+  deadline_.start_once(state_ == State::kConnecting ? std::min(left, kConnectAttemptLimit) : left);
+}
+
+void Session::deadline_reached() {
+  run_clock(clock_);
+  if (clock_ == Clock::kClosing || state_ == State::kStartup) {
+    vanish();
+    return;
+  }
+  if (clock_ == Clock::kLogin) {
+    end_with_error(SqlState::kCannotConnect, "could not connect: the login took longer than login_timeout");
+    return;
+  }
+  if (time_left(clock_) > Duration::zero()) {
+    if (state_ != State::kConnecting) return;
+    // Only this attempt to connect has taken too long.
+    note_connect_error(ETIMEDOUT);
+    connect_to_next_address();
+    return;
+  }
+  const Route& route = access_point_.route();
+  std::string cause = "could not connect: no primary of cluster \"" + access_point_.shared().name +
+                      "\" took the connection within hold_timeout";
+  if (!route.target)
+    cause += ": " + route.reason;
+  else if (!login_.last_failure.empty())
+    cause += ": " + login_.last_failure;
+  end_with_error(SqlState::kCannotConnect, std::move(cause));
+}
+
+void Session::wait_counts_as_hold(bool counts) {
+  run_clock(counts ? Clock::kHold : Clock::kNone);
+}
+
+std::string Session::node_phrase() const {
+  return "server \"" + target_.node + "\"";
+}
+
+void Session::leave_old_route() {
+  const Route& route = access_point_.route();
+  const bool linked = state_ == State::kConnecting || state_ == State::kLogin || state_ == State::kEstablished;
+  if (!linked || (epoch_ == route.epoch && route.target == target_)) return;
+  // What the kernel has not sent yet must not reach the old server.
+  if (server_) server_->reset();
+  if (state_ == State::kEstablished) {
+    end_with_error(SqlState::kAdminShutdown, "terminating connection: " + route.reason);
+  } else if (login_.challenge_forwarded || server_said_goodbye_) {
+    end_with_error(SqlState::kCannotConnect, "could not connect: " + route.reason);
+  } else {
+    login_.last_failure = route.reason;
+    wait_again();
+  }
+}
+
+void Session::shut_down() {
+  switch (state_) {
+    case State::kStartup:
+      vanish();
+      return;
+    case State::kWaiting:
+    case State::kConnecting:
+    case State::kLogin:
+      end_with_error(SqlState::kCannotConnect, "could not connect: pgkeel is shutting down");
+      return;
+    case State::kEstablished:
+      end_with_error(SqlState::kAdminShutdown, "terminating connection: pgkeel is shutting down");
+      return;
+    case State::kClosing:
+    case State::kGone:
+      return;
+  }
+}
+
+void Session::end_with_error(SqlState sqlstate, std::string message) {
+  if (server_said_goodbye_ || client_terminated_) {
+    begin_closing();
+    return;
+  }
+  FatalError error{.sqlstate = sqlstate, .message = std::move(message), .detail = {}, .hint = {}};
+  if (state_ == State::kEstablished) error.detail = describe(transaction_.outcome());
+  if (sqlstate == SqlState::kAdminShutdown || sqlstate == SqlState::kCannotConnect) error.hint = kHint;
+  to_client_.drop_partial();
+  if (to_client_boundary_.at_boundary()) {
+    to_client_.add_waiting(as_bytes(build_error_response(error)));
+    access_point_.counters().errors[static_cast<std::size_t>(sqlstate)].add();
+  } else {
+    access_point_.counters().closed_without_error_at_unclean_boundary.add();
+  }
+  begin_closing();
+}
+
+void Session::begin_closing() {
+  release_server();
+  state_ = State::kClosing;
+  to_client_.drop_partial();
+  to_server_.clear();
+  startup_packet_.clear();
+  login_ = {};
+  run_clock(Clock::kClosing);
+  // An unread byte in the socket when it is closed makes a reset of the close, and the client may lose the error.
+  client_.resume_reading(PauseReason::kPeerBufferFull);
+  client_.resume_reading(PauseReason::kLogin);
+  flush_to_client();
+}
+
+void Session::release_server() {
+  access_point_.waiting_room().leave(*this);
+  resolving_ = {};
+  server_.reset();
+  if (cancel_key_) access_point_.shared().cancel_registry.remove(*cancel_key_, cancel_entry_);
+  cancel_key_.reset();
+  if (state_ == State::kEstablished) access_point_.counters().established.subtract();
+  if (std::exchange(counted_as_client_, false)) {
+    access_point_.services().clients.fetch_sub(1, std::memory_order_relaxed);
+  }
+}
+
+void Session::drain_client() {
+  const IoResult result = client_.read(access_point_.services().read_buffer);
+  const bool over = result.kind == IoResult::Kind::kEnd && to_client_.waiting_bytes() == 0;
+  if (over || result.kind == IoResult::Kind::kError) vanish();
+}
+
+void Session::vanish() {
+  if (state_ == State::kGone) return;
+  release_server();
+  state_ = State::kGone;
+  deadline_.stop();
+  client_.close();
+  access_point_.retire(*this);
+}
+
+void Session::review_acknowledge_limits() {
+  client_.review_acknowledge_limit();
+  if (server_) server_->review_acknowledge_limit();
+}
+
+}  // namespace pgkeel

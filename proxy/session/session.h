@@ -1,0 +1,171 @@
+// One client connection, from its first byte to its last: the client's link, the link to the server, and what passes
+// between them. Loop's thread only.
+//
+//   kStartup -> kWaiting -> kConnecting -> kLogin -> kEstablished -> kClosing -> gone
+//                  ^____________|____________|       each state may go to kClosing (with an error) or to gone
+//
+// A login goes back to kWaiting as long as nothing of the server has been passed on to the client. What is relayed, and
+// how: relay.cpp. The login: login.cpp. How it all ends: session.cpp.
+#pragma once
+
+#include <cstdint>
+#include <list>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+
+#include "proxy/cancel/cancel_registry.h"
+#include "proxy/io/link.h"
+#include "proxy/io/resolver.h"
+#include "proxy/io/timer.h"
+#include "proxy/routing/login_gate.h"
+#include "proxy/routing/route.h"
+#include "proxy/session/link_evidence.h"
+#include "proxy/session/relay_buffer.h"
+#include "proxy/wire/error_response.h"
+#include "proxy/wire/frame.h"
+#include "proxy/wire/transaction_tracker.h"
+
+namespace pgkeel {
+
+class AccessPoint;
+
+class Session {
+ public:
+  using Place = std::list<std::unique_ptr<Session>>::iterator;
+
+  Session(AccessPoint& access_point, Socket client, const IpAddress& peer);
+  ~Session();
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
+  // ---- for AccessPoint ----
+  void set_place(Place place) { place_ = place; }
+  [[nodiscard]] Place place() const { return place_; }
+  // The route has changed: the link to a server that is not the route's is reset, and the client is told or waits on.
+  void leave_old_route();
+  void shut_down();
+  void vanish();  // both links are closed without a word
+  void review_acknowledge_limits();
+
+  // ---- for WaitingRoom ----
+  [[nodiscard]] LoginGate::Ticket ticket() const { return ticket_; }  // 0: it has never waited
+  void set_ticket(LoginGate::Ticket ticket) { ticket_ = ticket; }
+  void wait_counts_as_hold(bool counts);
+  void connect_to_server();
+
+ private:
+  enum class State {
+    kStartup,      // the client has not said yet what it wants
+    kWaiting,      // in the waiting room
+    kConnecting,   // its turn; looking up the name, connecting
+    kLogin,        // the startup packet was sent to the server
+    kEstablished,  // the client has its first ReadyForQuery
+    kClosing,      // all is said; what is queued to the client goes out, what it sends is dropped
+    kGone,
+  };
+  // What the time that passes counts against.
+  enum class Clock { kNone, kHold, kLogin, kClosing };
+
+  // What is known of a login that is under way.
+  struct Login {
+    std::string kept_back;      // bytes of the server that the client has not got
+    std::size_t looked_at = 0;  // of these, whole messages
+    bool challenge_forwarded = false;
+    bool authenticated = false;  // AuthenticationOk is among what is kept back
+    std::optional<bool> in_recovery;
+    std::optional<CancelKey> cancel_key;
+    std::string last_failure;  // of the attempts so far, for the error that ends them
+  };
+
+  // session.cpp
+  void client_ready(FdInterest ready);
+  void handle_client(FdInterest ready);
+  void client_ready_while_not_read(FdInterest ready);
+  void server_ready(FdInterest ready);
+  void handle_server(FdInterest ready);
+  void run_clock(Clock clock);
+  void deadline_reached();
+  [[nodiscard]] Duration& time_left(Clock clock);
+  [[nodiscard]] std::string node_phrase() const;
+  void end_with_error(SqlState sqlstate, std::string message);
+  void begin_closing();
+  void release_server();  // its link, its cancel key, its place
+  void drain_client();
+
+  // login.cpp
+  void read_startup();
+  void handle_startup_packet();
+  void take_a_place();
+  void connect_to_next_address();
+  void note_connect_error(int code);
+  void connection_made();
+  void attempt_lost(LinkEvidence::Kind kind, std::string cause);
+  void attempt_lost(std::string cause);
+  void wait_again();
+  void read_login_answer();
+  bool handle_login_message();  // false: there is no whole one
+  void authentication_asked(Bytes message);
+  void login_refused(std::span<std::byte> message);
+  void login_link_lost(std::string cause);
+  void kept_back_too_much();
+  void forward_kept_back();
+  void finish_login();
+
+  // relay.cpp
+  void relay_from_client();
+  void relay_from_server();
+  void pass_on_from_server(std::span<std::byte> bytes);
+  void client_finished();
+  void server_link_ended(const IoResult& result);
+  bool queue_to_client(Bytes bytes);
+  bool queue_to_server(Bytes bytes);
+  bool flush_to_client();
+  void flush_to_server();
+  void server_write_failed();
+
+  AccessPoint& access_point_;
+  Link client_;
+  std::optional<Link> server_;
+  State state_ = State::kStartup;
+  bool client_terminated_ = false;    // Terminate was passed on
+  bool server_said_goodbye_ = false;  // a FATAL or PANIC was passed on
+  bool server_write_failed_ = false;
+  bool counted_as_client_ = false;
+
+  RelayBuffer to_server_;
+  RelayBuffer to_client_;
+  BoundaryTracker to_server_boundary_;
+  BoundaryTracker to_client_boundary_;
+  TransactionTracker transaction_;
+
+  // The server that the link leads to, or will.
+  RouteTarget target_;
+  std::uint64_t epoch_ = 0;
+  std::size_t node_index_ = 0;
+
+  const IpAddress peer_;
+  std::string startup_packet_;
+  std::size_t startup_packet_size_ = 0;  // 0: not known yet
+  unsigned encryption_requests_ = 0;
+  LoginGate::Ticket ticket_ = 0;
+  Resolver::Request resolving_;
+  Resolver::Addresses addresses_;
+  std::size_t next_address_ = 0;
+  int connect_error_ = 0;  // the last of these
+  bool all_addresses_refused_ = true;
+  Login login_;
+  std::optional<CancelKey> cancel_key_;  // registered
+  CancelRegistry::EntryId cancel_entry_ = 0;
+
+  Timer deadline_;
+  Clock clock_ = Clock::kNone;
+  Instant clock_since_;
+  Duration hold_left_;
+  Duration login_left_;
+  Duration closing_left_;
+  Place place_;
+};
+
+}  // namespace pgkeel

@@ -1,0 +1,56 @@
+// One worker's counters for one cluster. Written by that worker only, read by any thread: no lock, no contended line.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+
+#include "proxy/session/session_stats.h"
+#include "proxy/wire/error_response.h"
+
+namespace pgkeel {
+
+class Counter {
+ public:
+  void add(std::uint64_t amount = 1) {
+    value_.store(value_.load(std::memory_order_relaxed) + amount, std::memory_order_relaxed);
+  }
+  void subtract(std::uint64_t amount = 1) {
+    value_.store(value_.load(std::memory_order_relaxed) - amount, std::memory_order_relaxed);
+  }
+  [[nodiscard]] std::uint64_t value() const { return value_.load(std::memory_order_relaxed); }
+
+ private:
+  std::atomic<std::uint64_t> value_{0};
+};
+
+struct alignas(64) SessionCounters {
+  Counter accepted;
+  Counter open;
+  Counter held;
+  Counter established;
+  Counter logins;
+  Counter cancels_forwarded;
+  Counter bytes_from_clients;
+  Counter bytes_from_servers;
+  Counter closed_without_error_at_unclean_boundary;
+  std::array<Counter, kSqlStates> errors;  // by SqlState
+
+  void add_to(ClusterSessionStats& sum) const {
+    sum.accepted += accepted.value();
+    sum.open += open.value();
+    sum.held += held.value();
+    sum.established += established.value();
+    sum.logins += logins.value();
+    sum.cancels_forwarded += cancels_forwarded.value();
+    sum.bytes_from_clients += bytes_from_clients.value();
+    sum.bytes_from_servers += bytes_from_servers.value();
+    sum.closed_without_error_at_unclean_boundary += closed_without_error_at_unclean_boundary.value();
+    for (std::size_t state = 0; state < kSqlStates; ++state) {
+      const auto count = errors[state].value();
+      if (count > 0) sum.errors_by_sqlstate[std::string(sqlstate_text(static_cast<SqlState>(state)))] += count;
+    }
+  }
+};
+
+}  // namespace pgkeel
