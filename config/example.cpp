@@ -27,6 +27,10 @@ std::string in_quotes(std::string_view text) {
   return fmt::format("\"{}\"", text);
 }
 
+std::string padded(std::string_view text, std::size_t width) {
+  return std::string(text) + std::string(width - std::min(width, text.size()), ' ');
+}
+
 std::string as_toml(const Key& key, const KeyValue& value) {
   switch (key.type) {
     case KeyType::kInteger:
@@ -94,7 +98,7 @@ std::string comment_lines(std::string_view text, std::size_t indent) {
     std::size_t length = text.size();
     if (length > room) length = text.rfind(' ', room);
     assert(length != std::string_view::npos);
-    lines += fmt::format("#{:{}}{}\n", "", margin, text.substr(0, length));
+    lines += fmt::format("#{}{}\n", std::string(margin, ' '), text.substr(0, length));
     text.remove_prefix(std::min(length + 1, text.size()));
     margin = indent;
   }
@@ -123,8 +127,8 @@ std::string lines_of_keys(const Table& table, void* owner, Instance instance) {
     if (!key.is_table()) {
       const std::string value = shown_value(key, owner, instance);
       const std::string comment = instance == Instance::kFirst ? comment_on(key) : "";
-      const std::string line = fmt::format("{:{}} = {}", key.name, name_width, value);
-      const std::string with_comment = fmt::format("{:{}}  # {}", line, name_width + 20, comment);
+      const std::string line = fmt::format("{} = {}", padded(key.name, name_width), value);
+      const std::string with_comment = fmt::format("{}  # {}", padded(line, name_width + 20), comment);
       if (comment.empty()) {
         text += line + "\n";
       } else if (with_comment.size() <= kLineLength) {
