@@ -1,5 +1,6 @@
 // Watches the nodes of one cluster: drives one probe per node on one kept connection, watches the postmaster of a local
-// node, feeds the failure detectors, and hands out what it knows. Control thread only.
+// node, feeds the failure detectors, and hands out what it knows. Control thread only. Destroying it drops what is
+// under way, without a word; not from inside one of its callbacks.
 #pragma once
 
 #include <cstdint>
@@ -7,27 +8,17 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "config/config.h"
 #include "health/failure_detector.h"
 #include "health/observation.h"
 #include "proxy/base/result.h"
+#include "proxy/io/sql_answer.h"
 
 namespace pgkeel {
 
 class Loop;
-
-// The rows of an SQL answer, as text; NULL is an absent value.
-struct SqlRows {
-  std::vector<std::vector<std::optional<std::string>>> rows;
-};
-
-struct SqlError {
-  std::string sqlstate;  // empty: the server was not reached, or did not answer in time
-  std::string message;
-};
 
 class Monitor {
  public:
@@ -37,9 +28,10 @@ class Monitor {
           std::function<Instant(const std::string& node)> last_link_bytes);
   ~Monitor();
 
-  void start();
+  void start();  // the first on_change comes later
 
-  // A client link broke or was refused: probe the node at once (at most one probe runs at a time).
+  // A client link broke or was refused: probe the node at once. At most one probe runs at a time, and they begin 20ms
+  // apart at least, however often this is called.
   void probe_now(const std::string& node);
 
   struct NodeHealth {
@@ -53,8 +45,10 @@ class Monitor {
   };
   [[nodiscard]] NodeHealth health(const std::string& node, Instant now) const;
 
-  // Runs one statement (or several, separated by ';': the rows of the last count) on the node's kept connection, after
-  // the probe that may be running there. `done` is always called, later, on this thread.
+  // Runs one statement (or several, separated by ';': the rows of the last count) on a connection of the node that is
+  // kept for this, one at a time, ready whenever the newest probe was answered. A limit over 10s is cut to that by the
+  // server. `done` is always called, later, on this thread. Nothing waits for a synchronous standby
+  // (synchronous_commit = local), and search_path is pg_catalog.
   void run_sql(const std::string& node, std::string sql, Duration limit,
                std::function<void(Result<SqlRows, SqlError>)> done);
 

@@ -333,6 +333,11 @@ void PgConnection::query(const std::string& sql, Duration limit, std::function<v
   inner_->begin_query(sql);
 }
 
+bool PgConnection::in_transaction() const {
+  assert(state_ == State::kIdle);
+  return PQtransactionStatus(inner_->link) != PQTRANS_IDLE;
+}
+
 void PgConnection::close() {
   inner_->alive = std::make_shared<bool>(true);
   inner_->connect_done = nullptr;

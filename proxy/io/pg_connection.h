@@ -47,6 +47,9 @@ class PgConnection {
   // idle if the server only said no, closed if the link broke or the time was over.
   void query(const std::string& sql, Duration limit, std::function<void(Result<SqlRows, SqlError>)> done);
 
+  // Whether a statement left a transaction open. Only when idle.
+  [[nodiscard]] bool in_transaction() const;
+
   // Drops what is under way.
   void close();
 

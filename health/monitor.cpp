@@ -1,0 +1,234 @@
+#include "health/monitor.h"
+
+#include <algorithm>
+#include <cassert>
+#include <list>
+#include <random>
+#include <utility>
+
+#include "health/postmaster_watch.h"
+#include "health/probe.h"
+#include "health/probe_schedule.h"
+#include "health/server_access.h"
+#include "health/sql_runner.h"
+#include "health/stall_guard.h"
+#include "proxy/base/log.h"
+#include "proxy/io/clock.h"
+#include "proxy/io/loop.h"
+#include "proxy/io/timer.h"
+
+namespace pgkeel {
+
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr Duration kStallTick = 100ms;
+constexpr Duration kKeptStatementTimeout = 10s;  // told in monitor.h
+
+// Short enough that a stall can't make up a good part of failure_timeout, long enough not to see one in a busy machine.
+Duration stall_threshold(const DetectionConfig& settings) {
+  return std::clamp<Duration>(settings.failure_timeout / 3, 2 * kStallTick, 1s);
+}
+
+}  // namespace
+
+struct Monitor::Inner {
+  struct Node {
+    Node(Inner& inner, const NodeConfig& config)
+        : name(config.name),
+          access(inner.loop, config.address, inner.cluster.monitor),
+          detector(inner.cluster.detection, monotonic_now()),
+          probe(
+              inner.loop, name, access, inner.cluster.detection.probe_timeout, [this, &inner] { inner.hurry(*this); },
+              [&inner] { inner.look_for_stall(); }),
+          runner(inner.loop, access, kKeptStatementTimeout, [this, &inner] { inner.hurry(*this); }),
+          next_probe(inner.loop, [this, &inner] { inner.begin_probe(*this); }) {
+      if (!config.local) return;
+      postmaster.emplace(inner.loop, config.local->data_directory,
+                         [this, &inner](std::string detail) { inner.postmaster_died(*this, std::move(detail)); });
+    }
+
+    std::string name;
+    ServerAccess access;
+    FailureDetector detector;
+    Probe probe;
+    SqlRunner runner;
+    std::optional<PostmasterWatch> postmaster;
+    Timer next_probe;
+    bool asked_for_now = false;
+    Instant last_started_at;
+    std::optional<Observation> last;
+    std::optional<Observation> last_answered;
+    std::uint64_t probes = 0;
+    std::uint64_t failed_probes = 0;
+  };
+
+  Inner(Loop& event_loop, const ClusterConfig& config, std::function<void()> changed,
+        std::function<Instant(const std::string&)> link_bytes)
+      : loop(event_loop),
+        cluster(config),
+        on_change(std::move(changed)),
+        last_link_bytes(std::move(link_bytes)),
+        stall_guard(stall_threshold(config.detection), monotonic_now()),
+        stall_tick(loop, [this] { look_for_stall(); }),
+        change_by_time(loop, [this] { tell_change(); }),
+        random(static_cast<std::minstd_rand::result_type>(std::hash<std::string>{}(config.name))) {
+    for (const auto& node : cluster.nodes) nodes.push_back(std::make_unique<Node>(*this, node));
+  }
+
+  Node* find(const std::string& name) const {
+    const auto found = std::ranges::find_if(nodes, [&](const auto& node) { return node->name == name; });
+    return found == nodes.end() ? nullptr : found->get();
+  }
+
+  void begin_probe(Node& node) {
+    node.next_probe.stop();
+    if (node.probe.running()) return;
+    node.asked_for_now = false;
+    node.last_started_at = monotonic_now();
+    node.probe.begin([this, &node](Observation observation) { probe_ended(node, std::move(observation)); });
+  }
+
+  void probe_ended(Node& node, Observation observation) {
+    const bool answered = observation.outcome == ProbeOutcome::kAnswered;
+    const bool alive = answered || observation.outcome == ProbeOutcome::kAliveOnly;
+    look_for_stall();
+    hear_links(node);  // before the observation: a probe that began after these bytes counts
+    node.detector.observed(observation);
+    node.probes += 1;
+    if (!answered) node.failed_probes += 1;
+    node.last = std::move(observation);
+    if (answered) {
+      node.last_answered = node.last;
+      node.runner.warm_up(cluster.detection.probe_timeout);
+    }
+    if (node.postmaster) node.postmaster->arm(alive);
+    schedule(node, node.last->finished_at);
+    tell_change();
+  }
+
+  void schedule(Node& node, Instant now) {
+    const ProbeTimes times{.last_started_at = node.last_started_at,
+                           .last_finished_at = now,
+                           .confirm_at = node.detector.confirm_probe_at(),
+                           .asked_for_now = node.asked_for_now};
+    const double spread = std::uniform_real_distribution<double>(-1, 1)(random);
+    node.next_probe.start_once(next_probe_at(times, cluster.detection.interval, spread) - now);
+  }
+
+  // Somebody saw a link to the node break.
+  void hurry(Node& node) {
+    if (!started || node.asked_for_now) return;
+    node.asked_for_now = true;
+    if (!node.probe.running()) schedule(node, monotonic_now());
+  }
+
+  void postmaster_died(Node& node, std::string detail) {
+    node.detector.postmaster_died(monotonic_now(), std::move(detail));
+    tell_change();
+    hurry(node);
+  }
+
+  void look_for_stall() {
+    const Instant now = monotonic_now();
+    const auto gap = stall_guard.tick(now);
+    if (!gap) return;
+    log(LogLevel::kWarning, "monitor",
+        cluster.name + ": this process was asleep for " + format_duration(*gap) +
+            "; what it did not hear is no evidence");
+    for (const auto& node : nodes) {
+      node->detector.stalled(now);
+      node->probe.extend();
+    }
+  }
+
+  void hear_links(Node& node) const { node.detector.heard_from(last_link_bytes(node.name)); }
+
+  // Runs the decision core, and sees to it that it runs again when a suspicion changes by time alone.
+  void tell_change() {
+    look_for_stall();
+    const Instant now = monotonic_now();
+    Instant next = Instant::max();
+    for (const auto& node : nodes) {
+      hear_links(*node);
+      next = std::min(next, node->detector.next_change(now));
+    }
+    if (next == Instant::max()) {
+      change_by_time.stop();
+    } else {
+      change_by_time.start_once(next - now);
+    }
+    on_change();
+  }
+
+  Loop& loop;
+  const ClusterConfig cluster;
+  const std::function<void()> on_change;
+  const std::function<Instant(const std::string&)> last_link_bytes;
+  StallGuard stall_guard;
+  Timer stall_tick;
+  Timer change_by_time;
+  std::minstd_rand random;
+  std::vector<std::unique_ptr<Node>> nodes;
+  std::list<SqlRunner> apart;
+  bool started = false;
+};
+
+Monitor::Monitor(Loop& loop, const ClusterConfig& cluster, std::function<void()> on_change,
+                 std::function<Instant(const std::string& node)> last_link_bytes)
+    : inner_(std::make_unique<Inner>(loop, cluster, std::move(on_change), std::move(last_link_bytes))) {}
+
+Monitor::~Monitor() = default;
+
+void Monitor::start() {
+  inner_->started = true;
+  inner_->look_for_stall();
+  inner_->stall_tick.start_repeating(kStallTick);
+  for (const auto& node : inner_->nodes) {
+    if (node->postmaster) node->postmaster->arm(false);
+    inner_->begin_probe(*node);
+  }
+}
+
+void Monitor::probe_now(const std::string& node) {
+  if (auto* found = inner_->find(node)) inner_->hurry(*found);
+}
+
+Monitor::NodeHealth Monitor::health(const std::string& node, Instant now) const {
+  auto* found = inner_->find(node);
+  assert(found != nullptr);
+  inner_->look_for_stall();
+  inner_->hear_links(*found);
+  NodeHealth health;
+  health.node = found->name;
+  health.suspicion = found->detector.suspicion(now);
+  health.last = found->last;
+  health.last_answered = found->last_answered;
+  health.probes = found->probes;
+  health.failed_probes = found->failed_probes;
+  if (found->last) health.last_probe_duration = found->last->finished_at - found->last->started_at;
+  return health;
+}
+
+void Monitor::run_sql(const std::string& node, std::string sql, Duration limit,
+                      std::function<void(Result<SqlRows, SqlError>)> done) {
+  auto* found = inner_->find(node);
+  assert(found != nullptr);
+  found->runner.run(std::move(sql), limit, std::move(done));
+}
+
+void Monitor::run_sql_apart(const std::string& node, std::string sql, Duration limit,
+                            std::function<void(Result<SqlRows, SqlError>)> done) {
+  auto* found = inner_->find(node);
+  assert(found != nullptr);
+  auto& apart = inner_->apart;
+  const auto runner = apart.emplace(apart.end(), inner_->loop, found->access, limit, [] {});
+  runner->run(std::move(sql), limit, [this, runner, done = std::move(done)](Result<SqlRows, SqlError> answer) {
+    const auto call = std::move(done);
+    inner_->apart.erase(runner);
+    call(std::move(answer));
+  });
+}
+
+}  // namespace pgkeel

@@ -1,0 +1,231 @@
+#include "health/probe_query.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "proxy/io/conninfo.h"
+
+namespace pgkeel {
+namespace {
+
+using nlohmann::json;
+
+// Volatile functions are evaluated row by row, so CASE really guards them. A promotion may fall between two of them: an
+// error 55000 then, and the probe asks again. Positions come last, to be as fresh as the answer.
+constexpr std::string_view kQuery = R"sql(
+WITH role AS MATERIALIZED (SELECT pg_is_in_recovery() AS in_recovery),
+checkpoint AS MATERIALIZED (SELECT timeline_id FROM pg_control_checkpoint()),
+receiver AS MATERIALIZED (SELECT * FROM pg_stat_wal_receiver),
+line AS MATERIALIZED (SELECT CASE WHEN NOT in_recovery
+  THEN ('x' || substr(pg_walfile_name(pg_current_wal_flush_lsn()), 1, 8))::bit(32)::int
+  ELSE greatest((SELECT received_tli FROM receiver), (SELECT timeline_id FROM checkpoint),
+    (SELECT min_recovery_end_timeline FROM pg_control_recovery())$newest_segment$) END AS id FROM role)
+SELECT json_build_object(
+'system_identifier', (SELECT system_identifier::text FROM pg_control_system()),
+'version', current_setting('server_version_num'),
+'in_recovery', in_recovery,
+'may_read_files', has_function_privilege('pg_read_file(text,bigint,bigint,boolean)', 'EXECUTE'),
+'may_list_wal', has_function_privilege('pg_ls_waldir()', 'EXECUTE'),
+'timeline', (SELECT id FROM line),
+'checkpoint_timeline', (SELECT timeline_id FROM checkpoint),
+'timeline_history', $history$,
+'replay_paused', CASE WHEN in_recovery THEN pg_is_wal_replay_paused() END,
+'apply_delay_ms', extract(epoch FROM current_setting('recovery_min_apply_delay')::interval) * 1000,
+'restore_command_set', current_setting('restore_command') <> '',
+'synchronous_standby_names', current_setting('synchronous_standby_names'),
+'primary_conninfo', CASE WHEN pg_has_role('pg_read_all_settings', 'USAGE') THEN current_setting('primary_conninfo') END,
+'primary_slot_name', current_setting('primary_slot_name'),
+'receiver', (SELECT json_build_object('status', status, 'host', sender_host, 'port', sender_port,
+  'silence_ms', extract(epoch FROM clock_timestamp() - last_msg_receipt_time) * 1000) FROM receiver),
+'uptime_ms', extract(epoch FROM clock_timestamp() - pg_postmaster_start_time()) * 1000,
+'slots', (SELECT json_agg(json_build_object('name', slot_name, 'active_pid', active_pid, 'restart', restart_lsn,
+  'wal_status', wal_status)) FROM pg_replication_slots WHERE slot_type = 'physical'),
+'senders', (SELECT json_agg(json_build_object('name', application_name, 'pid', pid, 'state', state,
+  'sync_state', sync_state, 'sent', sent_lsn, 'written', write_lsn, 'flushed', flush_lsn, 'replayed', replay_lsn))
+  FROM pg_stat_replication),
+'replayed', CASE WHEN in_recovery THEN pg_last_wal_replay_lsn() END,
+'position', CASE WHEN in_recovery THEN greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn())
+  ELSE pg_current_wal_flush_lsn() END
+)::text FROM role)sql";
+
+// Segments of the newest timeline are there although nothing else knows of it yet. Not looked at while WAL is received:
+// a long folder costs milliseconds.
+constexpr std::string_view kNewestSegment = R"sql(, CASE WHEN NOT EXISTS (SELECT FROM receiver) THEN
+    (SELECT ('x' || max(substr(name, 1, 8)))::bit(32)::int FROM pg_ls_waldir() WHERE name ~ '^[0-9A-F]{24}$') END)sql";
+
+constexpr std::string_view kHistory = R"sql((SELECT CASE WHEN id > 1 THEN
+  pg_read_file('pg_wal/' || lpad(upper(to_hex(id)), 8, '0') || '.history', 0, 65536, true) END FROM line))sql";
+
+void replace(std::string& text, std::string_view placeholder, std::string_view with) {
+  text.replace(text.find(placeholder), placeholder.size(), with);
+}
+
+// The getters take any JSON value for what it is worth: absent, null or of another type is the default.
+const json& member(const json& object, const char* key) {
+  static const json kNull;
+  if (!object.is_object()) return kNull;
+  const auto found = object.find(key);
+  return found == object.end() ? kNull : *found;
+}
+
+std::string text_of(const json& object, const char* key) {
+  const json& value = member(object, key);
+  return value.is_string() ? value.get<std::string>() : "";
+}
+
+bool flag_of(const json& object, const char* key) {
+  const json& value = member(object, key);
+  return value.is_boolean() && value.get<bool>();
+}
+
+std::int64_t number_of(const json& object, const char* key, std::int64_t least, std::int64_t most) {
+  const json& value = member(object, key);
+  if (!value.is_number()) return 0;
+  const auto number = value.get<double>();
+  if (!(number >= static_cast<double>(least) && number <= static_cast<double>(most))) return 0;
+  return static_cast<std::int64_t>(number);
+}
+
+Timeline timeline_of(const json& object, const char* key) {
+  return static_cast<Timeline>(number_of(object, key, 0, std::numeric_limits<std::int32_t>::max()));
+}
+
+std::int32_t pid_of(const json& object, const char* key) {
+  return static_cast<std::int32_t>(number_of(object, key, 0, std::numeric_limits<std::int32_t>::max()));
+}
+
+Lsn lsn_of(const json& object, const char* key) {
+  return parse_lsn(text_of(object, key)).value_or(Lsn{});
+}
+
+Duration milliseconds_of(const json& object, const char* key) {
+  constexpr std::int64_t kHundredYears = 100LL * 366 * 24 * 3600 * 1000;
+  return std::chrono::milliseconds(number_of(object, key, 0, kHundredYears));
+}
+
+template <class Value>
+std::optional<Value> parse_number(std::string_view text) {
+  Value value{};
+  const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (code != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+  return value;
+}
+
+std::string_view next_word(std::string_view& line) {
+  const auto begin = std::min(line.find_first_not_of(" \t"), line.size());
+  const auto end = std::min(line.find_first_of(" \t", begin), line.size());
+  const auto word = line.substr(begin, end - begin);
+  line.remove_prefix(end);
+  return word;
+}
+
+WalSender sender_of(const json& row) {
+  return {.application_name = text_of(row, "name"),
+          .pid = pid_of(row, "pid"),
+          .state = text_of(row, "state"),
+          .sync_state = text_of(row, "sync_state"),
+          .sent = lsn_of(row, "sent"),
+          .written = lsn_of(row, "written"),
+          .flushed = lsn_of(row, "flushed"),
+          .replayed = lsn_of(row, "replayed")};
+}
+
+PhysicalSlot slot_of(const json& row) {
+  PhysicalSlot slot;
+  slot.name = text_of(row, "name");
+  if (const auto pid = pid_of(row, "active_pid"); pid > 0) slot.active_pid = pid;
+  slot.restart_lsn = lsn_of(row, "restart");
+  slot.wal_status = text_of(row, "wal_status");
+  return slot;
+}
+
+}  // namespace
+
+std::string probe_query_text(ProbeRights rights) {
+  std::string text(kQuery);
+  replace(text, "$newest_segment$", rights.list_wal ? kNewestSegment : "");
+  replace(text, "$history$", rights.read_files ? kHistory : "NULL");
+  return text;
+}
+
+Result<std::vector<TimelineFork>> parse_timeline_history(std::string_view text) {
+  std::vector<TimelineFork> forks;
+  while (!text.empty()) {
+    const auto end = std::min(text.find('\n'), text.size());
+    auto line = text.substr(0, end);
+    text.remove_prefix(std::min(end + 1, text.size()));
+    const auto first = next_word(line);
+    if (first.empty() || first.starts_with('#')) continue;
+    const auto timeline = parse_number<Timeline>(first);
+    const auto lsn = parse_lsn(next_word(line));
+    if (!timeline || !lsn || (!forks.empty() && *timeline <= forks.back().timeline)) {
+      return Error{"a timeline history file cannot be read"};
+    }
+    forks.push_back({*timeline, *lsn});
+  }
+  return forks;
+}
+
+std::string without_passwords(const std::string& conninfo) {
+  auto settings = parse_conninfo(conninfo);
+  if (!settings) return "";
+  bool any = false;
+  for (const char* key : {"password", "sslpassword"}) {
+    const auto found = settings->find(key);
+    if (found == settings->end()) continue;
+    found->second = "***";
+    any = true;
+  }
+  return any ? format_conninfo(*settings) : conninfo;
+}
+
+Result<ProbeAnswer> parse_probe_answer(std::string_view json_text) {
+  const auto root = json::parse(json_text, nullptr, false);
+  ProbeAnswer answer;
+  auto& facts = answer.facts;
+  facts.system_identifier = text_of(root, "system_identifier");
+  const auto version = parse_number<std::uint32_t>(text_of(root, "version"));
+  facts.timeline = timeline_of(root, "timeline");
+  if (facts.system_identifier.empty() || !version || facts.timeline == 0 || !member(root, "in_recovery").is_boolean()) {
+    return Error{"the answer to the probe cannot be read"};
+  }
+  facts.server_version_number = *version;
+  facts.in_recovery = flag_of(root, "in_recovery");
+  facts.checkpoint_timeline = timeline_of(root, "checkpoint_timeline");
+  facts.timeline_history_known = facts.timeline == 1;
+  if (const auto history = text_of(root, "timeline_history"); !history.empty()) {
+    if (auto forks = parse_timeline_history(history)) {
+      facts.timeline_history = std::move(*forks);
+      facts.timeline_history_known = true;
+    }
+  }
+  facts.wal_position = lsn_of(root, "position");
+  facts.replayed = lsn_of(root, "replayed");
+  facts.replay_paused = flag_of(root, "replay_paused");
+  facts.recovery_min_apply_delay = milliseconds_of(root, "apply_delay_ms");
+  facts.restore_command_set = flag_of(root, "restore_command_set");
+  facts.synchronous_standby_names = text_of(root, "synchronous_standby_names");
+  facts.primary_conninfo = without_passwords(text_of(root, "primary_conninfo"));
+  facts.primary_slot_name = text_of(root, "primary_slot_name");
+  if (const json& receiver = member(root, "receiver"); receiver.is_object()) {
+    facts.wal_receiver_streaming = text_of(receiver, "status") == "streaming";
+    facts.wal_receiver_source.host = text_of(receiver, "host");
+    facts.wal_receiver_source.port = static_cast<std::uint16_t>(number_of(receiver, "port", 0, 65535));
+    if (member(receiver, "silence_ms").is_number()) {
+      facts.wal_receiver_silence = milliseconds_of(receiver, "silence_ms");
+    }
+  }
+  facts.uptime = milliseconds_of(root, "uptime_ms");
+  for (const json& row : member(root, "senders")) facts.wal_senders.push_back(sender_of(row));
+  for (const json& row : member(root, "slots")) facts.slots.push_back(slot_of(row));
+  answer.rights = {flag_of(root, "may_read_files"), flag_of(root, "may_list_wal")};
+  return answer;
+}
+
+}  // namespace pgkeel

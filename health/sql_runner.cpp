@@ -1,0 +1,56 @@
+#include "health/sql_runner.h"
+
+#include <utility>
+
+#include "proxy/io/clock.h"
+#include "proxy/io/loop.h"
+
+namespace pgkeel {
+
+SqlRunner::SqlRunner(Loop& loop, ServerAccess& access, Duration statement_timeout, std::function<void()> on_lost)
+    : loop_(loop), access_(access), statement_timeout_(statement_timeout), connection_(loop, std::move(on_lost)) {}
+
+void SqlRunner::run(std::string sql, Duration limit, Done done) {
+  jobs_.push_back({std::move(sql), monotonic_now() + limit, std::move(done)});
+  if (jobs_.size() > 1) return;
+  loop_.defer([this, token = std::weak_ptr(alive_)] {
+    if (!token.expired()) go_on();
+  });
+}
+
+void SqlRunner::warm_up(Duration limit) {
+  if (connection_.state() != PgConnection::State::kClosed || !jobs_.empty() || access_.addresses().empty()) return;
+  connect(limit);
+}
+
+void SqlRunner::go_on() {
+  const auto state = connection_.state();
+  const bool under_way = state == PgConnection::State::kConnecting || state == PgConnection::State::kBusy;
+  if (jobs_.empty() || under_way) return;
+  if (access_.addresses().empty()) return finish_first(SqlError{"", access_.server().host + " was not found yet"});
+  const Duration left = jobs_.front().deadline - monotonic_now();
+  if (left <= Duration::zero()) return finish_first(SqlError{"", "no time left when its turn came"});
+  if (state == PgConnection::State::kClosed) return connect(left);
+  connection_.query(jobs_.front().sql, left, [this](Result<SqlRows, SqlError> answer) {
+    // A transaction that a failed text left open must not swallow the next one.
+    if (connection_.state() == PgConnection::State::kIdle && connection_.in_transaction()) connection_.close();
+    finish_first(std::move(answer));
+  });
+}
+
+void SqlRunner::connect(Duration limit) {
+  connection_.connect(access_.settings(statement_timeout_), limit, [this](const Result<void, SqlError>& result) {
+    if (result) return go_on();
+    if (!jobs_.empty()) finish_first(result.error());
+  });
+}
+
+void SqlRunner::finish_first(Result<SqlRows, SqlError> answer) {
+  const Job job = std::move(jobs_.front());
+  jobs_.pop_front();
+  const std::weak_ptr token(alive_);
+  job.done(std::move(answer));  // may run another, or destroy us
+  if (!token.expired()) go_on();
+}
+
+}  // namespace pgkeel
