@@ -89,4 +89,13 @@ Result<void> sync_folder(const std::string& path) {
   return synced ? Result<void>() : Result<void>(problem);
 }
 
+Result<void> sync_file_system(const std::string& path) {
+  const int descriptor = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (descriptor < 0) return failure("open", path);
+  const bool synced = syncfs(descriptor) == 0;
+  const auto problem = synced ? Error{} : failure("sync the file system of", path);
+  close(descriptor);
+  return synced ? Result<void>() : Result<void>(problem);
+}
+
 }  // namespace pgkeel

@@ -30,4 +30,7 @@ Result<void> remove_durably(const std::string& path);
 
 Result<void> sync_folder(const std::string& path);
 
+// Brings everything on the file system of `path` to the disk: after the copy of a whole tree.
+Result<void> sync_file_system(const std::string& path);
+
 }  // namespace pgkeel

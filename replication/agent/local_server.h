@@ -1,7 +1,7 @@
 // A PostgreSQL server on this host, handled through its data directory and its programs: looked at, started, fenced,
 // rewound and rebuilt. Every call blocks, some for hours: they belong on a job thread (replication/execute), never on a
-// loop. Programs run as os_user, without a shell. Nothing here decides; the callers are the decision core's actions
-// and, later, the agent's API.
+// loop; any thread may call, but only one at a time changes a server. Programs run as os_user, without a shell. Nothing
+// here decides; the callers are the decision core's actions and, later, the agent's API.
 #pragma once
 
 #include <cstdint>
@@ -11,51 +11,31 @@
 #include <vector>
 
 #include "config/config.h"
-#include "proxy/base/lsn.h"
 #include "proxy/base/result.h"
 #include "proxy/base/time.h"
+#include "replication/agent/control_data.h"
+#include "replication/agent/data_directory.h"
+#include "replication/agent/upstream_access.h"
 
 namespace pgkeel {
 
-// What pg_controldata says of a data directory.
-struct ControlData {
-  std::string system_identifier;
-  std::string cluster_state;  // "in production", "shut down", "shut down in recovery", "in archive recovery", …
-  Timeline checkpoint_timeline = 0;
-  Lsn checkpoint;  // of a cleanly stopped server: the begin of its shutdown checkpoint record
-  Lsn checkpoint_redo;
-  Lsn min_recovery_end;
-  Timeline min_recovery_timeline = 0;
-  bool wal_log_hints = false;
-  bool data_checksums = false;
-
-  [[nodiscard]] bool shut_down_cleanly() const {
-    return cluster_state == "shut down" || cluster_state == "shut down in recovery";
-  }
-};
-
 struct LocalServerState {
-  std::optional<std::int32_t> postmaster_pid;  // alive, and its working folder is the data directory
-  std::vector<std::int32_t> other_pids;        // other processes of this server: backends, walsenders, orphans
+  std::optional<std::int32_t> postmaster_pid;   // alive, and its working folder is the data directory
+  std::vector<std::int32_t> other_pids;         // other processes of this server: backends, walsenders, orphans
+  std::vector<std::int32_t> unidentified_pids;  // PostgreSQL processes of which we may not read whose they are
   bool has_standby_signal = false;
   bool data_directory_exists = false;
+  bool rejoin_cut_off = false;  // a rejoin's marker is there: only rejoin() may touch the data directory
 
   // The design's "proven stopped": no postmaster and no child of it left.
-  [[nodiscard]] bool proven_stopped() const { return !postmaster_pid && other_pids.empty(); }
-};
-
-// Where a standby streams from, and as whom.
-struct UpstreamServer {
-  std::string node;
-  HostPort address;
-  DatabaseUser replication;                    // password_file: see config
-  Timeline timeline = 0;                       // the one that it writes
-  std::vector<TimelineFork> timeline_history;  // of the upstream
+  [[nodiscard]] bool proven_stopped() const {
+    return !postmaster_pid && other_pids.empty() && unidentified_pids.empty();
+  }
 };
 
 struct RejoinReport {
   std::string method;       // "start", "rewind", "basebackup"
-  std::string quarantine;   // folder of the copy that was set aside; empty: the node held nothing of its own
+  std::string quarantine;   // folder with what the node alone had, or the report on it; empty: it had nothing
   std::string moved_aside;  // folder that a rebuild replaced; empty: none
 };
 
@@ -68,9 +48,16 @@ class LocalServer {
   [[nodiscard]] LocalServerState look() const;
   [[nodiscard]] Result<ControlData> control_data() const;
 
+  // Of the stopped server: where its WAL ends. An error where that can't be told for sure.
+  [[nodiscard]] Result<WalEnd> end_of_wal() const;
+
   // Starts the server with pg_ctl and returns when it accepts connections (of a standby: is in hot standby), fails, or
-  // `limit` is over. Already running: done.
+  // `limit` is over; it then goes on starting. Already running: done.
   Result<void> start(Duration limit) const;
+
+  // Points the stopped server at `upstream`, and starts it as its standby. Right only for a server that was a standby:
+  // rejoin() is for all others.
+  Result<void> start_as_standby(const UpstreamServer& upstream, Duration limit) const;
 
   // Ends the postmaster and every other process of the server at once (SIGQUIT, then SIGKILL; a stopped process too),
   // and returns when none is left: proven stopped. Its WAL is as after a crash.
@@ -81,13 +68,16 @@ class LocalServer {
   //   its WAL ends at or before the fork        -> start as a standby
   //   else copy to quarantine, then pg_rewind   -> start as a standby
   //   rewind impossible, failed or cut off      -> move the data directory aside, pg_basebackup
-  // A rewind or backup that was cut off leaves a marker beside the data directory, and such a directory is never
-  // started. `progress` is told each step as one line. On an error the node stays stopped, and the message says what to
-  // mend.
+  // An empty or missing data directory is filled by pg_basebackup. The slot must be there on the upstream, and a
+  // checkpoint since its promotion. A rewind or backup that was cut off leaves a marker beside the data directory, and
+  // such a directory is never started. The node's own configuration files stay. `progress` is told each step as one
+  // line. On an error the node stays stopped, and the message says what to mend.
   Result<RejoinReport> rejoin(const UpstreamServer& upstream,
                               const std::function<void(const std::string&)>& progress) const;
 
  private:
+  Result<void> start_in(const DataDirectory& directory, Duration limit) const;
+
   std::string node_;
   std::uint16_t port_;
   LocalServerConfig settings_;

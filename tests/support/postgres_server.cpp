@@ -69,6 +69,7 @@ bool can_bind(std::uint16_t port) {
 constexpr const char* kSettings = R"(
 listen_addresses = '127.0.0.1'
 shared_buffers = 16MB
+dynamic_shared_memory_type = mmap
 max_connections = 120
 max_wal_senders = 10
 max_replication_slots = 10

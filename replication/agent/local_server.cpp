@@ -1,0 +1,241 @@
+#include "replication/agent/local_server.h"
+
+#include <algorithm>
+#include <charconv>
+#include <csignal>
+#include <filesystem>
+#include <utility>
+
+#include "proxy/io/child_process.h"
+#include "proxy/io/clock.h"
+#include "replication/agent/rejoin.h"
+#include "replication/agent/rejoin_marker.h"
+#include "replication/agent/server_processes.h"
+#include "replication/agent/standby_files.h"
+
+namespace pgkeel {
+namespace {
+
+using namespace std::chrono_literals;
+namespace files = std::filesystem;
+
+constexpr Duration kQuitGrace = 100ms;  // an immediate shutdown tells the clients 57P02; it takes a few milliseconds
+constexpr Duration kLookAgain = 20ms;
+constexpr Duration kReadyLimit = 10min;  // after a rejoin; a standby with more WAL to replay goes on by itself
+constexpr std::uintmax_t kStartLogBytesMax = 16U << 20;
+
+// postmaster.pid (PostgreSQL's pidfile.h): what of it we use.
+struct PostmasterFile {
+  pid_t pid = 0;
+  std::string port;
+  std::string socket_folder;
+  std::string status;  // "starting", "ready", "standby", "stopping"
+};
+
+PostmasterFile read_postmaster_file(const DataDirectory& directory) {
+  PostmasterFile postmaster;
+  const auto text = read_file(directory.file("postmaster.pid"), 65536);
+  if (!text) return postmaster;
+  std::vector<std::string> lines(8);
+  std::string_view rest = *text;
+  for (auto& line : lines) {
+    line = rest.substr(0, rest.find('\n'));
+    rest.remove_prefix(std::min(rest.size(), line.size() + 1));
+    line.erase(line.find_last_not_of(" \r") + 1);
+  }
+  std::from_chars(lines[0].data(), lines[0].data() + lines[0].size(), postmaster.pid);
+  postmaster.port = lines[3];
+  postmaster.socket_folder = lines[4];
+  postmaster.status = lines[7];
+  return postmaster;
+}
+
+// PostgreSQL takes any process with the number in postmaster.pid for a running server: a zombie that nobody has reaped
+// (containers without an init), or a stranger who got the number after a restart of the machine. We have looked better.
+void remove_stale_lock_files(const DataDirectory& directory) {
+  const auto postmaster = read_postmaster_file(directory);
+  std::error_code ignored;
+  files::remove(directory.file("postmaster.pid"), ignored);
+  if (postmaster.pid == 0 || postmaster.socket_folder.empty()) return;
+  const auto lock = postmaster.socket_folder + "/.s.PGSQL." + postmaster.port + ".lock";
+  const auto text = read_file(lock, 65536);
+  if (text && text->starts_with(std::to_string(postmaster.pid) + "\n")) files::remove(lock, ignored);
+}
+
+void rotate_start_log(const std::string& log) {
+  std::error_code ignored;
+  if (files::file_size(log, ignored) > kStartLogBytesMax && !ignored) files::rename(log, log + ".old", ignored);
+}
+
+// The last thing that the server complained of since its log was `bytes_before` long.
+std::string last_complaint(const std::string& log, std::uintmax_t bytes_before) {
+  const auto text = read_file(log);
+  if (!text || text->size() <= bytes_before) return {};
+  const auto lines = std::string_view(*text).substr(bytes_before);
+  std::size_t found = std::string_view::npos;
+  for (const char* word : {"PANIC:", "FATAL:"}) {
+    const auto position = lines.rfind(word);
+    if (position != std::string_view::npos && (found == std::string_view::npos || position > found)) found = position;
+  }
+  if (found == std::string_view::npos) return {};
+  return ": " + std::string(lines.substr(found, lines.find('\n', found) - found));
+}
+
+Error still_starting(const DataDirectory& directory, Duration limit) {
+  return Error{"the server in " + directory.path() + " does not accept connections yet after " +
+               format_duration(limit) + "; it goes on starting"};
+}
+
+Result<void> wait_until_ready(const DataDirectory& directory, pid_t postmaster, Duration limit) {
+  const Instant deadline = monotonic_now() + limit;
+  while (true) {
+    const auto status = read_postmaster_file(directory).status;
+    if (status == "ready" || status == "standby") return {};
+    const char state = process_state(postmaster);
+    if (state == 0 || state == 'Z') return Error{"the server in " + directory.path() + " ended while it started"};
+    if (monotonic_now() >= deadline) return still_starting(directory, limit);
+    wait_for_process_end(postmaster, kLookAgain);
+  }
+}
+
+std::string join(const std::vector<std::int32_t>& pids) {
+  std::string text;
+  for (const auto pid : pids) text += (text.empty() ? "" : ", ") + std::to_string(pid);
+  return text;
+}
+
+}  // namespace
+
+LocalServer::LocalServer(std::string node, std::uint16_t port, LocalServerConfig settings,
+                         std::string quarantine_directory)
+    : node_(std::move(node)),
+      port_(port),
+      settings_(std::move(settings)),
+      quarantine_directory_(std::move(quarantine_directory)) {}
+
+LocalServerState LocalServer::look() const {
+  const DataDirectory directory(settings_);
+  LocalServerState state;
+  auto found = find_server_processes(directory.path());
+  const auto postmaster = std::ranges::find(found.pids, read_postmaster_file(directory).pid);
+  if (postmaster != found.pids.end()) {
+    state.postmaster_pid = *postmaster;
+    found.pids.erase(postmaster);
+  }
+  state.other_pids.assign(found.pids.begin(), found.pids.end());
+  state.unidentified_pids.assign(found.unidentified.begin(), found.unidentified.end());
+  std::error_code ignored;
+  state.has_standby_signal = files::exists(directory.file("standby.signal"), ignored);
+  state.data_directory_exists = directory.exists();
+  state.rejoin_cut_off = RejoinMarker(directory).exists();
+  return state;
+}
+
+Result<ControlData> LocalServer::control_data() const {
+  return DataDirectory(settings_).control_data();
+}
+
+Result<WalEnd> LocalServer::end_of_wal() const {
+  const DataDirectory directory(settings_);
+  if (!look().proven_stopped()) return Error{"the server in " + directory.path() + " is not stopped"};
+  const auto control = directory.control_data();
+  if (!control) return control.error();
+  return directory.end_of_wal(*control);
+}
+
+Result<void> LocalServer::start(Duration limit) const {
+  const DataDirectory directory(settings_);
+  const RejoinMarker marker(directory);
+  if (marker.exists()) {
+    return Error{"the data directory " + directory.path() + " was left half changed by a rejoin that was cut off (" +
+                 marker.path() + "); it must be rejoined"};
+  }
+  return start_in(directory, limit);
+}
+
+Result<void> LocalServer::start_in(const DataDirectory& directory, Duration limit) const {
+  const auto state = look();
+  if (state.postmaster_pid) return wait_until_ready(directory, *state.postmaster_pid, limit);
+  if (!state.proven_stopped()) {
+    return Error{"processes of an earlier server are left in " + directory.path() + ": " +
+                 join(state.other_pids.empty() ? state.unidentified_pids : state.other_pids)};
+  }
+  remove_stale_lock_files(directory);
+  const auto log = directory.file("pgkeel-start.log");
+  rotate_start_log(log);
+  std::error_code ignored;
+  const auto log_bytes = files::exists(log, ignored) ? files::file_size(log, ignored) : 0;
+
+  const auto seconds = std::max<std::int64_t>(1, std::chrono::duration_cast<std::chrono::seconds>(limit).count());
+  ProgramCall call{.arguments = {directory.program("pg_ctl"), "start", "--pgdata", directory.path(), "--log", log,
+                                 "--wait", "--timeout", std::to_string(seconds), "--silent"},
+                   .limit = limit + 10s,
+                   .os_user = directory.os_user()};
+  if (const auto config_file = directory.config_file()) {
+    std::string quoted;  // pg_ctl hands its options to a shell
+    for (const char c : *config_file) quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
+    call.arguments.insert(call.arguments.end(), {"--options", "-c config_file='" + quoted + "'"});
+  }
+  const auto started = run_checked(call);
+  if (started) return {};
+  if (look().postmaster_pid) return still_starting(directory, limit);
+  return Error{started.error().message + last_complaint(log, log_bytes)};
+}
+
+Result<void> LocalServer::start_as_standby(const UpstreamServer& upstream, Duration limit) const {
+  const DataDirectory directory(settings_);
+  if (!look().proven_stopped()) return Error{"the server in " + directory.path() + " is not stopped"};
+  if (RejoinMarker(directory).exists()) return start(limit);  // says why not
+  const auto access = UpstreamAccess::open(directory, upstream);
+  if (!access) return access.error();
+  if (auto written = write_standby_files(directory, directory.path(), *access, node_, std::nullopt); !written) {
+    return written;
+  }
+  return start_in(directory, limit);
+}
+
+Result<void> LocalServer::fence(Duration limit) const {
+  const DataDirectory directory(settings_);
+  const Instant deadline = monotonic_now() + limit;
+  const auto state = look();
+  if (state.postmaster_pid && process_state(*state.postmaster_pid) != 'T') {
+    signal_server_process(directory.path(), *state.postmaster_pid, SIGQUIT);
+    wait_for_process_end(*state.postmaster_pid, std::min(kQuitGrace, limit));
+  }
+  int clean_looks = 0;  // twice: one process may have made another behind our eyes while the first look passed by
+  while (true) {
+    const auto found = find_server_processes(directory.path());
+    clean_looks = found.pids.empty() ? clean_looks + 1 : 0;
+    if (clean_looks == 2) {
+      if (found.unidentified.empty()) return {};
+      return Error{"whether the PostgreSQL processes " + join({found.unidentified.begin(), found.unidentified.end()}) +
+                   " belong to " + directory.path() + " cannot be told; run pgkeel as root or as their user"};
+    }
+    // The postmaster first: it would take a killed child for a crash, and start anew.
+    if (state.postmaster_pid) signal_server_process(directory.path(), *state.postmaster_pid, SIGKILL);
+    for (const auto pid : found.pids) signal_server_process(directory.path(), pid, SIGKILL);
+    if (found.pids.empty()) continue;
+    if (monotonic_now() >= deadline) {
+      return Error{"processes of the server in " + directory.path() +
+                   " do not end: " + join({found.pids.begin(), found.pids.end()})};
+    }
+    wait_for_process_end(found.pids.front(), kLookAgain);
+  }
+}
+
+Result<RejoinReport> LocalServer::rejoin(const UpstreamServer& upstream,
+                                         const std::function<void(const std::string&)>& progress) const {
+  const DataDirectory directory(settings_);
+  if (!look().proven_stopped()) return Error{"the server in " + directory.path() + " is not stopped"};
+  remove_stale_lock_files(directory);  // they would stop pg_rewind's crash recovery too
+  auto report = Rejoin({node_, port_, quarantine_directory_}, directory, upstream, progress).run();
+  if (!report) return report;
+  progress("starting it as a standby of " + upstream.node);
+  const auto started = start_in(directory, kReadyLimit);
+  if (started) return report;
+  if (!look().postmaster_pid) return started.error();
+  progress(started.error().message);
+  return report;
+}
+
+}  // namespace pgkeel

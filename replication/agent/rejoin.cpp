@@ -1,0 +1,312 @@
+#include "replication/agent/rejoin.h"
+
+#include <algorithm>
+#include <cctype>
+#include <cerrno>
+#include <cstring>
+#include <fcntl.h>
+#include <filesystem>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <utility>
+#include <vector>
+
+#include "proxy/io/clock.h"
+#include "replication/agent/standby_files.h"
+
+namespace pgkeel {
+namespace {
+
+using namespace std::chrono_literals;
+namespace files = std::filesystem;
+
+constexpr Duration kRewindLimit = 6h;
+constexpr Duration kBackupLimit = 48h;
+constexpr mode_t kFolderMode = 0700;
+constexpr std::string_view kMovedTag = ".pgkeel-";  // in the names of folders that a rebuild makes elsewhere
+
+bool is_mount_point(const std::string& path) {
+  struct statx status {};
+  const bool known = statx(AT_FDCWD, path.c_str(), 0, 0, &status) == 0;
+  return known && (status.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT) != 0 &&
+         (status.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
+}
+
+// "/mnt/fast/wal" or "/mnt/fast/wal.pgkeel-<earlier>" -> "/mnt/fast/wal.pgkeel-<time stamp>"
+std::string fresh_place(std::string path, const std::string& time_stamp) {
+  return path.substr(0, path.rfind(kMovedTag)).append(kMovedTag).append(time_stamp);
+}
+
+std::string escape_mapping(const std::string& path) {
+  std::string text;
+  for (const char c : path) {
+    if (c == '=' || c == '\\') text += '\\';
+    text += c;
+  }
+  return text;
+}
+
+bool is_empty_or_absent(const std::string& path) {
+  std::error_code problem;
+  return !files::exists(path, problem) || files::is_empty(path, problem);
+}
+
+}  // namespace
+
+Rejoin::Rejoin(Node node, const DataDirectory& directory, const UpstreamServer& upstream,
+               std::function<void(const std::string&)> progress)
+    : node_(std::move(node)),
+      directory_(directory),
+      upstream_(upstream),
+      say_(std::move(progress)),
+      marker_(directory),
+      quarantine_(node_.quarantine_directory, directory) {}
+
+Result<RejoinReport> Rejoin::run() {
+  auto upstream = UpstreamAccess::open(directory_, upstream_);
+  if (!upstream) return upstream.error();
+  if (!marker_.exists()) return make_standby(*upstream);
+  const auto progress = marker_.read();
+  // A marker that can't be read says at least that the directory is not to be used.
+  return go_on(progress ? *progress : RejoinProgress{RejoinStep::kBasebackup, {}, {}, {}}, *upstream);
+}
+
+Result<RejoinReport> Rejoin::go_on(const RejoinProgress& progress, UpstreamAccess& upstream) {
+  report_.quarantine = progress.quarantine;
+  if (progress.step != RejoinStep::kSwap) {
+    say_("an earlier rejoin was cut off: the data directory is half changed, and is rebuilt");
+    if (auto checked = upstream.check(""); !checked) return checked.error();
+    return rebuild(std::nullopt, upstream);
+  }
+  say_("an earlier rejoin was cut off when its new data directory was ready");
+  if (auto swapped = swap(progress); !swapped) return swapped.error();
+  report_.method = "basebackup";
+  report_.moved_aside = progress.moved_aside;
+  return make_standby(upstream);  // the cluster may have gone on since
+}
+
+Result<RejoinReport> Rejoin::make_standby(UpstreamAccess& upstream) {
+  if (!directory_.exists()) {
+    if (!is_empty_or_absent(directory_.path())) {
+      return Error{directory_.path() + " is not empty, and no data directory of PostgreSQL; nothing was touched"};
+    }
+    if (auto checked = upstream.check(""); !checked) return checked.error();
+    say_("there is no data directory yet");
+    return rebuild(std::nullopt, upstream);
+  }
+  const auto control = directory_.control_data();
+  if (auto checked = upstream.check(control ? control->system_identifier : ""); !checked) return checked.error();
+  if (!control) {
+    Divergence divergence;
+    divergence.node = node_.name;
+    divergence.upstream = upstream_.node;
+    divergence.upstream_timeline = upstream_.timeline;
+    divergence.reason = control.error().message;
+    say_("it cannot be used any more: " + divergence.reason);
+    return rebuild(divergence, upstream);
+  }
+  const auto diagnosis = diagnose(*control, upstream.server());
+  if (diagnosis.need == Need::kStart) {
+    if (auto written = write_standby_files(directory_, directory_.path(), upstream, node_.name, std::nullopt);
+        !written) {
+      return written.error();
+    }
+    if (report_.method.empty()) report_.method = "start";
+    return report_;
+  }
+  say_("it may hold what the cluster lacks: " + diagnosis.divergence.reason);
+  if (diagnosis.need == Need::kRebuild) return rebuild(diagnosis.divergence, upstream);
+  if (const auto obstacle = obstacle_to_rewind(*control, upstream); !obstacle.empty()) {
+    say_("it cannot be rewound, so it is rebuilt: " + obstacle);
+    return rebuild(diagnosis.divergence, upstream);
+  }
+  return rewind(diagnosis.divergence, upstream);
+}
+
+Rejoin::Diagnosis Rejoin::diagnose(const ControlData& control, const UpstreamServer& upstream) const {
+  Diagnosis diagnosis;
+  auto& divergence = diagnosis.divergence;
+  divergence.node = node_.name;
+  divergence.system_identifier = control.system_identifier;
+  divergence.timeline = control.timeline();
+  divergence.upstream = upstream.node;
+  divergence.upstream_timeline = upstream.timeline;
+  const auto differs = [&](Need need, std::string reason) {
+    divergence.reason = std::move(reason);
+    // pg_rewind takes equal timeline numbers for equal histories, and does nothing.
+    diagnosis.need = divergence.timeline == upstream.timeline ? Need::kRebuild : need;
+    return diagnosis;
+  };
+
+  const auto end = directory_.end_of_wal(control);
+  if (!end) return differs(Need::kRewind, "where its WAL ends is not known: " + end.error().message);
+  divergence.timeline = end->timeline;
+  divergence.wal_end = end->lsn;
+  const auto history = directory_.history_of(end->timeline);
+  if (!history) return differs(Need::kRewind, "its timeline history cannot be read: " + history.error().message);
+
+  const auto common = common_timeline(*history, {upstream.timeline_history, upstream.timeline});
+  if (!common) return differs(Need::kRewind, "no timeline of it is one of the upstream's");
+  if (!common->end) {
+    // Both are on this timeline. Only one of them can have written to it, unless somebody played tricks; a backup that
+    // has never been started looks like the primary that it was taken from.
+    std::error_code ignored;
+    const bool was_standby = control.was_in_recovery() || (files::exists(directory_.file("backup_label"), ignored) &&
+                                                           files::exists(directory_.file("standby.signal"), ignored));
+    if (was_standby) return diagnosis;
+    return differs(Need::kRebuild, "it was a primary on timeline " + std::to_string(end->timeline) +
+                                       ", on which the upstream is one now");
+  }
+  divergence.fork = common->end;
+  if (common->timeline == end->timeline && end->lsn <= *common->end) return diagnosis;
+  return differs(Need::kRewind, "its WAL ends at " + format_lsn(end->lsn) + " on timeline " +
+                                    std::to_string(end->timeline) + ", and the upstream left it at " +
+                                    format_lsn(*common->end) + " on timeline " + std::to_string(common->timeline));
+}
+
+std::string Rejoin::obstacle_to_rewind(const ControlData& control, const UpstreamAccess& upstream) const {
+  if (!control.wal_log_hints && !control.data_checksums) return "it has neither wal_log_hints nor data checksums";
+  return upstream.obstacle_to_rewind();
+}
+
+Result<RejoinReport> Rejoin::rewind(const Divergence& divergence, const UpstreamAccess& upstream) {
+  if (const auto kept = quarantine_.find(divergence)) {
+    report_.quarantine = *kept;
+  } else {
+    say_("setting aside what it alone has");
+    auto copied = quarantine_.copy(divergence, time_stamp());
+    if (!copied) return copied.error();
+    report_.quarantine = std::move(*copied);
+  }
+  say_("what it alone has is in " + report_.quarantine);
+  if (auto saved = marker_.save_configuration(); !saved) return saved.error();
+  if (auto marked = marker_.write({RejoinStep::kRewind, report_.quarantine, {}, {}}); !marked) return marked.error();
+
+  // pg_rewind lets a crashed server recover first, which it does not do as a standby.
+  for (const char* signal : {"standby.signal", "recovery.signal"}) {
+    if (auto removed = remove_durably(directory_.file(signal)); !removed) return removed.error();
+  }
+  say_("rewinding it to where " + upstream_.node + " took over");
+  std::vector<std::string> arguments = {"--target-pgdata", directory_.path(), "--source-server", upstream.conninfo()};
+  if (const auto config_file = directory_.config_file()) {
+    arguments.insert(arguments.end(), {"--config-file", *config_file});
+  }
+  const auto rewound = directory_.run("pg_rewind", arguments, kRewindLimit, upstream.environment());
+  if (!rewound) {
+    say_("the rewind failed, so it is rebuilt: " + rewound.error().message);
+    return rebuild(divergence, upstream);
+  }
+  if (auto restored = marker_.restore_configuration(directory_.path()); !restored) return restored.error();
+  if (auto written = write_standby_files(directory_, directory_.path(), upstream, node_.name, std::nullopt); !written) {
+    return written.error();
+  }
+  if (auto synced = sync_file_system(directory_.path()); !synced) return synced.error();
+  if (auto removed = marker_.remove(); !removed) return removed.error();
+  report_.method = "rewind";
+  return report_;
+}
+
+// The old directory stays as it is until the new one is complete: a backup that fails costs nothing.
+Result<RejoinReport> Rejoin::rebuild(const std::optional<Divergence>& divergence, const UpstreamAccess& upstream) {
+  if (auto replaceable = check_replaceable(); !replaceable) return replaceable.error();
+  if (!marker_.exists()) {
+    if (auto saved = marker_.save_configuration(); !saved) return saved.error();
+  }
+  std::error_code ignored;
+  const auto leftovers = files::path(directory_.beside(".new-")).filename().string();
+  for (const auto& entry : files::directory_iterator(directory_.parent(), ignored)) {
+    if (entry.path().filename().string().starts_with(leftovers)) files::remove_all(entry.path(), ignored);
+  }
+
+  RejoinProgress progress{RejoinStep::kSwap, report_.quarantine, directory_.beside(".new-" + time_stamp()), {}};
+  say_("copying " + upstream_.node);
+  auto made = base_backup(progress.new_directory, upstream);
+  if (made) made = marker_.restore_configuration(progress.new_directory);
+  const auto port = marker_.has_configuration() ? std::nullopt : std::optional(node_.port);
+  if (made) made = write_standby_files(directory_, progress.new_directory, upstream, node_.name, port);
+  if (made) made = sync_file_system(progress.new_directory);
+  if (!made) {
+    files::remove_all(progress.new_directory, ignored);
+    return made.error();
+  }
+
+  if (!is_empty_or_absent(directory_.path())) {
+    progress.moved_aside = directory_.beside(".replaced-" + time_stamp());
+    if (divergence && progress.quarantine.empty()) {
+      auto reported = quarantine_.report_moved(*divergence, time_stamp(), progress.moved_aside);
+      if (!reported) return reported.error();
+      progress.quarantine = std::move(*reported);
+    }
+  }
+  if (auto marked = marker_.write(progress); !marked) return marked.error();
+  if (auto swapped = swap(progress); !swapped) return swapped.error();
+  report_ = {"basebackup", progress.quarantine, progress.moved_aside};
+  return report_;
+}
+
+Result<void> Rejoin::base_backup(const std::string& new_directory, const UpstreamAccess& upstream) const {
+  std::vector<std::string> arguments = {"--pgdata",      new_directory,
+                                        "--dbname",      upstream.conninfo(),
+                                        "--no-password", "--checkpoint=fast",
+                                        "--slot",        "pgkeel_" + node_.name,
+                                        "--wal-method",  "stream"};
+  if (auto made = make_folder(new_directory); !made) return made;
+  std::error_code problem;
+  if (files::is_symlink(directory_.file("pg_wal"), problem)) {
+    const auto wal_directory = fresh_place(files::canonical(directory_.file("pg_wal"), problem), time_stamp());
+    if (auto made = make_folder(wal_directory); !made) return made;
+    arguments.insert(arguments.end(), {"--waldir", wal_directory});
+  }
+  const auto locations = upstream.tablespace_locations();
+  if (!locations) return locations.error();
+  for (const auto& location : *locations) {
+    const auto place = fresh_place(location, time_stamp());
+    if (auto made = make_folder(place); !made) return made;
+    arguments.insert(arguments.end(), {"--tablespace-mapping", escape_mapping(location) + "=" + escape_mapping(place)});
+  }
+  const auto copied = directory_.run("pg_basebackup", arguments, kBackupLimit, upstream.environment());
+  return copied ? Result<void>() : Result<void>(copied.error());
+}
+
+Result<void> Rejoin::check_replaceable() const {
+  if (is_mount_point(directory_.path())) {
+    return Error{directory_.path() +
+                 " is a mount point, so that no new data directory can take its place; keep the data "
+                 "directory in a folder below it"};
+  }
+  if (access(directory_.parent().c_str(), W_OK) == 0) return {};
+  return Error{"a new data directory cannot be made beside " + directory_.path() + ": " + std::strerror(errno)};
+}
+
+// Each step may have been done before.
+Result<void> Rejoin::swap(const RejoinProgress& progress) const {
+  std::error_code ignored;
+  if (files::exists(progress.new_directory, ignored)) {
+    if (!progress.moved_aside.empty() && !is_empty_or_absent(directory_.path())) {
+      if (auto renamed = rename_durably(directory_.path(), progress.moved_aside); !renamed) return renamed;
+    }
+    if (auto renamed = rename_durably(progress.new_directory, directory_.path()); !renamed) return renamed;
+  }
+  return marker_.remove();
+}
+
+Result<void> Rejoin::make_folder(const std::string& path) const {
+  const auto owner = directory_.owner();
+  if (!owner) return owner.error();
+  std::error_code problem;
+  files::create_directories(files::path(path).parent_path(), problem);
+  if (mkdir(path.c_str(), kFolderMode) != 0) return Error{"cannot create " + path + ": " + std::strerror(errno)};
+  if (geteuid() == 0 && lchown(path.c_str(), owner->user, owner->group) != 0) {
+    return Error{"cannot give " + path + " to " + directory_.os_user() + ": " + std::strerror(errno)};
+  }
+  return {};
+}
+
+// "20261123T081530.123Z": sorts, and stands well in file names.
+std::string Rejoin::time_stamp() const {
+  auto text = format_wall_time(wall_now());
+  std::erase_if(text, [](char c) { return c == '-' || c == ':'; });
+  return text;
+}
+
+}  // namespace pgkeel

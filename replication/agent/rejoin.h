@@ -1,0 +1,58 @@
+// One rejoin: makes the data directory of a stopped server that of a standby, by whatever that takes (see
+// LocalServer::rejoin). Can be cut off at any point; the next one goes on from what it finds. Job threads.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "proxy/base/result.h"
+#include "replication/agent/local_server.h"
+#include "replication/agent/quarantine.h"
+#include "replication/agent/rejoin_marker.h"
+
+namespace pgkeel {
+
+class Rejoin {
+ public:
+  struct Node {
+    std::string name;
+    std::uint16_t port = 0;
+    std::string quarantine_directory;
+  };
+  Rejoin(Node node, const DataDirectory& directory, const UpstreamServer& upstream,
+         std::function<void(const std::string&)> progress);
+
+  Result<RejoinReport> run();  // the server is stopped, and stays so
+
+ private:
+  // What the data directory needs, and why it needs more than a start.
+  enum class Need { kStart, kRewind, kRebuild };
+  struct Diagnosis {
+    Need need = Need::kStart;
+    Divergence divergence;
+  };
+
+  Result<RejoinReport> go_on(const RejoinProgress& progress, UpstreamAccess& upstream);
+  Result<RejoinReport> make_standby(UpstreamAccess& upstream);
+  [[nodiscard]] Diagnosis diagnose(const ControlData& control, const UpstreamServer& upstream) const;
+  [[nodiscard]] std::string obstacle_to_rewind(const ControlData& control, const UpstreamAccess& upstream) const;
+  Result<RejoinReport> rewind(const Divergence& divergence, const UpstreamAccess& upstream);
+  Result<RejoinReport> rebuild(const std::optional<Divergence>& divergence, const UpstreamAccess& upstream);
+  Result<void> base_backup(const std::string& new_directory, const UpstreamAccess& upstream) const;
+  [[nodiscard]] Result<void> check_replaceable() const;
+  Result<void> swap(const RejoinProgress& progress) const;
+  Result<void> make_folder(const std::string& path) const;
+  [[nodiscard]] std::string time_stamp() const;
+
+  Node node_;
+  const DataDirectory& directory_;
+  const UpstreamServer& upstream_;
+  std::function<void(const std::string&)> say_;
+  RejoinMarker marker_;
+  Quarantine quarantine_;
+  RejoinReport report_;
+};
+
+}  // namespace pgkeel

@@ -1,0 +1,122 @@
+#include "replication/agent/upstream_access.h"
+
+#include <sstream>
+#include <utility>
+
+#include "proxy/io/conninfo.h"
+#include "replication/agent/standby_settings.h"
+
+namespace pgkeel {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr Duration kAnswerLimit = 30s;
+
+}  // namespace
+
+Result<UpstreamAccess> UpstreamAccess::open(const DataDirectory& directory, const UpstreamServer& upstream) {
+  UpstreamAccess access(directory, upstream);
+  const auto& password_file = upstream.replication.password_file;
+  if (password_file.empty()) return access;
+  const auto text = read_file(password_file, 65536);
+  if (!text) return Error{"the password of " + upstream.replication.user + ": " + text.error().message};
+  access.password_ = first_line(*text);
+  return access;
+}
+
+std::string UpstreamAccess::conninfo() const {
+  return format_conninfo({{"host", upstream_.address.host},
+                          {"port", std::to_string(upstream_.address.port)},
+                          {"user", upstream_.replication.user},
+                          {"dbname", upstream_.replication.database},
+                          {"application_name", "pgkeel_rejoin"},
+                          {"connect_timeout", "10"},
+                          // A network that swallows everything ends the work, sooner or later.
+                          {"keepalives_idle", "30"},
+                          {"keepalives_interval", "10"},
+                          {"keepalives_count", "6"},
+                          {"tcp_user_timeout", "90000"}});
+}
+
+std::vector<std::string> UpstreamAccess::environment() const {
+  if (password_.empty()) return {};
+  return {"PGPASSWORD=" + password_};
+}
+
+std::string UpstreamAccess::primary_conninfo(const std::string& node, const std::string& password_file) const {
+  std::map<std::string, std::string> settings = {{"host", upstream_.address.host},
+                                                 {"port", std::to_string(upstream_.address.port)},
+                                                 {"user", upstream_.replication.user},
+                                                 {"application_name", node},
+                                                 {"connect_timeout", "10"}};
+  if (!password_file.empty()) settings["passfile"] = password_file;
+  return format_conninfo(settings);
+}
+
+Result<std::string> UpstreamAccess::ask(const std::string& conninfo, const std::string& sql) const {
+  return directory_->run("psql",
+                         {"--no-psqlrc", "--no-align", "--tuples-only", "--no-password", "--set", "ON_ERROR_STOP=1",
+                          "--dbname", conninfo, "--command", sql},
+                         kAnswerLimit, environment());
+}
+
+Result<void> UpstreamAccess::check(const std::string& system_identifier) {
+  const auto who = "the upstream " + upstream_.node + " at " + format_host_port(upstream_.address);
+  const auto for_replication = conninfo() + " replication='true'";
+  const auto answer = ask(for_replication, "IDENTIFY_SYSTEM");
+  if (!answer)
+    return Error{who + " does not let " + upstream_.replication.user + " replicate: " + answer.error().message};
+  std::istringstream row(*answer);
+  std::string its_identifier;
+  std::string its_timeline;
+  std::getline(row, its_identifier, '|');
+  std::getline(row, its_timeline, '|');
+  if (!system_identifier.empty() && its_identifier != system_identifier) {
+    return Error{who + " is a server of another cluster (system identifier " + its_identifier + ", here " +
+                 system_identifier + "); nothing was touched"};
+  }
+  if (its_timeline != std::to_string(upstream_.timeline)) {
+    return Error{who + " is on timeline " + its_timeline + ", not on " + std::to_string(upstream_.timeline) +
+                 " as it was; look again"};
+  }
+  if (upstream_.timeline <= 1) return {};
+  const auto history = ask(for_replication, "TIMELINE_HISTORY " + its_timeline);
+  if (!history) return Error{who + " does not show its timeline history: " + history.error().message};
+  // The file's name, then its text.
+  auto forks = parse_timeline_history(std::string_view(*history).substr(history->find('|') + 1));
+  if (!forks) return Error{who + ": " + forks.error().message};
+  upstream_.timeline_history = std::move(*forks);
+  return {};
+}
+
+std::string UpstreamAccess::obstacle_to_rewind() const {
+  const auto answer = ask(conninfo(),
+                          "SELECT bool_and(pg_catalog.has_function_privilege(f, 'EXECUTE')), "
+                          "(SELECT timeline_id FROM pg_catalog.pg_control_checkpoint()) "
+                          "FROM unnest(ARRAY['pg_catalog.pg_ls_dir(text, boolean, boolean)', "
+                          "'pg_catalog.pg_stat_file(text, boolean)', 'pg_catalog.pg_read_binary_file(text)', "
+                          "'pg_catalog.pg_read_binary_file(text, bigint, bigint, boolean)']) f");
+  if (!answer) return answer.error().message;
+  const auto row = first_line(*answer);
+  if (!row.starts_with("t|")) return upstream_.replication.user + " lacks the functions that pg_rewind reads with";
+  if (row.substr(2) != std::to_string(upstream_.timeline)) {
+    return "the upstream has not had a checkpoint since its promotion";
+  }
+  return {};
+}
+
+Result<std::vector<std::string>> UpstreamAccess::tablespace_locations() const {
+  const auto answer = ask(conninfo(),
+                          "SELECT pg_catalog.pg_tablespace_location(oid) FROM pg_catalog.pg_tablespace "
+                          "WHERE spcname NOT IN ('pg_default', 'pg_global')");
+  if (!answer) return answer.error();
+  std::vector<std::string> locations;
+  std::istringstream lines(*answer);
+  for (std::string line; std::getline(lines, line);) {
+    if (line.starts_with('/')) locations.push_back(line);
+  }
+  return locations;
+}
+
+}  // namespace pgkeel

@@ -1,0 +1,58 @@
+// How the programs of a rejoin reach the upstream: its address, our replication user, the password. Job threads.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "config/config.h"
+#include "proxy/base/lsn.h"
+#include "proxy/base/result.h"
+#include "replication/agent/data_directory.h"
+
+namespace pgkeel {
+
+// Where a standby streams from, and as whom.
+struct UpstreamServer {
+  std::string node;
+  HostPort address;
+  DatabaseUser replication;                    // password_file: see config
+  Timeline timeline = 0;                       // the one that it writes
+  std::vector<TimelineFork> timeline_history;  // of the upstream
+};
+
+class UpstreamAccess {
+ public:
+  // Reads the password file.
+  static Result<UpstreamAccess> open(const DataDirectory& directory, const UpstreamServer& upstream);
+
+  // Logs in for replication, and sees that it is the server that we think it is; reads its timeline history anew.
+  // `system_identifier` empty: whichever cluster.
+  Result<void> check(const std::string& system_identifier);
+
+  // Why pg_rewind would not get far with it; empty where it would.
+  [[nodiscard]] std::string obstacle_to_rewind() const;
+
+  // Where its tablespaces are.
+  [[nodiscard]] Result<std::vector<std::string>> tablespace_locations() const;
+
+  // For pg_rewind and pg_basebackup. The password is not in it.
+  [[nodiscard]] std::string conninfo() const;
+  [[nodiscard]] std::vector<std::string> environment() const;
+
+  // For the standby `node`; `password_file` has password_file_text() in it, or is empty.
+  [[nodiscard]] std::string primary_conninfo(const std::string& node, const std::string& password_file) const;
+  [[nodiscard]] const std::string& password() const { return password_; }
+  [[nodiscard]] const UpstreamServer& server() const { return upstream_; }
+
+ private:
+  UpstreamAccess(const DataDirectory& directory, UpstreamServer upstream)
+      : directory_(&directory), upstream_(std::move(upstream)) {}
+  [[nodiscard]] Result<std::string> ask(const std::string& conninfo, const std::string& sql) const;
+
+  const DataDirectory* directory_;
+  UpstreamServer upstream_;
+  std::string password_;
+};
+
+}  // namespace pgkeel
