@@ -102,20 +102,20 @@ auto networks(std::string_view name, std::string_view help) {
 
 // The names are those of the enumerators, in their order.
 template <auto... Members>
-auto choice(std::string_view name, std::vector<std::string_view> names, std::string_view help) {
+auto choice(std::string_view name, const std::vector<std::string_view>& names, std::string_view help) {
   auto row = field_row<std::int64_t, Path<Members...>>(name, KeyType::kChoice, help);
-  row.choices = std::move(names);
+  row.choices = names;
   return row;
 }
 
 // Known and checked, but kept nowhere: for what this version has no use for.
 template <class Owner>
-Row<Owner> unused(std::string_view name, KeyType type, KeyValue fallback, std::string_view help) {
+Row<Owner> unused(std::string_view name, KeyType type, const KeyValue& fallback, std::string_view help) {
   Row<Owner> row;
   row.name = name;
   row.type = type;
   row.help = help;
-  row.fallback = std::move(fallback);
+  row.fallback = fallback;
   return row;
 }
 
@@ -125,9 +125,9 @@ Row<Owner> unused_text(std::string_view name, std::string_view help) {
 }
 
 template <class Owner>
-Row<Owner> unused_choice(std::string_view name, std::vector<std::string_view> names, std::string_view help) {
+Row<Owner> unused_choice(std::string_view name, const std::vector<std::string_view>& names, std::string_view help) {
   auto row = unused<Owner>(name, KeyType::kChoice, std::int64_t{0}, help);
-  row.choices = std::move(names);
+  row.choices = names;
   return row;
 }
 

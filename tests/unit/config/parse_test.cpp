@@ -159,11 +159,11 @@ TEST_CASE("wrong types are named as they are and as they must be") {
       {"state.directory = \"a/b\"", "\"a/b\" is not an absolute path"},
       {"state.directory = \"/a\\u0000b\"", "\"/a\\x00b\" has a control character in it"},
   };
-  for (const auto& [line, told] : cases) {
-    CAPTURE(line);
-    const std::string problems = problems_of(line);
+  for (const auto& each : cases) {
+    CAPTURE(each.line);
+    const std::string problems = problems_of(each.line);
     CAPTURE(problems);
-    CHECK(problems.find(told) != std::string::npos);
+    CHECK(problems.find(each.told) != std::string::npos);
   }
 }
 
@@ -194,12 +194,12 @@ TEST_CASE("what this version does not support is a clear error, and its default 
       {"drain_timeout = \"7s\"\nmax_read_lag = \"2s\"", ""},
       {"drain_timeout = \"7\"", "\"7\" is not a duration"},
   };
-  for (const auto& [line, told] : cases) {
-    CAPTURE(line);
-    const std::string problems = problems_of(with_cluster_keys(line));
+  for (const auto& each : cases) {
+    CAPTURE(each.line);
+    const std::string problems = problems_of(with_cluster_keys(each.line));
     CAPTURE(problems);
-    CHECK(problems.empty() == told.empty());
-    CHECK(problems.find(told) != std::string::npos);
+    CHECK(problems.empty() == each.told.empty());
+    CHECK(problems.find(each.told) != std::string::npos);
   }
   const std::string minimal(kMinimal);
   CHECK(problems_of(minimal + "agent = { url = \"https://h\" }\n").find("agents are not supported by this version") !=
