@@ -1,16 +1,15 @@
 #include "config/values.h"
 
 #include <algorithm>
-#include <arpa/inet.h>
 #include <array>
 #include <charconv>
 #include <cstdint>
 #include <limits>
-#include <span>
 
 #include <fmt/format.h>
 
 #include "config/problem.h"
+#include "proxy/base/ip_address.h"
 
 namespace pgkeel {
 namespace {
@@ -40,35 +39,6 @@ bool is_digit(char c) {
 }
 bool is_alphanumeric(char c) {
   return is_lower(c) || is_digit(c) || (c >= 'A' && c <= 'Z');
-}
-
-// The address in network byte order: 4 bytes, or 16.
-struct NumericAddress {
-  std::array<std::uint8_t, 16> bytes{};
-  std::size_t length = 0;
-
-  [[nodiscard]] std::span<const std::uint8_t> span() const { return std::span(bytes).first(length); }
-};
-
-std::optional<NumericAddress> parse_numeric_address(std::string_view text) {
-  const std::string terminated(text);
-  if (terminated.find('\0') != std::string::npos) return std::nullopt;
-  NumericAddress address;
-  if (inet_pton(AF_INET, terminated.c_str(), address.bytes.data()) == 1) {
-    address.length = 4;
-    return address;
-  }
-  if (inet_pton(AF_INET6, terminated.c_str(), address.bytes.data()) == 1) {
-    address.length = 16;
-    return address;
-  }
-  return std::nullopt;
-}
-
-std::string format_numeric_address(const NumericAddress& address) {
-  std::array<char, INET6_ADDRSTRLEN> text{};
-  inet_ntop(address.length == 4 ? AF_INET : AF_INET6, address.bytes.data(), text.data(), text.size());
-  return text.data();
 }
 
 // nullopt: not a whole number that fits.
@@ -148,18 +118,20 @@ Complaint complain_of_host(std::string_view text) {
   }
   if (text.starts_with('[')) return quoted(text) + ": no brackets here, and the port is a key of its own";
   if (text.find(':') != std::string_view::npos) {
-    if (parse_numeric_address(text)) return std::nullopt;
+    if (parse_ip_address(text)) return std::nullopt;
     return quoted(text) + " is not an IPv6 address; a port would be a key of its own";
   }
-  if (parse_numeric_address(text)) return std::nullopt;
+  if (parse_ip_address(text)) return std::nullopt;
   return complain_of_host_name(text);
 }
 
 Complaint complain_of_network(std::string_view text) {
   const std::size_t slash = text.find('/');
-  auto address = parse_numeric_address(text.substr(0, slash));
+  const std::string_view address_text = text.substr(0, slash);
+  auto address = parse_ip_address(address_text);
   if (!address) return quoted(text) + R"( is not a network; write "10.0.0.0/8" or "fd00::/8")";
-  const std::size_t longest = address->length * 8;
+  const std::size_t bits = address->bytes.size() * 8;
+  const std::size_t longest = address_text.find(':') == std::string_view::npos ? 32 : bits;
   if (slash == std::string_view::npos) {
     return fmt::format(R"({} has no prefix length; for this one address write "{}/{}")", quoted(text), text, longest);
   }
@@ -168,7 +140,7 @@ Complaint complain_of_network(std::string_view text) {
     return fmt::format("{}: the prefix length is not a number from 0 to {}", quoted(text), longest);
   }
   bool past_prefix = false;
-  for (std::size_t bit = *prefix; bit < longest; ++bit) {
+  for (std::size_t bit = bits - longest + *prefix; bit < bits; ++bit) {
     const auto mask = static_cast<std::uint8_t>(0x80U >> (bit % 8));
     std::uint8_t& byte = address->bytes[bit / 8];
     past_prefix = past_prefix || (byte & mask) != 0;
@@ -176,7 +148,7 @@ Complaint complain_of_network(std::string_view text) {
   }
   if (!past_prefix) return std::nullopt;
   return fmt::format(R"({} is an address inside a network; for the network write "{}/{}", for the address "{}/{}")",
-                     quoted(text), format_numeric_address(*address), *prefix, text.substr(0, slash), longest);
+                     quoted(text), format_ip_address(*address), *prefix, address_text, longest);
 }
 
 Complaint complain_of_node_name(std::string_view text) {
@@ -213,17 +185,14 @@ Complaint complain_of_path(std::string_view text) {
 }
 
 bool is_loopback(std::string_view host) {
-  if (host == "localhost") return true;
-  const auto address = parse_numeric_address(host);
-  if (!address) return false;
-  if (address->length == 4) return address->bytes[0] == 127;
-  const auto span = address->span();
-  return span.back() == 1 && std::ranges::all_of(span.first(15), [](std::uint8_t byte) { return byte == 0; });
+  const auto address = parse_ip_address(host);
+  if (!address) return host == "localhost";
+  return parse_ip_network("127.0.0.0/8")->contains(*address) || address == parse_ip_address("::1");
 }
 
 bool is_any_address(std::string_view host) {
-  const auto address = parse_numeric_address(host);
-  return address && std::ranges::all_of(address->span(), [](std::uint8_t byte) { return byte == 0; });
+  const auto address = parse_ip_address(host);
+  return address && (address == parse_ip_address("0.0.0.0") || address == parse_ip_address("::"));
 }
 
 }  // namespace pgkeel

@@ -17,6 +17,7 @@ bool is_ipv4(const IpAddress& address) {
 }  // namespace
 
 std::optional<IpAddress> parse_ip_address(std::string_view text) {
+  if (text.find('\0') != std::string_view::npos) return std::nullopt;
   const std::string terminated(text);
   IpAddress address;
   if (inet_pton(AF_INET6, terminated.c_str(), address.bytes.data()) == 1) return address;
