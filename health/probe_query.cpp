@@ -9,6 +9,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "proxy/base/timeline_history.h"
 #include "proxy/io/conninfo.h"
 
 namespace pgkeel {
@@ -117,14 +118,6 @@ std::optional<Value> parse_number(std::string_view text) {
   return value;
 }
 
-std::string_view next_word(std::string_view& line) {
-  const auto begin = std::min(line.find_first_not_of(" \t"), line.size());
-  const auto end = std::min(line.find_first_of(" \t", begin), line.size());
-  const auto word = line.substr(begin, end - begin);
-  line.remove_prefix(end);
-  return word;
-}
-
 WalSender sender_of(const json& row) {
   return {.application_name = text_of(row, "name"),
           .pid = pid_of(row, "pid"),
@@ -152,24 +145,6 @@ std::string probe_query_text(ProbeRights rights) {
   replace(text, "$newest_segment$", rights.list_wal ? kNewestSegment : "");
   replace(text, "$history$", rights.read_files ? kHistory : "NULL");
   return text;
-}
-
-Result<std::vector<TimelineFork>> parse_timeline_history(std::string_view text) {
-  std::vector<TimelineFork> forks;
-  while (!text.empty()) {
-    const auto end = std::min(text.find('\n'), text.size());
-    auto line = text.substr(0, end);
-    text.remove_prefix(std::min(end + 1, text.size()));
-    const auto first = next_word(line);
-    if (first.empty() || first.starts_with('#')) continue;
-    const auto timeline = parse_number<Timeline>(first);
-    const auto lsn = parse_lsn(next_word(line));
-    if (!timeline || !lsn || (!forks.empty() && *timeline <= forks.back().timeline)) {
-      return Error{"a timeline history file cannot be read"};
-    }
-    forks.push_back({*timeline, *lsn});
-  }
-  return forks;
 }
 
 std::string without_passwords(const std::string& conninfo) {

@@ -29,9 +29,6 @@ struct ProbeAnswer {
 // `json` is the one value of the one row. Whatever it holds, this never throws.
 Result<ProbeAnswer> parse_probe_answer(std::string_view json);
 
-// The rows of a timeline history file: "1\t0/3000000\treason". An unreadable file is an error.
-Result<std::vector<TimelineFork>> parse_timeline_history(std::string_view text);
-
 // A conninfo without its passwords; one that cannot be read becomes empty, as nobody knows what it would give away.
 std::string without_passwords(const std::string& conninfo);
 

@@ -17,6 +17,29 @@ std::string one_line(std::string text) {
   return text;
 }
 
+using ResultPointer = std::unique_ptr<PGresult, decltype(&PQclear)>;
+
+SqlRows rows_of(const PGresult& result) {
+  SqlRows rows;
+  for (int row = 0; row < PQntuples(&result); ++row) {
+    auto& cells = rows.rows.emplace_back();
+    for (int column = 0; column < PQnfields(&result); ++column) {
+      const bool null = PQgetisnull(&result, row, column) != 0;
+      cells.push_back(null ? std::nullopt : std::optional<std::string>(PQgetvalue(&result, row, column)));
+    }
+  }
+  return rows;
+}
+
+SqlError error_of(const PGresult& result) {
+  const char* sqlstate = PQresultErrorField(&result, PG_DIAG_SQLSTATE);
+  if (sqlstate == nullptr) return {"", one_line(PQresultErrorMessage(&result))};
+  std::string message = PQresultErrorField(&result, PG_DIAG_MESSAGE_PRIMARY);
+  if (const char* detail = PQresultErrorField(&result, PG_DIAG_MESSAGE_DETAIL))
+    message += std::string(" [") + detail + "]";
+  return {sqlstate, one_line(std::move(message))};
+}
+
 }  // namespace
 
 void BlockingSql::Close::operator()(void* connection) const {
@@ -34,21 +57,19 @@ Result<BlockingSql, SqlError> BlockingSql::connect(const std::string& conninfo) 
 
 Result<SqlRows, SqlError> BlockingSql::run(const std::string& sql) {
   PGconn* link = link_of(connection_.get());
-  const std::unique_ptr<PGresult, decltype(&PQclear)> result(PQexec(link, sql.c_str()), PQclear);
-  const auto status = PQresultStatus(result.get());
-  if (status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK) {
-    const char* sqlstate = PQresultErrorField(result.get(), PG_DIAG_SQLSTATE);
-    return SqlError{sqlstate != nullptr ? sqlstate : "",
-                    one_line(result ? PQresultErrorMessage(result.get()) : PQerrorMessage(link))};
-  }
+  if (PQsendQuery(link, sql.c_str()) == 0) return SqlError{"", one_line(PQerrorMessage(link))};
+  // The first error counts: after a FATAL one libpq adds its own, of the lost link, which has no SQLSTATE.
+  std::optional<SqlError> error;
   SqlRows rows;
-  for (int row = 0; row < PQntuples(result.get()); ++row) {
-    auto& cells = rows.rows.emplace_back();
-    for (int column = 0; column < PQnfields(result.get()); ++column) {
-      const bool null = PQgetisnull(result.get(), row, column) != 0;
-      cells.push_back(null ? std::nullopt : std::optional<std::string>(PQgetvalue(result.get(), row, column)));
+  while (const auto result = ResultPointer(PQgetResult(link), PQclear)) {
+    const auto status = PQresultStatus(result.get());
+    if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK) {
+      rows = rows_of(*result);
+    } else if (!error) {
+      error = error_of(*result);
     }
   }
+  if (error) return *error;
   return rows;
 }
 

@@ -13,7 +13,7 @@
 #include "proxy/base/time.h"
 #include "proxy/io/durable_file.h"
 #include "replication/agent/control_data.h"
-#include "replication/agent/timeline_history.h"
+#include "proxy/base/timeline_history.h"
 
 namespace pgkeel {
 

@@ -143,6 +143,8 @@ class NodeRepair {
 
   // What an old primary kept for its standbys would fill its disk now: on a standby nobody reads from our slots.
   void drop_stale_slots(const NodeFacts& facts) {
+    const ActionStatus* last = situation_.view.action(ActionKind::kDropSlot, node_.name);
+    if (last != nullptr && !last->running && node_.facts_at <= last->finished_at) return;  // what is seen is older
     for (const auto& slot : facts.slots) {
       if (slot.active_pid || !slot.name.starts_with("pgkeel_")) continue;
       if (host_job_runs(situation_, node_.name) ||

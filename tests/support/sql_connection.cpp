@@ -3,6 +3,26 @@
 #include <libpq-fe.h>
 
 namespace pgkeel::test {
+namespace {
+
+using ResultPointer = std::unique_ptr<PGresult, decltype(&PQclear)>;
+
+Rows rows_of(const PGresult& result) {
+  Rows rows(static_cast<std::size_t>(PQntuples(&result)));
+  for (std::size_t row = 0; row < rows.size(); ++row) {
+    for (int column = 0; column < PQnfields(&result); ++column) {
+      const int index = static_cast<int>(row);
+      if (PQgetisnull(&result, index, column) != 0) {
+        rows[row].emplace_back(std::nullopt);
+      } else {
+        rows[row].emplace_back(PQgetvalue(&result, index, column));
+      }
+    }
+  }
+  return rows;
+}
+
+}  // namespace
 
 void SqlConnection::Closer::operator()(pg_conn* connection) const {
   PQfinish(connection);
@@ -17,23 +37,20 @@ SqlConnection::SqlConnection(const std::string& conninfo) : connection_(PQconnec
 SqlConnection::~SqlConnection() = default;
 
 Rows SqlConnection::query(const std::string& sql) {
-  const std::unique_ptr<PGresult, decltype(&PQclear)> result(PQexec(connection_.get(), sql.c_str()), PQclear);
-  const auto status = PQresultStatus(result.get());
-  if (status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK && status != PGRES_EMPTY_QUERY) {
-    const char* state = PQresultErrorField(result.get(), PG_DIAG_SQLSTATE);
-    throw SqlError(PQerrorMessage(connection_.get()), state != nullptr ? state : "");
-  }
-  Rows rows(static_cast<std::size_t>(PQntuples(result.get())));
-  for (std::size_t row = 0; row < rows.size(); ++row) {
-    for (int column = 0; column < PQnfields(result.get()); ++column) {
-      const int index = static_cast<int>(row);
-      if (PQgetisnull(result.get(), index, column) != 0) {
-        rows[row].emplace_back(std::nullopt);
-      } else {
-        rows[row].emplace_back(PQgetvalue(result.get(), index, column));
-      }
+  if (PQsendQuery(connection_.get(), sql.c_str()) == 0) throw SqlError(PQerrorMessage(connection_.get()), "");
+  // The first error counts: after a FATAL one libpq adds its own, of the lost link, which has no SQLSTATE.
+  std::optional<SqlError> error;
+  Rows rows;
+  while (const auto result = ResultPointer(PQgetResult(connection_.get()), PQclear)) {
+    const auto status = PQresultStatus(result.get());
+    if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK || status == PGRES_EMPTY_QUERY) {
+      rows = rows_of(*result);
+    } else if (!error) {
+      const char* state = PQresultErrorField(result.get(), PG_DIAG_SQLSTATE);
+      error = SqlError(PQresultErrorMessage(result.get()), state != nullptr ? state : "");
     }
   }
+  if (error) throw *error;
   return rows;
 }
 

@@ -101,15 +101,6 @@ TEST_CASE("a value of the wrong type or out of range is left out, and nothing th
   CHECK_FALSE(odd->facts.slots[0].active_pid.has_value());
 }
 
-TEST_CASE("timeline history files") {
-  CHECK(parse_timeline_history("")->empty());
-  CHECK(*parse_timeline_history("# a comment\n1\t0/10\tx y z") == std::vector<TimelineFork>{{1, Lsn{0x10}}});
-  for (const char* text : {"x", "1", "1\tx", "-1\t0/1", "1 0/1\n1 0/2", "2 0/1\n1 0/2", "99999999999 0/1"}) {
-    CAPTURE(text);
-    CHECK_FALSE(parse_timeline_history(text).has_value());
-  }
-}
-
 TEST_CASE("passwords in a conninfo are blanked out, and nothing else is touched") {
   CHECK(without_passwords("host=a  port=1") == "host=a  port=1");
   CHECK(without_passwords("").empty());

@@ -1,4 +1,4 @@
-#include "replication/agent/timeline_history.h"
+#include "proxy/base/timeline_history.h"
 
 #include <charconv>
 #include <cstdio>

@@ -1,0 +1,138 @@
+#include "proxy/app/application.h"
+
+#include <algorithm>
+#include <csignal>
+#include <future>
+#include <sys/resource.h>
+#include <utility>
+
+#include "proxy/io/durable_file.h"
+#include "proxy/metrics/exporter.h"
+
+namespace pgkeel {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr Duration kStopLimit = 5s;
+constexpr auto kStatusLimit = 2s;
+
+// A descriptor for each side of a session, and some for ourselves.
+void raise_descriptor_limit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Application>> Application::create(const Config& config,
+                                                         std::map<std::string, std::string> adopt) {
+  raise_descriptor_limit();
+  std::signal(SIGPIPE, SIG_IGN);
+  auto state = StateDirectory::open(config.state_directory);
+  if (!state) return state.error();
+  auto events = EventLog::open(config.state_directory);
+  if (!events) return events.error();
+  std::unique_ptr<Application> application(new Application(config, std::move(*state), std::move(*events)));
+  if (const auto started = application->start(adopt); !started) return started.error();
+  return application;
+}
+
+Application::Application(const Config& config, StateDirectory state, std::unique_ptr<EventLog> events)
+    : config_(config), state_(std::move(state)), events_(std::move(events)), wakeup_(std::make_unique<Wakeup>(loop_)) {}
+
+Result<void> Application::start(const std::map<std::string, std::string>& adopt) {
+  workers_ = std::make_unique<WorkerPool>(loop_, config_.proxy, config_.clusters, [this](const LinkEvidence& evidence) {
+    for (std::size_t i = 0; i < clusters_.size(); ++i) {
+      if (config_.clusters[i].name == evidence.cluster) clusters_[i]->link_evidence(evidence);
+    }
+  });
+  for (const auto& cluster : config_.clusters) {
+    auto memory = state_.load(cluster.name);
+    if (!memory) return memory.error();
+    const auto wanted = adopt.find(cluster.name);
+    clusters_.push_back(std::make_unique<ClusterService>(
+        loop_, cluster, std::move(*memory), wanted == adopt.end() ? "" : wanted->second, state_, *events_, *workers_));
+  }
+  if (const auto started = workers_->start(); !started) return started.error();
+
+  AdminSources sources;
+  sources.clusters = [this] { return ask_clusters(); };
+  sources.metrics = prometheus_text;
+  sources.events = events_.get();
+  auto admin = AdminServer::start(config_.admin.listen, std::move(sources));
+  if (!admin) {
+    workers_->stop(kStopLimit, [this] { loop_.stop(); });
+    loop_.run();
+    return admin.error();
+  }
+  admin_ = std::move(*admin);
+  write_admin_address();
+
+  for (const int number : {SIGTERM, SIGINT}) {
+    signals_.push_back(std::make_unique<SignalWatch>(
+        loop_, number, [this, number] { begin_stop(number == SIGTERM ? "SIGTERM" : "SIGINT"); }));
+  }
+  signals_.push_back(std::make_unique<SignalWatch>(loop_, SIGHUP, [] {
+    log(LogLevel::kWarning, "pgkeel",
+        "SIGHUP: this version cannot reload its configuration; restart it to change something");
+  }));
+  for (const auto& cluster : clusters_) cluster->start();
+  return {};
+}
+
+Application::~Application() {
+  admin_.reset();  // its threads ask the control thread, which answers no more: they give up after kStatusLimit
+  signals_.clear();
+  clusters_.clear();
+  workers_.reset();
+  wakeup_.reset();
+}
+
+void Application::run() {
+  for (const auto& cluster : config_.clusters) {
+    log(LogLevel::kInfo, cluster.name,
+        "the access point is " + format_host_port({cluster.listen.host, workers_->bound_port(cluster.name)}));
+  }
+  log(LogLevel::kInfo, "pgkeel",
+      "status, events and metrics are at http://" + format_host_port({config_.admin.listen.host, admin_->port()}));
+  loop_.run();
+}
+
+bool Application::jobs_run() const {
+  return std::ranges::any_of(clusters_, [](const auto& cluster) { return cluster->jobs_run(); });
+}
+
+void Application::begin_stop(const char* signal_name) {
+  if (std::exchange(stopping_, true)) return;
+  log(LogLevel::kInfo, "pgkeel", std::string(signal_name) + ": ending every client with 57P01, then this process");
+  workers_->stop(kStopLimit, [this] { loop_.stop(); });
+}
+
+std::optional<std::vector<ClusterStatus>> Application::ask_clusters() {
+  const auto answer = std::make_shared<std::promise<std::vector<ClusterStatus>>>();
+  auto future = answer->get_future();
+  wakeup_->post([this, answer] {
+    std::vector<ClusterStatus> statuses;
+    for (const auto& cluster : clusters_) statuses.push_back(cluster->status());
+    answer->set_value(std::move(statuses));
+  });
+  if (future.wait_for(kStatusLimit) != std::future_status::ready) return std::nullopt;
+  try {
+    return future.get();
+  } catch (const std::future_error&) {
+    return std::nullopt;  // dropped while stopping
+  }
+}
+
+// With port 0 in the configuration the other verbs could not know where to ask.
+void Application::write_admin_address() const {
+  const std::string address = format_host_port({config_.admin.listen.host, admin_->port()}) + "\n";
+  if (const auto written = write_durably(config_.state_directory + "/admin.address", address); !written) {
+    log(LogLevel::kWarning, "pgkeel", written.error().message);
+  }
+}
+
+}  // namespace pgkeel

@@ -1,0 +1,199 @@
+#include "proxy/app/cluster_service.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "proxy/io/clock.h"
+#include "proxy/io/loop.h"
+
+namespace pgkeel {
+namespace {
+
+FailoverPolicy policy_of(const ClusterConfig& config, std::string adopt) {
+  FailoverPolicy policy;
+  policy.mode = config.failover;
+  policy.auto_rejoin = config.auto_rejoin;
+  policy.failover_pause = config.failover_pause;
+  policy.when_path_cut = config.detection.when_path_cut;
+  policy.failure_timeout = config.detection.failure_timeout;
+  policy.adopt = std::move(adopt);
+  return policy;
+}
+
+}  // namespace
+
+ClusterService::ClusterService(Loop& loop, const ClusterConfig& config, ClusterMemory memory, std::string adopt,
+                               StateDirectory& state, EventLog& events, WorkerPool& workers)
+    : loop_(loop),
+      config_(config),
+      state_(state),
+      events_(events),
+      workers_(workers),
+      monitor_(
+          loop, config_, [this] { step(); },
+          [this](const std::string& node) { return workers_.last_bytes_from(config_.name, node); }),
+      executor_(
+          loop, config_, monitor_,
+          [this](const ActionStatus& outcome) {
+            controller_.finished(outcome, clocks_now());
+            step();
+          },
+          [this](const std::string& node, const std::string& line) {
+            record({.id = 0,
+                    .when = wall_now(),
+                    .cluster = config_.name,
+                    .severity = LogLevel::kInfo,
+                    .kind = "progress",
+                    .node = node,
+                    .epoch = controller_.memory().epoch,
+                    .text = node + ": " + line});
+          }),
+      controller_(config_.name, policy_of(config_, std::move(adopt)), std::move(memory), *this),
+      decide_again_(loop, [this] { step(); }) {}
+
+void ClusterService::start() {
+  monitor_.start();
+  step_soon();
+}
+
+void ClusterService::link_evidence(const LinkEvidence& evidence) {
+  // What a link saw of the present route is worth an immediate probe; the probe decides.
+  if (evidence.kind == LinkEvidence::Kind::kOwnTrouble) {
+    log(LogLevel::kWarning, "session",
+        evidence.node + " could not be connected for reasons of our own: " + evidence.detail);
+    return;
+  }
+  if (evidence.epoch == controller_.memory().epoch) monitor_.probe_now(evidence.node);
+}
+
+void ClusterService::step_soon() {
+  if (std::exchange(step_is_due_, true)) return;
+  loop_.defer([this, alive = std::weak_ptr<bool>(alive_)] {
+    if (alive.expired()) return;
+    step_is_due_ = false;
+    step();
+  });
+}
+
+void ClusterService::step() {
+  const Now now = clocks_now();
+  const Phase phase_before = controller_.memory().phase;
+  controller_.step(view_nodes(now.instant), now);
+  const Phase phase_after = controller_.memory().phase;
+  if (phase_before == Phase::kSteady && phase_after != Phase::kSteady) failover_began_ = now.instant;
+  if (phase_before != Phase::kSteady && phase_after == Phase::kSteady && failover_began_ != Instant{}) {
+    ++failovers_;
+    last_failover_ = now.instant - std::exchange(failover_began_, Instant{});
+  }
+  const Instant again_at = controller_.decide_again_at();
+  if (again_at == Instant::max()) {
+    decide_again_.stop();
+  } else {
+    decide_again_.start_once(std::max<Duration>(again_at - now.instant, Duration::zero()));
+  }
+}
+
+Result<void> ClusterService::store(const ClusterMemory& memory) {
+  return state_.store(config_.name, memory);
+}
+
+void ClusterService::publish_route(const RouteOrder& order) {
+  Route route;
+  route.epoch = order.epoch;
+  route.reason = order.reason;
+  if (!order.node.empty()) {
+    const auto node = std::ranges::find(config_.nodes, order.node, &NodeConfig::name);
+    if (node != config_.nodes.end()) route.target = RouteTarget{node->name, node->address};
+  }
+  workers_.publish_route(config_.name, std::move(route), [this, order, alive = std::weak_ptr<bool>(alive_)] {
+    if (alive.expired()) return;
+    controller_.route_applied(order);
+    step_soon();
+  });
+}
+
+void ClusterService::start(const Action& action) {
+  executor_.start(action);
+}
+
+void ClusterService::record(const Event& event) {
+  const Event recorded = events_.record(event);
+  log(recorded.severity, recorded.cluster, recorded.text);
+}
+
+std::vector<NodeView> ClusterService::view_nodes(Instant now) const {
+  std::vector<NodeView> nodes;
+  for (const auto& config : config_.nodes) {
+    const auto health = monitor_.health(config.name, now);
+    NodeView view;
+    view.name = config.name;
+    view.address = config.address;
+    view.priority = config.priority;
+    view.local = config.local.has_value();
+    view.suspicion = health.suspicion;
+    if (health.last_answered) {
+      view.facts = health.last_answered->facts;
+      view.facts_at = health.last_answered->started_at;
+    }
+    nodes.push_back(std::move(view));
+  }
+  return nodes;
+}
+
+NodeStatus ClusterService::status_of(const NodeConfig& node, Instant now) const {
+  const auto health = monitor_.health(node.name, now);
+  NodeStatus status;
+  status.name = node.name;
+  status.address = node.address;
+  status.local = node.local.has_value();
+  status.liveness = liveness_name(health.suspicion.liveness);
+  status.evidence = health.suspicion.evidence;
+  status.probes = health.probes;
+  status.failed_probes = health.failed_probes;
+  status.last_probe_duration = health.last_probe_duration;
+  const auto note = controller_.last_decision().notes.find(node.name);
+  if (note != controller_.last_decision().notes.end()) status.note = note->second;
+  if (health.last_answered && health.last_answered->facts && !health.suspicion.failed()) {
+    const NodeFacts& facts = *health.last_answered->facts;
+    status.role = facts.in_recovery ? "standby" : "primary";
+    status.server_version_number = facts.server_version_number;
+    status.timeline = facts.timeline;
+    status.wal_position = facts.wal_position;
+    status.streaming = facts.wal_receiver_streaming;
+  }
+  return status;
+}
+
+ClusterStatus ClusterService::status() const {
+  const Instant now = monotonic_now();
+  const Decision& decision = controller_.last_decision();
+  ClusterStatus status;
+  status.name = config_.name;
+  status.access_point = {config_.listen.host, workers_.bound_port(config_.name)};
+  status.condition = condition_name(decision.condition);
+  status.summary = decision.summary;
+  status.phase = phase_name(controller_.memory().phase);
+  status.epoch = controller_.memory().epoch;
+  status.route = controller_.published_route().node;
+  status.state_error = controller_.state_error();
+  status.failovers = failovers_;
+  status.last_failover = last_failover_;
+  for (const auto& node : config_.nodes) status.nodes.push_back(status_of(node, now));
+  const auto primary = std::ranges::find(status.nodes, controller_.memory().primary, &NodeStatus::name);
+  for (auto& node : status.nodes) {
+    if (node.role != "standby" || primary == status.nodes.end() || primary->role != "primary") continue;
+    node.lag_bytes =
+        primary->wal_position > node.wal_position ? primary->wal_position.value - node.wal_position.value : 0;
+  }
+  for (const auto& action : controller_.actions()) {
+    if (action.action.kind == ActionKind::kProbe) continue;
+    status.actions.push_back({std::string(action_name(action.action.kind)) + " " + action.action.node, action.running,
+                              action.succeeded, action.message});
+  }
+  for (auto& sessions : workers_.stats()) {
+    if (sessions.cluster == config_.name) status.sessions = std::move(sessions);
+  }
+  return status;
+}
+
+}  // namespace pgkeel

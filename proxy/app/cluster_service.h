@@ -1,0 +1,60 @@
+// One cluster at work: its monitor, its controller, its executor, and the wires between them and the data path.
+// Control thread only.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "config/config.h"
+#include "health/monitor.h"
+#include "proxy/admin/cluster_status.h"
+#include "proxy/io/timer.h"
+#include "proxy/listener/worker_pool.h"
+#include "replication/execute/cluster_controller.h"
+#include "replication/execute/cluster_executor.h"
+#include "replication/state/event_log.h"
+#include "replication/state/state_directory.h"
+
+namespace pgkeel {
+
+class ClusterService final : private ClusterController::Effects {
+ public:
+  // The references outlive the service. `adopt`: the node that the operator wants as the primary; empty: none.
+  ClusterService(Loop& loop, const ClusterConfig& config, ClusterMemory memory, std::string adopt,
+                 StateDirectory& state, EventLog& events, WorkerPool& workers);
+
+  void start();
+  void link_evidence(const LinkEvidence& evidence);
+
+  [[nodiscard]] ClusterStatus status() const;
+  [[nodiscard]] bool jobs_run() const { return executor_.jobs_run(); }
+
+ private:
+  Result<void> store(const ClusterMemory& memory) override;
+  void publish_route(const RouteOrder& order) override;
+  void start(const Action& action) override;
+  void record(const Event& event) override;
+
+  void step();
+  void step_soon();
+  [[nodiscard]] std::vector<NodeView> view_nodes(Instant now) const;
+  [[nodiscard]] NodeStatus status_of(const NodeConfig& node, Instant now) const;
+
+  Loop& loop_;
+  const ClusterConfig config_;
+  StateDirectory& state_;
+  EventLog& events_;
+  WorkerPool& workers_;
+  Monitor monitor_;
+  ClusterExecutor executor_;
+  ClusterController controller_;
+  Timer decide_again_;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // answers of other threads may come when this is gone
+  bool step_is_due_ = false;
+  std::uint64_t failovers_ = 0;
+  Instant failover_began_{};
+  Duration last_failover_{};
+};
+
+}  // namespace pgkeel

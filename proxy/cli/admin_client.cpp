@@ -1,0 +1,51 @@
+#include "proxy/cli/admin_client.h"
+
+#include <charconv>
+
+#include <httplib.h>
+
+#include "proxy/io/durable_file.h"
+
+namespace pgkeel {
+namespace {
+
+constexpr time_t kConnectSeconds = 2;
+constexpr time_t kAnswerSeconds = 30;
+
+// Where the endpoint listens: as configured, or, with port 0, as the running pgkeel wrote it down.
+Result<HostPort> admin_address(const Config& config) {
+  if (config.admin.listen.port != 0) return config.admin.listen;
+  const auto text = read_file(config.state_directory + "/admin.address");
+  if (!text) return Error{"no pgkeel is running with this configuration: " + text.error().message};
+  const auto colon = text->rfind(':');
+  HostPort address = config.admin.listen;
+  const char* begin = text->data() + (colon == std::string::npos ? 0 : colon + 1);
+  if (std::from_chars(begin, text->data() + text->size(), address.port).ec != std::errc{}) {
+    return Error{config.state_directory + "/admin.address is damaged; restart pgkeel"};
+  }
+  return address;
+}
+
+}  // namespace
+
+Result<std::string> ask_admin(const Config& config, const std::string& path) {
+  const auto address = admin_address(config);
+  if (!address) return address.error();
+  httplib::Client client(address->host, address->port);
+  client.set_connection_timeout(kConnectSeconds);
+  client.set_read_timeout(kAnswerSeconds);
+  const auto answer = client.Get(path);
+  const std::string where = format_host_port(*address);
+  if (!answer) {
+    return Error{"no pgkeel answers at " + where + " ([admin] listen): " + httplib::to_string(answer.error()) +
+                 "; start `pgkeel serve`, or name its configuration with --config"};
+  }
+  if (answer->status != 200) {
+    std::string body = answer->body;
+    while (!body.empty() && body.back() == '\n') body.pop_back();
+    return Error{"pgkeel at " + where + " answers " + std::to_string(answer->status) + ": " + body};
+  }
+  return answer->body;
+}
+
+}  // namespace pgkeel

@@ -1,0 +1,14 @@
+// Asks a running pgkeel through its admin endpoint. Blocks.
+#pragma once
+
+#include <string>
+
+#include "config/config.h"
+#include "proxy/base/result.h"
+
+namespace pgkeel {
+
+// The body of GET `path`, which begins with '/'. The error says why and what to do.
+Result<std::string> ask_admin(const Config& config, const std::string& path);
+
+}  // namespace pgkeel

@@ -1,0 +1,59 @@
+#include "proxy/cli/serve.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <iostream>
+#include <map>
+
+#include "config/parse.h"
+#include "proxy/app/application.h"
+#include "proxy/app/logging.h"
+#include "proxy/cli/exit_status.h"
+#include "proxy/cli/load.h"
+
+namespace pgkeel {
+namespace {
+
+Result<std::map<std::string, std::string>> parse_adoptions(const std::vector<std::string>& wishes,
+                                                           const Config& config) {
+  std::map<std::string, std::string> adoptions;
+  for (const auto& wish : wishes) {
+    const auto dot = wish.find('.');
+    if (dot == std::string::npos && config.clusters.size() != 1) {
+      return Error{"--adopt " + wish + ": there are several clusters; say CLUSTER.NODE"};
+    }
+    const std::string cluster = dot == std::string::npos ? config.clusters.front().name : wish.substr(0, dot);
+    const std::string node = dot == std::string::npos ? wish : wish.substr(dot + 1);
+    const auto found = std::ranges::find(config.clusters, cluster, &ClusterConfig::name);
+    if (found == config.clusters.end()) return Error{"--adopt " + wish + ": no cluster " + cluster + " is configured"};
+    if (std::ranges::find(found->nodes, node, &NodeConfig::name) == found->nodes.end()) {
+      return Error{"--adopt " + wish + ": cluster " + cluster + " has no node " + node};
+    }
+    adoptions[cluster] = node;
+  }
+  return adoptions;
+}
+
+}  // namespace
+
+int run_serve(const ServeOptions& options) {
+  const auto config = load_or_tell(options.config_path);
+  if (!config) return kExitRefused;
+  const auto adoptions = parse_adoptions(options.adopt, *config);
+  if (!adoptions) {
+    std::cerr << "pgkeel: " << adoptions.error().message << "\n";
+    return kExitUsage;
+  }
+  set_up_logging(config->log);
+  auto application = Application::create(*config, *adoptions);
+  if (!application) {
+    std::cerr << "pgkeel: " << application.error().message << "\n";
+    return kExitRefused;
+  }
+  (*application)->run();
+  // A program of a job thread ends with the process; its half-done work is found and mended at the next start.
+  if ((*application)->jobs_run()) std::_Exit(kExitDone);
+  return kExitDone;
+}
+
+}  // namespace pgkeel

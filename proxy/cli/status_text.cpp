@@ -1,0 +1,110 @@
+#include "proxy/cli/status_text.h"
+
+#include <algorithm>
+#include <vector>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+namespace pgkeel {
+namespace {
+
+using Json = nlohmann::json;
+
+std::string text_or_dash(const Json& value) {
+  return value.is_string() ? value.get<std::string>() : "-";
+}
+
+std::string bytes_text(const Json& value) {
+  if (!value.is_number_unsigned()) return "-";
+  const auto bytes = value.get<std::uint64_t>();
+  if (bytes < 1024) return fmt::format("{} B", bytes);
+  if (bytes < 1024 * 1024) return fmt::format("{:.1f} KiB", static_cast<double>(bytes) / 1024);
+  return fmt::format("{:.1f} MiB", static_cast<double>(bytes) / (1024 * 1024));
+}
+
+std::string version_text(const Json& value) {
+  const auto number = value.get<std::uint32_t>();
+  return number == 0 ? "-" : fmt::format("{}.{}", number / 10000, number % 10000);
+}
+
+std::string table(const std::vector<std::vector<std::string>>& rows) {
+  std::vector<std::size_t> widths;
+  for (const auto& row : rows) {
+    widths.resize(std::max(widths.size(), row.size()));
+    for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
+  }
+  std::string text;
+  for (const auto& row : rows) {
+    std::string line = " ";
+    for (std::size_t i = 0; i < row.size(); ++i)
+      line += fmt::format(" {:<{}}", row[i], i + 1 < row.size() ? widths[i] + 1 : 0);
+    text += line.substr(0, line.find_last_not_of(' ') + 1) + "\n";
+  }
+  return text;
+}
+
+std::string cluster_text(const Json& cluster) {
+  const Json& sessions = cluster.at("sessions");
+  std::string text = fmt::format("{}: {}: {}\n", cluster.at("name").get<std::string>(),
+                                 cluster.at("condition").get<std::string>(), cluster.at("summary").get<std::string>());
+  text += fmt::format("  access point {} -> {}, epoch {}; {} clients, {} held\n",
+                      cluster.at("access_point").get<std::string>(),
+                      cluster.at("route").is_null() ? "nowhere" : cluster.at("route").get<std::string>(),
+                      cluster.at("epoch").get<std::uint64_t>(), sessions.at("open").get<std::uint64_t>(),
+                      sessions.at("held").get<std::uint64_t>());
+  if (cluster.at("state_error").is_string())
+    text += "  the state cannot be stored: " + cluster.at("state_error").get<std::string>() + "\n";
+  std::vector<std::vector<std::string>> rows = {
+      {"node", "address", "role", "version", "timeline", "WAL", "behind", "state"}};
+  for (const auto& node : cluster.at("nodes")) {
+    const auto timeline = node.at("timeline").get<std::uint32_t>();
+    rows.push_back({node.at("name"), node.at("address"), text_or_dash(node.at("role")),
+                    version_text(node.at("server_version_number")), timeline == 0 ? "-" : std::to_string(timeline),
+                    text_or_dash(node.at("wal_position")), bytes_text(node.at("lag_bytes")), node.at("note")});
+  }
+  text += table(rows);
+  for (const auto& action : cluster.at("actions")) {
+    if (action.at("state") == "done") continue;
+    text += fmt::format(
+        "  {}: {}{}\n", action.at("action").get<std::string>(), action.at("state").get<std::string>(),
+        action.at("message").get<std::string>().empty() ? "" : ": " + action.at("message").get<std::string>());
+  }
+  return text;
+}
+
+template <class Print>
+Result<std::string> print_document(const std::string& text, const char* member, const char* separator, Print print) {
+  const Json document = Json::parse(text, nullptr, false);
+  try {
+    std::string printed;
+    for (const auto& entry : document.at(member)) printed += (printed.empty() ? "" : separator) + print(entry);
+    return printed;
+  } catch (const Json::exception& problem) {
+    return Error{std::string("the answer is not what this pgkeel expects: ") + problem.what()};
+  }
+}
+
+}  // namespace
+
+Result<std::string> status_text(const std::string& clusters_json) {
+  return print_document(clusters_json, "clusters", "\n", cluster_text);
+}
+
+Result<std::string> events_text(const std::string& events_json, std::uint64_t& last_id) {
+  return print_document(events_json, "events", "", [&](const Json& event) {
+    event.at("id").get_to(last_id);
+    return fmt::format("{} {:7} {} epoch {}: {}\n", event.at("when").get<std::string>(),
+                       event.at("severity").get<std::string>(), event.at("cluster").get<std::string>(),
+                       event.at("epoch").get<std::uint64_t>(), event.at("text").get<std::string>());
+  });
+}
+
+Result<std::string> events_json_lines(const std::string& events_json, std::uint64_t& last_id) {
+  return print_document(events_json, "events", "", [&](const Json& event) {
+    event.at("id").get_to(last_id);
+    return event.dump() + "\n";
+  });
+}
+
+}  // namespace pgkeel

@@ -1,0 +1,19 @@
+// The admin endpoint's JSON as text for a person. Pure; a document that is not what was expected is an error, never a
+// crash.
+#pragma once
+
+#include <string>
+
+#include "proxy/base/result.h"
+
+namespace pgkeel {
+
+Result<std::string> status_text(const std::string& clusters_json);
+
+// One line per event; `last_id` is set to the newest id where there is one.
+Result<std::string> events_text(const std::string& events_json, std::uint64_t& last_id);
+
+// The events one JSON object per line.
+Result<std::string> events_json_lines(const std::string& events_json, std::uint64_t& last_id);
+
+}  // namespace pgkeel

@@ -1,0 +1,205 @@
+#include "replication/execute/cluster_executor.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "health/monitor.h"
+#include "proxy/io/clock.h"
+#include "proxy/io/loop.h"
+#include "replication/execute/sql_actions.h"
+#include "replication/execute/sql_text.h"
+
+namespace pgkeel {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr Duration kFenceLimit = 5s;
+constexpr Duration kStartLimit = 10min;  // crash recovery may take its time; the server goes on with it in any case
+constexpr Duration kSqlLimit = 2s;
+
+ActionStatus outcome_of(const Action& action, const Result<void>& result, std::string message) {
+  ActionStatus status;
+  status.action = action;
+  status.succeeded = result.has_value();
+  status.message = result ? std::move(message) : result.error().message;
+  return status;
+}
+
+}  // namespace
+
+// Answers of the monitor may come after the executor is gone; they then find nobody to tell.
+struct ClusterExecutor::Context {
+  Loop& loop;
+  ClusterConfig cluster;
+  Monitor& monitor;
+  std::function<void(const ActionStatus&)> finished;
+  std::function<void(const std::string&, const std::string&)> progress;
+
+  [[nodiscard]] SqlConversation conversation() {
+    return {loop, monitor, cluster, [] { return monotonic_now(); }};
+  }
+};
+
+ClusterExecutor::ClusterExecutor(Loop& loop, const ClusterConfig& cluster, Monitor& monitor,
+                                 std::function<void(const ActionStatus&)> finished,
+                                 std::function<void(const std::string&, const std::string&)> progress)
+    : jobs_(loop),
+      context_(std::make_shared<Context>(Context{loop, cluster, monitor, std::move(finished), std::move(progress)})) {
+  for (const auto& node : cluster.nodes) {
+    if (node.local) local_servers_.emplace(node.name, LocalServer(node.name, node.address.port, *node.local));
+  }
+}
+
+ClusterExecutor::~ClusterExecutor() {
+  context_->finished = nullptr;
+  context_->progress = nullptr;
+}
+
+void ClusterExecutor::start(const Action& action) {
+  const auto local = local_servers_.find(action.node);
+  const bool is_local = local != local_servers_.end();
+  const auto done = [context = context_](const ActionStatus& status) {
+    context->loop.defer([context, status] {
+      if (context->finished) context->finished(status);
+    });
+  };
+  switch (action.kind) {
+    case ActionKind::kProbe:
+      context_->monitor.probe_now(action.node);
+      return done(outcome_of(action, {}, ""));
+    case ActionKind::kFence:
+      return is_local ? fence_local(action, local->second) : fence_by_sql(context_->conversation(), action, done);
+    case ActionKind::kPromote:
+      return promote(context_->conversation(), action, done);
+    case ActionKind::kFollow:
+      return follow(context_->conversation(), action, done);
+    case ActionKind::kDropSlot:
+      return drop_slot(action);
+    case ActionKind::kRejoin:
+    case ActionKind::kStartServer:
+    case ActionKind::kExamine:
+      break;
+  }
+  if (!is_local) return done(outcome_of(action, Error{action.node + " is not on this host"}, ""));
+  if (action.kind == ActionKind::kRejoin) return rejoin(action, local->second);
+  if (action.kind == ActionKind::kStartServer) return start_server(action, local->second);
+  examine(action, local->second);
+}
+
+void ClusterExecutor::run_job(const Action& action, Work work) {
+  const auto started =
+      jobs_.run([context = context_, work = std::move(work)](const JobRunner::Post& post) -> JobRunner::Task {
+        return [context, status = work(post)] {
+          if (context->finished) context->finished(status);
+        };
+      });
+  if (started) return;
+  context_->loop.defer([context = context_, status = outcome_of(action, started, "")] {
+    if (context->finished) context->finished(status);
+  });
+}
+
+void ClusterExecutor::fence_local(const Action& action, const LocalServer& server) {
+  run_job(action, [action, server](const JobRunner::Post&) {
+    ActionStatus status = outcome_of(action, server.fence(kFenceLimit), "proven stopped: no process of it is left");
+    status.fence = status.succeeded ? FenceStrength::kProvenStopped : FenceStrength::kNone;
+    return status;
+  });
+}
+
+void ClusterExecutor::rejoin(const Action& action, const LocalServer& server) {
+  const auto health = context_->monitor.health(action.upstream, monotonic_now());
+  const auto upstream_config = std::ranges::find(context_->cluster.nodes, action.upstream, &NodeConfig::name);
+  if (!health.last_answered || !health.last_answered->facts || upstream_config == context_->cluster.nodes.end()) {
+    context_->loop.defer([context = context_, action] {
+      if (context->finished)
+        context->finished(outcome_of(action, Error{action.upstream + " has not been heard from"}, ""));
+    });
+    return;
+  }
+  UpstreamServer upstream;
+  upstream.node = action.upstream;
+  upstream.address = upstream_config->address;
+  upstream.replication = context_->cluster.replication;
+  upstream.timeline = health.last_answered->facts->timeline;
+  upstream.timeline_history = health.last_answered->facts->timeline_history;
+
+  const auto work = [action, server, upstream, context = context_](const JobRunner::Post& post) -> ActionStatus {
+    if (!action.old_primary && server.look().proven_stopped()) {
+      const auto control = server.control_data();
+      if (control && control->cluster_state == "shut down in recovery") {
+        return outcome_of(action, Error{"it was shut down cleanly, so it is left alone; start it to have it back"}, "");
+      }
+    }
+    if (const auto fenced = server.fence(kFenceLimit); !fenced) return outcome_of(action, fenced, "");
+    const auto report = server.rejoin(upstream, [&](const std::string& line) {
+      post([context, node = action.node, line] {
+        if (context->progress) context->progress(node, line);
+      });
+    });
+    if (!report) return outcome_of(action, report.error(), "");
+    std::string message = "a standby of " + upstream.node + " by " + report->method;
+    if (!report->quarantine.empty()) message += "; what it alone had is in " + report->quarantine;
+    if (!report->moved_aside.empty()) message += "; its old data directory is " + report->moved_aside;
+    return outcome_of(action, {}, message);
+  };
+  prepare_upstream(context_->conversation(), action,
+                   [this, alive = std::weak_ptr<Context>(context_), action, work](const Result<void>& ready) {
+                     const auto context = alive.lock();
+                     if (!context || !context->finished) return;
+                     if (!ready) return context->finished(outcome_of(action, ready, ""));
+                     run_job(action, work);
+                   });
+}
+
+void ClusterExecutor::start_server(const Action& action, const LocalServer& server) {
+  run_job(action, [action, server](const JobRunner::Post&) -> ActionStatus {
+    const auto control = server.control_data();
+    if (!control) return outcome_of(action, control.error(), "");
+    if (control->shut_down_cleanly() && server.look().proven_stopped()) {
+      return outcome_of(action, Error{"it was shut down cleanly, so it is left alone; start it to have it back"}, "");
+    }
+    return outcome_of(action, server.start(kStartLimit), "started after a crash");
+  });
+}
+
+void ClusterExecutor::examine(const Action& action, const LocalServer& server) {
+  run_job(action, [action, server](const JobRunner::Post&) -> ActionStatus {
+    Examination found;
+    found.proven_stopped = server.look().proven_stopped();
+    if (!found.proven_stopped) {
+      ActionStatus status = outcome_of(action, {}, "it runs");
+      status.examination = found;
+      return status;
+    }
+    const auto control = server.control_data();
+    if (!control) return outcome_of(action, control.error(), "");
+    const auto end = server.end_of_wal();
+    if (!end) return outcome_of(action, end.error(), "");
+    found.shut_down_cleanly = control->shut_down_cleanly();
+    found.timeline = end->timeline;
+    found.end_of_wal = end->lsn;
+    ActionStatus status = outcome_of(
+        action, {},
+        "stopped; its WAL ends at " + format_lsn(end->lsn) + " of timeline " + std::to_string(end->timeline));
+    status.examination = found;
+    return status;
+  });
+}
+
+void ClusterExecutor::drop_slot(const Action& action) {
+  const std::string sql =
+      "SELECT pg_catalog.pg_drop_replication_slot(slot_name) FROM pg_catalog.pg_replication_slots WHERE NOT active AND "
+      "slot_name = " +
+      quote_literal(action.slot);
+  context_->monitor.run_sql(
+      action.node, sql, kSqlLimit, [context = context_, action](const Result<SqlRows, SqlError>& answer) {
+        if (!context->finished) return;
+        context->finished(answer
+                              ? outcome_of(action, {}, "slot " + action.slot + " is dropped: nobody reads from it here")
+                              : outcome_of(action, Error{answer.error().message}, ""));
+      });
+}
+
+}  // namespace pgkeel

@@ -1,0 +1,48 @@
+// Carries out the actions of one cluster on real servers: SQL through the monitor's connections, files and processes of
+// local nodes on job threads. It decides nothing. Control thread only.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "config/config.h"
+#include "replication/agent/local_server.h"
+#include "replication/execute/job_runner.h"
+#include "replication/model/action.h"
+
+namespace pgkeel {
+
+class Loop;
+class Monitor;
+
+class ClusterExecutor {
+ public:
+  // `finished` is called once per started action, later, with its outcome. `progress` tells one line of long work.
+  ClusterExecutor(Loop& loop, const ClusterConfig& cluster, Monitor& monitor,
+                  std::function<void(const ActionStatus&)> finished,
+                  std::function<void(const std::string& node, const std::string& line)> progress);
+  ~ClusterExecutor();
+
+  void start(const Action& action);
+
+  [[nodiscard]] bool jobs_run() const { return !jobs_.idle(); }
+
+ private:
+  struct Context;  // what the actions share; outlives the executor while one of them waits for an answer
+
+  void fence_local(const Action& action, const LocalServer& server);
+  void rejoin(const Action& action, const LocalServer& server);
+  void start_server(const Action& action, const LocalServer& server);
+  void examine(const Action& action, const LocalServer& server);
+  void drop_slot(const Action& action);
+  using Work = std::function<ActionStatus(const JobRunner::Post& post)>;
+  void run_job(const Action& action, Work work);
+
+  JobRunner jobs_;
+  std::map<std::string, LocalServer> local_servers_;
+  std::shared_ptr<Context> context_;
+};
+
+}  // namespace pgkeel

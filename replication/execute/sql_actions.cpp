@@ -1,0 +1,238 @@
+#include "replication/execute/sql_actions.h"
+
+#include <algorithm>
+#include <memory>
+#include <utility>
+
+#include "health/monitor.h"
+#include "proxy/io/conninfo.h"
+#include "proxy/io/timer.h"
+#include "replication/execute/sql_text.h"
+
+namespace pgkeel {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr Duration kAnswerLimit = 2s;
+constexpr Duration kCloseWatch = 3ms;     // between looks at a node that is being promoted …
+constexpr Duration kCloseWatchFor = 1s;   // … this long; then
+constexpr Duration kPatientWatch = 50ms;  // it has WAL to replay
+constexpr Duration kCheckpointLimit = 30min;
+
+using SqlAnswer = Result<SqlRows, SqlError>;
+
+std::string describe(const SqlError& error) {
+  return error.sqlstate.empty() ? error.message : error.message + " (" + error.sqlstate + ")";
+}
+
+std::string cell(const SqlRows& rows, std::size_t column) {
+  if (rows.rows.empty() || rows.rows.front().size() <= column) return "";
+  return rows.rows.front()[column].value_or("");
+}
+
+ActionStatus outcome_of(const Action& action, bool succeeded, std::string message) {
+  ActionStatus status;
+  status.action = action;
+  status.succeeded = succeeded;
+  status.message = std::move(message);
+  return status;
+}
+
+const HostPort* address_of(const ClusterConfig& cluster, const std::string& node) {
+  const auto found = std::ranges::find(cluster.nodes, node, &NodeConfig::name);
+  return found == cluster.nodes.end() ? nullptr : &found->address;
+}
+
+class Promotion : public std::enable_shared_from_this<Promotion> {
+ public:
+  Promotion(SqlConversation conversation, Action action, ActionDone done)
+      : conversation_(std::move(conversation)),
+        action_(std::move(action)),
+        done_(std::move(done)),
+        watch_(conversation_.loop, [this] { look(); }) {}
+
+  void begin() {
+    ask("SELECT pg_catalog.pg_is_in_recovery(), pg_catalog.current_setting('synchronous_standby_names'), "
+        "CASE WHEN pg_catalog.pg_is_in_recovery() THEN "
+        "COALESCE(pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_last_wal_receive_lsn(), "
+        "pg_catalog.pg_last_wal_replay_lsn()), 0) ELSE 0 END::bigint",
+        [](Promotion& self, const SqlRows& rows) {
+          self.bytes_to_replay_ = cell(rows, 2);
+          if (cell(rows, 0) == "f") return self.write();
+          if (cell(rows, 1).empty()) return self.send_promotion();
+          self.stop_waiting_for_standbys();
+        });
+  }
+
+ private:
+  using Step = void (*)(Promotion&, const SqlRows&);
+
+  void ask(const std::string& sql, Step next) {
+    conversation_.monitor.run_sql(action_.node, sql, kAnswerLimit,
+                                  [self = shared_from_this(), next](const SqlAnswer& answer) {
+                                    if (!answer) return self->finish(false, describe(answer.error()));
+                                    next(*self, *answer);
+                                  });
+  }
+
+  // ALTER SYSTEM must be a statement of its own; it works in recovery.
+  void stop_waiting_for_standbys() {
+    ask("ALTER SYSTEM SET synchronous_standby_names = ''", [](Promotion& self, const SqlRows&) {
+      self.ask("SELECT pg_catalog.pg_reload_conf()", [](Promotion& again, const SqlRows&) { again.send_promotion(); });
+    });
+  }
+
+  void send_promotion() {
+    sent_at_ = conversation_.clock();
+    ask("SELECT pg_catalog.pg_promote(false)", [](Promotion& self, const SqlRows&) { self.look(); });
+  }
+
+  void look() {
+    ask("SELECT pg_catalog.pg_is_in_recovery()", [](Promotion& self, const SqlRows& rows) {
+      if (cell(rows, 0) == "f") return self.write();
+      const bool close = self.conversation_.clock() - self.sent_at_ < kCloseWatchFor;
+      self.keep_alive_ = self.shared_from_this();  // the timer alone would not keep this conversation
+      self.watch_.start_once(close ? kCloseWatch : kPatientWatch);
+    });
+  }
+
+  void write() {
+    ask("BEGIN READ WRITE; SET LOCAL synchronous_commit = local; "
+        "SELECT pg_catalog.pg_logical_emit_message(true, 'pgkeel', 'write check'); COMMIT",
+        [](Promotion& self, const SqlRows&) {
+          std::string message = "takes writes";
+          if (self.sent_at_ != Instant{})
+            message +=
+                ", " + format_duration(self.conversation_.clock() - self.sent_at_) + " after the promotion was sent";
+          if (!self.bytes_to_replay_.empty() && self.bytes_to_replay_ != "0")
+            message += ", " + self.bytes_to_replay_ + " bytes of WAL replayed first";
+          self.finish(true, std::move(message));
+        });
+  }
+
+  void finish(bool succeeded, std::string message) {
+    keep_alive_.reset();
+    done_(outcome_of(action_, succeeded, std::move(message)));
+  }
+
+  SqlConversation conversation_;
+  Action action_;
+  ActionDone done_;
+  Timer watch_;
+  Instant sent_at_{};
+  std::string bytes_to_replay_;
+  std::shared_ptr<Promotion> keep_alive_;
+};
+
+class Following : public std::enable_shared_from_this<Following> {
+ public:
+  Following(SqlConversation conversation, Action action, ActionDone done)
+      : conversation_(std::move(conversation)), action_(std::move(action)), done_(std::move(done)) {}
+
+  void begin() {
+    ask(action_.upstream, create_slot_sql(slot_of_node(action_.node)), [](Following& self, const SqlRows&) {
+      self.ask(self.action_.node, "SHOW primary_conninfo",
+               [](Following& again, const SqlRows& rows) { again.point(cell(rows, 0)); });
+    });
+  }
+
+ private:
+  using Step = void (*)(Following&, const SqlRows&);
+
+  void ask(const std::string& node, const std::string& sql, Step next) {
+    conversation_.monitor.run_sql(node, sql, kAnswerLimit,
+                                  [self = shared_from_this(), node, next](const SqlAnswer& answer) {
+                                    if (!answer) return self->finish(false, node + ": " + describe(answer.error()));
+                                    next(*self, *answer);
+                                  });
+  }
+
+  void point(const std::string& present_conninfo) {
+    const HostPort* upstream = address_of(conversation_.cluster, action_.upstream);
+    if (upstream == nullptr) return finish(false, action_.upstream + " is not configured");
+    auto settings = parse_conninfo(present_conninfo);
+    if (!settings) return finish(false, "primary_conninfo cannot be read: " + settings.error().message);
+    settings->erase("hostaddr");
+    (*settings)["host"] = upstream->host;
+    (*settings)["port"] = std::to_string(upstream->port);
+    (*settings)["user"] = conversation_.cluster.replication.user;
+    (*settings)["application_name"] = action_.node;
+    ask(action_.node, "ALTER SYSTEM SET primary_conninfo = " + quote_literal(format_conninfo(*settings)),
+        [](Following& self, const SqlRows&) {
+          self.ask(self.action_.node,
+                   "ALTER SYSTEM SET primary_slot_name = " + quote_literal(slot_of_node(self.action_.node)),
+                   [](Following& again, const SqlRows&) {
+                     again.ask(again.action_.node, "SELECT pg_catalog.pg_reload_conf()",
+                               [](Following& last, const SqlRows&) {
+                                 last.finish(true, "told to stream from " + last.action_.upstream);
+                               });
+                   });
+        });
+  }
+
+  void finish(bool succeeded, std::string message) { done_(outcome_of(action_, succeeded, std::move(message))); }
+
+  SqlConversation conversation_;
+  Action action_;
+  ActionDone done_;
+};
+
+}  // namespace
+
+void promote(const SqlConversation& conversation, const Action& action, ActionDone done) {
+  std::make_shared<Promotion>(conversation, action, std::move(done))->begin();
+}
+
+void follow(const SqlConversation& conversation, const Action& action, ActionDone done) {
+  std::make_shared<Following>(conversation, action, std::move(done))->begin();
+}
+
+void fence_by_sql(const SqlConversation& conversation, const Action& action, ActionDone done) {
+  const std::string end_sessions =
+      "SELECT pg_catalog.pg_reload_conf(); SELECT pg_catalog.count(pg_catalog.pg_terminate_backend(pid)) FROM "
+      "pg_catalog.pg_stat_activity "
+      "WHERE backend_type = 'client backend' AND pid <> pg_catalog.pg_backend_pid()";
+  const auto finish = [action, done](const SqlAnswer& answer) {
+    ActionStatus status = outcome_of(action, answer.has_value(), "");
+    status.fence = answer ? FenceStrength::kWeak : FenceStrength::kNone;
+    status.message =
+        answer ? "weak: by SQL, its sessions were ended and its commits wait for nobody" : describe(answer.error());
+    done(std::move(status));
+  };
+  Monitor& monitor = conversation.monitor;
+  monitor.run_sql_apart(action.node, "ALTER SYSTEM SET synchronous_standby_names = 'pgkeel_fenced'", kAnswerLimit,
+                        [&monitor, node = action.node, end_sessions, finish](const SqlAnswer& answer) {
+                          if (!answer) return finish(answer);
+                          monitor.run_sql_apart(node, end_sessions, kAnswerLimit, finish);
+                        });
+}
+
+void prepare_upstream(const SqlConversation& conversation, const Action& action,
+                      std::function<void(Result<void>)> done) {
+  Monitor& monitor = conversation.monitor;
+  const std::string upstream = action.upstream;
+  const auto fail = [done, upstream](const SqlError& error) { done(Error{upstream + ": " + describe(error)}); };
+  const auto checkpoint = [&monitor, upstream, done, fail] {
+    monitor.run_sql_apart(upstream, "CHECKPOINT", kCheckpointLimit, [done, fail](const SqlAnswer& answer) {
+      if (!answer) return fail(answer.error());
+      done({});
+    });
+  };
+  const std::string timelines =
+      "SELECT timeline_id, ('x' || pg_catalog.substr(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()), 1, "
+      "8))::bit(32)::int "
+      "FROM pg_catalog.pg_control_checkpoint()";
+  monitor.run_sql(upstream, create_slot_sql(slot_of_node(action.node)), kAnswerLimit,
+                  [&monitor, upstream, timelines, done, fail, checkpoint](const SqlAnswer& answer) {
+                    if (!answer) return fail(answer.error());
+                    monitor.run_sql(upstream, timelines, kAnswerLimit,
+                                    [done, fail, checkpoint](const SqlAnswer& found) {
+                                      if (!found) return fail(found.error());
+                                      if (cell(*found, 0) == cell(*found, 1)) return done({});
+                                      checkpoint();
+                                    });
+                  });
+}
+
+}  // namespace pgkeel

@@ -1,0 +1,45 @@
+// The actions that are SQL: each a short conversation with a node, step by step on the control loop. Control thread
+// only.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "config/config.h"
+#include "proxy/base/result.h"
+#include "proxy/base/time.h"
+#include "replication/model/action.h"
+
+namespace pgkeel {
+
+class Loop;
+class Monitor;
+
+// What a conversation needs. Copied into it; the references outlive it.
+struct SqlConversation {
+  Loop& loop;
+  Monitor& monitor;
+  const ClusterConfig& cluster;
+  std::function<Instant()> clock;
+};
+
+using ActionDone = std::function<void(ActionStatus)>;
+
+// Promotes the standby and returns when it takes writes: looks at synchronous_standby_names first (a copied one would
+// make the new primary wait for the dead one), then pg_promote(false) and a close watch, then a write of its own. On a
+// node that is already a primary only the write is done.
+void promote(const SqlConversation& conversation, const Action& action, ActionDone done);
+
+// Slot on the upstream, then primary_conninfo and primary_slot_name on the standby, which keeps its other connection
+// settings.
+void follow(const SqlConversation& conversation, const Action& action, ActionDone done);
+
+// Weak: from now on its commits wait for a standby that nobody is, and its client sessions are ended.
+void fence_by_sql(const SqlConversation& conversation, const Action& action, ActionDone done);
+
+// Makes the upstream ready to be a source for rejoin: the slot, and a checkpoint on its timeline (pg_rewind before
+// PostgreSQL 16 reads the timeline from pg_control).
+void prepare_upstream(const SqlConversation& conversation, const Action& action,
+                      std::function<void(Result<void>)> done);
+
+}  // namespace pgkeel

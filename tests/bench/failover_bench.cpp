@@ -1,0 +1,118 @@
+// Measures the gap that a client sees when the primary fails, beside the floor of the same servers in the same run:
+// what is left when nobody has to notice, decide or reconnect. Prints JSON.
+//   failover_bench [ROUNDS]
+#include <algorithm>
+#include <cstdlib>
+#include <iostream>
+#include <map>
+#include <thread>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "proxy/io/clock.h"
+#include "tests/support/pgkeel_process.h"
+
+namespace {
+
+using namespace pgkeel;
+using namespace pgkeel::test;
+using namespace std::chrono_literals;
+
+double milliseconds(Duration duration) {
+  return std::chrono::duration<double, std::milli>(duration).count();
+}
+
+struct Pair {
+  TemporaryFolder folder;
+  std::unique_ptr<PostgresServer> primary = PostgresServer::primary(folder, "a");
+  std::unique_ptr<PostgresServer> standby = PostgresServer::standby_of(*primary, "b");
+};
+
+// The primary is killed and its standby told to promote in the same breath; until the first INSERT there.
+double floor_ms() {
+  Pair pair;
+  pair.primary->query("CREATE TABLE written (id bigint)");
+  if (!pair.primary->wait_caught_up("b")) throw std::runtime_error("b does not catch up");
+  SqlConnection connection(pair.standby->conninfo());
+  pair.primary->kill_tree();
+  const Instant began = monotonic_now();
+  connection.query("SELECT pg_promote(false)");
+  while (true) {
+    try {
+      connection.query("INSERT INTO written VALUES (1)");
+      return milliseconds(monotonic_now() - began);
+    } catch (const SqlError&) {
+      std::this_thread::sleep_for(500us);  // 25006 until the promotion is done
+    }
+  }
+}
+
+// From the last acknowledged INSERT to the first one after the failure, through the access point.
+double gap_ms(bool local, void (PostgresServer::*fail)()) {
+  Pair pair;
+  PgkeelOptions options;
+  options.local_nodes = local;
+  PgkeelProcess pgkeel(pair.folder, {pair.primary.get(), pair.standby.get()}, options);
+  pgkeel.start();
+  if (!pgkeel.wait_normal("a")) throw std::runtime_error(pgkeel.describe());
+  auto connection = std::make_unique<SqlConnection>(pgkeel.conninfo());
+  connection->query("CREATE TABLE written (id bigint)");
+  std::thread killer([&] {
+    // Between two probes, wherever the round falls.
+    std::this_thread::sleep_for(300ms + std::chrono::milliseconds(std::rand() % 500));
+    (*pair.primary.*fail)();
+  });
+  Instant last{};
+  double gap = 0;
+  while (gap == 0) {
+    try {
+      if (!connection) connection = std::make_unique<SqlConnection>(pgkeel.conninfo());
+      connection->query("INSERT INTO written VALUES (1)");
+      const Instant now = monotonic_now();
+      if (last != Instant{} && now - last > 8ms && pair.standby->value("SELECT pg_is_in_recovery()") == "f")
+        gap = milliseconds(now - last);
+      last = now;
+    } catch (const SqlError&) {
+      connection.reset();
+    }
+  }
+  killer.join();
+  pgkeel.terminate();
+  return gap;
+}
+
+nlohmann::json summary(std::vector<double> values) {
+  std::ranges::sort(values);
+  return {{"runs", values.size()},
+          {"min_ms", values.front()},
+          {"median_ms", values[values.size() / 2]},
+          {"max_ms", values.back()},
+          {"all_ms", values}};
+}
+
+}  // namespace
+
+int main(int argument_count, char** arguments) {
+  const int rounds = argument_count > 1 ? std::atoi(arguments[1]) : 5;
+  if (rounds < 1) {
+    std::cerr << "usage: failover_bench [ROUNDS]\n";
+    return 2;
+  }
+  std::map<std::string, std::vector<double>> results;
+  for (int round = 0; round < rounds; ++round) {
+    results["floor"].push_back(floor_ms());
+    results["crash_local"].push_back(gap_ms(true, &PostgresServer::kill_tree));
+    results["crash_remote"].push_back(gap_ms(false, &PostgresServer::kill_tree));
+    results["hang_local"].push_back(gap_ms(true, &PostgresServer::freeze_tree));
+    std::cerr << "round " << round + 1 << " of " << rounds << "\n";
+  }
+  nlohmann::ordered_json report;
+  for (const char* name : {"floor", "crash_local", "crash_remote", "hang_local"}) report[name] = summary(results[name]);
+  const double floor = report["floor"]["median_ms"];
+  report["median_over_floor_ms"] = {
+      {"crash_local", report["crash_local"]["median_ms"].get<double>() - floor},
+      {"crash_remote", report["crash_remote"]["median_ms"].get<double>() - floor},
+      {"hang_local_beyond_failure_timeout", report["hang_local"]["median_ms"].get<double>() - floor - 3000}};
+  std::cout << report.dump(2) << "\n";
+}

@@ -1,0 +1,136 @@
+#include "tests/support/pgkeel_process.h"
+
+#include <csignal>
+#include <fstream>
+#include <iterator>
+#include <stdexcept>
+
+#include <httplib.h>
+
+#include "proxy/io/child_process.h"
+
+namespace pgkeel::test {
+namespace {
+
+using namespace std::chrono_literals;
+using Json = nlohmann::json;
+
+std::string lines_of(const std::vector<std::string>& lines) {
+  std::string text;
+  for (const auto& line : lines) text += line + "\n";
+  return text;
+}
+
+bool mentions(const std::vector<std::string>& lines, const std::string& key) {
+  for (const auto& line : lines) {
+    if (line.starts_with(key)) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+PgkeelProcess::PgkeelProcess(const TemporaryFolder& folder, const std::vector<PostgresServer*>& nodes,
+                             PgkeelOptions options)
+    : config_file_(folder.path() + "/pgkeel.toml"),
+      state_directory_(folder.path() + "/state"),
+      log_file_(folder.path() + "/pgkeel.log"),
+      port_(free_port()),
+      admin_port_(free_port()) {
+  while (admin_port_ == port_) admin_port_ = free_port();
+  std::string text = "[proxy]\n" + lines_of(options.proxy_lines);
+  text += "[admin]\nlisten = \"127.0.0.1:" + std::to_string(admin_port_) + "\"\ntoken_file = \"" + folder.path() +
+          "/token\"\n";
+  text += "[state]\ndirectory = \"" + state_directory_ + "\"\n";
+  text += "[log]\nlevel = \"debug\"\n";
+  text += "[cluster.test]\nlisten = \"127.0.0.1:" + std::to_string(port_) + "\"\n";
+  if (!mentions(options.cluster_lines, "failover_pause")) text += "failover_pause = \"0s\"\n";
+  if (!mentions(options.cluster_lines, "monitor")) text += "monitor = { user = \"pgkeel\", database = \"postgres\" }\n";
+  text += lines_of(options.cluster_lines);
+  text += "[cluster.test.detection]\n" + lines_of(options.detection_lines);
+  for (const auto* node : nodes) {
+    text += "[[cluster.test.node]]\nname = \"" + node->name() +
+            "\"\nhost = \"127.0.0.1\"\nport = " + std::to_string(node->port()) + "\n";
+    if (!options.local_nodes) continue;
+    const LocalServerConfig local = node->local();
+    text += "local = { data_directory = \"" + local.data_directory + "\", bin_directory = \"" + local.bin_directory +
+            "\", os_user = \"" + local.os_user + "\" }\n";
+  }
+  std::ofstream(config_file_) << text;
+}
+
+void PgkeelProcess::start(const std::vector<std::string>& more_arguments) {
+  std::vector<std::string> arguments = {PGKEEL_BINARY, "serve", "--config", config_file_};
+  arguments.insert(arguments.end(), more_arguments.begin(), more_arguments.end());
+  auto process = BackgroundProcess::start(arguments, log_file_);
+  if (!process) throw std::runtime_error(process.error().message);
+  process_.reset();
+  process_.emplace(std::move(*process));
+}
+
+void PgkeelProcess::kill() {
+  ::kill(process_->pid(), SIGKILL);
+  process_->end(10s);
+}
+
+void PgkeelProcess::terminate() {
+  process_->end(20s);
+}
+
+Json PgkeelProcess::status() const {
+  httplib::Client client("127.0.0.1", admin_port_);
+  client.set_connection_timeout(1);
+  const auto answer = client.Get("/api/v1/clusters/test");
+  return answer && answer->status == 200 ? Json::parse(answer->body, nullptr, false) : Json();
+}
+
+Json PgkeelProcess::events() const {
+  httplib::Client client("127.0.0.1", admin_port_);
+  const auto answer = client.Get("/api/v1/events");
+  return answer && answer->status == 200 ? Json::parse(answer->body, nullptr, false).value("events", Json::array())
+                                         : Json::array();
+}
+
+bool PgkeelProcess::wait_for(const std::function<bool(const Json&)>& condition, Duration limit) const {
+  return wait_until(
+      [&] {
+        const Json now = status();
+        return now.is_object() && condition(now);
+      },
+      limit);
+}
+
+bool PgkeelProcess::wait_normal(const std::string& primary, Duration limit) const {
+  return wait_for(
+      [&](const Json& now) { return now["condition"] == "normal" && (primary.empty() || now["route"] == primary); },
+      limit);
+}
+
+std::string PgkeelProcess::describe() const {
+  std::string log = log_text();
+  constexpr std::size_t kLogTail = 6000;
+  if (log.size() > kLogTail) log = log.substr(log.size() - kLogTail);
+  return status().dump(2) + "\n" + log;
+}
+
+std::string PgkeelProcess::conninfo(const std::string& more) const {
+  return "host=127.0.0.1 port=" + std::to_string(port_) + " user=postgres dbname=postgres connect_timeout=60 " + more;
+}
+
+std::string PgkeelProcess::log_text() const {
+  std::ifstream file(log_file_);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+PgkeelProcess::VerbResult PgkeelProcess::run_verb(const std::vector<std::string>& arguments) const {
+  ProgramCall call;
+  call.arguments = {PGKEEL_BINARY};
+  call.arguments.insert(call.arguments.end(), arguments.begin(), arguments.end());
+  call.arguments.insert(call.arguments.end(), {"--config", config_file_});
+  call.limit = 60s;
+  const auto result = run_program(call);
+  if (!result) throw std::runtime_error(result.error().message);
+  return {result->exit_status, result->output, result->error_output};
+}
+
+}  // namespace pgkeel::test

@@ -1,0 +1,72 @@
+#include "replication/state/memory_text.h"
+
+#include <doctest/doctest.h>
+
+using namespace pgkeel;
+using namespace std::chrono_literals;
+
+namespace {
+
+ClusterMemory full_memory() {
+  ClusterMemory memory;
+  memory.phase = Phase::kPromoting;
+  memory.epoch = 7;
+  memory.primary = "a";
+  memory.candidate = "b";
+  memory.abandoned_candidate = "c";
+  memory.reason = "a failed: \"refused\"\nand more";
+  memory.system_identifier = "7300000000000000001";
+  memory.timeline = 4;
+  memory.automatic_failovers = {WallTime(1'700'000'000'123ms), WallTime(1'700'000'600'000ms)};
+  memory.nodes["a"].old_primary = true;
+  memory.nodes["b"].old_primary = false;
+  return memory;
+}
+
+}  // namespace
+
+TEST_CASE("a memory reads back as it was written") {
+  const auto read = read_memory("orders", write_memory("orders", full_memory()));
+  REQUIRE(read);
+  CHECK(*read == full_memory());
+}
+
+TEST_CASE("a message that is no UTF-8 does not keep the memory from being stored") {
+  ClusterMemory memory = full_memory();
+  memory.reason = "broken \xff\xfe bytes";
+  CHECK(read_memory("orders", write_memory("orders", memory)));
+}
+
+TEST_CASE("a memory of another cluster is refused") {
+  const auto read = read_memory("billing", write_memory("orders", full_memory()));
+  REQUIRE_FALSE(read);
+  CHECK(read.error().message.find("orders") != std::string::npos);
+}
+
+TEST_CASE("every torn or changed state file is refused") {
+  const std::string good = write_memory("orders", full_memory());
+  for (std::size_t length = 0; length < good.size(); ++length) {
+    CAPTURE(length);
+    CHECK_FALSE(read_memory("orders", good.substr(0, length)));
+  }
+  for (std::size_t position = 0; position < good.size(); ++position) {
+    std::string changed = good;
+    changed[position] = static_cast<char>(changed[position] ^ 1);
+    CAPTURE(position);
+    CHECK_FALSE(read_memory("orders", changed));
+  }
+}
+
+TEST_CASE("a file that is well checksummed but lacks something is refused with its name") {
+  const std::string body = "{\"format\": 1, \"cluster\": \"orders\"}\n";
+  const auto read = read_memory("orders", checksum_of(body) + "\n" + body);
+  REQUIRE_FALSE(read);
+  CHECK(read.error().message.find("phase") != std::string::npos);
+}
+
+TEST_CASE("a format of the future is refused") {
+  const std::string body = "{\"format\": 2}\n";
+  const auto read = read_memory("orders", checksum_of(body) + "\n" + body);
+  REQUIRE_FALSE(read);
+  CHECK(read.error().message.find("format 2") != std::string::npos);
+}
