@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <arpa/inet.h>
 #include <array>
+#include <charconv>
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
@@ -31,6 +32,13 @@ namespace fs = std::filesystem;
 
 constexpr Duration kProgramLimit = 2min;
 
+// 0 where the text begins with no number.
+int parse_leading_number(std::string_view text) {
+  int number = 0;
+  std::from_chars(text.data(), text.data() + text.size(), number);
+  return number;
+}
+
 Result<std::string> find_bin_directory() {
   std::vector<fs::path> found;
   std::error_code problem;
@@ -39,7 +47,9 @@ Result<std::string> find_bin_directory() {
   }
   if (found.empty())
     return Error{"no PostgreSQL server is installed under /usr/lib/postgresql; run deploy/install-deps"};
-  const auto version_of = [](const fs::path& bin) { return std::atoi(bin.parent_path().filename().c_str()); };
+  const auto version_of = [](const fs::path& bin) {
+    return parse_leading_number(bin.parent_path().filename().string());
+  };
   return std::ranges::max(found, {}, version_of).string();
 }
 
@@ -266,7 +276,8 @@ Result<void> DemoServers::start_pgkeel(std::uint16_t access_point_port) {
   constexpr std::string_view kKey = "\"access_point\": \"127.0.0.1:";
   const auto port = last_answer.find(kKey);
   if (port == std::string::npos) return Error{"pgkeel does not tell its access point: " + last_answer};
-  access_point_port_ = static_cast<std::uint16_t>(std::atoi(last_answer.c_str() + port + kKey.size()));
+  access_point_port_ =
+      static_cast<std::uint16_t>(parse_leading_number(std::string_view(last_answer).substr(port + kKey.size())));
   return {};
 }
 

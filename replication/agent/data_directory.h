@@ -11,9 +11,9 @@
 #include "proxy/base/lsn.h"
 #include "proxy/base/result.h"
 #include "proxy/base/time.h"
+#include "proxy/base/timeline_history.h"
 #include "proxy/io/durable_file.h"
 #include "replication/agent/control_data.h"
-#include "proxy/base/timeline_history.h"
 
 namespace pgkeel {
 

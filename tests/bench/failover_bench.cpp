@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <iostream>
 #include <map>
+#include <random>
 #include <thread>
 #include <vector>
 
@@ -49,7 +50,7 @@ double floor_ms() {
 }
 
 // From the last acknowledged INSERT to the first one after the failure, through the access point.
-double gap_ms(bool local, void (PostgresServer::*fail)()) {
+double gap_ms(bool local, void (PostgresServer::*fail)(), std::mt19937& random) {
   Pair pair;
   PgkeelOptions options;
   options.local_nodes = local;
@@ -60,7 +61,7 @@ double gap_ms(bool local, void (PostgresServer::*fail)()) {
   connection->query("CREATE TABLE written (id bigint)");
   std::thread killer([&] {
     // Between two probes, wherever the round falls.
-    std::this_thread::sleep_for(300ms + std::chrono::milliseconds(std::rand() % 500));
+    std::this_thread::sleep_for(std::chrono::milliseconds(std::uniform_int_distribution(300, 800)(random)));
     (*pair.primary.*fail)();
   });
   Instant last{};
@@ -99,12 +100,13 @@ int main(int argument_count, char** arguments) {
     std::cerr << "usage: failover_bench [ROUNDS]\n";
     return 2;
   }
+  std::mt19937 random(1);
   std::map<std::string, std::vector<double>> results;
   for (int round = 0; round < rounds; ++round) {
     results["floor"].push_back(floor_ms());
-    results["crash_local"].push_back(gap_ms(true, &PostgresServer::kill_tree));
-    results["crash_remote"].push_back(gap_ms(false, &PostgresServer::kill_tree));
-    results["hang_local"].push_back(gap_ms(true, &PostgresServer::freeze_tree));
+    results["crash_local"].push_back(gap_ms(true, &PostgresServer::kill_tree, random));
+    results["crash_remote"].push_back(gap_ms(false, &PostgresServer::kill_tree, random));
+    results["hang_local"].push_back(gap_ms(true, &PostgresServer::freeze_tree, random));
     std::cerr << "round " << round + 1 << " of " << rounds << "\n";
   }
   nlohmann::ordered_json report;
