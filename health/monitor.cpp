@@ -31,6 +31,11 @@ Duration stall_threshold(const DetectionConfig& settings) {
   return std::clamp<Duration>(settings.failure_timeout / 3, 2 * kStallTick, 1s);
 }
 
+// libuv's timers may come a millisecond early; then a refusal is not confirmed yet, or a suspicion not changed.
+Duration not_early(Duration delay) {
+  return delay > Duration::zero() ? delay + 1ms : delay;
+}
+
 }  // namespace
 
 struct Monitor::Inner {
@@ -114,7 +119,7 @@ struct Monitor::Inner {
                            .confirm_at = node.detector.confirm_probe_at(),
                            .asked_for_now = node.asked_for_now};
     const double spread = std::uniform_real_distribution<double>(-1, 1)(random);
-    node.next_probe.start_once(next_probe_at(times, cluster.detection.interval, spread) - now);
+    node.next_probe.start_once(not_early(next_probe_at(times, cluster.detection.interval, spread) - now));
   }
 
   // Somebody saw a link to the node break.
@@ -157,7 +162,7 @@ struct Monitor::Inner {
     if (next == Instant::max()) {
       change_by_time.stop();
     } else {
-      change_by_time.start_once(next - now);
+      change_by_time.start_once(not_early(next - now));
     }
     on_change();
   }

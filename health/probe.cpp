@@ -90,7 +90,9 @@ void Probe::knocked(const Knock::Outcome& outcome) {
 }
 
 void Probe::connect() {
-  connection_.connect(access_.settings(kStatementTimeout), kNoLimit, [this](const Result<void, SqlError>& result) {
+  const auto settings = access_.settings(kStatementTimeout);
+  if (!settings) return end(ProbeOutcome::kOwnTrouble, settings.error().message);
+  connection_.connect(*settings, kNoLimit, [this](const Result<void, SqlError>& result) {
     if (result) return ask();
     connect_failed(result.error());
   });

@@ -1,18 +1,17 @@
 #include "health/server_access.h"
 
-#include <arpa/inet.h>
 #include <fstream>
 #include <utility>
 
-#include "proxy/base/log.h"
+#include "proxy/base/ip_address.h"
 
 namespace pgkeel {
 namespace {
 
-std::string first_line(const std::string& path) {
+Result<std::string> first_line(const std::string& path) {
   std::ifstream file(path);
   std::string line;
-  if (!std::getline(file, line)) log(LogLevel::kWarning, "monitor", "cannot read the password file " + path);
+  if (!std::getline(file, line)) return Error{"cannot read the password file " + path};
   if (line.ends_with('\r')) line.pop_back();
   return line;
 }
@@ -25,9 +24,7 @@ ServerAccess::ServerAccess(Loop& loop, HostPort server, DatabaseUser role)
 }
 
 bool ServerAccess::is_name() const {
-  in6_addr parsed{};
-  return !server_.host.starts_with('/') && inet_pton(AF_INET, server_.host.c_str(), &parsed) != 1 &&
-         inet_pton(AF_INET6, server_.host.c_str(), &parsed) != 1;
+  return !server_.host.starts_with('/') && !parse_ip_address(server_.host).has_value();
 }
 
 void ServerAccess::look_up(std::function<void(Result<void>)> done) {
@@ -47,16 +44,22 @@ void ServerAccess::look_up(std::function<void(Result<void>)> done) {
   });
 }
 
-PgSettings ServerAccess::settings(Duration statement_timeout) const {
-  return {.address = server_,
-          .addresses = server_.host.starts_with('/') ? std::vector<std::string>{} : addresses_,
-          .user = role_.user,
-          .database = role_.database,
-          .password = role_.password_file.empty() ? "" : first_line(role_.password_file),
-          .parameters = {{"statement_timeout", std::to_string(to_milliseconds(statement_timeout))},
-                         {"search_path", "pg_catalog"},
-                         {"synchronous_commit", "local"},
-                         {"jit", "off"}}};
+Result<PgSettings> ServerAccess::settings(Duration statement_timeout) const {
+  PgSettings settings{.address = server_,
+                      .addresses = server_.host.starts_with('/') ? std::vector<std::string>{} : addresses_,
+                      .user = role_.user,
+                      .database = role_.database,
+                      .password = "",
+                      .parameters = {{"statement_timeout", std::to_string(to_milliseconds(statement_timeout))},
+                                     {"search_path", "pg_catalog"},
+                                     {"synchronous_commit", "local"},
+                                     {"jit", "off"}}};
+  if (!role_.password_file.empty()) {
+    auto password = first_line(role_.password_file);
+    if (!password) return password.error();
+    settings.password = std::move(*password);
+  }
+  return settings;
 }
 
 }  // namespace pgkeel

@@ -29,8 +29,8 @@ class ServerAccess {
   // are. One caller waits at a time: an older `done` is dropped. It is called later; at once where there is no name.
   void look_up(std::function<void(Result<void>)> done);
 
-  // Reads the password file, so that a changed password is used at the next connect.
-  [[nodiscard]] PgSettings settings(Duration statement_timeout) const;
+  // Reads the password file, so that a changed password is used at the next connect. An error: it can't be read.
+  [[nodiscard]] Result<PgSettings> settings(Duration statement_timeout) const;
 
  private:
   [[nodiscard]] bool is_name() const;

@@ -39,7 +39,12 @@ void SqlRunner::go_on() {
 }
 
 void SqlRunner::connect(Duration limit) {
-  connection_.connect(access_.settings(statement_timeout_), limit, [this](const Result<void, SqlError>& result) {
+  const auto settings = access_.settings(statement_timeout_);
+  if (!settings) {
+    if (!jobs_.empty()) finish_first(SqlError{"", settings.error().message});
+    return;
+  }
+  connection_.connect(*settings, limit, [this](const Result<void, SqlError>& result) {
     if (result) return go_on();
     if (!jobs_.empty()) finish_first(result.error());
   });

@@ -99,6 +99,7 @@ struct PgConnection::Inner {
   std::unique_ptr<FdWatch> watch;  // always destroyed before libpq may close its descriptor
   Timer deadline;
   Duration limit{};
+  bool input_read = false;  // since the limit passed
   std::function<void(Result<void, SqlError>)> connect_done;
   std::function<void(Result<SqlRows, SqlError>)> query_done;
   SqlRows rows;
@@ -132,7 +133,17 @@ struct PgConnection::Inner {
     }
   }
 
-  void time_is_over() { fail({"", "no answer within " + format_duration(limit)}); }
+  void time_is_over() {
+    // The loop runs timers before it reads: an answer that is here gets its chance.
+    if (!std::exchange(input_read, true)) return deadline.start_once(std::chrono::milliseconds(1));
+    fail({"", "no answer within " + format_duration(limit)});
+  }
+
+  void begin_limit(Duration duration) {
+    limit = duration;
+    input_read = false;
+    deadline.start_once(limit);
+  }
 
   // The link is of no use any more. Last thing that a callback of ours does: `done` may destroy us.
   void fail(SqlError reason) {
@@ -318,8 +329,7 @@ void PgConnection::connect(const PgSettings& settings, Duration limit,
                            std::function<void(Result<void, SqlError>)> done) {
   assert(state_ == State::kClosed);
   inner_->connect_done = std::move(done);
-  inner_->limit = limit;
-  inner_->deadline.start_once(limit);
+  inner_->begin_limit(limit);
   state_ = State::kConnecting;
   inner_->begin_connect(settings);
 }
@@ -327,8 +337,7 @@ void PgConnection::connect(const PgSettings& settings, Duration limit,
 void PgConnection::query(const std::string& sql, Duration limit, std::function<void(Result<SqlRows, SqlError>)> done) {
   assert(state_ == State::kIdle);
   inner_->query_done = std::move(done);
-  inner_->limit = limit;
-  inner_->deadline.start_once(limit);
+  inner_->begin_limit(limit);
   state_ = State::kBusy;
   inner_->begin_query(sql);
 }

@@ -256,6 +256,14 @@ TEST_CASE("the role of `setup-sql` is enough, with its password from a file that
   CHECK(watched.health().last->detail.starts_with("28P01: "));
   std::ofstream(watched.cluster.monitor.password_file) << "right one\nanother line\n";
   REQUIRE(run_until(watched.loop, [&] { return watched.health().last_answered.has_value(); }));
+
+  Watched barred({server.get()});
+  barred.cluster.monitor.password_file = folder.path() + "/no such file";
+  barred.start();
+  REQUIRE(run_until(barred.loop, [&] { return barred.health().last.has_value(); }));
+  CHECK(barred.health().last->outcome == ProbeOutcome::kOwnTrouble);
+  CHECK(barred.health().last->detail == "cannot read the password file " + barred.cluster.monitor.password_file);
+  CHECK_FALSE(barred.sql("SELECT 1").has_value());
 }
 
 TEST_CASE("a name that resolves is probed, one that does not is our own trouble") {
