@@ -26,9 +26,9 @@ const std::string& bin_directory();
 std::uint16_t free_port();
 
 struct ServerOptions {
-  std::vector<std::string> settings;   // lines for postgresql.conf
-  std::vector<std::string> hba_lines;  // instead of the trusting ones
-  bool own_system_identifier = false;  // not a copy of the template: a cluster of its own, made by initdb (slower)
+  std::vector<std::string> settings = {};   // lines for postgresql.conf
+  std::vector<std::string> hba_lines = {};  // instead of the trusting ones
+  bool own_system_identifier = false;       // not a copy of the template: a cluster of its own, made by initdb (slower)
   bool start = true;
 };
 

@@ -1,0 +1,176 @@
+// LocalServer on real servers: looking, fencing, starting, and where the WAL ends.
+#include "replication/agent/local_server.h"
+
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+#include <unistd.h>
+
+#include <doctest/doctest.h>
+
+#include "proxy/io/durable_file.h"
+#include "proxy/io/os_user.h"
+#include "tests/support/postgres_server.h"
+
+using namespace pgkeel;
+using namespace pgkeel::test;
+using namespace std::chrono_literals;
+
+namespace {
+
+LocalServer local(const PostgresServer& server) {
+  return {server.name(), server.port(), server.local()};
+}
+
+}  // namespace
+
+TEST_CASE("a running server is seen with all its processes, and proven stopped after its end") {
+  const TemporaryFolder folder;
+  const auto server = PostgresServer::primary(folder, "a");
+  const auto state = local(*server).look();
+  REQUIRE(state.postmaster_pid);
+  CHECK(*state.postmaster_pid == server->processes().front());
+  CHECK(state.other_pids.size() >= 4);
+  CHECK(state.unidentified_pids.empty());
+  CHECK_FALSE(state.proven_stopped());
+  CHECK(state.data_directory_exists);
+  CHECK_FALSE(state.has_standby_signal);
+  server->stop();
+  CHECK(local(*server).look().proven_stopped());
+}
+
+TEST_CASE("what only stands in the data directory, or has the postmaster's old number, is no server") {
+  const TemporaryFolder folder;
+  const auto server = PostgresServer::primary(folder, "a");
+  server->kill_tree();
+  const auto lock = folder.path() + "/.s.PGSQL." + std::to_string(server->port()) + ".lock";
+  for (const auto& path : {server->data_directory() + "/postmaster.pid", lock}) {
+    const auto text = *read_file(path);
+    std::ofstream(path) << getpid() << text.substr(text.find('\n'));
+  }
+  const auto home = std::filesystem::current_path();
+  std::filesystem::current_path(server->data_directory());
+  CHECK(local(*server).look().proven_stopped());
+  CHECK(local(*server).fence(10s));
+  std::filesystem::current_path(home);
+  // Nor does the number keep it from starting, as it keeps pg_ctl alone.
+  REQUIRE(local(*server).start(60s));
+  CHECK(server->value("SELECT 1") == "1");
+}
+
+TEST_CASE("a running server is fenced, and comes back after it") {
+  const TemporaryFolder folder;
+  const auto server = PostgresServer::primary(folder, "a");
+  server->query("CREATE TABLE t (x int)");
+  REQUIRE(local(*server).fence(20s));
+  CHECK_FALSE(server->is_running());
+  CHECK(local(*server).look().proven_stopped());
+  CHECK(local(*server).fence(20s));  // once more is fine
+  CHECK_FALSE(local(*server).control_data()->shut_down_cleanly());
+  REQUIRE(local(*server).start(60s));
+  CHECK(server->value("SELECT count(*) FROM t") == "0");
+  CHECK(local(*server).start(60s));
+}
+
+TEST_CASE("a frozen server is fenced too") {
+  const TemporaryFolder folder;
+  const auto server = PostgresServer::primary(folder, "a");
+  server->freeze_tree();
+  REQUIRE(local(*server).fence(20s));
+  CHECK_FALSE(server->is_running());
+}
+
+TEST_CASE("orphans of a dead postmaster are seen and fenced") {
+  const TemporaryFolder folder;
+  const auto server = PostgresServer::primary(folder, "a");
+  const auto processes = server->processes();
+  // Frozen, they cannot notice that the postmaster is gone.
+  for (std::size_t index = 1; index < processes.size(); ++index) kill(processes[index], SIGSTOP);
+  kill(processes.front(), SIGKILL);
+  REQUIRE(wait_until([&] { return !local(*server).look().postmaster_pid; }));
+  const auto state = local(*server).look();
+  CHECK(state.other_pids.size() >= 4);
+  CHECK_FALSE(state.proven_stopped());
+  CHECK_FALSE(local(*server).start(20s));
+  REQUIRE(local(*server).fence(20s));
+  CHECK(local(*server).look().proven_stopped());
+}
+
+TEST_CASE("fencing one server leaves its neighbour alone") {
+  const TemporaryFolder folder;
+  const auto server = PostgresServer::primary(folder, "a");
+  const auto neighbour = PostgresServer::primary(folder, "b");
+  SqlConnection session(neighbour->conninfo());
+  REQUIRE(local(*server).fence(20s));
+  CHECK(session.value("SELECT 1") == "1");
+}
+
+TEST_CASE("a server that cannot start says why") {
+  const TemporaryFolder folder;
+  const auto server = PostgresServer::primary(folder, "a", {.start = false});
+  server->append_setting("shared_buffers = nonsense");
+  const auto started = local(*server).start(20s);
+  REQUIRE_FALSE(started);
+  CHECK(started.error().message.find("FATAL") != std::string::npos);
+  CHECK_FALSE(server->is_running());
+}
+
+TEST_CASE("a server with its configuration elsewhere is started with it") {
+  const TemporaryFolder folder;
+  const auto server = PostgresServer::primary(folder, "a");
+  server->kill_tree();
+  // As Debian has it: the files in another folder, known only from how the server was started.
+  const auto elsewhere = folder.path() + "/it's etc";
+  std::filesystem::create_directory(elsewhere);
+  for (const char* name : {"postgresql.conf", "pg_hba.conf", "pg_ident.conf"}) {
+    std::filesystem::rename(server->data_directory() + "/" + name, elsewhere + "/" + name);
+  }
+  std::ofstream(elsewhere + "/postgresql.conf", std::ios::app)
+      << "data_directory = '" << server->data_directory() << "'\nhba_file = '" << folder.path()
+      << "/it''s etc/pg_hba.conf'\nident_file = '" << folder.path() << "/it''s etc/pg_ident.conf'\n";
+  std::ofstream(server->data_directory() + "/postmaster.opts", std::ios::trunc)
+      << "/usr/bin/postgres \"-D\" \"" << server->data_directory() << "\" \"-c\" \"config_file=" << elsewhere
+      << "/postgresql.conf\"\n";
+  const auto started = local(*server).start(60s);
+  REQUIRE_MESSAGE(started, started.error().message);
+  CHECK(server->value("SHOW config_file") == elsewhere + "/postgresql.conf");
+}
+
+TEST_CASE("the end of the WAL is where the server had written to") {
+  const TemporaryFolder folder;
+  const auto server = PostgresServer::primary(folder, "a");
+  server->query("CREATE TABLE t (x text)");
+  for (int round = 0; round < 3; ++round) {
+    server->query("INSERT INTO t SELECT repeat('x', 500) FROM generate_series(1, 5000)");
+    if (round == 1) server->query("SELECT pg_switch_wal()");
+  }
+  const auto written = parse_lsn(server->value("SELECT pg_current_wal_insert_lsn()"));
+  CHECK_FALSE(local(*server).end_of_wal());  // it runs
+  server->kill_tree();
+  const auto found = local(*server).end_of_wal();
+  REQUIRE_MESSAGE(found, found.error().message);
+  CHECK(found->timeline == 1);
+  CHECK(found->lsn >= *written);
+  // PostgreSQL's own recovery ends there too, and says so (not where a page ends at just that place).
+  server->start();
+  const auto log = server->log_text();
+  if (log.find("invalid magic number") == std::string::npos) {
+    CHECK(log.find(" at " + format_lsn(found->lsn) + ":") != std::string::npos);
+  }
+}
+
+TEST_CASE("the end of the WAL of a cleanly stopped server is behind its shutdown checkpoint") {
+  const TemporaryFolder folder;
+  const auto server = PostgresServer::primary(folder, "a");
+  const auto standby = PostgresServer::standby_of(*server, "b");
+  server->stop();
+  const auto found = local(*server).end_of_wal();
+  REQUIRE(found);
+  const auto control = local(*server).control_data();
+  CHECK(control->shut_down_cleanly());
+  CHECK(found->lsn > control->checkpoint);
+  // The standby has it all, so it ends at the same place: there it would fork off.
+  CHECK(wait_until([&] { return parse_lsn(standby->value("SELECT pg_last_wal_receive_lsn()")) == found->lsn; }));
+  standby->kill_tree();
+  CHECK(local(*standby).end_of_wal()->lsn == found->lsn);
+}
