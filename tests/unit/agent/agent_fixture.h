@@ -14,21 +14,16 @@ namespace pgkeel::test {
 
 using namespace std::chrono_literals;
 
-struct PairOptions {
-  ServerOptions server;
-  std::string password;  // of pgkeel_repl; empty: trusted
-};
-
 class ServerPair {
  public:
-  explicit ServerPair(const PairOptions& options = {})
-      : a(PostgresServer::primary(folder, "a", options.server)), b(PostgresServer::standby_of(*a, "b")) {
+  explicit ServerPair(const ServerOptions& options = {})
+      : a(PostgresServer::primary(folder, "a", options)), b(PostgresServer::standby_of(*a, "b")) {
     a->query("CREATE TABLE t (x int); INSERT INTO t SELECT generate_series(1, 1000); CHECKPOINT");
     if (!a->wait_caught_up("b")) throw std::runtime_error("b does not catch up");
   }
 
-  [[nodiscard]] LocalServer local(const PostgresServer& server, const std::string& quarantine = "") const {
-    return {server.name(), server.port(), server.local(), quarantine};
+  [[nodiscard]] static LocalServer local(const PostgresServer& server) {
+    return {server.name(), server.port(), server.local()};
   }
 
   // What the controller does on a new primary before a rejoin.
@@ -62,7 +57,10 @@ class ServerPair {
   }
 
   Result<RejoinReport> rejoin(const PostgresServer& node, const PostgresServer& primary) {
-    return local(node).rejoin(upstream(primary), [this](const std::string& line) { lines.push_back(line); });
+    return rejoin(local(node), upstream(primary));
+  }
+  Result<RejoinReport> rejoin(const LocalServer& node, const UpstreamServer& primary) {
+    return node.rejoin(primary, [this](const std::string& line) { lines.push_back(line); });
   }
 
   [[nodiscard]] std::string said() const {

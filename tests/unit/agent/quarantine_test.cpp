@@ -1,0 +1,99 @@
+#include "replication/agent/quarantine.h"
+
+#include <filesystem>
+#include <fstream>
+
+#include <doctest/doctest.h>
+
+#include "tests/support/temporary_folder.h"
+
+using namespace pgkeel;
+
+namespace {
+
+// Something with the shape of a data directory, with its WAL and a tablespace elsewhere.
+class FakeServer {
+ public:
+  FakeServer() {
+    for (const char* name : {"data", "data/global", "data/pg_tblspc", "wal", "space", "space/PG_15"}) {
+      std::filesystem::create_directory(folder.path() + "/" + name);
+    }
+    write("data/global/pg_control", "control");
+    write("wal/000000010000000000000001", "log");
+    write("space/PG_15/1", "rows");
+    std::filesystem::create_directory_symlink(folder.path() + "/wal", folder.path() + "/data/pg_wal");
+    std::filesystem::create_directory_symlink("../../space", folder.path() + "/data/pg_tblspc/16384");
+  }
+
+  void write(const std::string& name, const std::string& text) const {
+    std::ofstream(folder.path() + "/" + name) << text;
+  }
+
+  test::TemporaryFolder folder;
+  DataDirectory directory{{.data_directory = folder.path() + "/data", .bin_directory = "", .os_user = ""}};
+  Divergence divergence{.node = "a",
+                        .system_identifier = "7",
+                        .timeline = 1,
+                        .wal_end = Lsn{200},
+                        .upstream = "b",
+                        .upstream_timeline = 2,
+                        .fork = Lsn{100},
+                        .reason = "test"};
+};
+
+}  // namespace
+
+TEST_CASE("what is set aside is whole, with the WAL and the tablespaces that are elsewhere") {
+  const FakeServer server;
+  const Quarantine quarantine("", server.directory);
+  const auto copied = quarantine.copy(server.divergence, "20261123T081530.123Z");
+  REQUIRE_MESSAGE(copied, copied.error().message);
+  CHECK(*copied == server.folder.path() + "/pgkeel-quarantine/a-20261123T081530.123Z");
+  CHECK(*read_file(*copied + "/data/global/pg_control") == "control");
+  CHECK(*read_file(*copied + "/data/pg_wal/000000010000000000000001") == "log");
+  CHECK(*read_file(*copied + "/data/pg_tblspc/16384/PG_15/1") == "rows");
+  CHECK_FALSE(std::filesystem::is_symlink(*copied + "/data/pg_wal"));
+  CHECK_FALSE(std::filesystem::is_symlink(*copied + "/data/pg_tblspc/16384"));
+  const auto report = read_file(*copied + "/report.json");
+  CHECK(report->find("\"fork\": \"0/64\"") != std::string::npos);
+  CHECK(report->find("\"wal_end\": \"0/C8\"") != std::string::npos);
+}
+
+TEST_CASE("a divergence that is in quarantine is found again, another is not") {
+  FakeServer server;
+  const Quarantine quarantine("", server.directory);
+  CHECK_FALSE(quarantine.find(server.divergence));
+  const auto copied = quarantine.copy(server.divergence, "1");
+  REQUIRE(copied);
+  CHECK(quarantine.find(server.divergence) == *copied);
+  server.divergence.wal_end = Lsn{208};  // it was started again, and wrote
+  CHECK_FALSE(quarantine.find(server.divergence));
+  server.divergence.wal_end = std::nullopt;
+  CHECK_FALSE(quarantine.find(server.divergence));
+}
+
+TEST_CASE("a copy that was cut off does not count, and makes room for the next") {
+  FakeServer server;
+  const Quarantine quarantine("", server.directory);
+  const auto first = quarantine.copy(server.divergence, "1");
+  std::filesystem::remove(*first + "/report.json");
+  CHECK_FALSE(quarantine.find(server.divergence));
+  const auto complete = quarantine.report_moved(server.divergence, "2", "/elsewhere");
+  REQUIRE(complete);
+  server.divergence.node = "a_2";
+  const auto neighbour = quarantine.copy(server.divergence, "3");
+  std::filesystem::remove(*neighbour + "/report.json");
+  server.divergence.node = "a";
+  REQUIRE(quarantine.copy(server.divergence, "4"));
+  CHECK_FALSE(std::filesystem::exists(*first));
+  CHECK(std::filesystem::exists(*complete));
+  CHECK(std::filesystem::exists(*neighbour));
+}
+
+TEST_CASE("what lies elsewhere counts for the room that a copy needs") {
+  const FakeServer server;
+  const auto before = disk_bytes_of(server.directory.path());
+  server.write("wal/000000010000000000000002", std::string(1 << 20, 'x'));
+  server.write("space/PG_15/2", std::string(1 << 20, 'x'));
+  CHECK(disk_bytes_of(server.directory.path()) >= before + (2U << 20));
+}

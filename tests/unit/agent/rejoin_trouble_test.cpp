@@ -1,0 +1,194 @@
+// Rejoins that are refused, cut off, and taken up again.
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <doctest/doctest.h>
+
+#include "proxy/io/child_process.h"
+#include "proxy/io/durable_file.h"
+#include "tests/unit/agent/agent_fixture.h"
+
+using namespace pgkeel;
+using namespace pgkeel::test;
+
+namespace {
+
+// The programs of PostgreSQL, but for one that is a script of ours.
+std::string programs_with(const TemporaryFolder& folder, const std::string& name, const std::string& script) {
+  const auto programs = folder.path() + "/programs";
+  std::filesystem::create_directory(programs);
+  for (const auto& entry : std::filesystem::directory_iterator(bin_directory())) {
+    const auto program = entry.path().filename().string();
+    if (program != name) std::filesystem::create_symlink(entry.path(), programs + "/" + program);
+  }
+  std::ofstream(programs + "/" + name) << "#!/bin/sh\n" << script << "\n";
+  std::filesystem::permissions(programs + "/" + name, std::filesystem::perms(0755));
+  return programs;
+}
+
+LocalServer with_programs(const PostgresServer& server, const std::string& programs) {
+  auto settings = server.local();
+  settings.bin_directory = programs;
+  return {server.name(), server.port(), settings};
+}
+
+// A fingerprint of a data directory, without the lock file, which any start would replace.
+std::string content_of(const std::string& data_directory) {
+  const auto sums = run_program({.arguments = {"sh", "-c",
+                                               "cd \"$0\" && find . -type f ! -name postmaster.pid -exec md5sum {} + | "
+                                               "sort -k 2 | md5sum",
+                                               data_directory},
+                                 .limit = 60s});
+  return sums->output;
+}
+
+// Runs a rejoin in a process of its own, and kills that once `reached` exists.
+void rejoin_and_kill(const LocalServer& server, const UpstreamServer& upstream, const std::string& reached) {
+  const pid_t child = fork();
+  if (child == 0) {
+    (void)server.rejoin(upstream, [](const std::string&) {});
+    _exit(0);
+  }
+  CHECK(wait_until([&] { return std::filesystem::exists(reached); }));
+  kill(child, SIGKILL);
+  waitpid(child, nullptr, 0);
+}
+
+}  // namespace
+
+TEST_CASE("pgkeel killed in a rewind: the half-changed directory is never started, the next rejoin rebuilds it") {
+  ServerPair pair;
+  pair.diverge();
+  const auto reached = pair.folder.path() + "/reached";
+  const auto programs = programs_with(pair.folder, "pg_rewind",
+                                      "rm -rf " + pair.a->data_directory() + "/base " + pair.a->data_directory() +
+                                          "/postgresql.conf; touch " + reached + "; exec sleep 600");
+  const auto upstream = ServerPair::upstream(*pair.b);
+  rejoin_and_kill(with_programs(*pair.a, programs), upstream, reached);
+
+  const auto server = ServerPair::local(*pair.a);
+  CHECK(server.look().rejoin_cut_off);
+  const auto started = server.start(20s);
+  REQUIRE_FALSE(started);
+  CHECK(started.error().message.find("cut off") != std::string::npos);
+  CHECK_FALSE(server.start_as_standby(upstream, 20s));
+  CHECK_FALSE(pair.a->is_running());
+
+  const auto report = pair.rejoin(server, upstream);
+  INFO(pair.said());
+  REQUIRE_MESSAGE(report, report.error().message);
+  CHECK(report->method == "basebackup");
+  CHECK(std::filesystem::exists(report->quarantine + "/data/base"));
+  CHECK(std::filesystem::exists(report->moved_aside + "/PG_VERSION"));
+  CHECK(ServerPair::replicates(*pair.b, *pair.a));
+  CHECK(pair.a->value("SHOW port") == std::to_string(pair.a->port()));
+  CHECK(pair.a->value("SHOW cluster_name") == "a");
+}
+
+TEST_CASE("pgkeel killed in a base backup: the old directory is as it was, and the next rejoin succeeds") {
+  ServerPair pair({.settings = {"wal_log_hints = off"}});
+  pair.diverge();
+  const auto before = content_of(pair.a->data_directory());
+  const auto reached = pair.folder.path() + "/reached";
+  const auto programs =
+      programs_with(pair.folder, "pg_basebackup", "touch \"$2/half\"; touch " + reached + "; exec sleep 600");
+  rejoin_and_kill(with_programs(*pair.a, programs), ServerPair::upstream(*pair.b), reached);
+  CHECK_FALSE(ServerPair::local(*pair.a).look().rejoin_cut_off);
+  CHECK(content_of(pair.a->data_directory()) == before);
+
+  const auto report = pair.rejoin(*pair.a, *pair.b);
+  REQUIRE_MESSAGE(report, report.error().message);
+  CHECK(report->method == "basebackup");
+  CHECK(ServerPair::replicates(*pair.b, *pair.a));
+  for (const auto& entry : std::filesystem::directory_iterator(pair.folder.path())) {
+    CHECK(entry.path().filename().string().find(".new-") == std::string::npos);
+  }
+}
+
+TEST_CASE("pgkeel killed between the two renames of a rebuild: the new directory takes its place") {
+  ServerPair pair;
+  pair.b->kill_tree();
+  const auto data = pair.b->data_directory();
+  std::filesystem::rename(data, data + ".new-20261123T000000.000Z");
+  std::filesystem::create_directory(data + ".pgkeel-rejoin");
+  REQUIRE(write_durably(data + ".pgkeel-rejoin/progress.json",
+                        R"({"step": "swap", "quarantine": "", "new_directory": ")" + data +
+                            R"(.new-20261123T000000.000Z", "moved_aside": ")" + data + R"(.replaced-1"})"));
+  CHECK_FALSE(ServerPair::local(*pair.b).start(20s));
+  const auto report = pair.rejoin(*pair.b, *pair.a);
+  INFO(pair.said());
+  REQUIRE_MESSAGE(report, report.error().message);
+  CHECK(report->method == "basebackup");
+  CHECK(report->moved_aside == data + ".replaced-1");
+  CHECK(ServerPair::replicates(*pair.a, *pair.b));
+}
+
+TEST_CASE("without room for the quarantine nothing is touched") {
+  ServerPair pair;
+  pair.diverge();
+  const auto before = content_of(pair.a->data_directory());
+  // The file system of /proc has no room at all.
+  const LocalServer server("a", pair.a->port(), pair.a->local(), "/proc/pgkeel-quarantine");
+  const auto report = pair.rejoin(server, ServerPair::upstream(*pair.b));
+  REQUIRE_FALSE(report);
+  CHECK(report.error().message.starts_with("no room to set aside what the node alone has"));
+  CHECK_FALSE(pair.a->is_running());
+  CHECK(content_of(pair.a->data_directory()) == before);
+}
+
+TEST_CASE("a wrong password is told, and nothing is touched; the right one is used") {
+  ServerPair pair;
+  const auto password_file = pair.folder.path() + "/password";
+  pair.a->query(R"(ALTER ROLE pgkeel_repl PASSWORD 'it''s : \ secret')");
+  REQUIRE(pair.a->wait_caught_up("b"));
+  pair.diverge();
+  std::ofstream(pair.b->data_directory() + "/pg_hba.conf", std::ios::trunc)
+      << "host replication,all pgkeel_repl 127.0.0.1/32 scram-sha-256\nhost all all 127.0.0.1/32 trust\n";
+  pair.b->query("SELECT pg_reload_conf()");
+  auto upstream = ServerPair::upstream(*pair.b);
+  upstream.replication.password_file = password_file;
+  const auto before = content_of(pair.a->data_directory());
+
+  REQUIRE(wait_until([&] {
+    REQUIRE(write_durably(password_file, "wrong\n"));
+    const auto report = pair.rejoin(ServerPair::local(*pair.a), upstream);
+    return !report && report.error().message.find("password authentication failed") != std::string::npos;
+  }));
+  CHECK_FALSE(pair.a->is_running());
+  CHECK(content_of(pair.a->data_directory()) == before);
+
+  REQUIRE(write_durably(password_file, "it's : \\ secret\n"));
+  const auto report = pair.rejoin(ServerPair::local(*pair.a), upstream);
+  INFO(pair.said());
+  REQUIRE_MESSAGE(report, report.error().message);
+  CHECK(report->method == "rewind");
+  CHECK(ServerPair::replicates(*pair.b, *pair.a));
+}
+
+TEST_CASE("a server of another cluster is no upstream") {
+  ServerPair pair;
+  const auto stranger = PostgresServer::primary(pair.folder, "x", {.own_system_identifier = true});
+  pair.b->stop();
+  const auto before = content_of(pair.b->data_directory());
+  const auto report = pair.rejoin(*pair.b, *stranger);
+  REQUIRE_FALSE(report);
+  CHECK(report.error().message.find("another cluster") != std::string::npos);
+  CHECK(content_of(pair.b->data_directory()) == before);
+}
+
+TEST_CASE("a running server and an unreachable upstream are refused") {
+  ServerPair pair;
+  const auto upstream = ServerPair::upstream(*pair.a);
+  CHECK(pair.rejoin(ServerPair::local(*pair.b), upstream).error().message.find("not stopped") != std::string::npos);
+  pair.b->stop();
+  pair.a->stop();
+  const auto before = content_of(pair.b->data_directory());
+  const auto report = pair.rejoin(ServerPair::local(*pair.b), upstream);
+  REQUIRE_FALSE(report);
+  CHECK(report.error().message.find("Connection refused") != std::string::npos);
+  CHECK(content_of(pair.b->data_directory()) == before);
+  CHECK_FALSE(pair.b->is_running());
+}
