@@ -17,9 +17,9 @@
 namespace pgkeel::test {
 
 struct PgkeelOptions {
-  std::vector<std::string> proxy_lines;    // under [proxy]
-  std::vector<std::string> cluster_lines;  // under [cluster.test]; failover_pause is 0s unless given here
-  std::vector<std::string> detection_lines;
+  std::vector<std::string> proxy_lines = {};    // under [proxy]
+  std::vector<std::string> cluster_lines = {};  // under [cluster.test]; failover_pause is 0s unless given here
+  std::vector<std::string> detection_lines = {};
   bool local_nodes = true;  // false: pgkeel knows only the addresses
 };
 

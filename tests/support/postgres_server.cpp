@@ -238,6 +238,8 @@ std::vector<pid_t> PostgresServer::processes() const {
 
 void PostgresServer::kill_tree() {
   for (auto pids = processes(); !pids.empty(); pids = processes()) {
+    // Stopped first: a backend that sees the postmaster die before its own turn would say goodbye to its client.
+    for (const pid_t pid : pids) kill(pid, SIGSTOP);
     for (const pid_t pid : pids) kill(pid, SIGKILL);
   }
 }
