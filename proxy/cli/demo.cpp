@@ -147,11 +147,10 @@ int show_failover(const DemoServers& servers) {
                   writer.progress().acknowledged));
 
   const std::uint64_t last_event_before = newest_event(config);
-  const WallTime killed_at = wall_now();
-  const Instant killed_instant = monotonic_now();
+  const auto kill = servers.kill_primary_tree();
+  const WallTime killed_at = kill.at.wall;
   Timeline timeline(config, killed_at, last_event_before);
-  const std::size_t killed = servers.kill_primary_tree();
-  say_at(killed_at, killed_at, "kill -9", fmt::format("the postmaster of a and its {} children", killed - 1));
+  say_at(killed_at, killed_at, "kill -9", fmt::format("the postmaster of a and its {} children", kill.processes - 1));
   auto connecting =
       std::async(std::launch::async, [&] { return connect_during_outage(servers.conninfo("connecting")); });
 
@@ -159,7 +158,7 @@ int show_failover(const DemoServers& servers) {
   if (!wait_until(writes_again, 60s, [&] { timeline.read(); }))
     return fail("no write succeeded within 60 s after the crash: " + writer.progress().error);
   const auto after = writer.progress();
-  const Duration first_write = *after.first_after_error - killed_instant;
+  const Duration first_write = *after.first_after_error - kill.at.instant;
   say_at(killed_at, killed_at + first_write, "first write", "acknowledged by b, through the same address");
   const bool rejoined = wait_until([&] { return cluster_is_normal(config); }, 120s, [&] { timeline.read(); });
   timeline.read();

@@ -21,6 +21,7 @@
 #include "proxy/cli/admin_client.h"
 #include "proxy/io/blocking_sql.h"
 #include "proxy/io/child_process.h"
+#include "proxy/io/clock.h"
 #include "proxy/io/durable_file.h"
 #include "proxy/io/os_user.h"
 
@@ -292,12 +293,13 @@ std::string DemoServers::direct_conninfo(const std::string& node) const {
                      port_of(node), password_);
 }
 
-std::size_t DemoServers::kill_primary_tree() const {
+DemoServers::Kill DemoServers::kill_primary_tree() const {
   const LocalServerState state = server("a").look();
   std::vector<pid_t> pids(state.other_pids.begin(), state.other_pids.end());
   if (state.postmaster_pid) pids.insert(pids.begin(), *state.postmaster_pid);
+  const Kill kill{pids.size(), clocks_now()};
   for (const pid_t pid : pids) ::kill(pid, SIGKILL);
-  return pids.size();
+  return kill;
 }
 
 }  // namespace pgkeel

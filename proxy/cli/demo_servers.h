@@ -10,6 +10,7 @@
 
 #include "config/config.h"
 #include "proxy/base/result.h"
+#include "proxy/base/time.h"
 #include "proxy/io/background_process.h"
 #include "replication/agent/local_server.h"
 
@@ -30,8 +31,12 @@ class DemoServers {
   [[nodiscard]] HostPort access_point() const { return {"127.0.0.1", access_point_port_}; }
   [[nodiscard]] std::uint16_t port_of(const std::string& node) const;
 
-  // SIGKILL to the postmaster of `a` and all its children. How many processes there were.
-  [[nodiscard]] std::size_t kill_primary_tree() const;
+  // SIGKILL to the postmaster of `a` and all its children.
+  struct Kill {
+    std::size_t processes = 0;
+    Now at;  // just before the first signal
+  };
+  [[nodiscard]] Kill kill_primary_tree() const;
 
  private:
   DemoServers() = default;
