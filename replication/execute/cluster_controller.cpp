@@ -58,12 +58,22 @@ void ClusterController::step(const std::vector<NodeView>& nodes, Now now) {
 }
 
 bool ClusterController::make_durable(const ClusterMemory& next, Now now) {
-  if (next == memory_) return true;
+  // After a store that failed nobody knows what is on the disk: what holds is written again, even where nothing
+  // changed.
+  const bool written_again = next == memory_;
+  if (written_again && state_error_.empty()) return true;
+  if (written_again && now.instant < store_again_at_) {
+    decision_.decide_again_at = std::min(decision_.decide_again_at, store_again_at_);
+    return true;
+  }
   if (const auto stored = effects_.store(next); !stored) {
     if (state_error_ != stored.error().message) {
       state_error_ = stored.error().message;
       tell(now, LogLevel::kError, "state", "", "the state cannot be stored, so nothing is changed: " + state_error_);
     }
+    store_again_at_ = now.instant + kStoreRetryPause;
+    decision_.decide_again_at = std::min(decision_.decide_again_at, store_again_at_);
+    if (written_again) return true;
     // Nothing may be announced that is not durable; only to close the route is always safe.
     if (decision_.route_node != published_.node)
       publish({memory_.epoch, "", "the state cannot be stored: " + state_error_}, now);
@@ -72,7 +82,6 @@ bool ClusterController::make_durable(const ClusterMemory& next, Now now) {
     decision_.transition.clear();
     decision_.condition = published_.node.empty() ? Condition::kNoRoute : Condition::kDegraded;
     decision_.summary = "the state cannot be stored: " + state_error_;
-    decision_.decide_again_at = std::min(decision_.decide_again_at, now.instant + kStoreRetryPause);
     return false;
   }
   state_error_.clear();
@@ -80,12 +89,15 @@ bool ClusterController::make_durable(const ClusterMemory& next, Now now) {
   return true;
 }
 
-void ClusterController::publish(const RouteOrder& order, Now now) {
+void ClusterController::publish(RouteOrder order, Now now) {
+  if (!order.node.empty() && !maybe_open_.empty() && maybe_open_ != order.node)
+    order = {order.epoch, "", "the access point moves from " + maybe_open_ + " to " + order.node};
   if (anything_published_ && order.same_route(published_)) return;
   assert(!anything_published_ || order.epoch >= published_.epoch);
   const bool same_access = anything_published_ && order.node == published_.node && order.node.empty();
   published_ = order;
   anything_published_ = true;
+  if (!order.node.empty()) maybe_open_ = order.node;
   if (!same_access) {
     tell(now, order.node.empty() ? LogLevel::kWarning : LogLevel::kInfo, "route", order.node,
          order.node.empty() ? "the access point leads nowhere: " + order.reason
@@ -114,7 +126,9 @@ void ClusterController::start(const Action& action, Now now) {
 }
 
 void ClusterController::route_applied(const RouteOrder& order) {
-  if (order.same_route(published_)) applied_ = order;
+  if (!order.same_route(published_)) return;
+  applied_ = order;
+  if (order.node.empty()) maybe_open_.clear();
 }
 
 void ClusterController::finished(const ActionStatus& outcome, Now now) {

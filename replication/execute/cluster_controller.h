@@ -56,7 +56,7 @@ class ClusterController {
 
  private:
   bool make_durable(const ClusterMemory& next, Now now);
-  void publish(const RouteOrder& order, Now now);
+  void publish(RouteOrder order, Now now);
   void start(const Action& action, Now now);
   void tell_of_nodes(const std::vector<NodeView>& nodes, Now now);
   void tell(Now now, LogLevel severity, std::string kind, std::string node, std::string text);
@@ -70,8 +70,10 @@ class ClusterController {
   RouteOrder published_;
   bool anything_published_ = false;
   RouteOrder applied_;
+  std::string maybe_open_;  // some worker may lead there still: no other node is opened before all have closed it
   Instant phase_since_{};
   std::string state_error_;
+  Instant store_again_at_{};
   std::string last_summary_;
   std::map<std::string, bool> told_failed_;  // per node, whether the last event about it said so
 };
