@@ -14,6 +14,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr Duration kWalReceiverWatchInterval = 10ms;
+constexpr Duration kAskAgainPause = 1s;  // where a node was asked, and there is no answer
 
 // Facts that are remembered although no phase changes.
 void keep_books(const Situation& situation, ClusterMemory& next) {
@@ -61,10 +62,14 @@ class Judgement {
       return no_route(situation_.memory.primary +
                       ", the primary, is not configured any more; choose with `pgkeel serve --adopt NODE`");
     }
-    if (primary->answers_as_standby() && promoted_since(primary->facts_at)) {
+    if (told_since(*primary)) {
       no_route(primary->name + " is promoted, and has not been asked since");
       decision_.condition = Condition::kFailingOver;
-      return start(ActionKind::kProbe, *primary);
+      return ask(*primary);
+    }
+    if (primary->answers_as_primary() && primary->facts->synchronous_standby_names == kFencingStandbyName) {
+      no_route(primary->name + " is fenced still: its commits would wait for nobody");
+      return start(ActionKind::kPromote, *primary);
     }
     const Verdict open = may_be_routed_to(*primary);
     if (!open) {
@@ -85,10 +90,14 @@ class Judgement {
     }
   }
 
-  // What was seen of the primary is older than its promotion.
-  [[nodiscard]] bool promoted_since(Instant facts_at) const {
-    const ActionStatus* promotion = situation_.current_action(ActionKind::kPromote, situation_.memory.primary);
-    return promotion != nullptr && !promotion->running && promotion->succeeded && facts_at <= promotion->finished_at;
+  // It was promoted, or its fence was lifted, after it was asked last.
+  [[nodiscard]] bool told_since(const NodeView& primary) const {
+    if (!primary.answering()) return false;
+    const NodeFacts& facts = *primary.facts;
+    if (!facts.in_recovery && facts.synchronous_standby_names != kFencingStandbyName) return false;
+    const ActionStatus* promotion = situation_.current_action(ActionKind::kPromote, primary.name);
+    return promotion != nullptr && !promotion->running && promotion->succeeded &&
+           primary.facts_at <= promotion->finished_at;
   }
 
   [[nodiscard]] Verdict may_be_routed_to(const NodeView& primary) const {
@@ -152,6 +161,11 @@ class Judgement {
     watch_wal_receiver(so_far);
     if (!somebody_can_replace_it) {
       decision_.summary += "; nobody can be promoted: " + why_no_candidate(situation_);
+      const HandPromotion promotion = hand_promotion(situation_);
+      if (promotion.node != nullptr) {
+        decision_.condition = Condition::kCollision;
+        decision_.summary += "; to take what was promoted by hand: `pgkeel serve --adopt " + promotion.node->name + "`";
+      }
       start_what_crashed(situation_, decision_);
     }
   }
@@ -185,7 +199,7 @@ class Judgement {
     if (!so_far.done || !so_far.proven_stopped || now >= so_far.positions_since + kWalReceiverPatience) return;
     const Instant due = best->facts_at + kWalReceiverWatchInterval;
     if (now < due) return again_at(due);
-    start(ActionKind::kProbe, *best);
+    ask(*best, kWalReceiverWatchInterval);
   }
 
   void fence_once(const NodeView& node) {
@@ -202,13 +216,23 @@ class Judgement {
 
   void ask_standbys_since(Instant since) {
     for (const auto& node : situation_.view.nodes) {
-      if (node.name != situation_.memory.primary && node.answering() && node.facts_at < since)
-        start(ActionKind::kProbe, node);
+      if (node.name != situation_.memory.primary && node.answering() && node.facts_at < since) ask(node);
     }
   }
 
+  // Now, and not again before its answer is here or should have been.
+  void ask(const NodeView& node, Duration pause = kAskAgainPause) {
+    const ActionStatus* asked = situation_.view.action(ActionKind::kProbe, node.name);
+    if (asked != nullptr && asked->started_at >= node.facts_at) {
+      const Instant due = asked->started_at + pause;
+      if (situation_.now.instant < due) return again_at(due);
+    }
+    start(ActionKind::kProbe, node);
+  }
+
   void start(ActionKind kind, const NodeView& node) {
-    if (kind != ActionKind::kProbe && host_job_runs(situation_, node.name)) return;
+    const bool is_probe = kind == ActionKind::kProbe;
+    if (!is_probe && (host_job_runs(situation_, node.name) || host_job_starts(decision_.actions, node.name))) return;
     if (!may_start(situation_, kind, node.name, decision_.decide_again_at)) return;
     decision_.actions.push_back({kind, node.name, situation_.memory.epoch, "", "", false});
   }

@@ -23,6 +23,14 @@ std::vector<const NodeView*> primaries(const Situation& situation) {
   return found;
 }
 
+// After a start of pgkeel: a node that may, for all that is known, be a primary that somebody promoted.
+const NodeView* not_heard_from_yet(const Situation& situation) {
+  for (const auto& node : situation.view.nodes) {
+    if (node.name != situation.memory.primary && node.suspicion.liveness == Liveness::kUnknown) return &node;
+  }
+  return nullptr;
+}
+
 }  // namespace
 
 const NodeView* witness_of_life(const Situation& situation) {
@@ -59,6 +67,8 @@ Verdict failover_is_due(const Situation& situation) {
       return Verdict::no(node->name + " is a primary that pgkeel did not promote");
     }
   }
+  if (const NodeView* unheard = not_heard_from_yet(situation))
+    return Verdict::no(unheard->name + " has not been heard from yet");
   if (const Verdict over = pause_is_over(situation); !over) return over;
   // Without a proof that the old primary is stopped, a standby that still hears from it would lose what it writes on.
   const NodeView* witness = witness_of_life(situation);
@@ -104,7 +114,7 @@ const NodeView* candidate_to_promote(const Situation& situation, Instant& again_
   const ClusterView& view = situation.view;
   if (view.route_epoch_applied != situation.memory.epoch || !view.route_closed) return nullptr;
   const Fenced so_far = fenced(situation);
-  if (!so_far.done) return nullptr;
+  if (!so_far.done || not_heard_from_yet(situation) != nullptr) return nullptr;
   const Instant positions_since = so_far.positions_since;
 
   const NodeView* best = best_candidate(situation);

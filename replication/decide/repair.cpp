@@ -12,6 +12,7 @@ using namespace std::chrono_literals;
 namespace {
 
 constexpr Duration kFollowPatience = 10s;  // before a standby that was pointed at the primary is pointed there again
+constexpr Duration kStartPatience = 5s;    // before a node that was started, and is not heard from, is started again
 constexpr Duration kFencePause = 10s;      // before a node that lives on after it was fenced is fenced again
 
 std::string slot_of(const std::string& node) {
@@ -59,6 +60,10 @@ class NodeRepair {
                           (facts.timeline < primary_.facts->timeline && !streams_from(node_, primary_) &&
                            primary_.facts->timeline_history_known && !on_history_of(facts, *primary_.facts));
     if (diverged) return rejoin("has WAL that " + primary_.name + " lacks");
+    if (may_be_on_a_twin()) {
+      note("on a timeline of the same number as " + primary_.name + "'s; whether it is the same is not known yet");
+      return false;
+    }
     drop_stale_slots(facts);
     const bool identified = is_identified();
     if (streams_from(node_, primary_) && identified) {
@@ -79,6 +84,14 @@ class NodeRepair {
       note("cannot be pointed at " + primary_.name + ": " + follow->message);
     start(ActionKind::kFollow);
     return false;
+  }
+
+  // There was another primary, both may have made a timeline of this number, and the histories cannot be compared.
+  [[nodiscard]] bool may_be_on_a_twin() const {
+    const NodeFacts& facts = *node_.facts;
+    const bool compared = facts.timeline_history_known && primary_.facts->timeline_history_known;
+    return facts.timeline == primary_.facts->timeline && facts.timeline > 1 && !compared &&
+           !situation_.memory.nodes.empty() && !streams_from(node_, primary_);
   }
 
   // It bears its own name, its slot keeps its WAL, and it is told to stream from the primary.
@@ -201,7 +214,16 @@ void start_what_crashed(const Situation& situation, Decision& decision) {
   const NodeView* primary = situation.primary();
   if (primary == nullptr || !situation.policy.auto_rejoin) return;
   const auto start = [&](const NodeView& node) {
-    if (!node.local || node.suspicion.liveness != Liveness::kDead || host_job_runs(situation, node.name)) return;
+    if (!node.local || node.suspicion.liveness != Liveness::kDead) return;
+    if (host_job_runs(situation, node.name) || host_job_starts(decision.actions, node.name)) return;
+    const ActionStatus* started = situation.current_action(ActionKind::kStartServer, node.name);
+    if (started != nullptr && started->succeeded && started->finished_at >= node.suspicion.since) {
+      const Instant due = started->finished_at + kStartPatience;
+      if (situation.now.instant < due) {
+        decision.decide_again_at = std::min(decision.decide_again_at, due);
+        return;
+      }
+    }
     if (!may_start(situation, ActionKind::kStartServer, node.name, decision.decide_again_at)) return;
     decision.actions.push_back({ActionKind::kStartServer, node.name, situation.memory.epoch, "", "", false});
   };

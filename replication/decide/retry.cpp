@@ -24,13 +24,22 @@ bool may_start(const Situation& situation, ActionKind kind, const std::string& n
   return false;
 }
 
+namespace {
+bool is_host_job(ActionKind kind) {
+  return kind == ActionKind::kFence || kind == ActionKind::kRejoin || kind == ActionKind::kStartServer ||
+         kind == ActionKind::kExamine;
+}
+}  // namespace
+
 bool host_job_runs(const Situation& situation, const std::string& node) {
   return std::ranges::any_of(situation.view.actions, [&](const ActionStatus& status) {
-    const ActionKind kind = status.action.kind;
-    return status.running && status.action.node == node &&
-           (kind == ActionKind::kFence || kind == ActionKind::kRejoin || kind == ActionKind::kStartServer ||
-            kind == ActionKind::kExamine);
+    return status.running && status.action.node == node && is_host_job(status.action.kind);
   });
+}
+
+bool host_job_starts(const std::vector<Action>& actions, const std::string& node) {
+  return std::ranges::any_of(actions,
+                             [&](const Action& action) { return action.node == node && is_host_job(action.kind); });
 }
 
 }  // namespace pgkeel

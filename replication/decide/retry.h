@@ -15,4 +15,7 @@ bool may_start(const Situation& situation, ActionKind kind, const std::string& n
 // A job in the node's files or processes runs: no other may be started beside it.
 bool host_job_runs(const Situation& situation, const std::string& node);
 
+// Such a job is among these.
+bool host_job_starts(const std::vector<Action>& actions, const std::string& node);
+
 }  // namespace pgkeel

@@ -77,7 +77,7 @@ MaybeMemory return_to_old_primary(const Situation& situation, Instant&) {
   if (old_primary == nullptr || !old_primary->answers_as_primary()) return std::nullopt;
   if (!situation.memory.abandoned_candidate.empty() || old_primary->facts_at < situation.view.phase_since)
     return std::nullopt;
-  if (old_primary->facts->timeline != situation.memory.timeline) return std::nullopt;
+  if (old_primary->facts->timeline < situation.memory.timeline) return std::nullopt;
   if (old_primary->facts->system_identifier != situation.memory.system_identifier) return std::nullopt;
   const ActionStatus* fence = situation.current_action(ActionKind::kFence, old_primary->name);
   const bool fenced_since = fence != nullptr && (fence->running || old_primary->facts_at < fence->finished_at);

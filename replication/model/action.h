@@ -15,7 +15,7 @@ namespace pgkeel {
 enum class ActionKind {
   kProbe,    // ask the node now
   kFence,    // make sure that the node takes no more writes: end its processes, or by SQL where it is not on this host
-  kPromote,  // make the standby a primary and see that it writes
+  kPromote,  // make the standby a primary and see that it writes; where it is one already: lift a fence by SQL, and see
   kFollow,   // point a running standby at the primary: slot there, primary_conninfo and primary_slot_name here
   kRejoin,   // make a stopped local node a standby of the primary, by start, rewind or rebuild
   kStartServer,  // start a crashed local primary that nobody can replace
@@ -48,6 +48,10 @@ constexpr const char* action_name(ActionKind kind) {
   }
   return "unknown";
 }
+
+// What kFence sets synchronous_standby_names to where it can act by SQL only: no standby is called so, and no commit is
+// acknowledged any more. kPromote takes it back.
+constexpr const char* kFencingStandbyName = "pgkeel_fenced";
 
 struct Action {
   ActionKind kind = ActionKind::kProbe;
