@@ -205,11 +205,6 @@ void ScriptedCluster::probed(const Arguments& arguments) {
     ScriptedNode& asked = node(name);
     asked.facts = facts_of(asked, nodes_);
     asked.facts_at = now_.instant;
-    if (const auto status = running(ActionKind::kProbe, name)) {
-      ActionStatus outcome = *status;
-      outcome.succeeded = true;
-      report(outcome);
-    }
   }
 }
 
@@ -339,6 +334,7 @@ void ScriptedCluster::settle() {
   if (!probes_wait_) ask_all();
   for (int round = 0; round < kMostRounds; ++round) {
     decide();
+    if (report_probes()) continue;
     if (!workers_wait_ && !unapplied_.empty()) {
       for (const auto& order : std::exchange(unapplied_, {})) controller_->route_applied(order);
       continue;
@@ -350,18 +346,24 @@ void ScriptedCluster::settle() {
 
 void ScriptedCluster::ask_all() {
   for (auto& each : nodes_) {
-    const bool answers = each.suspicion.liveness == Liveness::kAlive;
-    const bool news = answers && (!each.facts || each.facts_at != now_.instant);
-    if (answers) {
-      each.facts = facts_of(each, nodes_);
-      each.facts_at = now_.instant;
-      each.suspicion.last_heard = now_.instant;
-    }
-    auto outcome = running(ActionKind::kProbe, each.name);
-    if (!outcome || (answers && !news)) continue;
-    outcome->succeeded = answers;
-    report(*outcome);
+    if (each.suspicion.liveness != Liveness::kAlive) continue;
+    each.facts = facts_of(each, nodes_);
+    each.facts_at = now_.instant;
+    each.suspicion.last_heard = now_.instant;
   }
+}
+
+// To be asked is all that is reported of a probe; what it finds comes with the facts.
+bool ScriptedCluster::report_probes() {
+  bool any = false;
+  for (const auto& each : nodes_) {
+    auto outcome = running(ActionKind::kProbe, each.name);
+    if (!outcome) continue;
+    outcome->succeeded = true;
+    report(*outcome);
+    any = true;
+  }
+  return any;
 }
 
 void ScriptedCluster::tell_condition() {

@@ -62,6 +62,7 @@ class ScriptedCluster : public ClusterController::Effects {
   void decide();
   void settle();
   void ask_all();
+  bool report_probes();
   void create_controller();
   void report(ActionStatus outcome);
   std::optional<ActionStatus> running(ActionKind kind, const std::string& name);

@@ -76,6 +76,8 @@ void set_facts(ScriptedNode& node, const Arguments& arguments) {
     const std::string& flag = arguments.plain[i];
     if (flag == "paused" || flag == "resumed") {
       node.replay_paused = flag == "paused";
+    } else if (flag == "fenced" || flag == "unfenced") {
+      node.fenced = flag == "fenced";
     } else if (flag == "named" || flag == "unnamed") {
       node.named = flag == "named";
     } else {
@@ -102,6 +104,7 @@ NodeFacts facts_of(const ScriptedNode& asked, const std::deque<ScriptedNode>& no
   facts.timeline_history = asked.history;
   facts.timeline_history_known = asked.history_known;
   facts.wal_position = asked.wal;
+  if (asked.fenced) facts.synchronous_standby_names = kFencingStandbyName;
   facts.replay_paused = asked.replay_paused;
   facts.recovery_min_apply_delay = asked.apply_delay;
   facts.primary_slot_name = asked.slot;

@@ -32,6 +32,7 @@ struct ScriptedNode {
   bool named = true;  // standby: application_name is its name
   std::string slot;   // standby: primary_slot_name
   bool replay_paused = false;
+  bool fenced = false;  // by SQL
   Duration apply_delay{};
   std::optional<Duration> receiver_silence;
   std::set<std::string> slots;
