@@ -1,0 +1,150 @@
+#include "tests/simulation/checkers.h"
+
+#include <algorithm>
+
+namespace pgkeel::simulation {
+
+using namespace std::chrono_literals;
+
+namespace {
+// Far above what probes, answers and timers of three nodes need.
+constexpr std::uint64_t kMostStepsInSecond = 600;
+constexpr std::uint64_t kMostActionsInSecond = 150;
+}  // namespace
+
+void Checkers::process_started() {
+  routes_.assign(kWorkers, {});
+  if (disk_.memory.phase == Phase::kSteady) unsettled_.reset();  // also by a store that was said to have failed
+}
+
+void Checkers::process_ended() {
+  host_jobs_.clear();
+  routes_.assign(kWorkers, {});
+}
+
+void Checkers::stored(bool losses_accepted) {
+  const ClusterMemory& memory = disk_.memory;
+  if (memory.epoch < newest_epoch_stored_) world_.violated("the stored epoch went back");
+  newest_epoch_stored_ = memory.epoch;
+  if (memory.phase == Phase::kSteady) {
+    if (unsettled_ && memory.primary == *unsettled_) failovers_ += 1;
+    unsettled_.reset();
+  }
+  if (!losses_accepted) return;
+  newest_timeline_written_ = 0;
+  for (const auto& server : world_.servers) {
+    if (server.name == memory.primary)
+      std::erase_if(promised_, [&](RecordId record) { return !server.wal.holds(record); });
+  }
+}
+
+void Checkers::published(const RouteOrder& order) {
+  published_ = order;
+  if (order.epoch < newest_epoch_applied_) world_.violated("the published epoch went back");
+  for (auto& route : routes_) route.closing = !route.order.same_route(order);
+}
+
+void Checkers::applied(std::size_t worker, const RouteOrder& order) {
+  WorkerRoute& route = routes_[worker];
+  if (order.epoch < route.order.epoch) world_.violated("a worker went back to a route of an older epoch");
+  newest_epoch_applied_ = std::max(newest_epoch_applied_, order.epoch);
+  route = {order, !order.same_route(published_)};
+  if (order.node.empty()) return;
+  for (const auto& other : routes_) {
+    if (!other.order.node.empty() && other.order.node != order.node)
+      world_.violated("two writable routes: " + other.order.node + " and " + order.node);
+  }
+  const bool opened_before = node_of_epoch_.contains(order.epoch);
+  std::string& node = node_of_epoch_[order.epoch];
+  if (opened_before && node != order.node)
+    world_.violated("epoch " + std::to_string(order.epoch) + " led to " + node + " and to " + order.node);
+  node = order.node;
+  if (opened_before) return;
+  for (const auto& server : world_.servers) {
+    if (server.name != order.node) continue;
+    for (const RecordId record : promised_) {
+      if (!server.wal.holds(record))
+        world_.violated("the acknowledged write " + std::to_string(record) + " is lost: " + server.name +
+                        " became primary without it");
+    }
+  }
+}
+
+// The route is the one of this memory; or it is being closed, and nobody else was promoted yet.
+bool Checkers::allows(const ClusterMemory& memory, const WorkerRoute& route) {
+  if (memory.phase == Phase::kSteady && memory.epoch == route.order.epoch) return memory.primary == route.order.node;
+  if (memory.epoch != route.order.epoch + 1 || !route.closing) return false;
+  return memory.phase == Phase::kSteady || (memory.phase == Phase::kFencing && memory.primary == route.order.node);
+}
+
+void Checkers::client_wrote(std::size_t worker, std::size_t node) {
+  const WorkerRoute& route = routes_[worker];
+  const Server& server = world_.servers[node];
+  if (route.order.node != server.name)
+    world_.violated("a client's bytes reached a node that is not its worker's route");
+  if (!allows(disk_.or_else ? *disk_.or_else : disk_.memory, route)) {
+    world_.violated("a client wrote to " + server.name + " in epoch " + std::to_string(route.order.epoch) +
+                    ", but the state says " + phase_name(disk_.memory.phase) + ", epoch " +
+                    std::to_string(disk_.memory.epoch) + ", primary " + disk_.memory.primary);
+  }
+  if (server.wal.timeline < newest_timeline_written_)
+    world_.violated("a client wrote to timeline " + std::to_string(server.wal.timeline) + " after " +
+                    std::to_string(newest_timeline_written_));
+  newest_timeline_written_ = server.wal.timeline;
+}
+
+void Checkers::promotion_sent(const Action& action) {
+  // Where a store was reported as failed, pgkeel goes on with what it knows to be stored.
+  const ClusterMemory& memory = disk_.or_else ? *disk_.or_else : disk_.memory;
+  const bool is_candidate = memory.phase == Phase::kPromoting && memory.candidate == action.node;
+  const bool is_primary = memory.phase == Phase::kSteady && memory.primary == action.node;
+  if (memory.epoch != action.epoch || !(is_candidate || is_primary))
+    world_.violated("a promotion of " + action.node + " was sent that the state does not say");
+  for (const auto& route : routes_) {
+    if (is_candidate && !route.order.node.empty())
+      world_.violated(action.node + " is promoted while a worker still leads to " + route.order.node);
+  }
+  if (is_primary) return;
+  const auto [earlier, is_first] = promoted_in_epoch_.emplace(action.epoch, action.node);
+  if (!is_first && earlier->second != action.node)
+    world_.violated("epoch " + std::to_string(action.epoch) + " has two candidates: " + earlier->second + " and " +
+                    action.node);
+  if (unsettled_ && *unsettled_ != action.node) {
+    for (const auto& server : world_.servers) {
+      if (server.name == *unsettled_ && server.state != ProcessState::kDead && !server.started_by_operator)
+        world_.violated(action.node + " is promoted while " + server.name + ", promoted before it, still runs");
+    }
+  }
+  unsettled_ = action.node;
+}
+
+void Checkers::fence_reported(std::size_t node, FenceStrength strength, std::uint32_t incarnation_before) {
+  const Server& server = world_.servers[node];
+  if (strength == FenceStrength::kProvenStopped && server.state != ProcessState::kDead &&
+      server.incarnation <= incarnation_before)
+    world_.violated(server.name + " is said to be proven stopped, and runs");
+}
+
+void Checkers::host_job_started(const std::string& node) {
+  if (!host_jobs_.insert(node).second) world_.violated("two jobs in the files of " + node + " at once");
+}
+
+void Checkers::stepped() {
+  steps_ += 1;
+  count(steps_in_second_, kMostStepsInSecond, "decisions");
+}
+
+void Checkers::action_started() {
+  count(actions_in_second_, kMostActionsInSecond, "actions");
+}
+
+void Checkers::count(std::uint64_t& counter, std::uint64_t limit, const char* what) {
+  if (world_.queue.now() - second_began_ >= 1s) {
+    second_began_ = world_.queue.now();
+    steps_in_second_ = 0;
+    actions_in_second_ = 0;
+  }
+  if (++counter > limit) world_.violated(std::string("a busy loop: too many ") + what + " within a second");
+}
+
+}  // namespace pgkeel::simulation

@@ -1,0 +1,76 @@
+// The rules, checked at every event of a schedule against what is true in the simulated world. A broken rule throws
+// Violation. Tests only.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "replication/execute/cluster_controller.h"
+#include "tests/simulation/world.h"
+
+namespace pgkeel::simulation {
+
+// pgkeel's state file.
+struct Disk {
+  ClusterMemory memory;  // what a restart reads
+  // A store was reported as failed, although it was not: what the process goes on with meanwhile.
+  std::optional<ClusterMemory> or_else;
+};
+
+constexpr std::size_t kWorkers = 2;
+
+class Checkers {
+ public:
+  Checkers(World& world, const Disk& disk) : world_(world), disk_(disk), routes_(kWorkers) {}
+
+  // pgkeel's process.
+  void process_started();
+  void process_ended();
+  void stored(bool losses_accepted);
+  void published(const RouteOrder& order);
+  void applied(std::size_t worker, const RouteOrder& order);
+  void client_wrote(std::size_t worker, std::size_t node);
+  void acknowledged(RecordId record) { promised_.push_back(record); }
+  void promotion_sent(const Action& action);
+  void fence_reported(std::size_t node, FenceStrength strength, std::uint32_t incarnation_before);
+  void host_job_started(const std::string& node);
+  void host_job_ended(const std::string& node) { host_jobs_.erase(node); }
+  void stepped();
+  void action_started();
+
+  [[nodiscard]] std::uint64_t steps() const { return steps_; }
+  [[nodiscard]] std::size_t failovers() const { return failovers_; }
+  [[nodiscard]] std::size_t promised() const { return promised_.size(); }
+
+ private:
+  struct WorkerRoute {
+    RouteOrder order;
+    bool closing = false;  // a newer order was published, and is not applied yet
+  };
+  static bool allows(const ClusterMemory& memory, const WorkerRoute& route);
+  void count(std::uint64_t& counter, std::uint64_t limit, const char* what);
+
+  World& world_;
+  const Disk& disk_;
+  RouteOrder published_;
+  std::vector<WorkerRoute> routes_;
+  std::uint64_t newest_epoch_stored_ = 0;
+  std::uint64_t newest_epoch_applied_ = 0;
+  std::map<std::uint64_t, std::string> node_of_epoch_;
+  std::map<std::uint64_t, std::string> promoted_in_epoch_;
+  std::optional<std::string> unsettled_;  // told to promote, and the state does not say yet what came of it
+  Timeline newest_timeline_written_ = 0;
+  std::vector<RecordId> promised_;   // acknowledged to a client when every node had them
+  std::set<std::string> host_jobs_;  // nodes whose processes or files a job of this process works on
+  std::uint64_t steps_ = 0;
+  std::size_t failovers_ = 0;
+  Instant second_began_;
+  std::uint64_t steps_in_second_ = 0;
+  std::uint64_t actions_in_second_ = 0;
+};
+
+}  // namespace pgkeel::simulation

@@ -1,0 +1,81 @@
+// pgkeel itself, as one simulated process: probes with the real failure detectors, the real controller and decision
+// core, workers and executor. It can be killed between any two of its effects, can be asleep, and has nothing left of
+// an earlier life but its state file. Tests only.
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <vector>
+
+#include "health/failure_detector.h"
+#include "replication/execute/cluster_controller.h"
+#include "tests/simulation/checkers.h"
+#include "tests/simulation/executor.h"
+#include "tests/simulation/workers.h"
+#include "tests/simulation/world.h"
+
+namespace pgkeel::simulation {
+
+enum class DiskMode { kWorks, kFull, kUnsure };  // unsure: half of the stores that are said to fail did not
+
+class PgkeelProcess : public ClusterController::Effects {
+ public:
+  explicit PgkeelProcess(World& world);
+
+  void start(const std::string& adopt = {});
+  void kill();
+  void kill_after_effects(std::size_t count) { effects_left_ = count; }
+  void sleep(Duration time);  // stopped, starved of CPU; its worker threads go on
+
+  DiskMode disk_mode = DiskMode::kWorks;
+
+  [[nodiscard]] bool running() const { return controller_ != nullptr; }
+  [[nodiscard]] const ClusterMemory& memory() const { return running() ? controller_->memory() : disk_.memory; }
+  [[nodiscard]] Condition condition() const;
+  [[nodiscard]] bool serves_normally() const;  // as it says itself, and as its clients see it
+  [[nodiscard]] std::string summary() const;
+  [[nodiscard]] Instant last_acknowledged() const { return workers_.last_acknowledged(); }
+  [[nodiscard]] const Checkers& checkers() const { return checkers_; }
+
+ private:
+  struct Probe {
+    bool running = false;
+    bool wanted_again = false;
+    Instant started_at;
+    std::uint64_t timer = 0;
+  };
+
+  Result<void> store(const ClusterMemory& memory) override;
+  void publish_route(const RouteOrder& order) override;
+  void start(const Action& action) override;
+  void record(const Event& event) override;
+  void effect();
+
+  void on_control(std::function<void()> work);
+  void step();
+  void wake_later();
+
+  void probe_at(std::size_t node, Instant when);
+  void probe(std::size_t node);
+  void probe_arrives(std::size_t node);
+  void probe_ends(std::size_t node, ProbeOutcome outcome, std::optional<NodeFacts> facts);
+  void node_died(std::size_t node);
+
+  World& world_;
+  Disk disk_;
+  Checkers checkers_;
+  Workers workers_;
+  Executor executor_;
+
+  std::unique_ptr<ClusterController> controller_;
+  std::uint64_t life_ = 0;
+  std::uint64_t wake_timer_ = 0;
+  std::size_t effects_left_ = 0;  // until it is killed; 0: it is not
+  Instant asleep_until_;
+  bool was_asleep_ = false;
+  std::deque<FailureDetector> detectors_;
+  std::vector<NodeView> views_;
+  std::vector<Probe> probes_;
+};
+
+}  // namespace pgkeel::simulation

@@ -1,0 +1,91 @@
+#include "tests/simulation/schedule.h"
+
+#include "tests/simulation/faults.h"
+#include "tests/simulation/pgkeel_process.h"
+
+namespace pgkeel::simulation {
+
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr Duration kQuietBefore = 2s;
+constexpr Duration kPatience = 8min;  // until a healed world must be normal; retries wait up to a minute
+constexpr Duration kQuietAfter = 1s;  // normal for so long
+
+void start_servers(World& world) {
+  for (auto& server : world.servers) {
+    if (server.number != 0) {
+      server.standby_signal = true;
+      server.upstream = 0;
+      server.named = true;
+      server.has_slot_name = world.random.chance(0.7);
+      if (server.has_slot_name) world.servers[0].slots.insert(server.number);
+    } else if (world.random.chance(0.7)) {
+      server.sync = SyncMode::kAllStandbys;
+    }
+    server.start();
+  }
+}
+
+void replicate_for_ever(World& world, std::size_t number) {
+  world.servers[number].replicate();
+  const Duration turn = world.setting.replication_turn;
+  world.queue.after(world.random.between(turn / 2, turn * 3 / 2),
+                    [&world, number] { replicate_for_ever(world, number); });
+}
+
+void play_to_the_end(World& world, PgkeelProcess& pgkeel, ScheduleResult& result) {
+  start_servers(world);
+  for (std::size_t i = 0; i < world.servers.size(); ++i) replicate_for_ever(world, i);
+  pgkeel.start();
+  const auto run_until = [&](Instant until) {
+    while (world.queue.run_next(until)) {
+    }
+  };
+  run_until(world.queue.now() + kQuietBefore);
+  Faults faults(world, pgkeel);
+  const Instant faults_end = world.queue.now() + world.setting.faults_for;
+  faults.begin(faults_end);
+  run_until(faults_end);
+  faults.heal();
+
+  const Instant healed_at = world.queue.now();
+  Instant normal_since = Instant::max();
+  while (true) {
+    const Instant now = world.queue.now();
+    const bool normal = pgkeel.serves_normally() && pgkeel.last_acknowledged() > healed_at;
+    if (!normal) {
+      normal_since = Instant::max();
+    } else if (normal_since == Instant::max()) {
+      normal_since = now;
+    }
+    if (normal && now - normal_since >= kQuietAfter) break;
+    if (now - healed_at > kPatience)
+      world.violated("not normal again " + format_duration(kPatience) +
+                     " after everything was healed: " + pgkeel.summary());
+    run_until(now + 250ms);
+  }
+  result.healed_after = normal_since - healed_at;
+}
+
+}  // namespace
+
+ScheduleResult play(std::uint64_t seed, Mutant mutant, bool traced) {
+  ScheduleResult result;
+  World world(seed, mutant, traced);
+  PgkeelProcess pgkeel(world);
+  try {
+    play_to_the_end(world, pgkeel, result);
+  } catch (const Violation& violation) {
+    result.violation = violation.what();
+  } catch (const GivenUp&) {
+    result.given_up = true;
+  }
+  result.decisions = pgkeel.checkers().steps();
+  result.failovers = pgkeel.checkers().failovers();
+  result.promised_writes = pgkeel.checkers().promised();
+  return result;
+}
+
+}  // namespace pgkeel::simulation

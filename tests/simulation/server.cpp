@@ -1,0 +1,218 @@
+#include "tests/simulation/server.h"
+
+#include <algorithm>
+#include <span>
+#include <utility>
+
+#include "replication/model/action.h"
+#include "tests/simulation/world.h"
+
+namespace pgkeel::simulation {
+
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr Duration kWalReceiverTimeout = 60s;
+constexpr std::size_t kRecordsPerTurn = 20;
+constexpr Duration kHungPoll = 100ms;  // something waits for a stopped process to go on
+
+}  // namespace
+
+Server::Server(World& world, std::size_t its_number, bool is_local, std::uint32_t its_priority)
+    : number(its_number),
+      name(1, static_cast<char>('a' + its_number)),
+      address{"10.0.0." + std::to_string(its_number + 1), 5432},
+      local(is_local),
+      priority(its_priority),
+      upstream(its_number),
+      world_(world) {}
+
+void Server::start() {
+  if (state != ProcessState::kDead || half_rebuilt || host_down) return;
+  incarnation += 1;
+  cleanly_stopped = false;
+  started_by_operator = false;
+  hung = false;
+  world_.trace([&] { return name + ": starts as a " + (standby_signal ? "standby" : "primary"); });
+  recover(world_.random.chance(0.1) ? world_.random.between(1s, 6s) : world_.random.between(30ms, 500ms));
+}
+
+void Server::recover(Duration time) {
+  state = ProcessState::kStarting;
+  const std::uint32_t starting = incarnation;
+  world_.queue.after(time, [this, starting] {
+    if (incarnation != starting) return;
+    if (hung) return recover(kHungPoll);
+    state = ProcessState::kRunning;
+    started_at = world_.queue.now();
+    world_.trace([&] { return name + ": accepts connections"; });
+  });
+}
+
+void Server::die() {
+  if (state == ProcessState::kDead) return;
+  world_.trace([&] { return name + ": dies"; });
+  const Wal at_death = wal;
+  state = ProcessState::kDead;
+  incarnation += 1;
+  hung = false;
+  streaming = false;
+  promoting = false;
+  waiting.clear();
+  // What it had sent is still on its way to its standbys.
+  for (auto& other : world_.servers) {
+    if (!other.streaming || other.upstream != number || !other.up() || !world_.connected(number, other.number))
+      continue;
+    if (!world_.random.chance(0.5)) continue;
+    world_.queue.after(world_.random.between(0ms, 150ms), [&other, at_death, receiving = other.incarnation] {
+      const bool receives = other.incarnation == receiving && other.standby_signal && other.up();
+      if (receives && other.wal.is_prefix_of(at_death)) other.wal.receive_from(at_death, kRecordsPerTurn);
+    });
+  }
+  world_.on_death(number);
+}
+
+void Server::crash_and_restart() {
+  if (state != ProcessState::kRunning || hung) return;
+  world_.trace([&] { return name + ": crashes and restarts"; });
+  incarnation += 1;
+  streaming = false;
+  promoting = false;
+  waiting.clear();
+  recover(world_.random.between(100ms, 5s));
+}
+
+void Server::begin_promotion() {
+  if (!up() || !standby_signal || promoting) return;
+  sync = SyncMode::kOff;
+  promoting = true;
+  world_.trace([&] { return name + ": pg_promote()"; });
+  const Duration time =
+      world_.random.chance(0.1) ? world_.random.between(500ms, 5s) : world_.random.between(5ms, 150ms);
+  world_.queue.after(time, [this, promoted = incarnation] { finish_promotion(promoted); });
+}
+
+void Server::finish_promotion(std::uint32_t of_incarnation) {
+  if (incarnation != of_incarnation || !promoting) return;
+  if (hung) return world_.queue.after(kHungPoll, [this, of_incarnation] { finish_promotion(of_incarnation); });
+  promoting = false;
+  streaming = false;
+  standby_signal = false;
+  replay_paused = false;
+  wal.history.push_back({wal.timeline, wal.end()});
+  wal.timeline += 1;
+  wal.records.push_back(++world_.records_made);
+  world_.trace([&] { return name + ": is primary on timeline " + std::to_string(wal.timeline); });
+}
+
+void Server::replicate() {
+  if (!up() || !standby_signal) return;
+  if (upstream == number) {
+    streaming = false;
+    return;
+  }
+  Server& source = world_.servers[upstream];
+  const Instant now = world_.queue.now();
+  if (!world_.connected(number, source.number) || source.hung || source.host_down) {
+    if (streaming && now - last_message > kWalReceiverTimeout) streaming = false;
+    return;
+  }
+  if (source.state != ProcessState::kRunning || !wal.can_stream_from(source.wal) ||
+      (has_slot_name && !source.slots.contains(number))) {
+    streaming = false;
+    return;
+  }
+  if (!wal.is_prefix_of(source.wal)) {
+    // Promoted apart at the very same position: the timelines have the same number and the same history.
+    const bool same_history = wal.history.size() <= source.wal.history.size() &&
+                              std::ranges::equal(wal.history, std::span(source.wal.history).first(wal.history.size()));
+    if (world_.setting.hand_promotions && same_history) throw GivenUp{};
+    world_.violated(name + " streams from " + source.name + ", although its WAL is not a part of it: it is corrupt");
+  }
+  const bool news = !streaming || wal.records.size() < source.wal.records.size();
+  streaming = true;
+  if (news || now - last_message > 15s) last_message = now;
+  wal.receive_from(source.wal, kRecordsPerTurn);
+  source.acknowledge_waiting();
+}
+
+RecordId Server::write() {
+  wal.records.push_back(++world_.records_made);
+  return wal.records.back();
+}
+
+void Server::commit(Acknowledged acknowledged) {
+  const RecordId record = write();
+  if (sync == SyncMode::kOff) return acknowledged(false);
+  waiting.push_back({record, std::move(acknowledged)});
+}
+
+void Server::acknowledge_waiting() {
+  if (sync == SyncMode::kNobody || waiting.empty()) return;
+  std::size_t everywhere = wal.records.size();
+  if (sync == SyncMode::kAllStandbys) {
+    for (const auto& other : world_.servers) {
+      if (&other == this) continue;
+      const bool counts = other.streaming && other.upstream == number && other.up();
+      everywhere = counts ? std::min(everywhere, other.wal.records.size()) : 0;
+    }
+  }
+  if (everywhere == 0) return;
+  const RecordId newest = wal.records[everywhere - 1];
+  const auto still_waiting = std::ranges::find_if(waiting, [&](const auto& commit) { return commit.record > newest; });
+  std::vector<WaitingCommit> ready(std::make_move_iterator(waiting.begin()), std::make_move_iterator(still_waiting));
+  waiting.erase(waiting.begin(), still_waiting);
+  for (const auto& commit : ready) commit.acknowledged(sync == SyncMode::kAllStandbys);
+}
+
+void Server::become_standby_of(const Server& primary) {
+  wal = primary.wal;
+  half_rebuilt = false;
+  standby_signal = true;
+  cleanly_stopped = false;
+  upstream = primary.number;
+  named = true;
+  has_slot_name = true;
+  replay_paused = false;
+  sync = SyncMode::kOff;
+}
+
+NodeFacts Server::facts() const {
+  NodeFacts facts;
+  facts.system_identifier = "7000";
+  facts.server_version_number = 150020;
+  facts.in_recovery = standby_signal;
+  facts.timeline = wal.timeline;
+  facts.checkpoint_timeline = wal.timeline;
+  facts.timeline_history_known = !world_.random.chance(0.02);
+  if (facts.timeline_history_known) facts.timeline_history = wal.history;
+  facts.wal_position = wal.end();
+  facts.replayed = wal.end();
+  facts.replay_paused = replay_paused;
+  facts.primary_slot_name = has_slot_name ? "pgkeel_" + name : "";
+  facts.uptime = world_.queue.now() - started_at;
+  if (sync == SyncMode::kNobody) facts.synchronous_standby_names = kFencingStandbyName;
+  if (standby_signal && streaming) {
+    facts.wal_receiver_streaming = true;
+    facts.wal_receiver_source = world_.servers[upstream].address;
+    facts.wal_receiver_silence = world_.queue.now() - last_message;
+  }
+  for (const auto& other : world_.servers) {
+    const bool receives = other.streaming && other.upstream == number && other.state == ProcessState::kRunning;
+    if (receives) {
+      WalSender sender;
+      sender.application_name = other.named ? other.name : "walreceiver";
+      sender.state = "streaming";
+      facts.wal_senders.push_back(std::move(sender));
+    }
+    if (!slots.contains(other.number)) continue;
+    PhysicalSlot slot;
+    slot.name = "pgkeel_" + other.name;
+    if (receives && other.has_slot_name) slot.active_pid = 100;
+    facts.slots.push_back(std::move(slot));
+  }
+  return facts;
+}
+
+}  // namespace pgkeel::simulation

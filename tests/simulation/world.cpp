@@ -1,0 +1,87 @@
+#include "tests/simulation/world.h"
+
+#include <cstdio>
+
+namespace pgkeel::simulation {
+
+using namespace std::chrono_literals;
+
+namespace {
+constexpr std::size_t kMostPeers = 4;  // three nodes and pgkeel
+}
+
+const char* mutant_name(Mutant mutant) {
+  switch (mutant) {
+    case Mutant::kNone:
+      return "none";
+    case Mutant::kStoreLost:
+      return "store-lost";
+    case Mutant::kStoreLate:
+      return "store-late";
+    case Mutant::kCandidateForgotten:
+      return "candidate-forgotten";
+    case Mutant::kEpochForgotten:
+      return "epoch-forgotten";
+    case Mutant::kRouteNotAwaited:
+      return "route-not-awaited";
+    case Mutant::kWorkerKeepsRoute:
+      return "worker-keeps-route";
+    case Mutant::kFenceLies:
+      return "fence-lies";
+    case Mutant::kRejoinInPlace:
+      return "rejoin-in-place";
+    case Mutant::kPromoteTwice:
+      return "promote-twice";
+  }
+  return "unknown";
+}
+
+World::World(std::uint64_t seed, Mutant played_mutant, bool traced)
+    : random(seed), mutant(played_mutant), traced_(traced), cuts_(kMostPeers * kMostPeers, false) {
+  draw_setting();
+  for (std::size_t i = 0; i < setting.node_count; ++i) {
+    const std::uint32_t priority = i == 2 && random.chance(0.1) ? 0 : 100;
+    servers.emplace_back(*this, i, random.chance(0.65), priority);
+  }
+}
+
+void World::draw_setting() {
+  setting.node_count = random.chance(0.5) ? 2 : 3;
+  setting.detection.failure_timeout = random.chance(0.5) ? 3s : 1s;
+  setting.policy.failure_timeout = setting.detection.failure_timeout;
+  setting.policy.failover_pause = random.chance(0.2) ? Duration(10min) : random.chance(0.3) ? Duration(20s) : 0s;
+  setting.policy.when_path_cut = random.chance(0.3) ? PathCutPolicy::kWait : PathCutPolicy::kFailoverIfSafe;
+  setting.detection.when_path_cut = setting.policy.when_path_cut;
+  setting.postmaster_watched = random.chance(0.6);
+  setting.replication_turn = random.between(20ms, 150ms);
+  setting.network_delay = random.between(200us, 20ms);
+  setting.between_writes = random.between(50ms, 300ms);
+  setting.between_faults = random.between(1s, 5s);
+  setting.faults_for = random.between(8s, 30s);
+  setting.hand_promotions = random.chance(0.06);
+}
+
+bool World::connected(std::size_t left, std::size_t right) const {
+  return !cuts_[left * kMostPeers + right];
+}
+
+void World::cut(std::size_t left, std::size_t right, bool is_cut) {
+  cuts_[left * kMostPeers + right] = is_cut;
+  cuts_[right * kMostPeers + left] = is_cut;
+}
+
+void World::heal_network() {
+  cuts_.assign(cuts_.size(), false);
+}
+
+void World::violated(const std::string& rule) {
+  trace([&] { return "VIOLATION: " + rule; });
+  throw Violation(rule);
+}
+
+void World::write_trace(const std::string& line) {
+  const auto milliseconds = static_cast<double>(queue.now().time_since_epoch().count()) / 1e6 - 3'600'000.0;
+  std::printf("%12.3f ms  %s\n", milliseconds, line.c_str());
+}
+
+}  // namespace pgkeel::simulation

@@ -1,0 +1,94 @@
+// What a schedule is played on: virtual time, randomness, servers, the network between them, and the checkers that
+// watch. Tests only, one thread.
+#pragma once
+
+#include <deque>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "config/config.h"
+#include "replication/model/failover_policy.h"
+#include "tests/simulation/event_queue.h"
+#include "tests/simulation/random.h"
+#include "tests/simulation/server.h"
+
+namespace pgkeel::simulation {
+
+// A rule was broken: ends the schedule.
+struct Violation : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+// Somebody made by hand what PostgreSQL itself cannot tell apart: ends the schedule without a verdict.
+struct GivenUp {};
+
+// A deliberate fault in what carries out the decisions: the checkers must find each.
+enum class Mutant {
+  kNone,
+  kStoreLost,           // some stores are never durable
+  kStoreLate,           // announced first, durable later
+  kCandidateForgotten,  // the state does not say that a candidate may have been promoted
+  kEpochForgotten,      // the state does not say the newest epoch
+  kRouteNotAwaited,     // route_applied is told before the workers have applied it
+  kWorkerKeepsRoute,    // a worker keeps its sessions when the route closes
+  kFenceLies,           // reported as proven stopped, but it runs
+  kRejoinInPlace,       // a diverged node is started as it is
+  kPromoteTwice,        // the promotion is sent to another standby too
+};
+constexpr Mutant kAllMutants[] = {Mutant::kStoreLost,      Mutant::kStoreLate,       Mutant::kCandidateForgotten,
+                                  Mutant::kEpochForgotten, Mutant::kRouteNotAwaited, Mutant::kWorkerKeepsRoute,
+                                  Mutant::kFenceLies,      Mutant::kRejoinInPlace,   Mutant::kPromoteTwice};
+const char* mutant_name(Mutant mutant);
+
+// Drawn once for each schedule.
+struct Setting {
+  std::size_t node_count = 2;
+  DetectionConfig detection;
+  FailoverPolicy policy;
+  bool postmaster_watched = true;  // pgkeel sees the death of a local postmaster at once
+  Duration replication_turn{};
+  Duration network_delay{};  // of one message to a node on another host, usually
+  Duration between_writes{};
+  Duration between_faults{};
+  Duration faults_for{};
+  bool hand_promotions = false;
+};
+
+class World {
+ public:
+  World(std::uint64_t seed, Mutant played_mutant, bool traced);
+
+  Random random;
+  EventQueue queue;
+  const Mutant mutant;
+  Setting setting;
+  std::deque<Server> servers;
+  RecordId records_made = 0;
+
+  // Between servers, and between pgkeel (the number after the last server) and each.
+  [[nodiscard]] std::size_t pgkeel() const { return setting.node_count; }
+  [[nodiscard]] bool connected(std::size_t left, std::size_t right) const;
+  void cut(std::size_t left, std::size_t right, bool is_cut);
+  void heal_network();
+
+  // What pgkeel hears of a process that ended: called for every death.
+  std::function<void(std::size_t node)> on_death;
+
+  // Writes a line of the trace; `text` is only made where somebody reads it.
+  template <class Text>
+  void trace(const Text& text) {
+    if (traced_) write_trace(text());
+  }
+
+  [[noreturn]] void violated(const std::string& rule);
+
+ private:
+  void write_trace(const std::string& line);
+  void draw_setting();
+
+  bool traced_;
+  std::vector<bool> cuts_;
+};
+
+}  // namespace pgkeel::simulation
