@@ -59,9 +59,11 @@ class Promotion : public std::enable_shared_from_this<Promotion> {
         "pg_catalog.pg_last_wal_replay_lsn()), 0) ELSE 0 END::bigint",
         [](Promotion& self, const SqlRows& rows) {
           self.bytes_to_replay_ = cell(rows, 2);
-          if (cell(rows, 0) == "f") return self.write();
-          if (cell(rows, 1).empty()) return self.send_promotion();
-          self.stop_waiting_for_standbys();
+          self.is_primary_ = cell(rows, 0) == "f";
+          const std::string standby_names = cell(rows, 1);
+          const bool waits_in_vain = self.is_primary_ ? standby_names == kFencingStandbyName : !standby_names.empty();
+          if (waits_in_vain) return self.stop_waiting_for_standbys();
+          self.go_on();
         });
   }
 
@@ -79,8 +81,13 @@ class Promotion : public std::enable_shared_from_this<Promotion> {
   // ALTER SYSTEM must be a statement of its own; it works in recovery.
   void stop_waiting_for_standbys() {
     ask("ALTER SYSTEM SET synchronous_standby_names = ''", [](Promotion& self, const SqlRows&) {
-      self.ask("SELECT pg_catalog.pg_reload_conf()", [](Promotion& again, const SqlRows&) { again.send_promotion(); });
+      self.ask("SELECT pg_catalog.pg_reload_conf()", [](Promotion& again, const SqlRows&) { again.go_on(); });
     });
+  }
+
+  void go_on() {
+    if (is_primary_) return write();
+    send_promotion();
   }
 
   void send_promotion() {
@@ -120,6 +127,7 @@ class Promotion : public std::enable_shared_from_this<Promotion> {
   Action action_;
   ActionDone done_;
   Timer watch_;
+  bool is_primary_ = false;  // already: only its fence is lifted
   Instant sent_at_{};
   std::string bytes_to_replay_;
   std::shared_ptr<Promotion> keep_alive_;
@@ -201,8 +209,9 @@ void fence_by_sql(const SqlConversation& conversation, const Action& action, Act
     done(std::move(status));
   };
   Monitor& monitor = conversation.monitor;
-  monitor.run_sql_apart(action.node, "ALTER SYSTEM SET synchronous_standby_names = 'pgkeel_fenced'", kAnswerLimit,
-                        [&monitor, node = action.node, end_sessions, finish](const SqlAnswer& answer) {
+  monitor.run_sql_apart(action.node,
+                        "ALTER SYSTEM SET synchronous_standby_names = " + quote_literal(kFencingStandbyName),
+                        kAnswerLimit, [&monitor, node = action.node, end_sessions, finish](const SqlAnswer& answer) {
                           if (!answer) return finish(answer);
                           monitor.run_sql_apart(node, end_sessions, kAnswerLimit, finish);
                         });
