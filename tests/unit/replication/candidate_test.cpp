@@ -1,0 +1,112 @@
+#include "replication/decide/candidate.h"
+
+#include <doctest/doctest.h>
+
+#include "replication/decide/retry.h"
+
+using namespace pgkeel;
+using namespace std::chrono_literals;
+
+namespace {
+
+struct Cluster {
+  ClusterView view;
+  ClusterMemory memory;
+  FailoverPolicy policy;
+
+  Cluster() {
+    memory.phase = Phase::kSteady;
+    memory.primary = "a";
+    memory.system_identifier = "7000";
+    memory.timeline = 1;
+  }
+
+  NodeView& standby(std::string name, Lsn position, std::uint32_t priority = 100) {
+    NodeView node;
+    node.name = std::move(name);
+    node.priority = priority;
+    node.suspicion.liveness = Liveness::kAlive;
+    node.facts.emplace();
+    node.facts->system_identifier = "7000";
+    node.facts->in_recovery = true;
+    node.facts->timeline = 1;
+    node.facts->wal_position = position;
+    view.nodes.push_back(std::move(node));
+    return view.nodes.back();
+  }
+
+  [[nodiscard]] std::string best() const {
+    const NodeView* node = best_candidate(situation());
+    return node == nullptr ? "nobody" : node->name;
+  }
+  [[nodiscard]] std::string why_not(const NodeView& node) const { return may_be_promoted(situation(), node).why_not; }
+  [[nodiscard]] Situation situation() const { return {view, memory, policy, {Instant(1h), WallTime(1h)}}; }
+};
+
+}  // namespace
+
+TEST_CASE("the standby with the most WAL is promoted; priority only breaks ties") {
+  Cluster cluster;
+  cluster.standby("b", {0x3000}, 50);
+  CHECK(cluster.best() == "b");
+  cluster.standby("c", {0x3000}, 60);
+  CHECK(cluster.best() == "c");
+  cluster.standby("d", {0x3001}, 1);
+  CHECK(cluster.best() == "d");
+  cluster.standby("e", {0x9000}, 0);
+  CHECK(cluster.best() == "d");
+}
+
+TEST_CASE("a node that may not be promoted says why") {
+  Cluster cluster;
+  cluster.view.nodes.reserve(16);  // references below stay valid
+  CHECK(cluster.why_not(cluster.standby("b", {0x3000})).empty());
+  CHECK(cluster.why_not(cluster.standby("a", {0x3000})) == "a is the primary that failed");
+  CHECK(cluster.why_not(cluster.standby("z", {0x3000}, 0)) == "z has priority 0");
+
+  NodeView& silent = cluster.standby("c", {0x3000});
+  silent.suspicion.liveness = Liveness::kSilent;
+  CHECK(cluster.why_not(silent) == "c does not answer");
+
+  NodeView& primary = cluster.standby("d", {0x3000});
+  primary.facts->in_recovery = false;
+  CHECK(cluster.why_not(primary) == "d is not a standby");
+
+  NodeView& stranger = cluster.standby("e", {0x3000});
+  stranger.facts->system_identifier = "8000";
+  CHECK(cluster.why_not(stranger) == "e belongs to another cluster");
+
+  cluster.memory.nodes["f"].old_primary = true;
+  CHECK(cluster.why_not(cluster.standby("f", {0x3000})) ==
+        "f is an old primary that has not followed the newest one yet");
+
+  NodeView& behind = cluster.standby("g", {0x3000});
+  cluster.memory.timeline = 2;
+  CHECK(cluster.why_not(behind) == "g is on timeline 1, the primary wrote timeline 2");
+  cluster.memory.timeline = 1;
+
+  NodeView& paused = cluster.standby("h", {0x3000});
+  paused.facts->replay_paused = true;
+  CHECK(cluster.why_not(paused) == "h has its replay paused (pg_wal_replay_resume() ends that)");
+
+  NodeView& delayed = cluster.standby("i", {0x3000});
+  delayed.facts->recovery_min_apply_delay = 5min;
+  CHECK(cluster.why_not(delayed) == "i is kept behind on purpose (recovery_min_apply_delay)");
+
+  cluster.memory.abandoned_candidate = "j";
+  CHECK(cluster.why_not(cluster.standby("j", {0x3000})) == "j failed while it was promoted");
+}
+
+TEST_CASE("without a standby there is nobody to promote") {
+  Cluster cluster;
+  CHECK(cluster.best() == "nobody");
+  CHECK(why_no_candidate(cluster.situation()) == "there is no standby");
+}
+
+TEST_CASE("the pause before an action is tried again doubles from a second to a minute") {
+  CHECK(retry_pause(1) == 1s);
+  CHECK(retry_pause(2) == 2s);
+  CHECK(retry_pause(6) == 32s);
+  CHECK(retry_pause(7) == 60s);
+  CHECK(retry_pause(4'000'000'000) == 60s);
+}
