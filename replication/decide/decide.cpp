@@ -63,8 +63,11 @@ class Judgement {
                       ", the primary, is not configured any more; choose with `pgkeel serve --adopt NODE`");
     }
     if (told_since(*primary)) {
-      no_route(primary->name + " is promoted, and has not been asked since");
-      decision_.condition = Condition::kFailingOver;
+      // It has written since: clients need not wait for its next facts. The standbys do.
+      decision_.route_node = primary->name;
+      decision_.notes[primary->name] = "primary, just promoted";
+      decision_.condition = Condition::kDegraded;
+      decision_.summary = primary->name + " is primary, and has not been asked since its promotion";
       return ask(*primary);
     }
     if (primary->answers_as_primary() && primary->facts->synchronous_standby_names == kFencingStandbyName) {
@@ -157,7 +160,9 @@ class Judgement {
     if (const NodeView* abandoned = situation_.view.node(memory.abandoned_candidate)) fence_until_stopped(*abandoned);
 
     const Fenced so_far = fenced(situation_);
-    ask_standbys_since(so_far.positions_since);
+    for (const auto& node : situation_.view.nodes) {
+      if (node.name != memory.primary && node.answering() && !position_is_final(situation_, node, so_far)) ask(node);
+    }
     watch_wal_receiver(so_far);
     if (!somebody_can_replace_it) {
       decision_.summary += "; nobody can be promoted: " + why_no_candidate(situation_);

@@ -110,6 +110,14 @@ Fenced fenced(const Situation& situation) {
   return result;
 }
 
+bool position_is_final(const Situation& situation, const NodeView& standby, const Fenced& so_far) {
+  if (standby.facts_at >= so_far.positions_since) return true;
+  const NodeView* old_primary = situation.primary();
+  return old_primary != nullptr && situation.memory.abandoned_candidate.empty() &&
+         old_primary->suspicion.liveness == Liveness::kDead && standby.facts_at >= old_primary->suspicion.since &&
+         standby.facts && !standby.facts->wal_receiver_streaming;
+}
+
 const NodeView* candidate_to_promote(const Situation& situation, Instant& again_at) {
   const ClusterView& view = situation.view;
   if (view.route_epoch_applied != situation.memory.epoch || !view.route_closed) return nullptr;
@@ -118,14 +126,14 @@ const NodeView* candidate_to_promote(const Situation& situation, Instant& again_
   const Instant positions_since = so_far.positions_since;
 
   const NodeView* best = best_candidate(situation);
-  if (best == nullptr || best->facts_at < positions_since) return nullptr;
+  if (best == nullptr || !position_is_final(situation, *best, so_far)) return nullptr;
   const auto wait_until = [&](Instant deadline) {
     if (situation.now.instant >= deadline) return false;
     again_at = std::min(again_at, deadline);
     return true;
   };
   const bool all_positions_known = std::ranges::all_of(view.nodes, [&](const NodeView& node) {
-    return !may_be_promoted(situation, node) || node.facts_at >= positions_since;
+    return !may_be_promoted(situation, node) || position_is_final(situation, node, so_far);
   });
   if (!all_positions_known && wait_until(positions_since + kPositionPatience)) return nullptr;
   if (so_far.proven_stopped && best->facts->wal_receiver_streaming &&

@@ -25,6 +25,10 @@ Fenced fenced(const Situation& situation);
 // How long a standby's walreceiver may take to read what the dead primary had sent it.
 constexpr Duration kWalReceiverPatience = std::chrono::milliseconds(200);
 
+// What this standby told of its WAL is all that it will get from the old primary: it was asked after the fence, or it
+// has no walreceiver any more and a dead postmaster gives it no new one.
+bool position_is_final(const Situation& situation, const NodeView& standby, const Fenced& so_far);
+
 // The candidate that may be told to promote: the old epoch is closed everywhere, the old primary is fenced as far as it
 // can be reached, and the positions of the standbys are read anew. Nothing: not yet, or nobody.
 const NodeView* candidate_to_promote(const Situation& situation, Instant& again_at);
