@@ -1,8 +1,8 @@
 // The part of Session that brings a client to a server: its startup packet, the wait, the connection, the server's
 // login up to the first ReadyForQuery.
-#include <cerrno>
 #include <utility>
 
+#include "proxy/io/knock.h"
 #include "proxy/io/loop.h"
 #include "proxy/session/access_point.h"
 #include "proxy/session/session.h"
@@ -15,27 +15,6 @@ namespace {
 constexpr std::size_t kKeptBackBytesMax = 65536;
 constexpr unsigned kEncryptionRequestsMax = 2;  // one for SSL, one for GSSAPI, in either order
 constexpr std::uint32_t kAuthenticationOk = 0;
-
-bool is_own_trouble(int code) {
-  switch (code) {
-    case EMFILE:
-    case ENFILE:
-    case ENOBUFS:
-    case ENOMEM:
-    case ENETUNREACH:
-    case ENETDOWN:
-    case EADDRNOTAVAIL:
-    case EACCES:
-    case EPERM:
-      return true;
-    default:
-      return false;
-  }
-}
-
-bool is_refusal(int code) {
-  return code == ECONNREFUSED || code == ENOENT;
-}
 
 }  // namespace
 
@@ -158,7 +137,7 @@ void Session::connect_to_next_address() {
   const std::string cause = "connection to " + node_phrase() + " failed: " + describe_system_error(connect_error_);
   if (all_addresses_refused_)
     attempt_lost(LinkEvidence::Kind::kRefused, cause);
-  else if (is_own_trouble(connect_error_))
+  else if (classify_connect_error(connect_error_) == KnockResult::kOwnTrouble)
     attempt_lost(LinkEvidence::Kind::kOwnTrouble, cause);
   else
     attempt_lost(cause);
@@ -178,7 +157,7 @@ void Session::connection_made() {
 
 void Session::note_connect_error(int code) {
   connect_error_ = code;
-  if (!is_refusal(code)) all_addresses_refused_ = false;
+  if (classify_connect_error(code) != KnockResult::kRefused) all_addresses_refused_ = false;
 }
 
 void Session::attempt_lost(LinkEvidence::Kind kind, std::string cause) {
