@@ -28,6 +28,7 @@ void Session::read_startup() {
       vanish();
       return;
     }
+    access_point_.counters().bytes_from_clients.add(result.bytes);
     startup_packet_ += as_text(buffer.first(result.bytes));
     if (startup_packet_.size() < wanted) continue;
     if (startup_packet_size_ == 0) {

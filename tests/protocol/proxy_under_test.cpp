@@ -1,0 +1,124 @@
+#include "tests/protocol/proxy_under_test.h"
+
+#include <future>
+#include <stdexcept>
+#include <utility>
+
+#include <doctest/doctest.h>
+
+namespace pgkeel::test {
+namespace {
+
+NodeConfig node(const char* name, const PeerListener& server) {
+  NodeConfig config;
+  config.name = name;
+  config.address = {"127.0.0.1", server.port()};
+  return config;
+}
+
+}  // namespace
+
+ProxyUnderTest::ProxyUnderTest(const Options& options) : wakeup_(loop_) {
+  ClusterConfig cluster;
+  cluster.name = "c";
+  cluster.listen = {"127.0.0.1", 0};
+  cluster.allow = options.allow;
+  cluster.nodes = {node("a", a), node("b", b)};
+  pool_ = std::make_unique<WorkerPool>(loop_, options.proxy, std::vector{cluster}, [this](const LinkEvidence& told) {
+    const std::lock_guard lock(mutex_);
+    evidence_.push_back(told);
+  });
+  const auto started = pool_->start();
+  if (!started) throw std::runtime_error(started.error().message);
+  port_ = pool_->bound_port("c");
+  control_ = std::thread([this] { loop_.run(); });
+}
+
+ProxyUnderTest::~ProxyUnderTest() {
+  if (!stopped_) stop(Duration::zero());
+  in_control_thread([this] { pool_.reset(); });
+  wakeup_.post([this] { loop_.stop(); });
+  control_.join();
+}
+
+void ProxyUnderTest::in_control_thread(std::function<void()> task) {
+  std::promise<void> done;
+  wakeup_.post([&] {
+    task();
+    done.set_value();
+  });
+  done.get_future().wait();
+}
+
+void ProxyUnderTest::publish(Route route) {
+  std::promise<void> applied;
+  in_control_thread([&] { pool_->publish_route("c", std::move(route), [&] { applied.set_value(); }); });
+  applied.get_future().wait();
+}
+
+void ProxyUnderTest::route_to_a(std::uint64_t epoch, std::string reason) {
+  publish({.epoch = epoch, .target = RouteTarget{"a", {"127.0.0.1", a.port()}}, .reason = std::move(reason)});
+}
+
+void ProxyUnderTest::route_to_b(std::uint64_t epoch, std::string reason) {
+  publish({.epoch = epoch, .target = RouteTarget{"b", {"127.0.0.1", b.port()}}, .reason = std::move(reason)});
+}
+
+void ProxyUnderTest::route_nowhere(std::uint64_t epoch, std::string reason) {
+  publish({.epoch = epoch, .target = std::nullopt, .reason = std::move(reason)});
+}
+
+void ProxyUnderTest::stop(Duration limit) {
+  std::promise<void> stopped;
+  stop_later(limit, [&] { stopped.set_value(); });
+  stopped.get_future().wait();
+}
+
+void ProxyUnderTest::stop_later(Duration limit, std::function<void()> stopped) {
+  stopped_ = true;
+  in_control_thread([&] { pool_->stop(limit, std::move(stopped)); });
+}
+
+std::uint64_t ProxyUnderTest::bytes_read() const {
+  const auto now = stats();
+  return now.bytes_from_clients + now.bytes_from_servers;
+}
+
+std::vector<LinkEvidence> ProxyUnderTest::evidence() const {
+  const std::lock_guard lock(mutex_);
+  return evidence_;
+}
+
+bool ProxyUnderTest::has_evidence(LinkEvidence::Kind kind, const std::string& node_name) const {
+  for (const auto& told : evidence()) {
+    if (told.kind == kind && told.node == node_name) return true;
+  }
+  return false;
+}
+
+ProxyUnderTest::Established ProxyUnderTest::establish(PeerListener& server_listener, std::uint32_t process_id,
+                                                      std::string_view secret) {
+  using namespace wire_test;
+  Peer client = connect();
+  client.send(startup_message());
+  Peer server = server_listener.accept();
+  server.receive(startup_message().size());
+  const std::string answer = login_answer(process_id, secret);
+  server.send(answer);
+  const std::string heard = client.receive(answer.size());
+  REQUIRE(heard == answer);
+  return {std::move(client), std::move(server)};
+}
+
+wire_test::Heard last_error(std::string_view heard) {
+  const auto messages = wire_test::split_messages(heard);
+  REQUIRE_FALSE(messages.empty());
+  const auto& last = messages.back();
+  CHECK(last.type == 'E');
+  CHECK(last.field('S') == "FATAL");
+  CHECK(last.field('V') == "FATAL");
+  for (std::size_t at = 0; at + 1 < messages.size(); ++at) CHECK(messages[at].field('V') != "FATAL");
+  return last;
+}
+
+}  // namespace pgkeel::test

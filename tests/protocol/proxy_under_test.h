@@ -1,0 +1,76 @@
+// A real WorkerPool with a control thread of its own, in front of two scripted servers, `a` and `b`.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "proxy/io/loop.h"
+#include "proxy/io/wakeup.h"
+#include "proxy/listener/worker_pool.h"
+#include "tests/support/peer.h"
+#include "tests/support/wait_until.h"
+#include "tests/support/wire_messages.h"
+
+namespace pgkeel::test {
+
+class ProxyUnderTest {
+ public:
+  struct Options {
+    ProxyConfig proxy{.workers = 2};
+    std::vector<std::string> allow{"0.0.0.0/0", "::/0"};
+  };
+
+  ProxyUnderTest() : ProxyUnderTest(Options{}) {}
+  explicit ProxyUnderTest(const Options& options);
+  ~ProxyUnderTest();
+  ProxyUnderTest(const ProxyUnderTest&) = delete;
+  ProxyUnderTest& operator=(const ProxyUnderTest&) = delete;
+
+  PeerListener a, b;
+
+  // Each returns when every worker has applied it.
+  void route_to_a(std::uint64_t epoch, std::string reason = "a is the primary");
+  void route_to_b(std::uint64_t epoch, std::string reason = "a failed, b was promoted");
+  void route_nowhere(std::uint64_t epoch, std::string reason = "a failed");
+  void publish(Route route);
+
+  // Returns when the pool has stopped.
+  void stop(Duration limit);
+  void stop_later(Duration limit, std::function<void()> stopped);  // `stopped` is called in the control thread
+
+  [[nodiscard]] std::uint16_t port() const { return port_; }
+  Peer connect() const { return Peer::connect_to(port_); }
+  [[nodiscard]] ClusterSessionStats stats() const { return pool_->stats().front(); }
+  [[nodiscard]] std::uint64_t bytes_read() const;  // by the proxy, from both sides
+  [[nodiscard]] Instant last_bytes_from(const std::string& node) const { return pool_->last_bytes_from("c", node); }
+  [[nodiscard]] std::vector<LinkEvidence> evidence() const;
+  [[nodiscard]] bool has_evidence(LinkEvidence::Kind kind, const std::string& node) const;
+
+  // A client that is past its login at `server`, and the server's end of its link.
+  struct Established {
+    Peer client;
+    Peer server;
+  };
+  Established establish(PeerListener& server, std::uint32_t process_id = 4711, std::string_view secret = "\1\2\3\4");
+
+ private:
+  void in_control_thread(std::function<void()> task);
+
+  Loop loop_;
+  Wakeup wakeup_;
+  std::unique_ptr<WorkerPool> pool_;
+  std::thread control_;
+  std::uint16_t port_ = 0;
+  bool stopped_ = false;
+  mutable std::mutex mutex_;
+  std::vector<LinkEvidence> evidence_;
+};
+
+// The only error among what a client heard last, checked to be a FATAL after which nothing came.
+wire_test::Heard last_error(std::string_view heard);
+
+}  // namespace pgkeel::test
