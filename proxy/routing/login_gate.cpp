@@ -7,12 +7,13 @@ namespace {
 
 // Sessions that were ended come back within their drivers' pauses, not in the same moment.
 constexpr Duration kRush = std::chrono::seconds(10);
+// Workers ask every few milliseconds: what falls due in between must not be lost.
 constexpr double kBurstSeconds = 0.02;
 
 }  // namespace
 
 LoginGate::LoginGate(std::uint32_t logins_per_second)
-    : rate_(logins_per_second), burst_(std::max(1.0, rate_ * kBurstSeconds)) {}
+    : rate_(logins_per_second), burst_(std::max(2.0, rate_ * kBurstSeconds)) {}
 
 LoginGate::Ticket LoginGate::enter() {
   const std::lock_guard lock(mutex_);
@@ -53,7 +54,7 @@ void LoginGate::limit_from(Instant now) {
   limited_ = true;
   limited_since_ = now;
   filled_at_ = now;
-  tokens_ = burst_;
+  tokens_ = 1;
 }
 
 void LoginGate::refill(Instant now) {

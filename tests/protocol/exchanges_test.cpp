@@ -87,7 +87,8 @@ TEST_CASE("protocol 3.2: a version negotiation, SCRAM in rounds, a cancel key of
 TEST_CASE("a pipeline of extended queries, with an error and a notice in it") {
   play_with_every_cut([](Script& script) {
     log_in_with_trust(script);
-    const std::string questions = parse("select 1") + bind() + execute() + sync_message() + parse("oops") + sync_message();
+    const std::string questions =
+        parse("select 1") + bind() + execute() + sync_message() + parse("oops") + sync_message();
     ask(script, questions,
         message('1', "") + message('2', "") + report('N', "NOTICE", "00000", "hello") + data_row("1") +
             command_complete("SELECT 1") + ready_for_query('I') + report('E', "ERROR", "42601", "syntax error") +

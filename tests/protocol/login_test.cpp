@@ -1,0 +1,420 @@
+// What a connecting client goes through: holding, repeated logins, the check of the role, limits.
+#include <string>
+
+#include <doctest/doctest.h>
+
+#include "tests/protocol/proxy_under_test.h"
+
+using namespace pgkeel;
+using namespace pgkeel::test;
+using namespace pgkeel::wire_test;
+using namespace std::chrono_literals;
+
+namespace {
+
+Peer begin_login(ProxyUnderTest& proxy) {
+  Peer client = proxy.connect();
+  client.send(startup_message());
+  return client;
+}
+
+void wait_until_held(ProxyUnderTest& proxy, std::uint64_t clients) {
+  REQUIRE(wait_until([&] { return proxy.stats().held == clients; }));
+}
+
+Peer accept_startup(PeerListener& listener) {
+  Peer server = listener.accept();
+  const std::string startup = server.receive(startup_message().size());
+  REQUIRE(startup == startup_message());
+  return server;
+}
+
+void finish_login(Peer& client, Peer& server) {
+  server.send(login_answer());
+  const std::string heard = client.receive(login_answer().size());
+  REQUIRE(heard == login_answer());
+}
+
+ProxyUnderTest::Options with(ProxyConfig proxy) {
+  proxy.workers = 2;
+  return {.proxy = proxy};
+}
+
+}  // namespace
+
+TEST_CASE("a client that connects while there is no route is held, and then logged in without an error") {
+  ProxyUnderTest proxy;
+  Peer client = begin_login(proxy);
+  wait_until_held(proxy, 1);
+  CHECK_FALSE(client.has_something_to_read());
+  proxy.route_to_b(1);
+  Peer server = accept_startup(proxy.b);
+  finish_login(client, server);
+  CHECK(proxy.stats().held == 0);
+  CHECK(proxy.stats().logins == 1);
+}
+
+TEST_CASE("after hold_timeout a client gets 08001 with the reason") {
+  ProxyUnderTest proxy(with({.hold_timeout = 50ms}));
+  proxy.route_nowhere(1, "a failed: its postmaster died");
+  Peer client = begin_login(proxy);
+  const auto error = last_error(client.receive_to_end());
+  CHECK(error.field('C') == "08001");
+  CHECK(error.field('M').find("a failed: its postmaster died") != std::string::npos);
+  CHECK(error.field('D').empty());
+  CHECK(error.field('H').find("same address") != std::string::npos);
+  CHECK_FALSE(client.ended_by_reset());
+}
+
+TEST_CASE("a server that refuses connections is evidence, and the client is held until it is back") {
+  ProxyUnderTest proxy;
+  proxy.a.close();
+  proxy.route_to_a(7);
+  Peer client = begin_login(proxy);
+  REQUIRE(wait_until([&] { return proxy.has_evidence(LinkEvidence::Kind::kRefused, "a"); }));
+  CHECK(proxy.evidence().front().epoch == 7);
+  CHECK(proxy.evidence().front().cluster == "c");
+  proxy.a.reopen();
+  Peer server = accept_startup(proxy.a);
+  finish_login(client, server);
+}
+
+TEST_CASE("a server that refuses connections for hold_timeout is named in the error") {
+  ProxyUnderTest proxy(with({.hold_timeout = 50ms}));
+  proxy.a.close();
+  proxy.route_to_a(1);
+  Peer client = begin_login(proxy);
+  const auto error = last_error(client.receive_to_end());
+  CHECK(error.field('C') == "08001");
+  CHECK(error.field('M').find("Connection refused") != std::string::npos);
+}
+
+TEST_CASE("many clients of a server that refuses connections are not many attempts") {
+  ProxyUnderTest proxy;
+  proxy.a.close();
+  proxy.route_to_a(1);
+  std::vector<Peer> clients;
+  for (int client = 0; client < 100; ++client) clients.push_back(begin_login(proxy));
+  REQUIRE(wait_until([&] { return proxy.stats().held >= 98; }));
+  proxy.route_to_b(2);
+  proxy.route_nowhere(3);
+  wait_until_held(proxy, 100);
+  CHECK(proxy.evidence().size() < 10);
+}
+
+TEST_CASE("a login that fails before the server has asked for anything is repeated") {
+  struct Failure {
+    const char* name;
+    std::string server_says;
+    LinkEvidence::Kind kind;
+  };
+  const Failure failures[] = {
+      {"starting up", report('E', "FATAL", "57P03", "the database system is starting up"),
+       LinkEvidence::Kind::kStarting},
+      {"lost", "", LinkEvidence::Kind::kBroken},
+      {"lost behind AuthenticationOk", authentication_ok() + parameter_status("server_version", "15.4"),
+       LinkEvidence::Kind::kBroken},
+  };
+  for (const auto& failure : failures) {
+    CAPTURE(failure.name);
+    ProxyUnderTest proxy;
+    proxy.route_to_a(1);
+    Peer client = begin_login(proxy);
+    {
+      Peer server = accept_startup(proxy.a);
+      server.send(failure.server_says);
+    }
+    Peer server = accept_startup(proxy.a);
+    finish_login(client, server);
+    CHECK(wait_until([&] { return proxy.has_evidence(failure.kind, "a"); }));
+    client.send(query("select 1"));
+    CHECK(server.receive(query("select 1").size()) == query("select 1"));
+  }
+}
+
+TEST_CASE("a login that fails because the server is stopped is repeated on the new primary") {
+  ProxyUnderTest proxy;
+  proxy.route_to_a(1);
+  Peer client = begin_login(proxy);
+  Peer old_server = accept_startup(proxy.a);
+  proxy.a.close();
+  old_server.send(report('E', "FATAL", "57P01", "terminating connection due to administrator command"));
+  old_server.close();
+  proxy.route_to_b(2);
+  Peer server = accept_startup(proxy.b);
+  finish_login(client, server);
+}
+
+TEST_CASE("a change of the route in the middle of a login moves it to the new primary") {
+  for (const std::string& server_said : {std::string(), authentication_ok(), login_answer().substr(0, 60)}) {
+    CAPTURE(server_said.size());
+    ProxyUnderTest proxy;
+    proxy.route_to_a(1);
+    Peer client = begin_login(proxy);
+    Peer old_server = accept_startup(proxy.a);
+    const auto read_before = proxy.bytes_read();
+    old_server.send(server_said);
+    REQUIRE(wait_until([&] { return proxy.bytes_read() == read_before + server_said.size(); }));
+    proxy.route_to_b(2);
+    CHECK(old_server.receive_to_end().empty());
+    Peer server = accept_startup(proxy.b);
+    finish_login(client, server);
+  }
+}
+
+TEST_CASE("once a challenge has been passed on, a login can't be repeated: 08001") {
+  for (const bool new_epoch : {false, true}) {
+    CAPTURE(new_epoch);
+    ProxyUnderTest proxy;
+    proxy.route_to_a(1);
+    Peer client = begin_login(proxy);
+    Peer server = accept_startup(proxy.a);
+    server.send(authentication(3));
+    CHECK(client.receive_message() == authentication(3));
+    if (new_epoch)
+      proxy.route_to_b(2, "a failed");
+    else
+      server.close();
+    const auto error = last_error(client.receive_to_end());
+    CHECK(error.field('C') == "08001");
+    CHECK(error.field('M').find(new_epoch ? "a failed" : "server \"a\"") != std::string::npos);
+    CHECK_FALSE(client.ended_by_reset());
+    CHECK_FALSE(proxy.b.somebody_waits());
+  }
+}
+
+TEST_CASE("a standby behind the access point is not handed to the client: the login is repeated") {
+  ProxyUnderTest proxy;
+  proxy.route_to_a(1);
+  Peer client = begin_login(proxy);
+  Peer standby = accept_startup(proxy.a);
+  standby.send(login_answer(1, "\1\1\1\1", "on"));
+  CHECK(standby.receive_to_end() == terminate());
+  CHECK_FALSE(client.has_something_to_read());
+  Peer promoted = accept_startup(proxy.a);
+  finish_login(client, promoted);
+}
+
+TEST_CASE("a standby behind the access point, after a password was asked for: 08001, and never ReadyForQuery") {
+  ProxyUnderTest proxy;
+  proxy.route_to_a(1);
+  Peer client = begin_login(proxy);
+  Peer standby = accept_startup(proxy.a);
+  standby.send(authentication(3));
+  CHECK(client.receive_message() == authentication(3));
+  client.send(password("secret"));
+  CHECK(standby.receive(password("secret").size()) == password("secret"));
+  standby.send(login_answer(1, "\1\1\1\1", "on"));
+  const std::string heard = client.receive_to_end();
+  const auto error = last_error(heard);
+  CHECK(error.field('C') == "08001");
+  CHECK(error.field('M').find("standby") != std::string::npos);
+  CHECK(split_messages(heard).size() == 1);
+  CHECK(standby.receive_to_end() == terminate());
+}
+
+TEST_CASE("a server before version 14 does not tell its role, and is believed") {
+  ProxyUnderTest proxy;
+  proxy.route_to_a(1);
+  Peer client = begin_login(proxy);
+  Peer server = accept_startup(proxy.a);
+  const std::string answer = authentication_ok() + parameter_status("server_version", "13.1") +
+                             backend_key_data(1, "abcd") + ready_for_query('I');
+  server.send(answer);
+  CHECK(client.receive(answer.size()) == answer);
+}
+
+TEST_CASE("what a client sends ahead of its login waits for the server that will take it") {
+  ProxyUnderTest proxy;
+  Peer client = proxy.connect();
+  client.send(startup_message() + query("select 1"));
+  wait_until_held(proxy, 1);
+  proxy.route_to_a(1);
+  {
+    Peer standby = accept_startup(proxy.a);
+    standby.send(login_answer(1, "\1\1\1\1", "on"));
+    CHECK(standby.receive_to_end() == terminate());
+  }
+  Peer server = accept_startup(proxy.a);
+  finish_login(client, server);
+  CHECK(server.receive(query("select 1").size()) == query("select 1"));
+}
+
+TEST_CASE("a client that gives up while it is held is forgotten") {
+  for (const bool by_reset : {false, true}) {
+    CAPTURE(by_reset);
+    ProxyUnderTest proxy;
+    Peer client = begin_login(proxy);
+    wait_until_held(proxy, 1);
+    if (by_reset)
+      client.reset();
+    else
+      client.close();
+    CHECK(wait_until([&] { return proxy.stats().open == 0; }));
+    CHECK(proxy.stats().held == 0);
+  }
+}
+
+TEST_CASE("a big login answer is passed on once the role is known") {
+  ProxyUnderTest proxy;
+  proxy.route_to_a(1);
+  Peer client = begin_login(proxy);
+  Peer server = accept_startup(proxy.a);
+  std::string answer = authentication_ok() + parameter_status("in_hot_standby", "off") + backend_key_data(1, "abcd");
+  for (int notice = 0; notice < 100; ++notice) answer += report('N', "NOTICE", "00000", std::string(2000, 'n'));
+  answer += ready_for_query('I');
+  server.send(answer);
+  CHECK(client.receive(answer.size()) == answer);
+  client.send(query("select 1"));
+  CHECK(server.receive(query("select 1").size()) == query("select 1"));
+}
+
+TEST_CASE("a login answer that is big before the role is known ends with an error") {
+  ProxyUnderTest proxy;
+  proxy.route_to_a(1);
+  Peer client = begin_login(proxy);
+  Peer server = accept_startup(proxy.a);
+  server.send(authentication_ok() + report('N', "NOTICE", "00000", std::string(70'000, 'n')));
+  CHECK(last_error(client.receive_to_end()).field('C') == "08P01");
+}
+
+TEST_CASE("too many clients get 53300, and a cancel request is still heard") {
+  ProxyUnderTest proxy(with({.max_client_connections = 1}));
+  proxy.route_to_a(1);
+  auto session = proxy.establish(proxy.a, 5, "five");
+  Peer client = begin_login(proxy);
+  const auto error = last_error(client.receive_to_end());
+  CHECK(error.field('C') == "53300");
+  Peer cancel = proxy.connect();
+  cancel.send(cancel_request(5, "five"));
+  Peer heard = proxy.a.accept();
+  CHECK(heard.receive(16) == cancel_request(5, "five"));
+  session.client.close();
+  session.server.receive_to_end();
+  session.server.close();
+  REQUIRE(wait_until([&] { return proxy.stats().established == 0; }));
+  proxy.establish(proxy.a);
+}
+
+TEST_CASE("a client from a network that is not allowed gets 28000") {
+  ProxyUnderTest proxy({.proxy = {.workers = 1}, .allow = {"10.0.0.0/8"}});
+  proxy.route_to_a(1);
+  Peer client = proxy.connect();
+  client.send(ssl_request());
+  CHECK(client.receive(1) == "N");
+  client.send(startup_message());
+  const auto error = last_error(client.receive_to_end());
+  CHECK(error.field('C') == "28000");
+  CHECK(error.field('M').find("127.0.0.1") != std::string::npos);
+}
+
+TEST_CASE("a client that says nothing within login_timeout is closed") {
+  ProxyUnderTest proxy(with({.login_timeout = 50ms}));
+  Peer silent = proxy.connect();
+  CHECK(silent.receive_to_end().empty());
+  Peer slow = proxy.connect();
+  slow.send(startup_message().substr(0, 6));
+  CHECK(slow.receive_to_end().empty());
+}
+
+TEST_CASE("a client that does not answer a challenge within login_timeout gets 08001") {
+  ProxyUnderTest proxy(with({.login_timeout = 50ms}));
+  proxy.route_to_a(1);
+  Peer client = begin_login(proxy);
+  Peer server = accept_startup(proxy.a);
+  server.send(authentication(3));
+  CHECK(client.receive_message() == authentication(3));
+  CHECK(last_error(client.receive_to_end()).field('C') == "08001");
+  CHECK(server.receive_to_end().empty());
+}
+
+TEST_CASE("the time of holding does not count against login_timeout") {
+  ProxyUnderTest proxy(with({.login_timeout = 50ms, .hold_timeout = 200ms}));
+  Peer client = begin_login(proxy);
+  const Instant began = monotonic_now();
+  CHECK(last_error(client.receive_to_end()).field('M').find("hold_timeout") != std::string::npos);
+  CHECK(monotonic_now() - began >= 150ms);
+}
+
+TEST_CASE("after a failover logins pass at login_rate, in the order of arrival, however long it takes") {
+  ProxyUnderTest proxy(with({.hold_timeout = 2s, .login_rate = 50}));
+  proxy.route_to_a(1);
+  proxy.route_nowhere(2);
+  constexpr std::size_t kClients = 120;
+  std::vector<Peer> clients;
+  for (std::size_t client = 0; client < kClients; ++client) {
+    clients.push_back(proxy.connect());
+    clients.back().send(startup_message(0, "client" + std::to_string(client)));
+    wait_until_held(proxy, client + 1);
+  }
+  const Instant released = monotonic_now();
+  proxy.route_to_b(3);
+  std::vector<Peer> servers;
+  for (std::size_t client = 0; client < kClients; ++client) {
+    servers.push_back(proxy.b.accept());
+    const std::string expected = startup_message(0, "client" + std::to_string(client));
+    CHECK(servers.back().receive(expected.size()) == expected);
+    servers.back().send(login_answer());
+  }
+  // 120 at 50 a second take longer than hold_timeout: the time in the queue does not count against it.
+  CHECK(monotonic_now() - released >= 2300ms);
+  for (auto& client : clients) CHECK(client.receive(login_answer().size()) == login_answer());
+}
+
+TEST_CASE("without a failover logins are not slowed down") {
+  ProxyUnderTest proxy(with({.login_rate = 1}));
+  proxy.route_to_a(1);
+  std::vector<ProxyUnderTest::Established> sessions;
+  for (int session = 0; session < 20; ++session) sessions.push_back(proxy.establish(proxy.a));
+  CHECK(proxy.stats().logins == 20);
+}
+
+TEST_CASE("with no_route = refuse the listener is closed while there is no route") {
+  ProxyUnderTest proxy(with({.no_route = NoRoutePolicy::kRefuse}));
+  CHECK_FALSE(Peer::can_connect_to(proxy.port()));
+  for (std::uint64_t round = 0; round < 3; ++round) {
+    proxy.route_to_a(2 * round + 1);
+    proxy.establish(proxy.a);
+    proxy.route_nowhere(2 * round + 2);
+    CHECK_FALSE(Peer::can_connect_to(proxy.port()));
+  }
+}
+
+TEST_CASE("at a shutdown held clients get 08001, and nobody is let in any more") {
+  ProxyUnderTest proxy;
+  Peer client = begin_login(proxy);
+  wait_until_held(proxy, 1);
+  proxy.stop_later(30s, [] {});
+  const auto error = last_error(client.receive_to_end());
+  CHECK(error.field('C') == "08001");
+  CHECK(error.field('M').find("shutting down") != std::string::npos);
+  CHECK_FALSE(Peer::can_connect_to(proxy.port()));
+}
+
+TEST_CASE("a shutdown ends when the last client has gone, or at its limit") {
+  ProxyUnderTest patient;
+  patient.route_to_a(1);
+  auto session = patient.establish(patient.a);
+  session.client.close();
+  patient.stop(30s);
+  ProxyUnderTest impatient;
+  impatient.route_to_a(1);
+  auto lazy = impatient.establish(impatient.a);
+  impatient.stop(20ms);
+  CHECK(last_error(lazy.client.receive_to_end()).field('C') == "57P01");
+}
+
+TEST_CASE("bytes of a server are a sign of its life") {
+  ProxyUnderTest proxy;
+  CHECK(proxy.last_bytes_from("a") == Instant{});
+  proxy.route_to_a(1);
+  const Instant before = monotonic_now();
+  auto session = proxy.establish(proxy.a);
+  CHECK(proxy.last_bytes_from("a") > before - 10ms);
+  CHECK(proxy.last_bytes_from("a") <= monotonic_now());
+  CHECK(proxy.last_bytes_from("b") == Instant{});
+  const Instant login = proxy.last_bytes_from("a");
+  REQUIRE(wait_until([&] { return monotonic_now() > login + 5ms; }));
+  session.server.send(message('A', "....."));
+  CHECK(wait_until([&] { return proxy.last_bytes_from("a") > login; }));
+}
