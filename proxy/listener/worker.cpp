@@ -37,12 +37,13 @@ void Worker::join() {
   if (thread_.joinable()) thread_.join();
 }
 
-void Worker::accept(std::size_t cluster, Socket client, const IpAddress& peer) {
+void Worker::accept_here(std::size_t cluster, Socket client, const IpAddress& peer) {
   load_.fetch_add(1, std::memory_order_relaxed);
-  if (std::this_thread::get_id() == thread_.get_id()) {
-    access_points_[cluster]->accept(std::move(client), peer);
-    return;
-  }
+  access_points_[cluster]->accept(std::move(client), peer);
+}
+
+void Worker::accept_there(std::size_t cluster, Socket client, const IpAddress& peer) {
+  load_.fetch_add(1, std::memory_order_relaxed);
   // A function that is posted must be copyable, and a socket is not.
   const auto shared_client = std::make_shared<Socket>(std::move(client));
   wakeup_.post(

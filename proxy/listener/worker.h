@@ -36,8 +36,11 @@ class Worker {
   void start();  // control
   void join();   // control, after quit()
 
+  // A client that one of this worker's own listeners accepted. Worker's thread.
+  void accept_here(std::size_t cluster, Socket client, const IpAddress& peer);
+
   // Any thread; each is carried out in the worker's thread, in order.
-  void accept(std::size_t cluster, Socket client, const IpAddress& peer);
+  void accept_there(std::size_t cluster, Socket client, const IpAddress& peer);
   void set_route(std::size_t cluster, std::shared_ptr<const Route> route, std::function<void()> done);
   void shut_down();
   void quit();  // all is closed, and the loop ends

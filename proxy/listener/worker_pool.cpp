@@ -23,11 +23,12 @@ struct WorkerPool::Inner {
         control(control_loop),
         stop_limit(control_loop, [this] { finish_stop(); }),
         ports(cluster_configs.size()),
-        epochs(cluster_configs.size()) {}
+        routes(cluster_configs.size()),
+        has_led_somewhere(cluster_configs.size()) {}
 
   Result<void> start();
   void make_workers();
-  void hand_over(std::size_t cluster, Socket client, const IpAddress& peer);
+  void hand_over(std::size_t cluster, std::size_t acceptor, Socket client, const IpAddress& peer);
   void end_threads();
   void finish_stop();
   [[nodiscard]] std::size_t cluster_index(const std::string& name) const;
@@ -37,8 +38,9 @@ struct WorkerPool::Inner {
   EvidenceSink evidence;
   Wakeup control;
   Timer stop_limit;
-  std::vector<std::uint16_t> ports;   // bound, by cluster
-  std::vector<std::uint64_t> epochs;  // of the newest route, by cluster
+  std::vector<std::uint16_t> ports;  // bound, by cluster
+  std::vector<Route> routes;         // the newest, by cluster
+  std::vector<bool> has_led_somewhere;
   std::vector<std::unique_ptr<SharedCluster>> clusters;
   std::atomic<std::uint32_t> clients{0};
   std::atomic<std::uint32_t> next_worker{0};
@@ -79,9 +81,11 @@ Result<void> WorkerPool::Inner::start() {
     ports[cluster] = bound->front().bound_port();
     // One worker accepts for a cluster and hands out: SO_REUSEPORT would spread a few clients unevenly, and drop those
     // that wait in the queue of a socket that is closed.
-    workers[cluster % workers.size()]->add_listener(
-        cluster, std::move(*bound),
-        [this, cluster](Socket client, const IpAddress& peer) { hand_over(cluster, std::move(client), peer); });
+    const std::size_t acceptor = cluster % workers.size();
+    workers[acceptor]->add_listener(cluster, std::move(*bound),
+                                    [this, cluster, acceptor](Socket client, const IpAddress& peer) {
+                                      hand_over(cluster, acceptor, std::move(client), peer);
+                                    });
   }
   for (const auto& worker : workers) worker->start();
   running = true;
@@ -102,14 +106,17 @@ void WorkerPool::Inner::make_workers() {
   }
 }
 
-void WorkerPool::Inner::hand_over(std::size_t cluster, Socket client, const IpAddress& peer) {
+void WorkerPool::Inner::hand_over(std::size_t cluster, std::size_t acceptor, Socket client, const IpAddress& peer) {
   const std::size_t first = next_worker.fetch_add(1, std::memory_order_relaxed) % workers.size();
   std::size_t least = first;
   for (std::size_t step = 1; step < workers.size(); ++step) {
     const std::size_t other = (first + step) % workers.size();
     if (workers[other]->load() < workers[least]->load()) least = other;
   }
-  workers[least]->accept(cluster, std::move(client), peer);
+  if (least == acceptor)
+    workers[least]->accept_here(cluster, std::move(client), peer);
+  else
+    workers[least]->accept_there(cluster, std::move(client), peer);
 }
 
 std::size_t WorkerPool::Inner::cluster_index(const std::string& name) const {
@@ -122,14 +129,18 @@ std::size_t WorkerPool::Inner::cluster_index(const std::string& name) const {
 void WorkerPool::publish_route(const std::string& cluster, Route route, std::function<void()> applied) {
   auto& inner = *inner_;
   const std::size_t index = inner.cluster_index(cluster);
-  assert(route.epoch >= inner.epochs[index]);
+  assert(route.epoch >= inner.routes[index].epoch);
   if (!inner.running) {  // stopped: no client's byte reaches any node
     inner.control.post(std::move(applied));
     return;
   }
-  const bool failed_over = inner.epochs[index] > 0 && route.epoch > inner.epochs[index];
-  inner.epochs[index] = route.epoch;
-  if (failed_over && route.target) inner.clusters[index]->login_gate.limit_from(monotonic_now());
+  // Sessions were ended, and come back now: after a failover, and where the primary was given up for a while.
+  const bool changed = route.epoch != inner.routes[index].epoch || route.target != inner.routes[index].target;
+  if (changed && route.target && inner.has_led_somewhere[index]) {
+    inner.clusters[index]->login_gate.limit_from(monotonic_now());
+  }
+  if (route.target) inner.has_led_somewhere[index] = true;
+  inner.routes[index] = route;
   const auto shared_route = std::make_shared<const Route>(std::move(route));
   const auto workers_left = std::make_shared<std::atomic<std::size_t>>(inner.workers.size());
   for (const auto& worker : inner.workers) {

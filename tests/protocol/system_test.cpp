@@ -1,0 +1,114 @@
+// What the system gives or denies: descriptors, Unix sockets, host names.
+#include <string>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <doctest/doctest.h>
+
+#include "tests/protocol/proxy_under_test.h"
+#include "tests/support/temporary_folder.h"
+
+using namespace pgkeel;
+using namespace pgkeel::test;
+using namespace pgkeel::wire_test;
+
+namespace {
+
+// Leaves this process so many descriptors.
+class DescriptorShortage {
+ public:
+  explicit DescriptorShortage(rlim_t left) {
+    getrlimit(RLIMIT_NOFILE, &before_);
+    const int lowest_free = dup(0);
+    close(lowest_free);
+    rlimit limit = before_;
+    limit.rlim_cur = static_cast<rlim_t>(lowest_free) + left;
+    setrlimit(RLIMIT_NOFILE, &limit);
+  }
+  ~DescriptorShortage() { setrlimit(RLIMIT_NOFILE, &before_); }
+  DescriptorShortage(const DescriptorShortage&) = delete;
+  DescriptorShortage& operator=(const DescriptorShortage&) = delete;
+
+ private:
+  rlimit before_{};
+};
+
+}  // namespace
+
+TEST_CASE("while there is no descriptor for them, clients wait, and none is lost") {
+  ProxyUnderTest proxy;
+  proxy.route_to_a(1);
+  Peer client;
+  {
+    const DescriptorShortage shortage(1);
+    client = proxy.connect();
+    client.send(startup_message());
+    std::this_thread::sleep_for(std::chrono::milliseconds(30));
+    CHECK(proxy.stats().accepted == 0);
+  }
+  Peer server = proxy.a.accept();
+  server.receive(startup_message().size());
+  server.send(login_answer());
+  CHECK(client.receive(login_answer().size()) == login_answer());
+}
+
+TEST_CASE("no descriptor for the link to a server is our own trouble, and the client is held") {
+  ProxyUnderTest proxy;
+  Peer client = proxy.connect();
+  client.send(startup_message());
+  REQUIRE(wait_until([&] { return proxy.stats().held == 1; }));
+  {
+    const DescriptorShortage shortage(0);
+    proxy.route_to_a(1);
+    REQUIRE(wait_until([&] { return proxy.has_evidence(LinkEvidence::Kind::kOwnTrouble, "a"); }));
+  }
+  Peer server = proxy.a.accept();
+  server.receive(startup_message().size());
+  server.send(login_answer());
+  CHECK(client.receive(login_answer().size()) == login_answer());
+  CHECK_FALSE(proxy.has_evidence(LinkEvidence::Kind::kRefused, "a"));
+  CHECK_FALSE(proxy.has_evidence(LinkEvidence::Kind::kBroken, "a"));
+}
+
+TEST_CASE("a server may be reached by a Unix socket") {
+  const TemporaryFolder folder;
+  ProxyUnderTest proxy;
+  const HostPort address{folder.path(), 5432};
+  proxy.publish({.epoch = 1, .target = RouteTarget{"a", address}, .reason = ""});
+  Peer client = proxy.connect();
+  client.send(startup_message());
+  // Nobody listens there yet: refused, like a TCP port.
+  REQUIRE(wait_until([&] { return proxy.has_evidence(LinkEvidence::Kind::kRefused, "a"); }));
+  auto listener = Socket::bind_to(numeric_socket_addresses(address).at(0), Socket::FamilyShare::kBoth);
+  REQUIRE(listener);
+  REQUIRE(listener->start_listening());
+  Socket accepted;
+  REQUIRE(wait_until([&] {
+    auto one = listener->accept_one();
+    if (one) accepted = std::move(one->first);
+    return accepted.is_open();
+  }));
+  Peer server(dup(accepted.descriptor()));
+  CHECK(server.receive(startup_message().size()) == startup_message());
+  server.send(login_answer());
+  CHECK(client.receive(login_answer().size()) == login_answer());
+  accepted.close();
+  server.close();
+  CHECK(last_error(client.receive_to_end()).field('C') == "57P01");
+}
+
+TEST_CASE("a server may be reached by its name") {
+  ProxyUnderTest proxy;
+  proxy.publish({.epoch = 1, .target = RouteTarget{"a", {"localhost", proxy.a.port()}}, .reason = ""});
+  for (std::uint32_t session = 0; session < 3; ++session) proxy.establish(proxy.a, session);
+}
+
+TEST_CASE("a name that nobody knows is our own trouble, until hold_timeout") {
+  ProxyUnderTest proxy({.proxy = {.workers = 1, .hold_timeout = std::chrono::milliseconds(300)}});
+  proxy.publish({.epoch = 1, .target = RouteTarget{"a", {"no-such-host.invalid", 5432}}, .reason = ""});
+  Peer client = proxy.connect();
+  client.send(startup_message());
+  const auto error = last_error(client.receive_to_end());
+  CHECK(error.field('C') == "08001");
+  CHECK_FALSE(proxy.has_evidence(LinkEvidence::Kind::kRefused, "a"));
+}

@@ -1,0 +1,56 @@
+#include "proxy/io/socket.h"
+
+#include <cerrno>
+#include <string>
+#include <sys/un.h>
+
+#include <doctest/doctest.h>
+
+#include "proxy/base/bytes.h"
+
+using namespace pgkeel;
+
+TEST_CASE("numeric addresses and folders of Unix sockets need no look-up, names do") {
+  CHECK(numeric_socket_addresses({"127.0.0.1", 5432}).at(0).ip() == parse_ip_address("127.0.0.1"));
+  CHECK(numeric_socket_addresses({"::1", 5432}).at(0).ip() == parse_ip_address("::1"));
+  CHECK(numeric_socket_addresses({"::1", 5432}).at(0).port() == 5432);
+  CHECK(numeric_socket_addresses({"localhost", 5432}).empty());
+  CHECK(numeric_socket_addresses({"", 5432}).empty());
+  const auto folder = numeric_socket_addresses({"/run/postgresql", 5433});
+  REQUIRE(folder.size() == 1);
+  CHECK(folder[0].is_unix());
+  const auto* path = reinterpret_cast<const sockaddr_un*>(&folder[0].storage)->sun_path;
+  CHECK(std::string(path) == "/run/postgresql/.s.PGSQL.5433");
+  CHECK(numeric_socket_addresses({"/" + std::string(200, 'x'), 5432}).empty());
+}
+
+TEST_CASE("a listener that stops keeps its port, and nobody can connect until it listens again") {
+  const auto any_port = numeric_socket_addresses({"127.0.0.1", 0}).at(0);
+  const auto port = Socket::bind_to(any_port, Socket::FamilyShare::kBoth)->bound_port();
+  const auto address = any_port.with_port(port);
+  auto listener = Socket::bind_to(address, Socket::FamilyShare::kBoth);
+  REQUIRE(listener);
+  for (int round = 0; round < 3; ++round) {
+    REQUIRE(listener->start_listening());
+    CHECK(listener->bound_port() == port);
+    CHECK(Socket::connect_to(address)->take_error() == 0);
+    listener->stop_listening();
+    CHECK(Socket::connect_to(address)->take_error() == ECONNREFUSED);
+  }
+}
+
+TEST_CASE("a socket whose peer does not read is told from one whose peer is gone") {
+  auto listener = Socket::bind_to(numeric_socket_addresses({"127.0.0.1", 0}).at(0), Socket::FamilyShare::kBoth);
+  REQUIRE(listener);
+  REQUIRE(listener->start_listening());
+  auto sender = Socket::connect_to(numeric_socket_addresses({"127.0.0.1", listener->bound_port()}).at(0));
+  REQUIRE(sender);
+  auto receiver = listener->accept_one();
+  REQUIRE(receiver);
+  sender->set_link_options();
+  CHECK_FALSE(sender->peer_has_closed_its_window());
+  const std::string chunk(1 << 20, 'x');
+  while (sender->write(as_bytes(chunk)).kind == IoResult::Kind::kBytes) {
+  }
+  CHECK(sender->peer_has_closed_its_window());
+}
