@@ -5,6 +5,7 @@
 
 #include <doctest/doctest.h>
 
+#include "proxy/io/socket.h"
 #include "tests/protocol/proxy_under_test.h"
 #include "tests/support/temporary_folder.h"
 

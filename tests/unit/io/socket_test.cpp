@@ -1,12 +1,17 @@
 #include "proxy/io/socket.h"
 
 #include <cerrno>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <string>
 #include <sys/un.h>
 
 #include <doctest/doctest.h>
 
 #include "proxy/base/bytes.h"
+#include "proxy/io/link.h"
+#include "proxy/io/loop.h"
+#include "tests/support/wait_until.h"
 
 using namespace pgkeel;
 
@@ -39,7 +44,19 @@ TEST_CASE("a listener that stops keeps its port, and nobody can connect until it
   }
 }
 
-TEST_CASE("a socket whose peer does not read is told from one whose peer is gone") {
+namespace {
+
+unsigned acknowledge_limit(int descriptor) {
+  unsigned milliseconds = 0;
+  socklen_t size = sizeof milliseconds;
+  getsockopt(descriptor, IPPROTO_TCP, TCP_USER_TIMEOUT, &milliseconds, &size);
+  return milliseconds;
+}
+
+}  // namespace
+
+// Linux ends a link at TCP_USER_TIMEOUT also where the peer answers every probe, and only does not read.
+TEST_CASE("a peer that does not read is not taken for one that is gone") {
   auto listener = Socket::bind_to(numeric_socket_addresses({"127.0.0.1", 0}).at(0), Socket::FamilyShare::kBoth);
   REQUIRE(listener);
   REQUIRE(listener->start_listening());
@@ -48,9 +65,26 @@ TEST_CASE("a socket whose peer does not read is told from one whose peer is gone
   auto receiver = listener->accept_one();
   REQUIRE(receiver);
   sender->set_link_options();
-  CHECK_FALSE(sender->peer_has_closed_its_window());
-  const std::string chunk(1 << 20, 'x');
-  while (sender->write(as_bytes(chunk)).kind == IoResult::Kind::kBytes) {
+  const int descriptor = sender->descriptor();
+  const unsigned limit = acknowledge_limit(descriptor);
+  CHECK(limit > 0);
+  Loop loop;
+  Link link(loop, std::move(*sender), [](FdInterest) {});
+  link.review_acknowledge_limit();
+  CHECK(acknowledge_limit(descriptor) == limit);
+
+  std::string chunk(1 << 20, 'x');
+  while (link.write(as_bytes(chunk)).kind == IoResult::Kind::kBytes) {
   }
-  CHECK(sender->peer_has_closed_its_window());
+  CHECK(test::wait_until([&] {
+    link.review_acknowledge_limit();
+    return acknowledge_limit(descriptor) == 0;
+  }));
+
+  CHECK(test::wait_until([&] {
+    while (receiver->first.read(std::as_writable_bytes(std::span(chunk))).kind == IoResult::Kind::kBytes) {
+    }
+    link.review_acknowledge_limit();
+    return acknowledge_limit(descriptor) == limit;
+  }));
 }

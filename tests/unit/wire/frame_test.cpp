@@ -38,7 +38,8 @@ struct Walk {
 }  // namespace
 
 TEST_CASE("messages are seen once and passed on whole, wherever the stream is cut") {
-  const std::string stream = query("select 1") + sync_message() + data_row(std::string(300, 'x')) + ready_for_query('I');
+  const std::string stream =
+      query("select 1") + sync_message() + data_row(std::string(300, 'x')) + ready_for_query('I');
   for (std::size_t first = 0; first <= stream.size(); ++first) {
     Walk walk;
     walk.feed(stream.substr(0, first));
