@@ -1,10 +1,10 @@
 -- COPY in all its directions and formats, with its errors on either side.
 CREATE TABLE copy_t (id int PRIMARY KEY, line text);
-COPY copy_t FROM STDIN;
-1	one
-2	\N
-3	a tab \t and a line \n inside
-4	
+COPY copy_t FROM STDIN WITH (DELIMITER '|');
+1|one
+2|\N
+3|a tab \t and a line \n inside
+4|
 \.
 SELECT id, line, line IS NULL AS is_null FROM copy_t ORDER BY id;
 COPY (SELECT * FROM copy_t ORDER BY id) TO STDOUT;
