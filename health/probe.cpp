@@ -69,7 +69,7 @@ void Probe::reach() {
 }
 
 void Probe::knock() {
-  knock_ = std::make_unique<Knock>(loop_, access_.addresses(), access_.server().port,
+  knock_ = std::make_unique<Knock>(loop_, access_.server(), access_.addresses(),
                                    [this](const Knock::Outcome& outcome) { knocked(outcome); });
 }
 

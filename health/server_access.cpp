@@ -3,7 +3,7 @@
 #include <fstream>
 #include <utility>
 
-#include "proxy/base/ip_address.h"
+#include "proxy/io/loop.h"
 
 namespace pgkeel {
 namespace {
@@ -19,34 +19,35 @@ Result<std::string> first_line(const std::string& path) {
 }  // namespace
 
 ServerAccess::ServerAccess(Loop& loop, HostPort server, DatabaseUser role)
-    : loop_(loop), server_(std::move(server)), role_(std::move(role)) {
-  if (!is_name()) addresses_ = {server_.host};
-}
-
-bool ServerAccess::is_name() const {
-  return !server_.host.starts_with('/') && !parse_ip_address(server_.host).has_value();
+    : loop_(loop),
+      server_(std::move(server)),
+      role_(std::move(role)),
+      addresses_(numeric_socket_addresses(server_)),
+      resolver_(loop) {
+  is_name_ = addresses_.empty();
 }
 
 void ServerAccess::look_up(std::function<void(Result<void>)> done) {
-  if (!is_name()) {
-    if (done) done({});
-    return;
-  }
   if (done) waiting_ = std::move(done);
-  if (lookup_) return;
-  lookup_ = std::make_unique<NameLookup>(loop_, server_.host, [this](Result<std::vector<std::string>> found) {
-    lookup_.reset();
-    if (found) addresses_ = std::move(*found);
-    const auto waiting = std::exchange(waiting_, nullptr);
-    if (!waiting) return;
-    if (found || !addresses_.empty()) return waiting({});
-    waiting(found.error());
+  if (!is_name_) return tell({});
+  request_ = resolver_.resolve(server_, [this](const Result<Resolver::Addresses>& found) {
+    if (found) addresses_ = *found;
+    tell(found || !addresses_.empty() ? Result<void>{} : Result<void>{found.error()});
+  });
+}
+
+// The resolver may answer at once.
+void ServerAccess::tell(const Result<void>& found) {
+  if (!waiting_) return;
+  loop_.defer([this, found, token = std::weak_ptr(alive_)] {
+    if (token.expired()) return;
+    if (const auto waiting = std::exchange(waiting_, nullptr)) waiting(found);
   });
 }
 
 Result<PgSettings> ServerAccess::settings(Duration statement_timeout) const {
   PgSettings settings{.address = server_,
-                      .addresses = server_.host.starts_with('/') ? std::vector<std::string>{} : addresses_,
+                      .addresses = addresses_,
                       .user = role_.user,
                       .database = role_.database,
                       .password = "",

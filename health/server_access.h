@@ -9,8 +9,9 @@
 
 #include "config/config.h"
 #include "proxy/base/result.h"
-#include "proxy/io/name_lookup.h"
 #include "proxy/io/pg_connection.h"
+#include "proxy/io/resolver.h"
+#include "proxy/io/socket.h"
 
 namespace pgkeel {
 
@@ -22,25 +23,28 @@ class ServerAccess {
 
   [[nodiscard]] const HostPort& server() const { return server_; }
 
-  // What to knock at: numeric addresses, or the folder of a Unix socket. Empty until the name was looked up.
-  [[nodiscard]] const std::vector<std::string>& addresses() const { return addresses_; }
+  // Empty until the name was looked up.
+  [[nodiscard]] const std::vector<SocketAddress>& addresses() const { return addresses_; }
 
-  // Looks the name up (again); joins a look-up that is under way. Addresses that are known stay in use until others
-  // are. One caller waits at a time: an older `done` is dropped. It is called later; at once where there is no name.
+  // Looks the name up (again), if it is one. Addresses that are known stay in use until others are. `done` is called
+  // later; one caller waits at a time, an older `done` is dropped.
   void look_up(std::function<void(Result<void>)> done);
 
   // Reads the password file, so that a changed password is used at the next connect. An error: it can't be read.
   [[nodiscard]] Result<PgSettings> settings(Duration statement_timeout) const;
 
  private:
-  [[nodiscard]] bool is_name() const;
+  void tell(const Result<void>& found);
 
   Loop& loop_;
   HostPort server_;
   DatabaseUser role_;
-  std::vector<std::string> addresses_;
-  std::unique_ptr<NameLookup> lookup_;  // while one is under way
+  bool is_name_;
+  std::vector<SocketAddress> addresses_;
+  Resolver resolver_;
+  Resolver::Request request_;
   std::function<void(Result<void>)> waiting_;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 
 }  // namespace pgkeel

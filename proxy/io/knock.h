@@ -3,11 +3,13 @@
 #pragma once
 
 #include <cstddef>
-#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
 #include <vector>
+
+#include "proxy/base/address.h"
+#include "proxy/io/socket.h"
 
 namespace pgkeel {
 
@@ -31,20 +33,22 @@ class Knock {
     std::string detail;  // "connect to 10.0.0.1:5432: Connection refused"; empty when opened
   };
 
-  // Tries all `addresses` at once: numeric ones, or one folder with a Unix socket. The first that opens ends it. `done`
-  // is called once, later, unless this dies before; there is no time limit in here.
-  Knock(Loop& loop, const std::vector<std::string>& addresses, std::uint16_t port, std::function<void(Outcome)> done);
+  // Tries all `addresses` of `server` at once. The first that opens ends it. `done` is called once, later, unless this
+  // dies before; there is no time limit in here.
+  Knock(Loop& loop, const HostPort& server, const std::vector<SocketAddress>& addresses,
+        std::function<void(Outcome)> done);
   ~Knock();
   Knock(const Knock&) = delete;
   Knock& operator=(const Knock&) = delete;
 
  private:
   struct Attempt;
-  void begin(const std::string& address, std::uint16_t port);
+  void begin(const SocketAddress& address);
   void ended(Attempt& attempt, int error);
   void finish_later();
 
   Loop& loop_;
+  std::string server_;
   std::function<void(Outcome)> done_;
   std::vector<std::unique_ptr<Attempt>> attempts_;
   std::size_t running_ = 0;

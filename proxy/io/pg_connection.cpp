@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <netdb.h>
 #include <optional>
 #include <string_view>
 
@@ -52,6 +53,12 @@ std::string option_value(std::string_view value) {
 std::string field(const PGresult* result, int code) {
   const char* text = PQresultErrorField(result, code);
   return text == nullptr ? "" : text;
+}
+
+std::string numeric_text(const SocketAddress& address) {
+  char text[NI_MAXHOST];  // with the scope of a link-local one
+  const auto* storage = reinterpret_cast<const sockaddr*>(&address.storage);
+  return getnameinfo(storage, address.size, text, sizeof text, nullptr, 0, NI_NUMERICHOST) == 0 ? text : "";
 }
 
 SqlRows rows_of(const PGresult* result) {
@@ -169,15 +176,21 @@ struct PgConnection::Inner {
   }
 
   void begin_connect(const PgSettings& settings) {
-    std::string hosts = settings.address.host;
+    // libpq takes addresses as text, and as many host names beside them.
+    std::string hosts;
     std::string numeric;
     for (const auto& address : settings.addresses) {
+      if (address.is_unix()) continue;
       if (!numeric.empty()) {
         numeric += ',';
-        hosts += ',' + settings.address.host;
+        hosts += ',';
       }
-      numeric += address;
+      numeric += numeric_text(address);
+      hosts += settings.address.host;
     }
+    const bool is_unix = settings.address.host.starts_with('/');
+    if (is_unix) hosts = settings.address.host;
+    if (numeric.empty() && !is_unix) return fail_later({"", settings.address.host + " has no address"});
     std::string options;
     for (const auto& [name, value] : settings.parameters) {
       options += (options.empty() ? "-c " : " -c ") + name + "=" + option_value(value);

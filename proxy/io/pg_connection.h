@@ -14,6 +14,7 @@
 #include "proxy/base/address.h"
 #include "proxy/base/result.h"
 #include "proxy/base/time.h"
+#include "proxy/io/socket.h"
 #include "proxy/io/sql_answer.h"
 
 namespace pgkeel {
@@ -21,8 +22,8 @@ namespace pgkeel {
 class Loop;
 
 struct PgSettings {
-  HostPort address;                    // as configured
-  std::vector<std::string> addresses;  // numeric, tried in order; of a Unix socket: empty. No name is looked up in here
+  HostPort address;                      // as configured
+  std::vector<SocketAddress> addresses;  // what it resolved to, tried in order: nothing is looked up in here
   std::string user;
   std::string database;
   std::string password;                                         // empty: none

@@ -16,7 +16,7 @@ namespace {
 
 PgSettings settings_of(const PostgresServer& server) {
   return {.address = {"a.example", server.port()},
-          .addresses = {"127.0.0.1"},
+          .addresses = numeric_socket_addresses({"127.0.0.1", server.port()}),
           .user = "pgkeel",
           .database = "postgres",
           .password = "",
@@ -213,7 +213,7 @@ TEST_CASE("a closed or destroyed connection calls nobody any more") {
   client.connection->close();
   CHECK(client.connection->state() == State::kClosed);
   auto broken = settings_of(*server);
-  broken.addresses = {"not numeric"};
+  broken.addresses.front().storage.ss_family = AF_UNSPEC;  // no address at all
   client.connection->connect(broken, 20s, [&](const auto&) { called = true; });
   client.connection->close();
   REQUIRE_FALSE(client.connect(settings_of(*server)).has_value());
