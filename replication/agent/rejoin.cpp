@@ -107,6 +107,11 @@ Result<RejoinReport> Rejoin::make_standby(UpstreamAccess& upstream) {
   }
   const auto diagnosis = diagnose(*control, upstream.server());
   if (diagnosis.need == Need::kStart) {
+    const auto& wal_end = diagnosis.divergence.wal_end;
+    if (wal_end && !upstream.has_wal_from(diagnosis.divergence.timeline, *wal_end, control->wal_segment_bytes)) {
+      say_("it is rebuilt: " + upstream_.node + " no longer has the WAL from " + format_lsn(*wal_end) + " on");
+      return rebuild(std::nullopt, upstream);
+    }
     if (auto written = write_standby_files(directory_, directory_.path(), upstream, node_.name, std::nullopt);
         !written) {
       return written.error();
@@ -231,6 +236,7 @@ Result<RejoinReport> Rejoin::rebuild(const std::optional<Divergence>& divergence
   }
 
   if (!is_empty_or_absent(directory_.path())) {
+    files::permissions(progress.new_directory, files::status(directory_.path(), ignored).permissions(), ignored);
     progress.moved_aside = directory_.beside(".replaced-" + time_stamp());
     if (divergence && progress.quarantine.empty()) {
       auto reported = quarantine_.report_moved(*divergence, time_stamp(), progress.moved_aside);

@@ -5,6 +5,7 @@
 
 #include "proxy/io/conninfo.h"
 #include "replication/agent/standby_settings.h"
+#include "replication/agent/wal_end.h"
 
 namespace pgkeel {
 namespace {
@@ -104,6 +105,22 @@ std::string UpstreamAccess::obstacle_to_rewind() const {
     return "the upstream has not had a checkpoint since its promotion";
   }
   return {};
+}
+
+bool UpstreamAccess::has_wal_from(Timeline timeline, Lsn position, std::uint32_t segment_bytes) const {
+  // At the begin of a segment nothing of it need have been written yet.
+  if (position.value % segment_bytes == 0) return true;
+  // The segment that is asked for may be there under the number of any timeline that came later.
+  std::string names = "'" + wal_file_name(timeline, position, segment_bytes) + "', '" +
+                      wal_file_name(upstream_.timeline, position, segment_bytes) + "'";
+  for (const auto& fork : upstream_.timeline_history) {
+    if (fork.timeline > timeline) names += ", '" + wal_file_name(fork.timeline, position, segment_bytes) + "'";
+  }
+  const auto answer = ask(conninfo(),
+                          "SELECT count((pg_catalog.pg_stat_file('pg_wal/' || name, true)).size) "
+                          "FROM unnest(ARRAY[" +
+                              names + "]) name");
+  return !answer || first_line(*answer) != "0";
 }
 
 Result<std::vector<std::string>> UpstreamAccess::tablespace_locations() const {

@@ -1,7 +1,7 @@
 // How the programs of a rejoin reach the upstream: its address, our replication user, the password. Job threads.
 #pragma once
 
-#include <optional>
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -32,6 +32,9 @@ class UpstreamAccess {
 
   // Why pg_rewind would not get far with it; empty where it would.
   [[nodiscard]] std::string obstacle_to_rewind() const;
+
+  // Whether it still has the WAL from `position` of `timeline` on. True also where it does not let us look.
+  [[nodiscard]] bool has_wal_from(Timeline timeline, Lsn position, std::uint32_t segment_bytes) const;
 
   // Where its tablespaces are.
   [[nodiscard]] Result<std::vector<std::string>> tablespace_locations() const;

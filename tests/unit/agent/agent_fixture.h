@@ -27,13 +27,18 @@ class ServerPair {
   }
 
   // What the controller does on a new primary before a rejoin.
+  static void prepare_upstream(const PostgresServer& server, const std::string& standby) {
+    const auto slot = "pgkeel_" + standby;
+    server.query("SELECT pg_create_physical_replication_slot('" + slot +
+                 "', true) WHERE NOT EXISTS "
+                 "(SELECT FROM pg_replication_slots WHERE slot_name = '" +
+                 slot + "')");
+    server.query("CHECKPOINT");
+  }
+
   static void promote(const PostgresServer& server, const std::string& old_primary) {
     server.query("SELECT pg_promote(true)");
-    server.query("SELECT pg_create_physical_replication_slot('pgkeel_" + old_primary +
-                 "', true) WHERE NOT EXISTS "
-                 "(SELECT FROM pg_replication_slots WHERE slot_name = 'pgkeel_" +
-                 old_primary + "')");
-    server.query("CHECKPOINT");
+    prepare_upstream(server, old_primary);
   }
 
   // `a` commits rows that `b` never hears of, and crashes; `b` takes over.

@@ -6,6 +6,7 @@
 
 #include "proxy/io/child_process.h"
 #include "proxy/io/durable_file.h"
+#include "replication/agent/wal_end.h"
 #include "tests/unit/agent/agent_fixture.h"
 
 using namespace pgkeel;
@@ -177,6 +178,29 @@ TEST_CASE("a standby follows another primary when it is started as its standby")
   ServerPair::promote(*pair.b, "c");
   REQUIRE(ServerPair::local(*c).start_as_standby(ServerPair::upstream(*pair.b), 60s));
   CHECK(ServerPair::replicates(*pair.b, *c));
+}
+
+TEST_CASE("a primary that holds nothing of its own is rebuilt where the WAL that it needs is gone") {
+  ServerPair pair({.settings = {"wal_keep_size = 0", "min_wal_size = 32MB", "max_wal_size = 32MB"}});
+  pair.a->kill_tree();
+  const auto end = ServerPair::local(*pair.a).end_of_wal();
+  REQUIRE(end);
+  pair.b->query("SELECT pg_promote(true)");
+  REQUIRE(wait_until([&] {
+    pair.b->query("INSERT INTO t VALUES (1); SELECT pg_switch_wal(); CHECKPOINT");
+    return pair.b->value("SELECT min(name) > right('" + wal_file_name(1, end->lsn, 16U << 20) +
+                         "', 16) FROM (SELECT right(name, 16) AS name FROM pg_ls_waldir()) files") == "t";
+  }));
+  ServerPair::prepare_upstream(*pair.b, "a");
+  std::filesystem::permissions(pair.a->data_directory(), std::filesystem::perms(0750));
+  const auto report = pair.rejoin(*pair.a, *pair.b);
+  INFO(pair.said());
+  REQUIRE_MESSAGE(report, report.error().message);
+  CHECK(report->method == "basebackup");
+  CHECK(report->quarantine.empty());
+  CHECK(std::filesystem::exists(report->moved_aside + "/PG_VERSION"));
+  CHECK(std::filesystem::status(pair.a->data_directory()).permissions() == std::filesystem::perms(0750));
+  CHECK(ServerPair::replicates(*pair.b, *pair.a));
 }
 
 TEST_CASE("an empty folder becomes a standby, on its own port") {
