@@ -3,11 +3,10 @@
 #include <csignal>
 #include <fstream>
 #include <iterator>
+#include <set>
 #include <stdexcept>
 
 #include <httplib.h>
-
-#include "proxy/io/child_process.h"
 
 namespace pgkeel::test {
 namespace {
@@ -28,6 +27,24 @@ bool mentions(const std::vector<std::string>& lines, const std::string& key) {
   return false;
 }
 
+std::string cluster_text(const std::string& name, std::uint16_t port, const std::vector<PostgresServer*>& nodes,
+                         const PgkeelOptions& options) {
+  std::string text = "[cluster." + name + "]\nlisten = \"127.0.0.1:" + std::to_string(port) + "\"\n";
+  if (!mentions(options.cluster_lines, "failover_pause")) text += "failover_pause = \"0s\"\n";
+  if (!mentions(options.cluster_lines, "monitor")) text += "monitor = { user = \"pgkeel\", database = \"postgres\" }\n";
+  text += lines_of(options.cluster_lines);
+  text += "[cluster." + name + ".detection]\n" + lines_of(options.detection_lines);
+  for (const auto* node : nodes) {
+    text += "[[cluster." + name + ".node]]\nname = \"" + node->name() +
+            "\"\nhost = \"127.0.0.1\"\nport = " + std::to_string(node->port()) + "\n";
+    if (!options.local_nodes) continue;
+    const LocalServerConfig local = node->local();
+    text += "local = { data_directory = \"" + local.data_directory + "\", bin_directory = \"" + local.bin_directory +
+            "\", os_user = \"" + local.os_user + "\" }\n";
+  }
+  return text;
+}
+
 }  // namespace
 
 PgkeelProcess::PgkeelProcess(const TemporaryFolder& folder, const std::vector<PostgresServer*>& nodes,
@@ -35,27 +52,21 @@ PgkeelProcess::PgkeelProcess(const TemporaryFolder& folder, const std::vector<Po
     : config_file_(folder.path() + "/pgkeel.toml"),
       state_directory_(folder.path() + "/state"),
       log_file_(folder.path() + "/pgkeel.log"),
-      port_(free_port()),
       admin_port_(free_port()) {
-  while (admin_port_ == port_) admin_port_ = free_port();
   std::string text = "[proxy]\n" + lines_of(options.proxy_lines);
   text += "[admin]\nlisten = \"127.0.0.1:" + std::to_string(admin_port_) + "\"\ntoken_file = \"" + folder.path() +
           "/token\"\n";
   text += "[state]\ndirectory = \"" + state_directory_ + "\"\n";
   text += "[log]\nlevel = \"debug\"\n";
-  text += "[cluster.test]\nlisten = \"127.0.0.1:" + std::to_string(port_) + "\"\n";
-  if (!mentions(options.cluster_lines, "failover_pause")) text += "failover_pause = \"0s\"\n";
-  if (!mentions(options.cluster_lines, "monitor")) text += "monitor = { user = \"pgkeel\", database = \"postgres\" }\n";
-  text += lines_of(options.cluster_lines);
-  text += "[cluster.test.detection]\n" + lines_of(options.detection_lines);
-  for (const auto* node : nodes) {
-    text += "[[cluster.test.node]]\nname = \"" + node->name() +
-            "\"\nhost = \"127.0.0.1\"\nport = " + std::to_string(node->port()) + "\n";
-    if (!options.local_nodes) continue;
-    const LocalServerConfig local = node->local();
-    text += "local = { data_directory = \"" + local.data_directory + "\", bin_directory = \"" + local.bin_directory +
-            "\", os_user = \"" + local.os_user + "\" }\n";
-  }
+  std::set<std::uint16_t> taken = {admin_port_};
+  const auto add_cluster = [&](const std::string& name, const std::vector<PostgresServer*>& servers) {
+    std::uint16_t port = free_port();
+    while (!taken.insert(port).second) port = free_port();
+    ports_[name] = port;
+    text += cluster_text(name, port, servers, options);
+  };
+  add_cluster("test", nodes);
+  for (const auto& [name, servers] : options.more_clusters) add_cluster(name, servers);
   std::ofstream(config_file_) << text;
 }
 
@@ -77,10 +88,10 @@ void PgkeelProcess::terminate() {
   process_->end(20s);
 }
 
-Json PgkeelProcess::status() const {
+Json PgkeelProcess::status(const std::string& cluster) const {
   httplib::Client client("127.0.0.1", admin_port_);
   client.set_connection_timeout(1);
-  const auto answer = client.Get("/api/v1/clusters/test");
+  const auto answer = client.Get("/api/v1/clusters/" + cluster);
   return answer && answer->status == 200 ? Json::parse(answer->body, nullptr, false) : Json();
 }
 
@@ -114,7 +125,7 @@ std::string PgkeelProcess::describe() const {
 }
 
 std::string PgkeelProcess::conninfo(const std::string& more) const {
-  return "host=127.0.0.1 port=" + std::to_string(port_) + " user=postgres dbname=postgres connect_timeout=60 " + more;
+  return "host=127.0.0.1 port=" + std::to_string(port()) + " user=postgres dbname=postgres connect_timeout=60 " + more;
 }
 
 std::string PgkeelProcess::log_text() const {
@@ -122,15 +133,9 @@ std::string PgkeelProcess::log_text() const {
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
-PgkeelProcess::VerbResult PgkeelProcess::run_verb(const std::vector<std::string>& arguments) const {
-  ProgramCall call;
-  call.arguments = {PGKEEL_BINARY};
-  call.arguments.insert(call.arguments.end(), arguments.begin(), arguments.end());
-  call.arguments.insert(call.arguments.end(), {"--config", config_file_});
-  call.limit = 60s;
-  const auto result = run_program(call);
-  if (!result) throw std::runtime_error(result.error().message);
-  return {result->exit_status, result->output, result->error_output};
+VerbResult PgkeelProcess::run_verb(std::vector<std::string> arguments) const {
+  arguments.insert(arguments.end(), {"--config", config_file_});
+  return run_pgkeel(arguments);
 }
 
 }  // namespace pgkeel::test

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <sys/types.h>
@@ -13,6 +14,7 @@
 #include "proxy/io/background_process.h"
 #include "tests/support/postgres_server.h"
 #include "tests/support/temporary_folder.h"
+#include "tests/support/verb.h"
 
 namespace pgkeel::test {
 
@@ -20,7 +22,8 @@ struct PgkeelOptions {
   std::vector<std::string> proxy_lines = {};    // under [proxy]
   std::vector<std::string> cluster_lines = {};  // under [cluster.test]; failover_pause is 0s unless given here
   std::vector<std::string> detection_lines = {};
-  bool local_nodes = true;  // false: pgkeel knows only the addresses
+  std::map<std::string, std::vector<PostgresServer*>> more_clusters;  // beside "test"
+  bool local_nodes = true;                                            // false: pgkeel knows only the addresses
 };
 
 class PgkeelProcess {
@@ -35,8 +38,8 @@ class PgkeelProcess {
   [[nodiscard]] bool running() { return process_ && process_->running(); }
   [[nodiscard]] pid_t pid() const { return process_->pid(); }
 
-  // Of the one cluster; null where it does not answer.
-  [[nodiscard]] nlohmann::json status() const;
+  // Null where it does not answer.
+  [[nodiscard]] nlohmann::json status(const std::string& cluster = "test") const;
   [[nodiscard]] nlohmann::json events() const;
   [[nodiscard]] bool wait_for(const std::function<bool(const nlohmann::json& status)>& condition,
                               Duration limit = std::chrono::seconds(60)) const;
@@ -44,25 +47,20 @@ class PgkeelProcess {
   [[nodiscard]] bool wait_normal(const std::string& primary = "", Duration limit = std::chrono::seconds(60)) const;
   [[nodiscard]] std::string describe() const;  // status and log, for a failed check
 
-  [[nodiscard]] std::uint16_t port() const { return port_; }
+  [[nodiscard]] std::uint16_t port(const std::string& cluster = "test") const { return ports_.at(cluster); }
   [[nodiscard]] std::string conninfo(const std::string& more = "") const;  // through the access point
   [[nodiscard]] const std::string& config_file() const { return config_file_; }
   [[nodiscard]] const std::string& state_directory() const { return state_directory_; }
   [[nodiscard]] std::string log_text() const;
 
-  // Runs another verb of the same binary; its status and both outputs.
-  struct VerbResult {
-    int exit_status = 0;
-    std::string output;
-    std::string error_output;
-  };
-  [[nodiscard]] VerbResult run_verb(const std::vector<std::string>& arguments) const;
+  // Runs another verb of the same binary with this configuration.
+  [[nodiscard]] VerbResult run_verb(std::vector<std::string> arguments) const;
 
  private:
   std::string config_file_;
   std::string state_directory_;
   std::string log_file_;
-  std::uint16_t port_ = 0;
+  std::map<std::string, std::uint16_t> ports_;  // of the clusters' access points
   std::uint16_t admin_port_ = 0;
   std::optional<BackgroundProcess> process_;
 };
