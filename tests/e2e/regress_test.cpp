@@ -2,7 +2,7 @@
 // the same on the server itself and through the access point.
 #include <filesystem>
 #include <fstream>
-#include <iterator>
+#include <sstream>
 
 #include "tests/e2e/single_fixture.h"
 
@@ -22,8 +22,9 @@ std::string pg_regress(const Single& single) {
 }
 
 std::string text_of(const std::string& path) {
-  std::ifstream file(path);
-  return {std::istreambuf_iterator<char>(file), {}};
+  std::ostringstream text;
+  text << std::ifstream(path).rdbuf();
+  return text.str();
 }
 
 void check_schedule(const Single& single, const std::string& name, std::uint16_t port) {
