@@ -29,7 +29,7 @@ struct FolderIdentity {
   bool exists = false;
   dev_t device = 0;
   ino_t inode = 0;
-  uid_t owner = 0;
+  std::optional<uid_t> owner;  // none: anybody
 };
 
 FolderIdentity identify(const std::string& data_directory) {
@@ -42,6 +42,8 @@ FolderIdentity identify(const std::string& data_directory) {
     folder.device = status.st_dev;
     folder.inode = status.st_ino;
     folder.owner = status.st_uid;
+  } else if (geteuid() != 0) {
+    folder.owner = geteuid();  // a server that we may run ran as we do
   }
   return folder;
 }
@@ -109,7 +111,7 @@ Belongs belongs_to_server(const FolderIdentity& folder, pid_t pid) {
   struct stat status {};
   if (stat(("/proc/" + std::to_string(pid)).c_str(), &status) != 0) return Belongs::kNo;
   // PostgreSQL runs only as the owner of its data directory. /proc shows some processes as root's.
-  if (folder.exists && status.st_uid != folder.owner && status.st_uid != 0) return Belongs::kNo;
+  if (folder.owner && status.st_uid != *folder.owner && status.st_uid != 0) return Belongs::kNo;
   auto belongs = look_at_links(folder, pid);
   if (belongs == Belongs::kUnknown && geteuid() == 0) {
     const ActingAs its_user(status.st_uid, status.st_gid);
