@@ -22,8 +22,9 @@ struct PgkeelOptions {
   std::vector<std::string> proxy_lines = {};    // under [proxy]
   std::vector<std::string> cluster_lines = {};  // under [cluster.test]; failover_pause is 0s unless given here
   std::vector<std::string> detection_lines = {};
-  std::map<std::string, std::vector<PostgresServer*>> more_clusters;  // beside "test"
-  bool local_nodes = true;                                            // false: pgkeel knows only the addresses
+  std::map<std::string, std::vector<PostgresServer*>> more_clusters = {};  // beside "test"
+  bool local_nodes = true;                                                 // false: pgkeel knows only the addresses
+  std::string log_level = "debug";
 };
 
 class PgkeelProcess {
