@@ -164,15 +164,14 @@ class Judgement {
       if (node.name != memory.primary && node.answering() && !position_is_final(situation_, node, so_far)) ask(node);
     }
     watch_wal_receiver(so_far);
-    if (!somebody_can_replace_it) {
-      decision_.summary += "; nobody can be promoted: " + why_no_candidate(situation_);
-      const HandPromotion promotion = hand_promotion(situation_);
-      if (promotion.node != nullptr) {
-        decision_.condition = Condition::kCollision;
-        decision_.summary += "; to take what was promoted by hand: `pgkeel serve --adopt " + promotion.node->name + "`";
-      }
-      start_what_crashed(situation_, decision_);
+    if (!somebody_can_replace_it) decision_.summary += "; nobody can be promoted: " + why_no_candidate(situation_);
+    const HandPromotion promotion = hand_promotion(situation_);
+    if (promotion.node != nullptr && promotion.node->name != memory.abandoned_candidate) {
+      decision_.condition = Condition::kCollision;
+      decision_.summary += "; to take what was promoted by hand: `pgkeel serve --adopt " + promotion.node->name + "`";
+      return;
     }
+    if (!somebody_can_replace_it) start_what_crashed(situation_, decision_);
   }
 
   void promoting() {

@@ -40,7 +40,12 @@ const NodeView* witness_of_life(const Situation& situation) {
     if (&node == primary || !node.answers_as_standby()) continue;
     const NodeFacts& facts = *node.facts;
     if (!facts.wal_receiver_streaming || !facts.wal_receiver_silence) continue;
-    if (facts.wal_receiver_source != primary->address && !facts.wal_receiver_source.host.empty()) continue;
+    // It may know the primary by another address than we do.
+    const bool known_there =
+        primary->facts && std::ranges::any_of(primary->facts->wal_senders,
+                                              [&](const auto& sender) { return sender.application_name == node.name; });
+    const HostPort& source = facts.wal_receiver_source;
+    if (source != primary->address && !source.host.empty() && !known_there) continue;
     // What was sent before the primary fell silent says nothing of now: the message must be clearly newer.
     const Instant last_message = node.facts_at - *facts.wal_receiver_silence;
     const bool recent = situation.now.instant - last_message < situation.policy.failure_timeout / 2;
@@ -123,6 +128,7 @@ const NodeView* candidate_to_promote(const Situation& situation, Instant& again_
   if (view.route_epoch_applied != situation.memory.epoch || !view.route_closed) return nullptr;
   const Fenced so_far = fenced(situation);
   if (!so_far.done || not_heard_from_yet(situation) != nullptr) return nullptr;
+  if (hand_promotion(situation).node != nullptr) return nullptr;  // it may have taken writes meanwhile
   const Instant positions_since = so_far.positions_since;
 
   const NodeView* best = best_candidate(situation);

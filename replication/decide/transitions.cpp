@@ -82,6 +82,7 @@ MaybeMemory return_to_old_primary(const Situation& situation, Instant&) {
   const ActionStatus* fence = situation.current_action(ActionKind::kFence, old_primary->name);
   const bool fenced_since = fence != nullptr && (fence->running || old_primary->facts_at < fence->finished_at);
   if (fenced_since || best_candidate(situation) != nullptr) return std::nullopt;
+  if (hand_promotion(situation).node != nullptr) return std::nullopt;  // another one may have taken writes meanwhile
   ClusterMemory next = situation.memory;
   next.phase = Phase::kSteady;
   next.reason = old_primary->name + " is back, and nothing was promoted";
