@@ -20,6 +20,7 @@ using namespace std::chrono_literals;
 namespace files = std::filesystem;
 
 constexpr Duration kCopyLimit = 24h;
+constexpr const char* kSourceFile = "data_directory";  // of whose data directory it is
 
 nlohmann::json report_of(const Divergence& divergence, const std::string& data, const std::string& time_stamp) {
   const auto optional_lsn = [](const std::optional<Lsn>& lsn) {
@@ -119,6 +120,7 @@ Result<std::string> Quarantine::make_folder(const std::string& node, const std::
   if (geteuid() == 0 && lchown(made.c_str(), owner->user, owner->group) != 0) {
     return Error{"cannot give " + made + " to " + directory_.os_user() + ": " + std::strerror(errno)};
   }
+  if (auto marked = write_durably(made + "/" + kSourceFile, directory_.path(), 0644); !marked) return marked.error();
   return made;
 }
 
@@ -150,14 +152,17 @@ Result<void> Quarantine::copy_linked_folders(const std::string& copied_data) con
   return {};
 }
 
-// A copy that was cut off holds nothing that the data directory does not hold still.
+// A copy that was cut off holds nothing that the data directory does not hold still. The folder may be shared: a node
+// of another cluster may bear the same name, and be copied right now.
 void Quarantine::remove_incomplete(const std::string& node) const {
   std::error_code ignored;
   std::vector<files::path> incomplete;
   for (const auto& entry : files::directory_iterator(folder_, ignored)) {
     const auto name = entry.path().filename().string();
     const bool of_node = name.starts_with(node + "-") && name.find('-', node.size() + 1) == std::string::npos;
-    if (of_node && !files::exists(entry.path() / "report.json", ignored)) incomplete.push_back(entry.path());
+    if (!of_node || files::exists(entry.path() / "report.json", ignored)) continue;
+    const auto source = read_file(entry.path() / kSourceFile, 65536);
+    if (source && *source == directory_.path()) incomplete.push_back(entry.path());
   }
   for (const auto& folder : incomplete) files::remove_all(folder, ignored);
 }

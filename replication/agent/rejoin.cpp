@@ -46,6 +46,14 @@ std::string escape_mapping(const std::string& path) {
   return text;
 }
 
+// As Rejoin::time_stamp() makes them: what else is called so is not ours.
+bool is_time_stamp(const std::string& text) {
+  constexpr std::string_view kShape = "ddddddddTdddddd.dddZ";
+  return std::ranges::equal(text, kShape, [](char c, char shape) {
+    return shape == 'd' ? std::isdigit(static_cast<unsigned char>(c)) != 0 : c == shape;
+  });
+}
+
 bool is_empty_or_absent(const std::string& path) {
   std::error_code problem;
   return !files::exists(path, problem) || files::is_empty(path, problem);
@@ -220,7 +228,9 @@ Result<RejoinReport> Rejoin::rebuild(const std::optional<Divergence>& divergence
   std::error_code ignored;
   const auto leftovers = files::path(directory_.beside(".new-")).filename().string();
   for (const auto& entry : files::directory_iterator(directory_.parent(), ignored)) {
-    if (entry.path().filename().string().starts_with(leftovers)) files::remove_all(entry.path(), ignored);
+    const auto name = entry.path().filename().string();
+    if (name.starts_with(leftovers) && is_time_stamp(name.substr(leftovers.size())))
+      files::remove_all(entry.path(), ignored);
   }
 
   RejoinProgress progress{RejoinStep::kSwap, report_.quarantine, directory_.beside(".new-" + time_stamp()), {}};
