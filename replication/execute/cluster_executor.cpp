@@ -1,6 +1,7 @@
 #include "replication/execute/cluster_executor.h"
 
 #include <algorithm>
+#include <exception>
 #include <utility>
 
 #include "health/monitor.h"
@@ -26,6 +27,16 @@ ActionStatus outcome_of(const Action& action, const Result<void>& result, std::s
   return status;
 }
 
+// What the standard library throws on a thread (no memory, a disk that fails under an iterator) must not end the proxy.
+ActionStatus work_or_error(const Action& action, const std::function<ActionStatus(const JobRunner::Post& post)>& work,
+                           const JobRunner::Post& post) {
+  try {
+    return work(post);
+  } catch (const std::exception& problem) {
+    return outcome_of(action, Error{problem.what()}, "");
+  }
+}
+
 }  // namespace
 
 // Answers of the monitor may come after the executor is gone; they then find nobody to tell.
@@ -35,9 +46,10 @@ struct ClusterExecutor::Context {
   Monitor& monitor;
   std::function<void(const ActionStatus&)> finished;
   std::function<void(const std::string&, const std::string&)> progress;
+  std::shared_ptr<const bool> wanted = std::make_shared<const bool>(true);
 
   [[nodiscard]] SqlConversation conversation() {
-    return {loop, monitor, cluster, [] { return monotonic_now(); }};
+    return {loop, monitor, cluster, [] { return monotonic_now(); }, wanted};
   }
 };
 
@@ -54,6 +66,7 @@ ClusterExecutor::ClusterExecutor(Loop& loop, const ClusterConfig& cluster, Monit
 ClusterExecutor::~ClusterExecutor() {
   context_->finished = nullptr;
   context_->progress = nullptr;
+  context_->wanted.reset();
 }
 
 void ClusterExecutor::start(const Action& action) {
@@ -89,8 +102,8 @@ void ClusterExecutor::start(const Action& action) {
 
 void ClusterExecutor::run_job(const Action& action, Work work) {
   const auto started =
-      jobs_.run([context = context_, work = std::move(work)](const JobRunner::Post& post) -> JobRunner::Task {
-        return [context, status = work(post)] {
+      jobs_.run([context = context_, action, work = std::move(work)](const JobRunner::Post& post) -> JobRunner::Task {
+        return [context, status = work_or_error(action, work, post)] {
           if (context->finished) context->finished(status);
         };
       });
@@ -144,11 +157,20 @@ void ClusterExecutor::rejoin(const Action& action, const LocalServer& server) {
     if (!report->moved_aside.empty()) message += "; its old data directory is " + report->moved_aside;
     return outcome_of(action, {}, message);
   };
+  const bool was_down = context_->monitor.health(action.node, monotonic_now()).suspicion.failed();
   prepare_upstream(context_->conversation(), action,
-                   [this, alive = std::weak_ptr<Context>(context_), action, work](const Result<void>& ready) {
+                   [this, alive = std::weak_ptr<Context>(context_), action, work, was_down](const Result<void>& ready) {
                      const auto context = alive.lock();
                      if (!context || !context->finished) return;
                      if (!ready) return context->finished(outcome_of(action, ready, ""));
+                     // A checkpoint may have taken long: by now the node may be back, or even be the primary.
+                     const auto node = context->monitor.health(action.node, monotonic_now());
+                     const bool answers = !node.suspicion.failed() && node.last_answered && node.last_answered->facts;
+                     const bool is_back = was_down && node.suspicion.liveness == Liveness::kAlive;
+                     if (is_back || (answers && !node.last_answered->facts->in_recovery)) {
+                       const Error changed{action.node + " is up again: it is left alone until it is looked at anew"};
+                       return context->finished(outcome_of(action, changed, ""));
+                     }
                      run_job(action, work);
                    });
 }

@@ -50,7 +50,7 @@ class Promotion : public std::enable_shared_from_this<Promotion> {
       : conversation_(std::move(conversation)),
         action_(std::move(action)),
         done_(std::move(done)),
-        watch_(conversation_.loop, [this] { look(); }) {}
+        watch_(conversation_.loop, [this] { look_again(); }) {}
 
   void begin() {
     ask("SELECT pg_catalog.pg_is_in_recovery(), pg_catalog.current_setting('synchronous_standby_names'), "
@@ -104,6 +104,12 @@ class Promotion : public std::enable_shared_from_this<Promotion> {
     });
   }
 
+  // Between two looks only the timer knows of this conversation. It may outlive those who asked for it.
+  void look_again() {
+    const auto self = std::exchange(keep_alive_, nullptr);
+    if (!conversation_.wanted.expired()) look();
+  }
+
   void write() {
     ask("BEGIN READ WRITE; SET LOCAL synchronous_commit = local; "
         "SELECT pg_catalog.pg_logical_emit_message(true, 'pgkeel', 'write check'); COMMIT",
@@ -118,10 +124,7 @@ class Promotion : public std::enable_shared_from_this<Promotion> {
         });
   }
 
-  void finish(bool succeeded, std::string message) {
-    keep_alive_.reset();
-    done_(outcome_of(action_, succeeded, std::move(message)));
-  }
+  void finish(bool succeeded, std::string message) { done_(outcome_of(action_, succeeded, std::move(message))); }
 
   SqlConversation conversation_;
   Action action_;

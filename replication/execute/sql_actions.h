@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <string>
 
 #include "config/config.h"
@@ -21,6 +22,7 @@ struct SqlConversation {
   Monitor& monitor;
   const ClusterConfig& cluster;
   std::function<Instant()> clock;
+  std::weak_ptr<const bool> wanted;  // expired: the monitor is gone, or about to go
 };
 
 using ActionDone = std::function<void(ActionStatus)>;
