@@ -297,12 +297,14 @@ TEST_CASE("a crash of another backend, 57P02 on the server itself, is 57P01 thro
   PgkeelProcess pgkeel(folder, {server.get()});
   pgkeel.start();
   REQUIRE_MESSAGE(pgkeel.wait_for([](const auto& now) { return now["route"] == "a"; }), pgkeel.describe());
-  RawClient direct(server->port());
-  RawClient through(pgkeel.port());
+  RawClient direct(server->port(), {{"application_name", "direct"}});
+  RawClient through(pgkeel.port(), {{"application_name", "through"}});
   RawClient victim(server->port());
   direct.log_in();
   through.log_in();
   victim.log_in();
+  // A backend that is still sending would go without a word.
+  for (const char* client : {"direct", "through"}) require_backend(*server, client, "wait_event = 'ClientRead'");
   const auto row = victim.query("SELECT pg_backend_pid()");
   const auto data = std::ranges::find(row, 'D', &Heard::type);
   REQUIRE(data != row.end());
