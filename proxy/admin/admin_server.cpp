@@ -15,7 +15,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::size_t kThreads = 4;
+constexpr std::size_t kThreads = 16;
+constexpr int kWaitingMax = 8;  // requests that wait for events: the other threads stay free for the rest
 constexpr std::size_t kEventsAtOnce = 500;
 constexpr auto kEventPoll = 50ms;
 constexpr auto kEventWaitMax = 20s;
@@ -41,6 +42,7 @@ struct AdminServer::Inner {
   httplib::Server server;
   std::thread thread;
   std::atomic<bool> stopping{false};
+  std::atomic<int> waiting{0};
   std::uint16_t port = 0;
 
   void add_routes() {
@@ -94,10 +96,13 @@ struct AdminServer::Inner {
         std::chrono::milliseconds(std::min<std::uint64_t>(number_parameter(request, "wait_ms", 0), 3'600'000)),
         kEventWaitMax);
     auto found = sources.events->since(after, kEventsAtOnce);
-    for (auto waited = 0ms; found.empty() && waited < wait && !stopping; waited += kEventPoll) {
-      std::this_thread::sleep_for(kEventPoll);
-      found = sources.events->since(after, kEventsAtOnce);
+    if (++waiting <= kWaitingMax) {
+      for (auto waited = 0ms; found.empty() && waited < wait && !stopping; waited += kEventPoll) {
+        std::this_thread::sleep_for(kEventPoll);
+        found = sources.events->since(after, kEventsAtOnce);
+      }
     }
+    --waiting;
     std::string json = "{\"events\": [";
     for (std::size_t i = 0; i < found.size(); ++i) json += (i > 0 ? ",\n" : "\n") + event_json(found[i]);
     response.set_content(json + "\n]}\n", "application/json");
@@ -112,6 +117,7 @@ Result<std::unique_ptr<AdminServer>> AdminServer::start(const HostPort& listen, 
   inner->server.set_read_timeout(5s);
   inner->server.set_write_timeout(5s);
   inner->server.set_keep_alive_max_count(1000);
+  inner->server.set_keep_alive_timeout(1);
   inner->add_routes();
   // httplib's default, SO_REUSEPORT, would let a second pgkeel share the port unnoticed.
   inner->server.set_socket_options([](auto descriptor) {

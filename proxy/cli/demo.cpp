@@ -150,7 +150,8 @@ int show_failover(const DemoServers& servers) {
   const auto kill = servers.kill_primary_tree();
   const WallTime killed_at = kill.at.wall;
   Timeline timeline(config, killed_at, last_event_before);
-  say_at(killed_at, killed_at, "kill -9", fmt::format("the postmaster of a and its {} children", kill.processes - 1));
+  say_at(killed_at, killed_at, "kill -9",
+         fmt::format("the postmaster of a and its {} children", kill.processes > 0 ? kill.processes - 1 : 0));
   auto connecting =
       std::async(std::launch::async, [&] { return connect_during_outage(servers.conninfo("connecting")); });
 

@@ -112,7 +112,7 @@ void DemoBystander::work() {
   if (state_ == State::kInTransaction && !connection->run("BEGIN; SELECT 1")) report_.outcome = "could not begin";
   ready_ = true;
   if (state_ != State::kWaitingForResult) ask_.wait(false);
-  const auto answer = connection->run(state_ == State::kWaitingForResult ? "SELECT pg_sleep(3600)" : "SELECT 1");
+  const auto answer = connection->run(state_ == State::kWaitingForResult ? "SELECT pg_sleep(60)" : "SELECT 1");
   report_.outcome = answer ? "no error" : describe(answer.error());
   report_.as_promised = !answer && answer.error().sqlstate == "57P01";
 }

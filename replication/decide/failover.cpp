@@ -25,6 +25,8 @@ std::vector<const NodeView*> primaries(const Situation& situation) {
 
 // After a start of pgkeel: a node that may, for all that is known, be a primary that somebody promoted.
 const NodeView* not_heard_from_yet(const Situation& situation) {
+  // A node that cannot even be asked (a name that does not resolve) must not stand in the way for ever.
+  if (situation.now.instant - situation.view.phase_since > 2 * situation.policy.failure_timeout) return nullptr;
   for (const auto& node : situation.view.nodes) {
     if (node.name != situation.memory.primary && node.suspicion.liveness == Liveness::kUnknown) return &node;
   }
@@ -129,6 +131,9 @@ const NodeView* candidate_to_promote(const Situation& situation, Instant& again_
   const Fenced so_far = fenced(situation);
   if (!so_far.done || not_heard_from_yet(situation) != nullptr) return nullptr;
   if (hand_promotion(situation).node != nullptr) return nullptr;  // it may have taken writes meanwhile
+  // The failover was begun although a standby heard from the primary, because a fence would prove it stopped: it did
+  // not.
+  if (!so_far.proven_stopped && witness_of_life(situation) != nullptr) return nullptr;
   const Instant positions_since = so_far.positions_since;
 
   const NodeView* best = best_candidate(situation);

@@ -13,6 +13,8 @@ using namespace std::chrono_literals;
 namespace {
 
 constexpr Duration kStoreRetryPause = 1s;
+// How long an order to adopt waits for its node. Later it would be somebody else's promotion.
+constexpr Duration kAdoptionPatience = 5min;
 
 bool is_routine(ActionKind kind) {
   return kind == ActionKind::kProbe;
@@ -26,11 +28,12 @@ ClusterController::ClusterController(std::string name, FailoverPolicy policy, Cl
 }
 
 void ClusterController::step(const std::vector<NodeView>& nodes, Now now) {
-  if (phase_since_ == Instant{}) phase_since_ = now.instant;
+  if (phase_since_ == Instant{}) phase_since_ = started_at_ = now.instant;
   tell_of_nodes(nodes, now);
   // Each round takes at most one transition; the table has no cycle that needs no new observation.
   constexpr int kMostRounds = 16;
   for (int round = 0; round < kMostRounds; ++round) {
+    if (now.instant - started_at_ > kAdoptionPatience) policy_.adopt.clear();
     if (policy_.adopt == memory_.primary) policy_.adopt.clear();  // an order to adopt is carried out once
     ClusterView view;
     view.nodes = nodes;

@@ -72,6 +72,7 @@ class ClusterController {
   RouteOrder applied_;
   std::string maybe_open_;  // some worker may lead there still: no other node is opened before all have closed it
   Instant phase_since_{};
+  Instant started_at_{};
   std::string state_error_;
   Instant store_again_at_{};
   std::string last_summary_;

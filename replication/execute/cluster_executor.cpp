@@ -213,6 +213,7 @@ void ClusterExecutor::examine(const Action& action, const LocalServer& server) {
 void ClusterExecutor::drop_slot(const Action& action) {
   const std::string sql =
       "SELECT pg_catalog.pg_drop_replication_slot(slot_name) FROM pg_catalog.pg_replication_slots WHERE NOT active AND "
+      "pg_catalog.pg_is_in_recovery() AND "
       "slot_name = " +
       quote_literal(action.slot);
   context_->monitor.run_sql(

@@ -117,9 +117,8 @@ Event EventLog::record(Event event) {
   event.id = next_id_++;
   const std::string line = write_event(event) + "\n";
   if (file_bytes_ > kFileBytesMax) {
+    if (std::rename(path_.c_str(), (path_ + ".1").c_str()) == 0) file_bytes_ = 0;
     ::close(descriptor_);
-    std::rename(path_.c_str(), (path_ + ".1").c_str());
-    file_bytes_ = 0;
     if (const auto opened = open_file(); !opened) log(LogLevel::kError, "events", opened.error().message);
   }
   const auto written = ::write(descriptor_, line.data(), line.size());
@@ -144,10 +143,10 @@ Event EventLog::record(Event event) {
 std::vector<Event> EventLog::since(std::uint64_t after, std::size_t most) const {
   const std::lock_guard lock(mutex_);
   std::vector<Event> found;
-  for (auto event = events_.rbegin(); event != events_.rend() && event->id > after && found.size() < most; ++event) {
-    found.push_back(*event);
+  for (const auto& event : events_) {
+    if (event.id > after && found.size() < most) found.push_back(event);
   }
-  return {found.rbegin(), found.rend()};
+  return found;
 }
 
 }  // namespace pgkeel
