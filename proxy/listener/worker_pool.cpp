@@ -127,6 +127,7 @@ std::size_t WorkerPool::Inner::cluster_index(const std::string& name) const {
 }
 
 void WorkerPool::publish_route(const std::string& cluster, Route route, std::function<void()> applied) {
+  assert(applied);
   auto& inner = *inner_;
   const std::size_t index = inner.cluster_index(cluster);
   assert(route.epoch >= inner.routes[index].epoch);

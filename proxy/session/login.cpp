@@ -211,6 +211,11 @@ bool Session::handle_login_message() {
   if (rest.size() < kMessageHeaderBytes) return false;
   const std::size_t length = read_uint32(rest.subspan(1, 4));
   if (length < 4 || length > kMessageLengthMax) {
+    if (static_cast<char>(rest[0]) == 'E' && !login_.challenge_forwarded) {
+      // A postmaster that could not fork says so as protocol 2 had it, a text behind the letter.
+      attempt_lost(node_phrase() + " could not start a process for the connection");
+      return false;
+    }
     end_with_error(SqlState::kProtocolViolation, "could not connect: " + node_phrase() + " sent nonsense");
     return false;
   }

@@ -122,7 +122,7 @@ TEST_CASE("a server that sends a length that can't be is cut off between two mes
 
 TEST_CASE("a server that answers a login with nonsense is cut off") {
   for (const std::string& nonsense : {"HTTP/1.1 400 Bad Request\r\n\r\n"s, "R" + int32_bytes(3),
-                                      "E" + int32_bytes(0xffffffff), std::string(5, '\0')}) {
+                                      "R" + int32_bytes(0xffffffff), std::string(5, '\0')}) {
     ProxyUnderTest proxy;
     proxy.route_to_a(1);
     Peer client = proxy.connect();
