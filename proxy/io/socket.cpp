@@ -114,6 +114,8 @@ Result<Socket, SystemError> Socket::bind_to(const SocketAddress& address, Family
   return socket;
 }
 
+// What changes the state of the connection is not const, although the object keeps no more than a number.
+// NOLINTBEGIN(readability-make-member-function-const)
 Result<void, SystemError> Socket::start_listening() {
   if (::listen(descriptor_, kListenBacklog) != 0) return SystemError{errno};
   return {};
@@ -202,6 +204,8 @@ int Socket::take_error() {
 void Socket::shut_down_writing() {
   ::shutdown(descriptor_, SHUT_WR);
 }
+
+// NOLINTEND(readability-make-member-function-const)
 
 void Socket::close() {
   if (descriptor_ >= 0) ::close(std::exchange(descriptor_, -1));

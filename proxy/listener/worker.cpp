@@ -6,7 +6,7 @@
 namespace pgkeel {
 
 Worker::Worker(const ProxyConfig& limits, const std::vector<std::unique_ptr<SharedCluster>>& clusters,
-               std::atomic<std::uint32_t>& clients, std::function<void(LinkEvidence)> on_evidence,
+               std::atomic<std::uint32_t>& clients, const std::function<void(LinkEvidence)>& on_evidence,
                std::function<void()> on_drained)
     : limits_(limits),
       wakeup_(loop_),
@@ -58,7 +58,7 @@ void Worker::set_route(std::size_t cluster, std::shared_ptr<const Route> route, 
   });
 }
 
-void Worker::follow_route(Listener& listener, const Route& route) {
+void Worker::follow_route(Listener& listener, const Route& route) const {
   if (shutting_down_) return;
   if (route.target || limits_.no_route == NoRoutePolicy::kHold)
     listener.open();

@@ -23,7 +23,7 @@ class Worker {
  public:
   // `on_evidence` and `on_drained` (no session is left after shut_down()) are called in the worker's thread.
   Worker(const ProxyConfig& limits, const std::vector<std::unique_ptr<SharedCluster>>& clusters,
-         std::atomic<std::uint32_t>& clients, std::function<void(LinkEvidence)> on_evidence,
+         std::atomic<std::uint32_t>& clients, const std::function<void(LinkEvidence)>& on_evidence,
          std::function<void()> on_drained);
   ~Worker();  // after join(), or never started
   Worker(const Worker&) = delete;
@@ -53,7 +53,7 @@ class Worker {
   static constexpr std::size_t kReadBufferBytes = 65536;
 
   void session_gone();
-  void follow_route(Listener& listener, const Route& route);
+  void follow_route(Listener& listener, const Route& route) const;
 
   const ProxyConfig& limits_;
   Loop loop_;

@@ -51,7 +51,7 @@ void Session::handle_startup_packet() {
     return;
   }
   if (const auto* cancel = std::get_if<CancelRequest>(&*packet)) {
-    access_point_.forward_cancel(client_.release(), cancel->key, std::move(startup_packet_));
+    access_point_.forward_cancel(client_.release(), cancel->key, std::exchange(startup_packet_, {}));
     vanish();
     return;
   }
