@@ -46,6 +46,7 @@ struct WorkerPool::Inner {
   std::atomic<std::uint32_t> next_worker{0};
   std::vector<std::unique_ptr<Worker>> workers;
   bool running = false;
+  bool started = false;  // once
   std::size_t workers_not_drained = 0;
   std::function<void()> stopped;
 };
@@ -89,6 +90,7 @@ Result<void> WorkerPool::Inner::start() {
   }
   for (const auto& worker : workers) worker->start();
   running = true;
+  started = true;
   return {};
 }
 
@@ -128,6 +130,7 @@ std::size_t WorkerPool::Inner::cluster_index(const std::string& name) const {
 
 void WorkerPool::publish_route(const std::string& cluster, Route route, std::function<void()> applied) {
   assert(applied);
+  assert(inner_->started);
   auto& inner = *inner_;
   const std::size_t index = inner.cluster_index(cluster);
   assert(route.epoch >= inner.routes[index].epoch);

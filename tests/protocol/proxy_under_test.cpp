@@ -24,10 +24,13 @@ ProxyUnderTest::ProxyUnderTest(const Options& options) : wakeup_(loop_) {
   cluster.listen = {"127.0.0.1", 0};
   cluster.allow = options.allow;
   cluster.nodes = {node("a", a), node("b", b)};
-  pool_ = std::make_unique<WorkerPool>(loop_, options.proxy, std::vector{cluster}, [this](const LinkEvidence& told) {
-    const std::lock_guard lock(mutex_);
-    evidence_.push_back(told);
-  });
+  ClusterConfig other = cluster;
+  other.name = "d";
+  pool_ =
+      std::make_unique<WorkerPool>(loop_, options.proxy, std::vector{cluster, other}, [this](const LinkEvidence& told) {
+        const std::lock_guard lock(mutex_);
+        evidence_.push_back(told);
+      });
   const auto started = pool_->start();
   if (!started) throw std::runtime_error(started.error().message);
   port_ = pool_->bound_port("c");
@@ -50,9 +53,9 @@ void ProxyUnderTest::in_control_thread(std::function<void()> task) {
   done.get_future().wait();
 }
 
-void ProxyUnderTest::publish(Route route) {
+void ProxyUnderTest::publish(Route route, const std::string& cluster) {
   std::promise<void> applied;
-  in_control_thread([&] { pool_->publish_route("c", std::move(route), [&] { applied.set_value(); }); });
+  in_control_thread([&] { pool_->publish_route(cluster, std::move(route), [&] { applied.set_value(); }); });
   applied.get_future().wait();
 }
 

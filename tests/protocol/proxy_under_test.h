@@ -1,4 +1,5 @@
-// A real WorkerPool with a control thread of its own, in front of two scripted servers, `a` and `b`.
+// A real WorkerPool with a control thread of its own, in front of two scripted servers, `a` and `b`. Its cluster is
+// `c`; there is another one of the same nodes, `d`, which leads nowhere unless a test says so.
 #pragma once
 
 #include <functional>
@@ -36,13 +37,14 @@ class ProxyUnderTest {
   void route_to_a(std::uint64_t epoch, std::string reason = "a is the primary");
   void route_to_b(std::uint64_t epoch, std::string reason = "a failed, b was promoted");
   void route_nowhere(std::uint64_t epoch, std::string reason = "a failed");
-  void publish(Route route);
+  void publish(Route route, const std::string& cluster = "c");
 
   // Returns when the pool has stopped.
   void stop(Duration limit);
   void stop_later(Duration limit, std::function<void()> stopped);  // `stopped` is called in the control thread
 
   [[nodiscard]] std::uint16_t port() const { return port_; }
+  [[nodiscard]] std::uint16_t port_of(const std::string& cluster) const { return pool_->bound_port(cluster); }
   Peer connect() const { return Peer::connect_to(port_); }
   [[nodiscard]] ClusterSessionStats stats() const { return pool_->stats().front(); }
   [[nodiscard]] std::uint64_t bytes_read() const;  // by the proxy, from both sides

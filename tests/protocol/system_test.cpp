@@ -113,3 +113,25 @@ TEST_CASE("a name that nobody knows is our own trouble, until hold_timeout") {
   CHECK(error.field('C') == "08001");
   CHECK_FALSE(proxy.has_evidence(LinkEvidence::Kind::kRefused, "a"));
 }
+
+TEST_CASE("two clusters in one process have routes, clients and cancel keys of their own") {
+  ProxyUnderTest proxy;
+  proxy.route_to_a(1);
+  auto session = proxy.establish(proxy.a, 7, "seven");
+  Peer other = Peer::connect_to(proxy.port_of("d"));
+  other.send(startup_message());
+  Peer cancel = Peer::connect_to(proxy.port_of("d"));
+  cancel.send(cancel_request(7, "seven"));
+  CHECK(cancel.receive_to_end().empty());
+  CHECK_FALSE(other.has_something_to_read());
+  proxy.publish({.epoch = 9, .target = RouteTarget{"b", {"127.0.0.1", proxy.b.port()}}, .reason = ""}, "d");
+  Peer other_server = proxy.b.accept();
+  other_server.receive(startup_message().size());
+  other_server.send(login_answer());
+  CHECK(other.receive(login_answer().size()) == login_answer());
+  proxy.publish({.epoch = 10, .target = std::nullopt, .reason = "d failed"}, "d");
+  CHECK(last_error(other.receive_to_end()).field('M').find("d failed") != std::string::npos);
+  session.client.send(query("select 1"));
+  CHECK(session.server.receive(query("select 1").size()) == query("select 1"));
+  CHECK(proxy.stats().logins == 1);
+}
