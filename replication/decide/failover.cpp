@@ -96,9 +96,23 @@ bool fence_is_worth_waiting_for(const NodeView& old_primary) {
   return old_primary.local || !old_primary.suspicion.failed() || old_primary.suspicion.liveness == Liveness::kStuck;
 }
 
+bool abandoned_candidate_is_stopped(const Situation& situation) {
+  const std::string& name = situation.memory.abandoned_candidate;
+  if (name.empty()) return true;
+  const ActionStatus* fence = situation.current_action(ActionKind::kFence, name);
+  return fence != nullptr && !fence->running && fence->fence == FenceStrength::kProvenStopped;
+}
+
 Fenced fenced(const Situation& situation) {
   const ClusterMemory& memory = situation.memory;
-  Fenced result{.done = true, .proven_stopped = false, .positions_since = situation.view.phase_since};
+  const ClusterView& view = situation.view;
+  Fenced result{.done = true, .proven_stopped = false, .positions_since = view.phase_since};
+  // Until the last worker closed the old epoch clients went on writing.
+  if (view.route_epoch_applied == memory.epoch && view.route_closed) {
+    result.positions_since = std::max(result.positions_since, view.route_applied_since);
+  } else {
+    result.done = false;
+  }
   const auto finished = [&](const std::string& node) -> const ActionStatus* {
     const ActionStatus* fence = situation.current_action(ActionKind::kFence, node);
     if (fence == nullptr || fence->running) return nullptr;
@@ -110,10 +124,8 @@ Fenced fenced(const Situation& situation) {
     if (fence == nullptr && fence_is_worth_waiting_for(*old_primary)) result.done = false;
     result.proven_stopped = fence != nullptr && fence->succeeded && fence->fence == FenceStrength::kProvenStopped;
   }
-  if (!memory.abandoned_candidate.empty()) {
-    const ActionStatus* fence = finished(memory.abandoned_candidate);
-    if (fence == nullptr || fence->fence != FenceStrength::kProvenStopped) result.done = false;
-  }
+  if (!memory.abandoned_candidate.empty()) finished(memory.abandoned_candidate);
+  if (!abandoned_candidate_is_stopped(situation)) result.done = false;
   return result;
 }
 
@@ -127,7 +139,6 @@ bool position_is_final(const Situation& situation, const NodeView& standby, cons
 
 const NodeView* candidate_to_promote(const Situation& situation, Instant& again_at) {
   const ClusterView& view = situation.view;
-  if (view.route_epoch_applied != situation.memory.epoch || !view.route_closed) return nullptr;
   const Fenced so_far = fenced(situation);
   if (!so_far.done || not_heard_from_yet(situation) != nullptr) return nullptr;
   if (hand_promotion(situation).node != nullptr) return nullptr;  // it may have taken writes meanwhile

@@ -14,13 +14,16 @@ Verdict pause_is_over(const Situation& situation);
 // A standby hears from the primary right now, although we do not: only the path from here is cut.
 const NodeView* witness_of_life(const Situation& situation);
 
-// What became of fencing the old primary, and of an abandoned candidate, in this epoch.
+// What became of closing the old epoch, and of fencing its primary and an abandoned candidate.
 struct Fenced {
-  bool done = false;            // nothing that is worth waiting for is missing
+  bool done = false;            // nothing that must be, or is worth, waiting for is missing
   bool proven_stopped = false;  // the old primary
   Instant positions_since;      // positions of standbys that were read before this say too little
 };
 Fenced fenced(const Situation& situation);
+
+// There is none, or it was proven stopped in this epoch.
+bool abandoned_candidate_is_stopped(const Situation& situation);
 
 // How long a standby's walreceiver may take to read what the dead primary had sent it.
 constexpr Duration kWalReceiverPatience = std::chrono::milliseconds(200);

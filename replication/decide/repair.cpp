@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "replication/decide/candidate.h"
+#include "replication/decide/failover.h"
 #include "replication/decide/retry.h"
 
 namespace pgkeel {
@@ -227,7 +228,7 @@ void start_what_crashed(const Situation& situation, Decision& decision) {
     if (!may_start(situation, ActionKind::kStartServer, node.name, decision.decide_again_at)) return;
     decision.actions.push_back({ActionKind::kStartServer, node.name, situation.memory.epoch, "", "", false});
   };
-  if (!situation.memory.abandoned_candidate.empty()) {  // one of two may be the primary: only a third can go on
+  if (!abandoned_candidate_is_stopped(situation)) {  // it may be the primary: only a third can go on
     for (const auto& node : situation.view.nodes) {
       if (&node != primary && node.name != situation.memory.abandoned_candidate) start(node);
     }
@@ -245,7 +246,7 @@ void start_what_crashed(const Situation& situation, Decision& decision) {
   const bool primary_cannot_start = !primary->local || (tried != nullptr && tried->failures > 0);
   if (!primary_cannot_start) return;
   for (const auto& node : situation.view.nodes) {
-    if (&node != primary) start(node);
+    if (&node != primary && node.name != situation.memory.abandoned_candidate) start(node);
   }
 }
 

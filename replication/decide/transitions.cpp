@@ -75,7 +75,7 @@ MaybeMemory choose_candidate(const Situation& situation, Instant& again_at) {
 MaybeMemory return_to_old_primary(const Situation& situation, Instant&) {
   const NodeView* old_primary = situation.primary();
   if (old_primary == nullptr || !old_primary->answers_as_primary()) return std::nullopt;
-  if (!situation.memory.abandoned_candidate.empty() || old_primary->facts_at < situation.view.phase_since)
+  if (old_primary->facts_at < situation.view.phase_since || !abandoned_candidate_is_stopped(situation))
     return std::nullopt;
   if (old_primary->facts->timeline < situation.memory.timeline) return std::nullopt;
   if (old_primary->facts->system_identifier != situation.memory.system_identifier) return std::nullopt;
@@ -85,7 +85,9 @@ MaybeMemory return_to_old_primary(const Situation& situation, Instant&) {
   if (hand_promotion(situation).node != nullptr) return std::nullopt;  // another one may have taken writes meanwhile
   ClusterMemory next = situation.memory;
   next.phase = Phase::kSteady;
-  next.reason = old_primary->name + " is back, and nothing was promoted";
+  if (!next.abandoned_candidate.empty()) next.nodes[next.abandoned_candidate].old_primary = true;
+  next.abandoned_candidate.clear();
+  next.reason = old_primary->name + " is back, and nobody could replace it";
   return next;
 }
 
@@ -132,8 +134,7 @@ constexpr Transition kTransitions[] = {
      follow_hand_promotion},
     {Phase::kSteady, Phase::kFencing, "primary failed, a standby can replace it", begin_failover},
     {Phase::kFencing, Phase::kPromoting, "old epoch closed, old primary fenced, positions read", choose_candidate},
-    {Phase::kFencing, Phase::kSteady, "old primary is back, nothing was promoted, nobody can be",
-     return_to_old_primary},
+    {Phase::kFencing, Phase::kSteady, "old primary is back, nobody can replace it", return_to_old_primary},
     {Phase::kPromoting, Phase::kSteady, "candidate takes writes", finish_promotion},
     {Phase::kPromoting, Phase::kFencing, "candidate failed, another can replace it", abandon_candidate},
 };

@@ -29,6 +29,7 @@ ClusterController::ClusterController(std::string name, FailoverPolicy policy, Cl
 
 void ClusterController::step(const std::vector<NodeView>& nodes, Now now) {
   if (phase_since_ == Instant{}) phase_since_ = started_at_ = now.instant;
+  if (std::exchange(applied_is_new_, false)) applied_since_ = now.instant;
   tell_of_nodes(nodes, now);
   // Each round takes at most one transition; the table has no cycle that needs no new observation.
   constexpr int kMostRounds = 16;
@@ -40,6 +41,7 @@ void ClusterController::step(const std::vector<NodeView>& nodes, Now now) {
     view.actions = actions_;
     view.route_epoch_applied = applied_.epoch;
     view.route_closed = applied_.node.empty();
+    view.route_applied_since = applied_since_;
     view.phase_since = phase_since_;
     decision_ = decide(view, memory_, policy_, now);
 
@@ -131,6 +133,7 @@ void ClusterController::start(const Action& action, Now now) {
 void ClusterController::route_applied(const RouteOrder& order) {
   if (!order.same_route(published_)) return;
   applied_ = order;
+  applied_is_new_ = true;
   if (order.node.empty()) maybe_open_.clear();
 }
 

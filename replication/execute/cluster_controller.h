@@ -70,6 +70,8 @@ class ClusterController {
   RouteOrder published_;
   bool anything_published_ = false;
   RouteOrder applied_;
+  bool applied_is_new_ = false;
+  Instant applied_since_{};
   std::string maybe_open_;  // some worker may lead there still: no other node is opened before all have closed it
   Instant phase_since_{};
   Instant started_at_{};

@@ -35,6 +35,7 @@ struct ClusterView {
   std::vector<ActionStatus> actions;      // at most one per kind and node, the newest
   std::uint64_t route_epoch_applied = 0;  // every worker has applied a route of this epoch …
   bool route_closed = true;               // … which led nowhere
+  Instant route_applied_since;            // since then at the latest
   Instant phase_since;                    // when this process saw the memory enter its phase
 
   [[nodiscard]] const NodeView* node(const std::string& name) const {

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "replication/decide/transitions.h"
+
 namespace pgkeel::simulation {
 
 using namespace std::chrono_literals;
@@ -22,16 +24,21 @@ void Checkers::process_ended() {
   routes_.assign(kWorkers, {});
 }
 
-void Checkers::stored(bool losses_accepted) {
+void Checkers::stored(Phase before, const std::string& transition) {
   const ClusterMemory& memory = disk_.memory;
+  const auto rows = transitions();
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    if (rows[i].from == before && rows[i].to == memory.phase && rows[i].why == transition) reached_.rows.insert(i);
+  }
   if (memory.epoch < newest_epoch_stored_) world_.violated("the stored epoch went back");
   newest_epoch_stored_ = memory.epoch;
   if (memory.phase == Phase::kSteady) {
     if (unsettled_ && memory.primary == *unsettled_) failovers_ += 1;
     unsettled_.reset();
   }
-  if (!losses_accepted) return;
+  if (transition != "serve --adopt NODE") return;  // who chooses a node accepts what is lost
   newest_timeline_written_ = 0;
+  promised_by_one_.clear();
   for (const auto& server : world_.servers) {
     if (server.name == memory.primary)
       std::erase_if(promised_, [&](RecordId record) { return !server.wal.holds(record); });
@@ -93,6 +100,36 @@ void Checkers::client_wrote(std::size_t worker, std::size_t node) {
   newest_timeline_written_ = server.wal.timeline;
 }
 
+void Checkers::acknowledged(RecordId record, SyncMode mode) {
+  if (mode == SyncMode::kAllStandbys) promised_.push_back(record);
+  if (mode == SyncMode::kAnyStandby) promised_by_one_.push_back(record);
+}
+
+// What only one standby has is kept too, where that one told its position.
+void Checkers::candidate_chosen(bool positions_could_be_read) {
+  const ClusterMemory& memory = disk_.memory;
+  const auto newest_of = [&](const Server& server) {
+    const auto held = std::ranges::find_if(promised_by_one_.rbegin(), promised_by_one_.rend(),
+                                           [&](RecordId record) { return server.wal.holds(record); });
+    return held == promised_by_one_.rend() ? 0 : *held;
+  };
+  const auto candidate =
+      std::ranges::find_if(world_.servers, [&](const Server& server) { return server.name == memory.candidate; });
+  const RecordId kept = newest_of(*candidate);
+  for (const auto& other : world_.servers) {
+    const auto marked = memory.nodes.find(other.name);
+    const bool may_be_promoted = other.standby_signal && other.up() && other.priority > 0 && !other.replay_paused &&
+                                 other.name != memory.primary && other.name != memory.abandoned_candidate &&
+                                 other.wal.timeline == memory.timeline &&
+                                 !(marked != memory.nodes.end() && marked->second.old_primary);
+    const bool could_be_asked = positions_could_be_read && world_.queue.now() - other.undisturbed_since > 2s;
+    if (may_be_promoted && could_be_asked && newest_of(other) > kept)
+      world_.violated(candidate->name + " is chosen, although " + other.name + " has the acknowledged write " +
+                      std::to_string(newest_of(other)) + " that it lacks");
+  }
+  std::erase_if(promised_by_one_, [&](RecordId record) { return !candidate->wal.holds(record); });
+}
+
 void Checkers::promotion_sent(const Action& action) {
   // Where a store was reported as failed, pgkeel goes on with what it knows to be stored.
   const ClusterMemory& memory = disk_.or_else ? *disk_.or_else : disk_.memory;
@@ -134,7 +171,8 @@ void Checkers::stepped() {
   count(steps_in_second_, kMostStepsInSecond, "decisions");
 }
 
-void Checkers::action_started() {
+void Checkers::action_started(ActionKind kind) {
+  reached_.actions.insert(kind);
   count(actions_in_second_, kMostActionsInSecond, "actions");
 }
 

@@ -23,6 +23,12 @@ struct Disk {
 
 constexpr std::size_t kWorkers = 2;
 
+// What a schedule has come to.
+struct Reached {
+  std::set<std::size_t> rows;  // of the transition table
+  std::set<ActionKind> actions;
+};
+
 class Checkers {
  public:
   Checkers(World& world, const Disk& disk) : world_(world), disk_(disk), routes_(kWorkers) {}
@@ -30,18 +36,20 @@ class Checkers {
   // pgkeel's process.
   void process_started();
   void process_ended();
-  void stored(bool losses_accepted);
+  void stored(Phase before, const std::string& transition);
   void published(const RouteOrder& order);
   void applied(std::size_t worker, const RouteOrder& order);
   void client_wrote(std::size_t worker, std::size_t node);
-  void acknowledged(RecordId record) { promised_.push_back(record); }
+  void acknowledged(RecordId record, SyncMode mode);
+  void candidate_chosen(bool positions_could_be_read);
   void promotion_sent(const Action& action);
   void fence_reported(std::size_t node, FenceStrength strength, std::uint32_t incarnation_before);
   void host_job_started(const std::string& node);
   void host_job_ended(const std::string& node) { host_jobs_.erase(node); }
   void stepped();
-  void action_started();
+  void action_started(ActionKind kind);
 
+  [[nodiscard]] const Reached& reached() const { return reached_; }
   [[nodiscard]] std::uint64_t steps() const { return steps_; }
   [[nodiscard]] std::size_t failovers() const { return failovers_; }
   [[nodiscard]] std::size_t promised() const { return promised_.size(); }
@@ -64,7 +72,9 @@ class Checkers {
   std::map<std::uint64_t, std::string> promoted_in_epoch_;
   std::optional<std::string> unsettled_;  // told to promote, and the state does not say yet what came of it
   Timeline newest_timeline_written_ = 0;
-  std::vector<RecordId> promised_;   // acknowledged to a client when every node had them
+  std::vector<RecordId> promised_;         // acknowledged to a client when every node had them
+  std::vector<RecordId> promised_by_one_;  // … when one standby had them
+  Reached reached_;
   std::set<std::string> host_jobs_;  // nodes whose processes or files a job of this process works on
   std::uint64_t steps_ = 0;
   std::size_t failovers_ = 0;

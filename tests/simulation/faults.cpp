@@ -14,6 +14,12 @@ constexpr int kRoundsBeforeResolving = 5;
 void Faults::begin(Instant until) {
   next(until);
   traffic_beside();
+  world_.on_transition = [this, until] {
+    if (world_.random.chance(0.6)) return;
+    world_.queue.after(world_.random.between(0ms, 300ms), [this, until] {
+      if (!healed_ && world_.queue.now() < until) strike();
+    });
+  };
 }
 
 void Faults::next(Instant until) {
@@ -46,10 +52,10 @@ void Faults::one() {
       return crash();
     case 3:
     case 4:
-      return hang();
+      return hang(any_or_primary());
     case 5:
     case 6:
-      return cut();
+      return cut_anything();
     case 7:
     case 8:
       return kill_pgkeel();
@@ -64,6 +70,28 @@ void Faults::one() {
     default:
       if (world_.setting.hand_promotions) return promote_by_hand();
       return operator_meddles();
+  }
+}
+
+// At those who matter in this phase.
+void Faults::strike() {
+  const ClusterMemory& memory = pgkeel_.memory();
+  const std::string& name = memory.candidate.empty() ? memory.primary : memory.candidate;
+  for (auto& server : world_.servers) {
+    if (server.name != name) continue;
+    switch (world_.random.below(6)) {
+      case 0:
+      case 1:
+        return server.die();
+      case 2:
+        return hang(server);
+      case 3:
+        return cut(server.number, world_.pgkeel());
+      case 4:
+        return server.crash_and_restart();
+      default:
+        return kill_pgkeel();
+    }
   }
 }
 
@@ -82,8 +110,7 @@ void Faults::crash() {
   }
 }
 
-void Faults::hang() {
-  Server& node = any_or_primary();
+void Faults::hang(Server& node) {
   if (node.state != ProcessState::kRunning) return;
   world_.trace([&] { return node.name + ": hangs"; });
   node.hung = true;
@@ -94,10 +121,13 @@ void Faults::hang() {
   });
 }
 
-void Faults::cut() {
+void Faults::cut_anything() {
   const std::size_t left = any_or_primary().number;
-  std::size_t right = world_.random.below(world_.servers.size() + 1);
-  if (left == right) right = world_.pgkeel();
+  const std::size_t right = world_.random.below(world_.servers.size() + 1);
+  cut(left, left == right ? world_.pgkeel() : right);
+}
+
+void Faults::cut(std::size_t left, std::size_t right) {
   world_.trace([&] {
     return "cut: " + world_.servers[left].name + " and " +
            (right == world_.pgkeel() ? "pgkeel" : world_.servers[right].name);
@@ -153,7 +183,7 @@ void Faults::operator_meddles() {
     default: {
       Server* routed = primary();
       if (routed == nullptr || !routed->writable() || routed->sync == SyncMode::kNobody) return;
-      routed->sync = routed->sync == SyncMode::kOff ? SyncMode::kAllStandbys : SyncMode::kOff;
+      routed->sync = routed->sync == SyncMode::kOff ? world_.setting.sync : SyncMode::kOff;
       world_.trace([&] { return routed->name + (routed->sync == SyncMode::kOff ? ": async" : ": synchronous"); });
       routed->acknowledge_waiting();
       return;
@@ -206,7 +236,7 @@ void Faults::mend_node(Server& node) {
   const ClusterMemory& memory = pgkeel_.memory();
   Server* routed = primary();
   const bool other_is_primary =
-      memory.phase == Phase::kSteady && routed != nullptr && routed != &node && routed->writable();
+      routed != nullptr && routed != &node && routed->writable() && pgkeel_.leads_to(routed->name);
   if (node.local) {
     const bool nobody_else_starts_it = node.cleanly_stopped || memory.phase == Phase::kUnadopted;
     if (node.state == ProcessState::kDead && nobody_else_starts_it) node.start();

@@ -18,8 +18,10 @@ class Faults {
   void next(Instant until);
   void one();
   void crash();
-  void hang();
-  void cut();
+  void strike();
+  void hang(Server& node);
+  void cut_anything();
+  void cut(std::size_t left, std::size_t right);
   void kill_pgkeel();
   void fill_disk();
   void operator_meddles();

@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <map>
 #include <mutex>
 #include <optional>
 #include <string_view>
@@ -14,6 +15,7 @@
 #include <unistd.h>
 #include <vector>
 
+#include "replication/decide/transitions.h"
 #include "tests/simulation/schedule.h"
 
 using namespace pgkeel;
@@ -42,7 +44,8 @@ struct Totals {
   std::atomic<std::uint64_t> decisions{0};
   std::atomic<std::uint64_t> failovers{0};
   std::atomic<std::uint64_t> promised_writes{0};
-  std::mutex failure_lock;
+  std::mutex lock;                            // of what follows
+  std::map<std::size_t, std::uint64_t> rows;  // of the transition table: how many schedules took it
   std::optional<std::uint64_t> failing_seed;
   std::string violation;
 };
@@ -57,8 +60,9 @@ void play_many(std::uint64_t first, std::uint64_t count, std::atomic<std::uint64
     totals.decisions += result.decisions;
     totals.failovers += result.failovers;
     totals.promised_writes += result.promised_writes;
+    const std::lock_guard<std::mutex> held(totals.lock);
+    for (const std::size_t row : result.reached.rows) totals.rows[row] += 1;
     if (result.violation.empty()) continue;
-    const std::lock_guard<std::mutex> held(totals.failure_lock);
     if (!totals.failing_seed || first + number < *totals.failing_seed) {
       totals.failing_seed = first + number;
       totals.violation = result.violation;
@@ -82,6 +86,11 @@ int play_schedules(std::uint64_t first, std::uint64_t count, std::uint64_t jobs)
       static_cast<unsigned long long>(totals.given_up), static_cast<unsigned long long>(totals.failovers),
       static_cast<unsigned long long>(totals.promised_writes), static_cast<unsigned long long>(totals.decisions),
       seconds);
+  for (std::size_t row = 0; row < transitions().size(); ++row) {
+    const Transition& taken = transitions()[row];
+    std::printf("%10llu  %s -> %s: %s\n", static_cast<unsigned long long>(totals.rows[row]), phase_name(taken.from),
+                phase_name(taken.to), taken.why);
+  }
   if (!totals.failing_seed) return 0;
   std::printf("seed %llu: %s\nto replay it: simulation --seed %llu\n",
               static_cast<unsigned long long>(*totals.failing_seed), totals.violation.c_str(),

@@ -164,8 +164,13 @@ Result<void> PgkeelProcess::store(const ClusterMemory& memory) {
   }
   disk_.memory = written;
   disk_.or_else.reset();
-  const bool adopted_by_operator = controller_->last_decision().transition == "serve --adopt NODE";
-  checkers_.stored(adopted_by_operator);
+  const Phase before = controller_->memory().phase;
+  checkers_.stored(before, controller_->last_decision().transition);
+  if (before == Phase::kFencing && memory.phase == Phase::kPromoting) {
+    const bool was_awake = world_.queue.now() - asleep_until_ > 2s;
+    checkers_.candidate_chosen(was_awake && !world_.setting.probes_get_lost);
+  }
+  if (memory.phase != before) world_.on_transition();
   effect();
   return {};
 }
@@ -188,7 +193,7 @@ void PgkeelProcess::publish_route(const RouteOrder& order) {
 
 void PgkeelProcess::start(const Action& action) {
   effect();
-  checkers_.action_started();
+  checkers_.action_started(action.kind);
   const std::size_t node = static_cast<std::size_t>(action.node[0] - 'a');
   if (action.kind == ActionKind::kProbe) {
     // As the monitor does it: asked at once, or again after the probe that runs. To be asked is all that is reported.
@@ -246,10 +251,11 @@ void PgkeelProcess::probe(std::size_t node) {
   probe.wanted_again = false;
   probe.started_at = world_.queue.now();
   probe.timer += 1;
-  if (world_.random.chance(0.002)) return probe_ends(node, ProbeOutcome::kOwnTrouble, std::nullopt);
-  const Duration there = world_.random.chance(0.02)   ? world_.random.between(20ms, 1500ms)
-                         : world_.servers[node].local ? world_.random.between(100us, 2ms)
-                                                      : world_.setting.network_delay;
+  const bool lossy = world_.setting.probes_get_lost;
+  if (lossy && world_.random.chance(0.004)) return probe_ends(node, ProbeOutcome::kOwnTrouble, std::nullopt);
+  const Duration there = lossy && world_.random.chance(0.04) ? world_.random.between(20ms, 1500ms)
+                         : world_.servers[node].local        ? world_.random.between(100us, 2ms)
+                                                             : world_.setting.network_delay;
   world_.queue.after(there, [this, node, life = life_] {
     if (life == life_) probe_arrives(node);
   });
@@ -258,14 +264,15 @@ void PgkeelProcess::probe(std::size_t node) {
 void PgkeelProcess::probe_arrives(std::size_t node) {
   const Server& server = world_.servers[node];
   const Instant given_up_at = probes_[node].started_at + world_.setting.detection.probe_timeout;
-  const Duration back = world_.random.chance(0.02) ? world_.random.between(20ms, 1500ms)
-                        : server.local             ? world_.random.between(100us, 2ms)
-                                                   : world_.setting.network_delay;
+  const bool lossy = world_.setting.probes_get_lost;
+  const Duration back = lossy && world_.random.chance(0.04) ? world_.random.between(20ms, 1500ms)
+                        : server.local                      ? world_.random.between(100us, 2ms)
+                                                            : world_.setting.network_delay;
   Instant answered_at = world_.queue.now() + back;
   ProbeOutcome outcome = ProbeOutcome::kTimedOut;
   std::optional<NodeFacts> facts;
   const bool reachable = world_.connected(world_.pgkeel(), node) && !server.host_down;
-  if (!reachable || server.hung || answered_at > given_up_at || world_.random.chance(0.003)) {
+  if (!reachable || server.hung || answered_at > given_up_at || (lossy && world_.random.chance(0.006))) {
     answered_at = given_up_at;
   } else if (server.state == ProcessState::kRunning) {
     outcome = ProbeOutcome::kAnswered;

@@ -32,6 +32,7 @@ class PgkeelProcess : public ClusterController::Effects {
   [[nodiscard]] bool running() const { return controller_ != nullptr; }
   [[nodiscard]] const ClusterMemory& memory() const { return running() ? controller_->memory() : disk_.memory; }
   [[nodiscard]] Condition condition() const;
+  [[nodiscard]] bool leads_to(const std::string& node) const { return running() && workers_.all_lead_to(node); }
   [[nodiscard]] bool serves_normally() const;  // as it says itself, and as its clients see it
   [[nodiscard]] std::string summary() const;
   [[nodiscard]] Instant last_acknowledged() const { return workers_.last_acknowledged(); }

@@ -22,7 +22,7 @@ void start_servers(World& world) {
       server.has_slot_name = world.random.chance(0.7);
       if (server.has_slot_name) world.servers[0].slots.insert(server.number);
     } else if (world.random.chance(0.7)) {
-      server.sync = SyncMode::kAllStandbys;
+      server.sync = world.setting.sync;
     }
     server.start();
   }
@@ -82,6 +82,7 @@ ScheduleResult play(std::uint64_t seed, Mutant mutant, bool traced) {
   } catch (const GivenUp&) {
     result.given_up = true;
   }
+  result.reached = pgkeel.checkers().reached();
   result.decisions = pgkeel.checkers().steps();
   result.failovers = pgkeel.checkers().failovers();
   result.promised_writes = pgkeel.checkers().promised();

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 
+#include "tests/simulation/checkers.h"
 #include "tests/simulation/world.h"
 
 namespace pgkeel::simulation {
@@ -11,6 +12,7 @@ namespace pgkeel::simulation {
 struct ScheduleResult {
   std::string violation;  // empty: every rule held
   bool given_up = false;  // see GivenUp
+  Reached reached;
   std::uint64_t decisions = 0;
   std::size_t failovers = 0;
   std::size_t promised_writes = 0;

@@ -107,6 +107,7 @@ void Server::finish_promotion(std::uint32_t of_incarnation) {
 }
 
 void Server::replicate() {
+  if (!up() || !world_.connected(world_.pgkeel(), number)) undisturbed_since = world_.queue.now();
   if (!up() || !standby_signal) return;
   if (upstream == number) {
     streaming = false;
@@ -144,26 +145,25 @@ RecordId Server::write() {
 
 void Server::commit(Acknowledged acknowledged) {
   const RecordId record = write();
-  if (sync == SyncMode::kOff) return acknowledged(false);
+  if (sync == SyncMode::kOff) return acknowledged(SyncMode::kOff);
   waiting.push_back({record, std::move(acknowledged)});
 }
 
 void Server::acknowledge_waiting() {
   if (sync == SyncMode::kNobody || waiting.empty()) return;
-  std::size_t everywhere = wal.records.size();
-  if (sync == SyncMode::kAllStandbys) {
-    for (const auto& other : world_.servers) {
-      if (&other == this) continue;
-      const bool counts = other.streaming && other.upstream == number && other.up();
-      everywhere = counts ? std::min(everywhere, other.wal.records.size()) : 0;
-    }
+  std::size_t safe = sync == SyncMode::kAnyStandby ? 0 : wal.records.size();
+  for (const auto& other : world_.servers) {
+    if (&other == this || sync == SyncMode::kOff) continue;
+    const bool counts = other.streaming && other.upstream == number && other.up();
+    const std::size_t held = counts ? other.wal.records.size() : 0;
+    safe = sync == SyncMode::kAnyStandby ? std::max(safe, held) : std::min(safe, held);
   }
-  if (everywhere == 0) return;
-  const RecordId newest = wal.records[everywhere - 1];
+  if (safe == 0) return;
+  const RecordId newest = wal.records[safe - 1];
   const auto still_waiting = std::ranges::find_if(waiting, [&](const auto& commit) { return commit.record > newest; });
   std::vector<WaitingCommit> ready(std::make_move_iterator(waiting.begin()), std::make_move_iterator(still_waiting));
   waiting.erase(waiting.begin(), still_waiting);
-  for (const auto& commit : ready) commit.acknowledged(sync == SyncMode::kAllStandbys);
+  for (const auto& commit : ready) commit.acknowledged(sync);
 }
 
 void Server::become_standby_of(const Server& primary) {

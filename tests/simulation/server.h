@@ -20,6 +20,7 @@ enum class ProcessState { kDead, kStarting, kRunning };
 enum class SyncMode {
   kOff,
   kAllStandbys,  // a commit is acknowledged when every other node has it
+  kAnyStandby,   // … when one other node has it
   kNobody,       // fenced: synchronous_standby_names matches nobody, no commit is acknowledged
 };
 
@@ -58,7 +59,8 @@ class Server {
   bool streaming = false;
   Instant last_message;
   bool promoting = false;
-  using Acknowledged = std::function<void(bool everywhere)>;  // every other node has it
+  Instant undisturbed_since;                                // up, and reached by pgkeel
+  using Acknowledged = std::function<void(SyncMode mode)>;  // as it was promised
   struct WaitingCommit {
     RecordId record;
     Acknowledged acknowledged;

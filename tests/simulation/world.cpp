@@ -59,6 +59,8 @@ void World::draw_setting() {
   setting.between_faults = random.between(1s, 5s);
   setting.faults_for = random.between(8s, 30s);
   setting.hand_promotions = random.chance(0.06);
+  setting.probes_get_lost = random.chance(0.5);
+  setting.sync = random.chance(0.6) ? SyncMode::kAllStandbys : SyncMode::kAnyStandby;
 }
 
 bool World::connected(std::size_t left, std::size_t right) const {

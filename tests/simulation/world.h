@@ -20,7 +20,8 @@ struct Violation : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-// Somebody made by hand what PostgreSQL itself cannot tell apart: ends the schedule without a verdict.
+// Somebody made by hand what PostgreSQL itself cannot tell apart: ends the schedule without a
+// verdict.
 struct GivenUp {};
 
 // A deliberate fault in what carries out the decisions: the checkers must find each.
@@ -53,6 +54,8 @@ struct Setting {
   Duration between_faults{};
   Duration faults_for{};
   bool hand_promotions = false;
+  bool probes_get_lost = false;            // or answer late, although nothing is wrong
+  SyncMode sync = SyncMode::kAllStandbys;  // where synchronous replication is on
 };
 
 class World {
@@ -74,6 +77,8 @@ class World {
 
   // What pgkeel hears of a process that ended: called for every death.
   std::function<void(std::size_t node)> on_death;
+  // pgkeel's state has changed its phase: a good moment for something else to go wrong.
+  std::function<void()> on_transition = [] {};
 
   // Writes a line of the trace; `text` is only made where somebody reads it.
   template <class Text>
