@@ -58,6 +58,9 @@ void FailureDetector::observed(const Observation& observation) {
       last_refused_ = ended;
       if (refused_dead_since_ == kNever && refusals_ >= 2 && ended - first_refused_ >= settings_.refused_confirm) {
         refused_dead_since_ = ended;
+        // Said once: the evidence stays the same while the node goes on to refuse.
+        const std::string times = refusals_ == 2 ? "twice, " : std::to_string(refusals_) + " times, first and last ";
+        refused_evidence_ = "connection refused " + times + format_duration(last_refused_ - first_refused_) + " apart";
         forget_starting();  // what comes up after this is another postmaster, with a grace of its own
       }
       [[fallthrough]];
@@ -151,11 +154,7 @@ Suspicion FailureDetector::suspicion(Instant now) const {
   const std::string because = last_trouble_.empty() ? "" : " (" + last_trouble_ + ")";
 
   if (died_at_ != kNever) return with(Liveness::kDead, died_at_, death_);
-  if (refused_dead_since_ != kNever) {
-    const std::string times = refusals_ == 2 ? "twice, " : std::to_string(refusals_) + " times, first and last ";
-    return with(Liveness::kDead, refused_dead_since_,
-                "connection refused " + times + format_duration(last_refused_ - first_refused_) + " apart");
-  }
+  if (refused_dead_since_ != kNever) return with(Liveness::kDead, refused_dead_since_, refused_evidence_);
   if (now >= silent_from()) {
     return with(Liveness::kSilent, silent_from(),
                 "no answer for " + format_duration(settings_.failure_timeout) + because);

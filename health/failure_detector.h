@@ -94,6 +94,7 @@ class FailureDetector {
   Instant last_refused_ = kNever;
   int refusals_ = 0;
   Instant refused_dead_since_ = kNever;
+  std::string refused_evidence_;
 
   Instant starting_since_ = kNever;  // a run of 57P03 without any other answer between
   Instant last_starting_ = kNever;
