@@ -213,9 +213,7 @@ class Judgement {
   }
 
   void fence_until_stopped(const NodeView& node) {
-    const ActionStatus* fence = situation_.current_action(ActionKind::kFence, node.name);
-    const bool stopped = fence != nullptr && !fence->running && fence->fence == FenceStrength::kProvenStopped;
-    if (!stopped) start(ActionKind::kFence, node);
+    if (!abandoned_candidate_is_stopped(situation_)) start(ActionKind::kFence, node);
   }
 
   void ask_standbys_since(Instant since) {

@@ -100,7 +100,9 @@ bool abandoned_candidate_is_stopped(const Situation& situation) {
   const std::string& name = situation.memory.abandoned_candidate;
   if (name.empty()) return true;
   const ActionStatus* fence = situation.current_action(ActionKind::kFence, name);
-  return fence != nullptr && !fence->running && fence->fence == FenceStrength::kProvenStopped;
+  if (fence == nullptr || fence->running || fence->fence != FenceStrength::kProvenStopped) return false;
+  const NodeView* node = situation.view.node(name);
+  return node == nullptr || node->suspicion.last_heard <= fence->finished_at;  // else somebody started it again
 }
 
 Fenced fenced(const Situation& situation) {

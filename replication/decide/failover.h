@@ -22,7 +22,7 @@ struct Fenced {
 };
 Fenced fenced(const Situation& situation);
 
-// There is none, or it was proven stopped in this epoch.
+// There is none, or it was proven stopped in this epoch and not heard from since.
 bool abandoned_candidate_is_stopped(const Situation& situation);
 
 // How long a standby's walreceiver may take to read what the dead primary had sent it.

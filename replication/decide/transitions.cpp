@@ -103,6 +103,9 @@ MaybeMemory finish_promotion(const Situation& situation, Instant&) {
   next.candidate.clear();
   next.abandoned_candidate.clear();
   next.reason = next.primary + " is promoted and takes writes";
+  // It writes a newer timeline now, which one exactly its next facts say: whoever stayed on the old one may lack
+  // writes.
+  if (next.timeline != 0) next.timeline += 1;
   return next;
 }
 
