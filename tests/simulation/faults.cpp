@@ -167,8 +167,7 @@ void Faults::operator_meddles() {
   switch (world_.random.below(5)) {
     case 0:
       if (node.state != ProcessState::kDead) return;
-      node.start();
-      node.started_by_operator = true;
+      start(node);
       return;
     case 1:
       if (node.state != ProcessState::kRunning || node.hung) return;
@@ -239,14 +238,14 @@ void Faults::mend_node(Server& node) {
       routed != nullptr && routed != &node && routed->writable() && pgkeel_.leads_to(routed->name);
   if (node.local) {
     const bool nobody_else_starts_it = node.cleanly_stopped || memory.phase == Phase::kUnadopted;
-    if (node.state == ProcessState::kDead && nobody_else_starts_it) node.start();
+    if (node.state == ProcessState::kDead && nobody_else_starts_it) start(node);
     return;
   }
   if (node.state == ProcessState::kDead) {
     if (other_is_primary) {
       rebuild(node, *routed);
     } else {
-      node.start();
+      start(node);
     }
     return;
   }
@@ -255,6 +254,11 @@ void Faults::mend_node(Server& node) {
   const bool is_old_primary = marked != memory.nodes.end() && marked->second.old_primary && !node.standby_signal;
   const bool is_lost_standby = node.standby_signal && !node.wal.is_prefix_of(routed->wal);
   if (is_old_primary || is_lost_standby) rebuild(node, *routed);
+}
+
+void Faults::start(Server& node) {
+  node.start();
+  node.started_by_operator = true;
 }
 
 void Faults::rebuild(Server& node, const Server& primary) {

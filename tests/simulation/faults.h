@@ -32,6 +32,7 @@ class Faults {
   void mend();
   void mend_node(Server& node);
   void resolve_collision();
+  void start(Server& node);
   void rebuild(Server& node, const Server& primary);
 
   Server& any() { return world_.servers[world_.random.below(world_.servers.size())]; }

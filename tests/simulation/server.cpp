@@ -107,7 +107,7 @@ void Server::finish_promotion(std::uint32_t of_incarnation) {
 }
 
 void Server::replicate() {
-  if (!up() || !world_.connected(world_.pgkeel(), number)) undisturbed_since = world_.queue.now();
+  if (!up() || replay_paused || !world_.connected(world_.pgkeel(), number)) undisturbed_since = world_.queue.now();
   if (!up() || !standby_signal) return;
   if (upstream == number) {
     streaming = false;

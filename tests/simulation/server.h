@@ -59,7 +59,7 @@ class Server {
   bool streaming = false;
   Instant last_message;
   bool promoting = false;
-  Instant undisturbed_since;                                // up, and reached by pgkeel
+  Instant undisturbed_since;                                // up, reached by pgkeel, and not paused
   using Acknowledged = std::function<void(SyncMode mode)>;  // as it was promised
   struct WaitingCommit {
     RecordId record;
