@@ -91,7 +91,8 @@ void BenchTargets::add_pgbouncer() {
   // It refuses to run as root.
   std::vector<std::string> arguments;
   if (geteuid() == 0)
-    arguments = {find_program("setpriv"), "--reuid=" + server_user(), "--regid=" + server_user(), "--clear-groups"};
+    arguments = {find_program("setpriv"), "--reuid=" + server_user(), "--regid=" + server_user(), "--clear-groups",
+                 "--pdeathsig=KILL"};
   arguments.insert(arguments.end(), {program, config});
   add_proxy("pgbouncer", first_line_of({program, "--version"}), port, arguments);
 }
