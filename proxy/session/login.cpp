@@ -1,5 +1,6 @@
 // The part of Session that brings a client to a server: its startup packet, the wait, the connection, the server's
 // login up to the first ReadyForQuery.
+#include <algorithm>
 #include <utility>
 
 #include "proxy/io/knock.h"
@@ -14,6 +15,7 @@ namespace {
 
 constexpr std::size_t kKeptBackBytesMax = 65536;
 constexpr unsigned kEncryptionRequestsMax = 2;  // one for SSL, one for GSSAPI, in either order
+constexpr Duration kFirstAttemptTime = std::chrono::seconds(1);
 constexpr std::uint32_t kAuthenticationOk = 0;
 
 }  // namespace
@@ -102,6 +104,10 @@ void Session::take_a_place() {
 void Session::connect_to_server() {
   state_ = State::kConnecting;
   const Route& route = access_point_.route();
+  // Who was held nearly to the end must have the time to connect now that there is a server.
+  if (epoch_ != route.epoch) {
+    hold_left_ = std::max(hold_left_, std::min(kFirstAttemptTime, access_point_.services().limits.hold_timeout));
+  }
   target_ = *route.target;
   epoch_ = route.epoch;
   node_index_ = access_point_.node_index(target_.node);
