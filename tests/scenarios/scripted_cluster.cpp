@@ -90,7 +90,11 @@ std::string ScriptedCluster::run(const std::vector<std::string>& commands) {
 // nodes a b c(remote) d(remote,priority=0)
 void ScriptedCluster::define_nodes(const Arguments& arguments) {
   for (const auto& word : arguments.plain) {
-    nodes_.push_back(parse_node(word, nodes_.size() + 1));
+    ScriptedNode made = parse_node(word, nodes_.size() + 1);
+    for (const auto& other : nodes_) {
+      if (other.name == made.name) throw std::runtime_error("nodes: " + made.name + " is there already");
+    }
+    nodes_.push_back(std::move(made));
     scenarios::set_liveness(nodes_.back(), Liveness::kUnknown, now_.instant);
   }
 }
