@@ -53,6 +53,11 @@ void Session::handle_startup_packet() {
     return;
   }
   if (const auto* cancel = std::get_if<CancelRequest>(&*packet)) {
+    // Who may not log in may not cancel either: a key can be overheard. There is no answer to a cancel request.
+    if (!access_point_.shared().allow_list.allows(peer_)) {
+      vanish();
+      return;
+    }
     access_point_.forward_cancel(client_.release(), cancel->key, std::exchange(startup_packet_, {}));
     vanish();
     return;

@@ -54,6 +54,20 @@ TEST_CASE("an unknown key is closed, and no server hears of it") {
   CHECK(proxy.stats().cancels_forwarded == 0);
 }
 
+TEST_CASE("a cancel request from a network that is not allowed is closed, and no server hears of it") {
+  ProxyUnderTest proxy({.proxy = {.workers = 1}, .allow = {"127.0.0.1/32"}});
+  proxy.route_to_a(1);
+  auto session = proxy.establish(proxy.a, 77, "abcd");
+  Peer stranger = Peer::connect_to(proxy.port(), "127.0.0.2");
+  stranger.send(cancel_request(77, "abcd"));
+  CHECK(stranger.receive_to_end().empty());
+  CHECK_FALSE(proxy.a.somebody_waits());
+  CHECK(proxy.stats().cancels_forwarded == 0);
+  Peer client = proxy.connect();
+  client.send(cancel_request(77, "abcd"));
+  CHECK(proxy.a.accept().receive(16) == cancel_request(77, "abcd"));
+}
+
 TEST_CASE("the key of a session that is over is unknown") {
   ProxyUnderTest proxy;
   proxy.route_to_a(1);

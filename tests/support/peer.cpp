@@ -47,8 +47,14 @@ int new_socket() {
   return descriptor;
 }
 
-int try_to_connect(std::uint16_t port) {
+// `from`: the client's own address, as a number; null: the system's choice.
+int try_to_connect(std::uint16_t port, const char* from = nullptr) {
   const int descriptor = new_socket();
+  if (from != nullptr) {
+    sockaddr_in own = loopback(0);
+    inet_pton(AF_INET, from, &own.sin_addr);
+    if (::bind(descriptor, reinterpret_cast<const sockaddr*>(&own), sizeof own) != 0) fail("bind");
+  }
   const sockaddr_in address = loopback(port);
   if (::connect(descriptor, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) return descriptor;
   const int error = errno;
@@ -74,8 +80,8 @@ Peer& Peer::operator=(Peer&& other) noexcept {
   return *this;
 }
 
-Peer Peer::connect_to(std::uint16_t port) {
-  const int descriptor = try_to_connect(port);
+Peer Peer::connect_to(std::uint16_t port, const char* from) {
+  const int descriptor = try_to_connect(port, from);
   if (descriptor < 0) fail("connect");
   return Peer(descriptor);
 }

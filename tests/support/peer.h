@@ -19,7 +19,8 @@ class Peer {
   Peer(const Peer&) = delete;
   Peer& operator=(const Peer&) = delete;
 
-  static Peer connect_to(std::uint16_t port);
+  // `from`: the client's own address ("127.0.0.2"), where that matters.
+  static Peer connect_to(std::uint16_t port, const char* from = nullptr);
   // Whether somebody listens there.
   static bool can_connect_to(std::uint16_t port);
   // Before anything is sent: what the kernel may hold for this end is small.
