@@ -1,5 +1,7 @@
 #include "tests/support/sql_connection.h"
 
+#include <string_view>
+
 #include <libpq-fe.h>
 
 namespace pgkeel::test {
@@ -30,14 +32,23 @@ void SqlConnection::Closer::operator()(pg_conn* connection) const {
 
 SqlConnection::SqlConnection(const std::string& conninfo) : connection_(PQconnectdb(conninfo.c_str())) {
   if (PQstatus(connection_.get()) != CONNECTION_OK) throw SqlError(PQerrorMessage(connection_.get()), "");
-  PQsetNoticeProcessor(
-      connection_.get(), [](void*, const char*) {}, nullptr);
+  PQsetNoticeReceiver(
+      connection_.get(),
+      [](void* self, const PGresult* notice) {
+        const char* severity = PQresultErrorField(notice, PG_DIAG_SEVERITY_NONLOCALIZED);
+        const char* state = PQresultErrorField(notice, PG_DIAG_SQLSTATE);
+        if (severity == nullptr || state == nullptr || std::string_view(severity) != "FATAL") return;
+        static_cast<SqlConnection*>(self)->notice_sqlstate_ = state;
+      },
+      this);
 }
 
 SqlConnection::~SqlConnection() = default;
 
 Rows SqlConnection::query(const std::string& sql) {
-  if (PQsendQuery(connection_.get(), sql.c_str()) == 0) throw SqlError(PQerrorMessage(connection_.get()), "");
+  if (PQsendQuery(connection_.get(), sql.c_str()) == 0) {
+    throw SqlError(PQerrorMessage(connection_.get()), "", notice_sqlstate_);
+  }
   // The first error counts: after a FATAL one libpq adds its own, of the lost link, which has no SQLSTATE.
   std::optional<SqlError> error;
   Rows rows;
@@ -47,7 +58,7 @@ Rows SqlConnection::query(const std::string& sql) {
       rows = rows_of(*result);
     } else if (!error) {
       const char* state = PQresultErrorField(result.get(), PG_DIAG_SQLSTATE);
-      error = SqlError(PQresultErrorMessage(result.get()), state != nullptr ? state : "");
+      error = SqlError(PQresultErrorMessage(result.get()), state != nullptr ? state : "", notice_sqlstate_);
     }
   }
   if (error) throw *error;

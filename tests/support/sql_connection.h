@@ -13,8 +13,12 @@ namespace pgkeel::test {
 
 // What libpq or the server said. `sqlstate` is empty where the server did not speak.
 struct SqlError : std::runtime_error {
-  SqlError(const std::string& message, std::string state) : std::runtime_error(message), sqlstate(std::move(state)) {}
+  SqlError(const std::string& message, std::string state, std::string state_of_notice = {})
+      : std::runtime_error(message), sqlstate(std::move(state)), notice_sqlstate(std::move(state_of_notice)) {}
   std::string sqlstate;
+  // Of a FATAL error that arrived in one piece with the end of the statement before: libpq (pqParseInput3) reads on,
+  // finds itself idle, and hands the error to the notice receiver; the next statement then fails without an SQLSTATE.
+  std::string notice_sqlstate;
 };
 
 // Rows of text; null is nullopt.
@@ -24,6 +28,8 @@ class SqlConnection {
  public:
   explicit SqlConnection(const std::string& conninfo);  // throws SqlError
   ~SqlConnection();
+  SqlConnection(const SqlConnection&) = delete;  // libpq has its address
+  SqlConnection& operator=(const SqlConnection&) = delete;
 
   Rows query(const std::string& sql);         // the last statement's rows; throws SqlError
   std::string value(const std::string& sql);  // first column of the first row, "" where it is null or absent
@@ -34,6 +40,7 @@ class SqlConnection {
     void operator()(pg_conn* connection) const;
   };
   std::unique_ptr<pg_conn, Closer> connection_;
+  std::string notice_sqlstate_;  // of the last FATAL error that came as a notice
 };
 
 }  // namespace pgkeel::test

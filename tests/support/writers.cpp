@@ -42,7 +42,8 @@ void Writers::write(std::size_t writer) {
           connection.query("INSERT INTO written VALUES ('" + id + "')");
         } catch (const SqlError& error) {
           const std::lock_guard lock(mutex_);
-          ++statement_errors_[error.sqlstate];
+          const bool only_noticed = error.sqlstate.empty() && !error.notice_sqlstate.empty();
+          ++statement_errors_[only_noticed ? error.notice_sqlstate + " as a notice" : error.sqlstate];
           break;
         }
         const Instant now = monotonic_now();

@@ -28,7 +28,8 @@ class Writers {
 
   // After stop(): acknowledged rows that the server behind this address lacks.
   [[nodiscard]] std::size_t count_lost(const std::string& conninfo) const;
-  // SQLSTATEs of failed statements, "" where the driver saw only a broken link; and messages of failed connects.
+  // SQLSTATEs of failed statements ("57P01 as a notice" where libpq gave it to the notice receiver only, see SqlError;
+  // "" where it saw only a broken link); and messages of failed connects.
   [[nodiscard]] std::map<std::string, std::size_t> statement_errors() const;
   [[nodiscard]] std::vector<std::string> connect_errors() const;
   // The longest time between two acknowledgements, over all writers together.
