@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <csignal>
 #include <future>
-#include <sys/resource.h>
 #include <utility>
 
+#include "proxy/io/descriptor_limit.h"
 #include "proxy/io/durable_file.h"
 #include "proxy/metrics/exporter.h"
 
@@ -17,38 +17,32 @@ using namespace std::chrono_literals;
 constexpr Duration kStopLimit = 5s;
 constexpr auto kStatusLimit = 2s;
 
-// A descriptor for each side of a session, and some for ourselves.
-void raise_descriptor_limit() {
-  rlimit limit{};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-  limit.rlim_cur = limit.rlim_max;
-  ::setrlimit(RLIMIT_NOFILE, &limit);
-}
-
 }  // namespace
 
 Result<std::unique_ptr<Application>> Application::create(const Config& config,
                                                          std::map<std::string, std::string> adopt) {
-  raise_descriptor_limit();
+  const std::uint64_t descriptor_limit = raise_descriptor_limit();
   std::signal(SIGPIPE, SIG_IGN);
   auto state = StateDirectory::open(config.state_directory);
   if (!state) return state.error();
   auto events = EventLog::open(config.state_directory);
   if (!events) return events.error();
   std::unique_ptr<Application> application(new Application(config, std::move(*state), std::move(*events)));
-  if (const auto started = application->start(adopt); !started) return started.error();
+  if (const auto started = application->start(descriptor_limit, adopt); !started) return started.error();
   return application;
 }
 
 Application::Application(const Config& config, StateDirectory state, std::unique_ptr<EventLog> events)
     : config_(config), state_(std::move(state)), events_(std::move(events)), wakeup_(std::make_unique<Wakeup>(loop_)) {}
 
-Result<void> Application::start(const std::map<std::string, std::string>& adopt) {
-  workers_ = std::make_unique<WorkerPool>(loop_, config_.proxy, config_.clusters, [this](const LinkEvidence& evidence) {
-    for (std::size_t i = 0; i < clusters_.size(); ++i) {
-      if (config_.clusters[i].name == evidence.cluster) clusters_[i]->link_evidence(evidence);
-    }
-  });
+Result<void> Application::start(std::uint64_t descriptor_limit, const std::map<std::string, std::string>& adopt) {
+  workers_ = std::make_unique<WorkerPool>(loop_, config_.proxy, config_.clusters, descriptor_limit,
+                                          [this](const LinkEvidence& evidence) {
+                                            for (std::size_t i = 0; i < clusters_.size(); ++i) {
+                                              if (config_.clusters[i].name == evidence.cluster)
+                                                clusters_[i]->link_evidence(evidence);
+                                            }
+                                          });
   for (const auto& cluster : config_.clusters) {
     auto memory = state_.load(cluster.name);
     if (!memory) return memory.error();

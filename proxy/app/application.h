@@ -1,6 +1,7 @@
 // `pgkeel serve`: builds the parts, starts and stops them in order. The thread that calls run() is the control thread.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
@@ -35,7 +36,7 @@ class Application {
 
  private:
   Application(const Config& config, StateDirectory state, std::unique_ptr<EventLog> events);
-  Result<void> start(const std::map<std::string, std::string>& adopt);
+  Result<void> start(std::uint64_t descriptor_limit, const std::map<std::string, std::string>& adopt);
   [[nodiscard]] std::optional<std::vector<ClusterStatus>> ask_clusters();
   void write_admin_address() const;
   void begin_stop(const char* signal_name);

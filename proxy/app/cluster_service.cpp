@@ -9,6 +9,8 @@
 namespace pgkeel {
 namespace {
 
+constexpr Duration kTellAgain = std::chrono::minutes(1);
+
 FailoverPolicy policy_of(const ClusterConfig& config, std::string adopt) {
   FailoverPolicy policy;
   policy.mode = config.failover;
@@ -59,6 +61,9 @@ void ClusterService::start() {
 void ClusterService::link_evidence(const LinkEvidence& evidence) {
   // What a link saw of the present route is worth an immediate probe; the probe decides.
   if (evidence.kind == LinkEvidence::Kind::kOwnTrouble) {
+    const Instant now = monotonic_now();
+    if (own_trouble_told_at_ != Instant{} && now - own_trouble_told_at_ < kTellAgain) return;
+    own_trouble_told_at_ = now;
     log(LogLevel::kWarning, "session",
         evidence.node + " could not be connected for reasons of our own: " + evidence.detail);
     return;

@@ -55,6 +55,7 @@ class ClusterService final : private ClusterController::Effects {
   std::uint64_t failovers_ = 0;
   Instant failover_began_{};
   Duration last_failover_{};
+  Instant own_trouble_told_at_{};
 };
 
 }  // namespace pgkeel

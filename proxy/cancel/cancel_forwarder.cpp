@@ -12,7 +12,8 @@ constexpr Duration kLimit = std::chrono::seconds(5);
 
 }  // namespace
 
-CancelForwarder::CancelForwarder(Loop& loop, Socket client, std::string packet, std::function<void(bool)> on_done)
+CancelForwarder::CancelForwarder(Loop& loop, AcceptedClient client, std::string packet,
+                                 std::function<void(bool)> on_done)
     : loop_(loop),
       client_(std::move(client)),
       packet_(std::move(packet)),
@@ -70,7 +71,7 @@ void CancelForwarder::abandon() {
   limit_.stop();
   resolving_ = {};
   if (server_) server_->reset();
-  client_.close();
+  client_.socket.close();
 }
 
 }  // namespace pgkeel

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "proxy/base/address.h"
+#include "proxy/io/accepted_client.h"
 #include "proxy/io/link.h"
 #include "proxy/io/resolver.h"
 #include "proxy/io/timer.h"
@@ -18,7 +19,8 @@ class Loop;
 class CancelForwarder {
  public:
   // `on_done` comes once, when all is closed: destroy the forwarder later, not inside it.
-  CancelForwarder(Loop& loop, Socket client, std::string packet, std::function<void(bool forwarded)> on_done);
+  // `client` holds a descriptor for the link to the server too.
+  CancelForwarder(Loop& loop, AcceptedClient client, std::string packet, std::function<void(bool forwarded)> on_done);
   CancelForwarder(const CancelForwarder&) = delete;
   CancelForwarder& operator=(const CancelForwarder&) = delete;
 
@@ -33,7 +35,7 @@ class CancelForwarder {
   void finish();
 
   Loop& loop_;
-  Socket client_;
+  AcceptedClient client_;
   std::string packet_;
   std::function<void(bool)> on_done_;
   Resolver::Request resolving_;

@@ -20,6 +20,7 @@
 #include <utility>
 
 #include "proxy/io/clock.h"
+#include "proxy/io/descriptor_limit.h"
 #include "proxy/io/os_user.h"
 
 namespace pgkeel {
@@ -107,6 +108,7 @@ struct Launch {
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
+  restore_descriptor_limit();
   if (dup2(launch.input, 0) < 0 || dup2(launch.output, 1) < 0 || dup2(launch.error_output, 2) < 0) fail_child(launch);
   if (launch.become) {
     const auto& user = *launch.become;

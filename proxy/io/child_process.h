@@ -1,7 +1,7 @@
 // Runs a program without a shell and waits for it. Blocks: for job threads, never on a loop. Any number of threads.
 //
 // The program dies with us: the kernel kills it when the calling thread ends (PR_SET_PDEATHSIG). What it starts itself
-// and lets run on (pg_ctl: the server) does not.
+// and lets run on (pg_ctl: the server) does not. It gets the limit on descriptors that we were started with.
 #pragma once
 
 #include <cstddef>

@@ -12,6 +12,8 @@ namespace {
 
 constexpr int kAcceptsAtOnce = 64;  // then the sessions have their turn
 constexpr Duration kPause = std::chrono::milliseconds(100);
+constexpr Duration kPauseForNewcomers = std::chrono::milliseconds(10);
+constexpr Duration kTellAgain = std::chrono::minutes(1);
 
 }  // namespace
 
@@ -47,8 +49,12 @@ Result<std::vector<Socket>> Listener::bind_all(const HostPort& listen) {
   return sockets;
 }
 
-Listener::Listener(Loop& loop, std::vector<Socket> bound, std::function<void(Socket, const IpAddress&)> on_client)
-    : loop_(loop), sockets_(std::move(bound)), on_client_(std::move(on_client)), pause_(loop, [this] {
+Listener::Listener(Loop& loop, std::vector<Socket> bound, Room room, OnClient on_client)
+    : loop_(loop),
+      sockets_(std::move(bound)),
+      room_(std::move(room)),
+      on_client_(std::move(on_client)),
+      pause_(loop, [this] {
         if (!open_) return;
         if (watches_.empty())
           listen_on_all();
@@ -91,10 +97,20 @@ void Listener::watch_all() {
 
 void Listener::accept_from(Socket& socket) {
   for (int accepted = 0; accepted < kAcceptsAtOnce; ++accepted) {
+    DescriptorShare place = room_.newcomers.take();
+    if (place.held() == 0) {
+      room_.make_room();
+      let_them_wait("too many have connected and said nothing; silent ones are dropped early", kPauseForNewcomers);
+      return;
+    }
+    DescriptorShare descriptors = room_.descriptors.take();
+    if (descriptors.held() == 0) {
+      let_them_wait("the descriptors that clients may have are all in use", kPause);
+      return;
+    }
     auto client = socket.accept_one();
     if (client) {
-      short_of_resources_ = false;
-      on_client_(std::move(client->first), client->second.ip());
+      on_client_({std::move(place), std::move(descriptors), std::move(client->first), client->second.ip()});
       continue;
     }
     switch (client.error().code) {
@@ -102,13 +118,7 @@ void Listener::accept_from(Socket& socket) {
       case ENFILE:
       case ENOBUFS:
       case ENOMEM:
-        // Those who wait stay in the kernel's queue; without a pause this would spin until a descriptor is free.
-        if (!std::exchange(short_of_resources_, true)) {
-          log(LogLevel::kError, "listener",
-              "clients have to wait, none can be accepted: " + describe_system_error(client.error().code));
-        }
-        for (const auto& watch : watches_) watch->set_interest({});
-        pause_.start_once(kPause);
+        let_them_wait(describe_system_error(client.error().code), kPause);
         return;
       case ECONNABORTED:
       case EPROTO:
@@ -118,6 +128,17 @@ void Listener::accept_from(Socket& socket) {
         return;
     }
   }
+}
+
+// They stay in the kernel's queue; without a pause this would spin until a descriptor is free.
+void Listener::let_them_wait(const std::string& why, Duration pause) {
+  const Instant now = loop_.now();
+  if (told_at_ == Instant{} || now - told_at_ >= kTellAgain) {
+    told_at_ = now;
+    log(LogLevel::kError, "listener", "clients have to wait, none is accepted now: " + why);
+  }
+  for (const auto& watch : watches_) watch->set_interest({});
+  pause_.start_once(pause);
 }
 
 }  // namespace pgkeel

@@ -3,10 +3,13 @@
 
 #include <functional>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "proxy/base/address.h"
 #include "proxy/base/result.h"
+#include "proxy/base/time.h"
+#include "proxy/io/accepted_client.h"
 #include "proxy/io/fd_watch.h"
 #include "proxy/io/socket.h"
 #include "proxy/io/timer.h"
@@ -17,10 +20,18 @@ class Loop;
 
 class Listener {
  public:
+  using OnClient = std::function<void(AcceptedClient)>;
+
   // Every address of `listen`, bound; with port 0 the port that the first one got.
   static Result<std::vector<Socket>> bind_all(const HostPort& listen);
 
-  Listener(Loop& loop, std::vector<Socket> bound, std::function<void(Socket, const IpAddress& peer)> on_client);
+  // What it takes from, and what to do while there is no place for newcomers.
+  struct Room {
+    DescriptorBudget& descriptors;
+    DescriptorBudget& newcomers;
+    std::function<void()> make_room;
+  };
+  Listener(Loop& loop, std::vector<Socket> bound, Room room, OnClient on_client);
   Listener(const Listener&) = delete;
   Listener& operator=(const Listener&) = delete;
 
@@ -33,14 +44,16 @@ class Listener {
   void accept_from(Socket& socket);
   void listen_on_all();
   void watch_all();
+  void let_them_wait(const std::string& why, Duration pause);
 
   Loop& loop_;
   std::vector<Socket> sockets_;
-  std::function<void(Socket, const IpAddress&)> on_client_;
+  Room room_;
+  OnClient on_client_;
   std::vector<std::unique_ptr<FdWatch>> watches_;
-  Timer pause_;  // after the system had no descriptor or memory for another client
+  Timer pause_;  // after there was no descriptor or memory for another client
   bool open_ = false;
-  bool short_of_resources_ = false;
+  Instant told_at_{};  // that clients have to wait
 };
 
 }  // namespace pgkeel

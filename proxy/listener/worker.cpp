@@ -5,16 +5,17 @@
 
 namespace pgkeel {
 
-Worker::Worker(const ProxyConfig& limits, const std::vector<std::unique_ptr<SharedCluster>>& clusters,
-               std::atomic<std::uint32_t>& clients, const std::function<void(LinkEvidence)>& on_evidence,
-               std::function<void()> on_drained)
+Worker::Worker(const ProxyConfig& limits, const WorkerShare& share,
+               const std::vector<std::unique_ptr<SharedCluster>>& clusters,
+               const std::function<void(LinkEvidence)>& on_evidence, std::function<void()> on_drained)
     : limits_(limits),
       wakeup_(loop_),
       resolver_(std::in_place, loop_),
       read_buffer_(std::make_unique<std::array<std::byte, kReadBufferBytes>>()),
       on_drained_(std::move(on_drained)),
       listeners_(clusters.size()) {
-  const WorkerServices services{loop_, *resolver_, std::span(*read_buffer_), limits_, clients};
+  const WorkerServices services{
+      loop_, *resolver_, std::span(*read_buffer_), limits_, share.clients, share.clients_max, newcomers_};
   for (const auto& cluster : clusters) {
     access_points_.push_back(
         std::make_unique<AccessPoint>(services, *cluster, on_evidence, [this] { session_gone(); }));
@@ -23,9 +24,9 @@ Worker::Worker(const ProxyConfig& limits, const std::vector<std::unique_ptr<Shar
 
 Worker::~Worker() = default;
 
-void Worker::add_listener(std::size_t cluster, std::vector<Socket> bound,
-                          std::function<void(Socket, const IpAddress&)> on_client) {
-  listeners_[cluster] = std::make_unique<Listener>(loop_, std::move(bound), std::move(on_client));
+void Worker::add_listener(std::size_t cluster, std::vector<Socket> bound, Listener::Room room,
+                          Listener::OnClient on_client) {
+  listeners_[cluster] = std::make_unique<Listener>(loop_, std::move(bound), std::move(room), std::move(on_client));
   if (limits_.no_route == NoRoutePolicy::kHold) listeners_[cluster]->open();
 }
 
@@ -37,17 +38,20 @@ void Worker::join() {
   if (thread_.joinable()) thread_.join();
 }
 
-void Worker::accept_here(std::size_t cluster, Socket client, const IpAddress& peer) {
+void Worker::accept_here(std::size_t cluster, AcceptedClient client) {
   load_.fetch_add(1, std::memory_order_relaxed);
-  access_points_[cluster]->accept(std::move(client), peer);
+  access_points_[cluster]->accept(std::move(client));
 }
 
-void Worker::accept_there(std::size_t cluster, Socket client, const IpAddress& peer) {
+void Worker::accept_there(std::size_t cluster, AcceptedClient client) {
   load_.fetch_add(1, std::memory_order_relaxed);
   // A function that is posted must be copyable, and a socket is not.
-  const auto shared_client = std::make_shared<Socket>(std::move(client));
-  wakeup_.post(
-      [this, cluster, shared_client, peer] { access_points_[cluster]->accept(std::move(*shared_client), peer); });
+  const auto shared_client = std::make_shared<AcceptedClient>(std::move(client));
+  wakeup_.post([this, cluster, shared_client] { access_points_[cluster]->accept(std::move(*shared_client)); });
+}
+
+void Worker::make_room() {
+  wakeup_.post([this] { newcomers_.make_room(loop_.now()); });
 }
 
 void Worker::set_route(std::size_t cluster, std::shared_ptr<const Route> route, std::function<void()> done) {

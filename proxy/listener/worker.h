@@ -19,28 +19,34 @@
 
 namespace pgkeel {
 
+// What a worker has of what is the process's.
+struct WorkerShare {
+  std::atomic<std::uint32_t>& clients;  // of all workers
+  std::uint32_t clients_max = 0;        // of all workers
+};
+
 class Worker {
  public:
   // `on_evidence` and `on_drained` (no session is left after shut_down()) are called in the worker's thread.
-  Worker(const ProxyConfig& limits, const std::vector<std::unique_ptr<SharedCluster>>& clusters,
-         std::atomic<std::uint32_t>& clients, const std::function<void(LinkEvidence)>& on_evidence,
-         std::function<void()> on_drained);
+  Worker(const ProxyConfig& limits, const WorkerShare& share,
+         const std::vector<std::unique_ptr<SharedCluster>>& clusters,
+         const std::function<void(LinkEvidence)>& on_evidence, std::function<void()> on_drained);
   ~Worker();  // after join(), or never started
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
 
   // Control, before start(): this worker accepts for a cluster. `on_client` is called in the worker's thread.
-  void add_listener(std::size_t cluster, std::vector<Socket> bound,
-                    std::function<void(Socket, const IpAddress& peer)> on_client);
+  void add_listener(std::size_t cluster, std::vector<Socket> bound, Listener::Room room, Listener::OnClient on_client);
 
   void start();  // control
   void join();   // control, after quit()
 
   // A client that one of this worker's own listeners accepted. Worker's thread.
-  void accept_here(std::size_t cluster, Socket client, const IpAddress& peer);
+  void accept_here(std::size_t cluster, AcceptedClient client);
 
   // Any thread; each is carried out in the worker's thread, in order.
-  void accept_there(std::size_t cluster, Socket client, const IpAddress& peer);
+  void accept_there(std::size_t cluster, AcceptedClient client);
+  void make_room();  // for newcomers
   void set_route(std::size_t cluster, std::shared_ptr<const Route> route, std::function<void()> done);
   void shut_down();
   void quit();  // all is closed, and the loop ends
@@ -61,6 +67,7 @@ class Worker {
   std::optional<Resolver> resolver_;
   std::unique_ptr<std::array<std::byte, kReadBufferBytes>> read_buffer_;
   std::function<void()> on_drained_;
+  Newcomers newcomers_;
   std::vector<std::unique_ptr<AccessPoint>> access_points_;
   std::vector<std::unique_ptr<Listener>> listeners_;  // by cluster; nothing where another worker accepts
   std::atomic<std::uint32_t> load_{0};                // sessions, those on their way here included

@@ -3,22 +3,27 @@
 #include <algorithm>
 #include <atomic>
 #include <cassert>
+#include <optional>
 #include <thread>
 #include <utility>
 
+#include "proxy/base/log.h"
 #include "proxy/io/clock.h"
+#include "proxy/io/descriptor_budget.h"
 #include "proxy/io/loop.h"
 #include "proxy/io/timer.h"
 #include "proxy/io/wakeup.h"
+#include "proxy/listener/descriptor_plan.h"
 #include "proxy/listener/worker.h"
 
 namespace pgkeel {
 
 struct WorkerPool::Inner {
   Inner(Loop& control_loop, const ProxyConfig& proxy_config, const std::vector<ClusterConfig>& cluster_configs,
-        EvidenceSink on_evidence)
+        std::uint64_t most_descriptors, EvidenceSink on_evidence)
       : proxy(proxy_config),
         configs(cluster_configs),
+        descriptor_limit(most_descriptors),
         evidence(std::move(on_evidence)),
         control(control_loop),
         stop_limit(control_loop, [this] { finish_stop(); }),
@@ -27,14 +32,16 @@ struct WorkerPool::Inner {
         has_led_somewhere(cluster_configs.size()) {}
 
   Result<void> start();
-  void make_workers();
-  void hand_over(std::size_t cluster, std::size_t acceptor, Socket client, const IpAddress& peer);
+  Result<void> share_descriptors(std::uint32_t worker_count);
+  void make_workers(std::uint32_t count);
+  void hand_over(std::size_t cluster, std::size_t acceptor, AcceptedClient client);
   void end_threads();
   void finish_stop();
   [[nodiscard]] std::size_t cluster_index(const std::string& name) const;
 
   const ProxyConfig proxy;
   const std::vector<ClusterConfig> configs;
+  const std::uint64_t descriptor_limit;
   EvidenceSink evidence;
   Wakeup control;
   Timer stop_limit;
@@ -42,6 +49,10 @@ struct WorkerPool::Inner {
   std::vector<Route> routes;         // the newest, by cluster
   std::vector<bool> has_led_somewhere;
   std::vector<std::unique_ptr<SharedCluster>> clusters;
+  DescriptorPlan plan;
+  // Before the workers: their clients give back to these.
+  std::optional<DescriptorBudget> descriptors;
+  std::optional<DescriptorBudget> newcomers;
   std::atomic<std::uint32_t> clients{0};
   std::atomic<std::uint32_t> next_worker{0};
   std::vector<std::unique_ptr<Worker>> workers;
@@ -52,8 +63,8 @@ struct WorkerPool::Inner {
 };
 
 WorkerPool::WorkerPool(Loop& control_loop, const ProxyConfig& proxy, const std::vector<ClusterConfig>& clusters,
-                       EvidenceSink on_evidence)
-    : inner_(std::make_unique<Inner>(control_loop, proxy, clusters, std::move(on_evidence))) {}
+                       std::uint64_t descriptor_limit, EvidenceSink on_evidence)
+    : inner_(std::make_unique<Inner>(control_loop, proxy, clusters, descriptor_limit, std::move(on_evidence))) {}
 
 WorkerPool::~WorkerPool() {
   inner_->end_threads();
@@ -66,6 +77,9 @@ Result<void> WorkerPool::start() {
 }
 
 Result<void> WorkerPool::Inner::start() {
+  const std::uint32_t worker_count =
+      proxy.workers > 0 ? proxy.workers : std::max(1U, std::thread::hardware_concurrency());
+  if (auto shared = share_descriptors(worker_count); !shared) return shared;
   clusters.clear();
   for (const auto& config : configs) {
     auto networks = AllowList::parse(config.allow);
@@ -75,7 +89,7 @@ Result<void> WorkerPool::Inner::start() {
     clusters.push_back(
         std::make_unique<SharedCluster>(config.name, std::move(nodes), std::move(*networks), proxy.login_rate));
   }
-  make_workers();
+  make_workers(worker_count);
   for (std::size_t cluster = 0; cluster < configs.size(); ++cluster) {
     auto bound = Listener::bind_all(configs[cluster].listen);
     if (!bound) return Error{"cluster \"" + configs[cluster].name + "\": " + bound.error().message};
@@ -83,10 +97,12 @@ Result<void> WorkerPool::Inner::start() {
     // One worker accepts for a cluster and hands out: SO_REUSEPORT would spread a few clients unevenly, and drop those
     // that wait in the queue of a socket that is closed.
     const std::size_t acceptor = cluster % workers.size();
-    workers[acceptor]->add_listener(cluster, std::move(*bound),
-                                    [this, cluster, acceptor](Socket client, const IpAddress& peer) {
-                                      hand_over(cluster, acceptor, std::move(client), peer);
-                                    });
+    Listener::Room room{*descriptors, *newcomers, [this] {
+                          for (const auto& worker : workers) worker->make_room();
+                        }};
+    workers[acceptor]->add_listener(
+        cluster, std::move(*bound), std::move(room),
+        [this, cluster, acceptor](AcceptedClient client) { hand_over(cluster, acceptor, std::move(client)); });
   }
   for (const auto& worker : workers) worker->start();
   running = true;
@@ -94,11 +110,32 @@ Result<void> WorkerPool::Inner::start() {
   return {};
 }
 
-void WorkerPool::Inner::make_workers() {
-  const std::uint32_t count = proxy.workers > 0 ? proxy.workers : std::max(1U, std::thread::hardware_concurrency());
+Result<void> WorkerPool::Inner::share_descriptors(std::uint32_t worker_count) {
+  DescriptorNeeds needs{.workers = worker_count,
+                        .clusters = static_cast<std::uint32_t>(configs.size()),
+                        .nodes = 0,
+                        .clients = proxy.max_client_connections};
+  for (const auto& config : configs) needs.nodes += static_cast<std::uint32_t>(config.nodes.size());
+  auto planned = plan_descriptors(descriptor_limit, needs);
+  if (!planned) return planned.error();
+  plan = *planned;
+  descriptors.emplace(plan.data_path);
+  newcomers.emplace(plan.newcomers);
+  if (plan.clients < needs.clients) {
+    log(LogLevel::kWarning, "listener",
+        "the limit on open files (RLIMIT_NOFILE) is " + std::to_string(descriptor_limit) + ": room for " +
+            std::to_string(plan.clients) +
+            " clients, not for max_client_connections = " + std::to_string(needs.clients) + "; raise it to " +
+            std::to_string(plan.wanted) + " (systemd: LimitNOFILE=, shell: ulimit -n)");
+  }
+  return {};
+}
+
+void WorkerPool::Inner::make_workers(std::uint32_t count) {
+  const WorkerShare share{clients, plan.clients};
   for (std::uint32_t index = 0; index < count; ++index) {
     workers.push_back(std::make_unique<Worker>(
-        proxy, clusters, clients,
+        proxy, share, clusters,
         [this](LinkEvidence report) { control.post([this, report = std::move(report)] { evidence(report); }); },
         [this] {
           control.post([this] {
@@ -108,7 +145,7 @@ void WorkerPool::Inner::make_workers() {
   }
 }
 
-void WorkerPool::Inner::hand_over(std::size_t cluster, std::size_t acceptor, Socket client, const IpAddress& peer) {
+void WorkerPool::Inner::hand_over(std::size_t cluster, std::size_t acceptor, AcceptedClient client) {
   const std::size_t first = next_worker.fetch_add(1, std::memory_order_relaxed) % workers.size();
   std::size_t least = first;
   for (std::size_t step = 1; step < workers.size(); ++step) {
@@ -116,9 +153,9 @@ void WorkerPool::Inner::hand_over(std::size_t cluster, std::size_t acceptor, Soc
     if (workers[other]->load() < workers[least]->load()) least = other;
   }
   if (least == acceptor)
-    workers[least]->accept_here(cluster, std::move(client), peer);
+    workers[least]->accept_here(cluster, std::move(client));
   else
-    workers[least]->accept_there(cluster, std::move(client), peer);
+    workers[least]->accept_there(cluster, std::move(client));
 }
 
 std::size_t WorkerPool::Inner::cluster_index(const std::string& name) const {

@@ -26,8 +26,9 @@ class WorkerPool {
  public:
   using EvidenceSink = std::function<void(const LinkEvidence&)>;
 
+  // `descriptor_limit`: how many descriptors this process may have (RLIMIT_NOFILE).
   WorkerPool(Loop& control_loop, const ProxyConfig& proxy, const std::vector<ClusterConfig>& clusters,
-             EvidenceSink on_evidence);
+             std::uint64_t descriptor_limit, EvidenceSink on_evidence);
   ~WorkerPool();  // stop() must have finished, or start() never called
 
   // Binds every access point and starts the threads. On an error nothing is left running.

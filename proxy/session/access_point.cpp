@@ -36,16 +36,17 @@ AccessPoint::AccessPoint(WorkerServices services, SharedCluster& shared, std::fu
 
 AccessPoint::~AccessPoint() = default;
 
-void AccessPoint::accept(Socket client, const IpAddress& peer) {
+void AccessPoint::accept(AcceptedClient client) {
   counters_.accepted.add();
   if (shutting_down_) {
     on_session_gone_();
     return;
   }
-  client.set_link_options();
+  client.socket.set_link_options();
   counters_.open.add();
-  sessions_.push_back(std::make_unique<Session>(*this, std::move(client), peer));
+  sessions_.push_back(std::make_unique<Session>(*this, std::move(client)));
   sessions_.back()->set_place(std::prev(sessions_.end()));
+  sessions_.back()->become_newcomer();
 }
 
 void AccessPoint::set_route(std::shared_ptr<const Route> route) {
@@ -103,11 +104,11 @@ void AccessPoint::report(LinkEvidence::Kind kind, const std::string& node, std::
                    services_.loop.now());
 }
 
-void AccessPoint::forward_cancel(Socket client, const CancelKey& key, std::string packet) {
+void AccessPoint::forward_cancel(AcceptedClient client, const CancelKey& key, std::string packet) {
   const auto owner = shared_.cancel_registry.find(key);
   const bool server_is_the_route = owner && route_->target && owner->epoch == route_->epoch &&
                                    owner->node == route_->target->node && !shutting_down_;
-  if (!server_is_the_route || cancels_.size() >= kCancelsMax) return;
+  if (!server_is_the_route || cancels_.size() >= kCancelsMax || !client.descriptors.grow()) return;
   const auto place = cancels_.insert(cancels_.end(), nullptr);
   *place = std::make_unique<CancelForwarder>(services_.loop, std::move(client), std::move(packet),
                                              [this, place](bool forwarded) {

@@ -14,12 +14,14 @@
 #include "config/config.h"
 #include "proxy/cancel/cancel_forwarder.h"
 #include "proxy/cancel/cancel_registry.h"
+#include "proxy/io/accepted_client.h"
 #include "proxy/io/resolver.h"
 #include "proxy/io/timer.h"
 #include "proxy/routing/allow_list.h"
 #include "proxy/routing/login_gate.h"
 #include "proxy/routing/route.h"
 #include "proxy/session/evidence_reporter.h"
+#include "proxy/session/newcomers.h"
 #include "proxy/session/session_counters.h"
 #include "proxy/session/waiting_room.h"
 
@@ -50,7 +52,9 @@ struct WorkerServices {
   Resolver& resolver;
   std::span<std::byte> read_buffer;  // bytes are read into it, and have left it when the callback returns
   const ProxyConfig& limits;
-  std::atomic<std::uint32_t>& clients;  // of all workers, against max_client_connections
+  std::atomic<std::uint32_t>& clients;  // of all workers, against clients_max
+  const std::uint32_t clients_max;      // max_client_connections, or what there are descriptors for
+  Newcomers& newcomers;
 };
 
 class AccessPoint {
@@ -61,7 +65,7 @@ class AccessPoint {
   AccessPoint(const AccessPoint&) = delete;
   AccessPoint& operator=(const AccessPoint&) = delete;
 
-  void accept(Socket client, const IpAddress& peer);
+  void accept(AcceptedClient client);
 
   // When it returns, no link of this worker leads to another server than the route's, and none will.
   void set_route(std::shared_ptr<const Route> route);
@@ -86,7 +90,7 @@ class AccessPoint {
   [[nodiscard]] std::size_t node_index(const std::string& node) const;
   void heard_from(std::size_t node_index, Instant now);
   void report(LinkEvidence::Kind kind, const std::string& node, std::uint64_t epoch, std::string detail);
-  void forward_cancel(Socket client, const CancelKey& key, std::string packet);
+  void forward_cancel(AcceptedClient client, const CancelKey& key, std::string packet);
   void retire(Session& session);  // destroyed soon, outside all callbacks
 
  private:

@@ -58,7 +58,8 @@ void Session::handle_startup_packet() {
       vanish();
       return;
     }
-    access_point_.forward_cancel(client_.release(), cancel->key, std::exchange(startup_packet_, {}));
+    access_point_.forward_cancel({std::move(newcomer_place_), std::move(descriptors_), client_.release(), peer_},
+                                 cancel->key, std::exchange(startup_packet_, {}));
     vanish();
     return;
   }
@@ -93,17 +94,39 @@ void Session::take_a_place() {
     return;
   }
   auto& clients = access_point_.services().clients;
-  const std::uint32_t most = access_point_.services().limits.max_client_connections;
-  if (clients.fetch_add(1, std::memory_order_relaxed) >= most) {
-    clients.fetch_sub(1, std::memory_order_relaxed);
+  const std::uint32_t most = access_point_.services().clients_max;
+  counted_as_client_ = clients.fetch_add(1, std::memory_order_relaxed) < most;
+  if (!counted_as_client_) clients.fetch_sub(1, std::memory_order_relaxed);
+  if (!counted_as_client_ || !descriptors_.grow()) {
+    const std::uint32_t configured = access_point_.services().limits.max_client_connections;
     end_with_error(SqlState::kTooManyConnections,
-                   "too many clients: max_client_connections of pgkeel is " + std::to_string(most));
+                   most == configured && !counted_as_client_
+                       ? "too many clients: max_client_connections of pgkeel is " + std::to_string(configured)
+                       : "too many clients: the limit on open files leaves pgkeel room for " + std::to_string(most));
     return;
   }
-  counted_as_client_ = true;
+  leave_newcomers();
   client_.pause_reading(PauseReason::kLogin);
   state_ = State::kWaiting;
   access_point_.waiting_room().enter(*this);
+}
+
+void Session::become_newcomer() {
+  newcomer_ = access_point_.services().newcomers.add(*this, access_point_.services().loop.now());
+}
+
+void Session::leave_newcomers() {
+  if (newcomer_) access_point_.services().newcomers.remove(*newcomer_);
+  newcomer_.reset();
+  newcomer_place_.shrink_to(0);
+}
+
+void Session::give_way() {
+  // What it said may only not have been read yet.
+  if (state_ == State::kStartup) read_startup();
+  if (!newcomer_) return;
+  access_point_.counters().newcomers_dropped.add();
+  vanish();
 }
 
 void Session::connect_to_server() {

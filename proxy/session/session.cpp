@@ -20,10 +20,13 @@ constexpr std::string_view kHint =
 
 }  // namespace
 
-Session::Session(AccessPoint& access_point, Socket client, const IpAddress& peer)
+Session::Session(AccessPoint& access_point, AcceptedClient client)
     : access_point_(access_point),
-      client_(access_point.services().loop, std::move(client), [this](FdInterest ready) { client_ready(ready); }),
-      peer_(peer),
+      descriptors_(std::move(client.descriptors)),
+      client_(access_point.services().loop, std::move(client.socket),
+              [this](FdInterest ready) { client_ready(ready); }),
+      newcomer_place_(std::move(client.place)),
+      peer_(client.peer),
       deadline_(access_point.services().loop, [this] { deadline_reached(); }),
       hold_left_(access_point.services().limits.hold_timeout),
       login_left_(access_point.services().limits.login_timeout),
@@ -233,6 +236,7 @@ void Session::release_server() {
   access_point_.waiting_room().leave(*this);
   resolving_ = {};
   server_.reset();
+  descriptors_.shrink_to(1);
   if (cancel_key_) access_point_.shared().cancel_registry.remove(*cancel_key_, cancel_entry_);
   cancel_key_.reset();
   if (state_ == State::kEstablished) access_point_.counters().established.subtract();
@@ -250,6 +254,7 @@ void Session::drain_client() {
 void Session::vanish() {
   if (state_ == State::kGone) return;
   release_server();
+  leave_newcomers();
   state_ = State::kGone;
   deadline_.stop();
   client_.close();

@@ -16,12 +16,14 @@
 #include <string>
 
 #include "proxy/cancel/cancel_registry.h"
+#include "proxy/io/accepted_client.h"
 #include "proxy/io/link.h"
 #include "proxy/io/resolver.h"
 #include "proxy/io/timer.h"
 #include "proxy/routing/login_gate.h"
 #include "proxy/routing/route.h"
 #include "proxy/session/link_evidence.h"
+#include "proxy/session/newcomers.h"
 #include "proxy/session/relay_buffer.h"
 #include "proxy/wire/error_response.h"
 #include "proxy/wire/frame.h"
@@ -35,7 +37,7 @@ class Session {
  public:
   using Place = std::list<std::unique_ptr<Session>>::iterator;
 
-  Session(AccessPoint& access_point, Socket client, const IpAddress& peer);
+  Session(AccessPoint& access_point, AcceptedClient client);
   ~Session();
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
@@ -48,6 +50,11 @@ class Session {
   void shut_down();
   void vanish();  // both links are closed without a word
   void review_acknowledge_limits();
+  void become_newcomer();
+
+  // ---- for Newcomers ----
+  // It has been silent for too long: it gets its place now, if it has said who it is, or goes.
+  void give_way();
 
   // ---- for WaitingRoom ----
   [[nodiscard]] LoginGate::Ticket ticket() const { return ticket_; }  // 0: it has never waited
@@ -98,6 +105,7 @@ class Session {
   void read_startup();
   void handle_startup_packet();
   void take_a_place();
+  void leave_newcomers();
   void connect_to_next_address();
   void note_connect_error(int code);
   void connection_made();
@@ -126,6 +134,7 @@ class Session {
   void server_write_failed();
 
   AccessPoint& access_point_;
+  DescriptorShare descriptors_;  // one for the client's link; from take_a_place() on one for the server's too
   Link client_;
   std::optional<Link> server_;
   State state_ = State::kStartup;
@@ -133,6 +142,9 @@ class Session {
   bool server_said_goodbye_ = false;  // a FATAL or PANIC was passed on
   bool server_write_failed_ = false;
   bool counted_as_client_ = false;
+  // Until it has its place among the clients, or is gone.
+  std::optional<Newcomers::Place> newcomer_;
+  DescriptorShare newcomer_place_;
 
   RelayBuffer to_server_;
   RelayBuffer to_client_;

@@ -26,6 +26,7 @@ class Counter {
 
 struct alignas(64) SessionCounters {
   Counter accepted;
+  Counter newcomers_dropped;
   Counter open;
   Counter held;
   Counter established;
@@ -38,6 +39,7 @@ struct alignas(64) SessionCounters {
 
   void add_to(ClusterSessionStats& sum) const {
     sum.accepted += accepted.value();
+    sum.newcomers_dropped += newcomers_dropped.value();
     sum.open += open.value();
     sum.held += held.value();
     sum.established += established.value();

@@ -9,11 +9,12 @@ namespace pgkeel {
 
 struct ClusterSessionStats {
   std::string cluster;
-  std::uint64_t accepted = 0;     // client connections since start
-  std::uint64_t open = 0;         // client links now, in whatever state
-  std::uint64_t held = 0;         // of these, waiting for a route or for their turn at login_rate
-  std::uint64_t established = 0;  // of these, past the login
-  std::uint64_t logins = 0;       // server logins finished since start
+  std::uint64_t accepted = 0;           // client connections since start
+  std::uint64_t newcomers_dropped = 0;  // of these, silent ones that had to go when others waited
+  std::uint64_t open = 0;               // client links now, in whatever state
+  std::uint64_t held = 0;               // of these, waiting for a route or for their turn at login_rate
+  std::uint64_t established = 0;        // of these, past the login
+  std::uint64_t logins = 0;             // server logins finished since start
   std::uint64_t cancels_forwarded = 0;
   std::uint64_t bytes_from_clients = 0;
   std::uint64_t bytes_from_servers = 0;

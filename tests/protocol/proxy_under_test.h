@@ -23,6 +23,7 @@ class ProxyUnderTest {
   struct Options {
     ProxyConfig proxy{.workers = 2};
     std::vector<std::string> allow{"0.0.0.0/0", "::/0"};
+    std::uint64_t descriptor_limit = 1'000'000;
   };
 
   ProxyUnderTest() : ProxyUnderTest(Options{}) {}

@@ -1,7 +1,9 @@
 // What the system gives or denies: descriptors, Unix sockets, host names.
+#include <stdexcept>
 #include <string>
 #include <sys/resource.h>
 #include <unistd.h>
+#include <vector>
 
 #include <doctest/doctest.h>
 
@@ -34,6 +36,12 @@ class DescriptorShortage {
   rlimit before_{};
 };
 
+// One worker, two clusters of two nodes each: the limit leaves 48 descriptors to clients, a quarter of them to
+// newcomers.
+const ProxyUnderTest::Options with_room_for_clients{.proxy = {.workers = 1}, .descriptor_limit = 248};
+constexpr std::size_t kRoomForNewcomers = 12;
+constexpr std::uint32_t kRoomForClients = 18;
+
 }  // namespace
 
 TEST_CASE("while there is no descriptor for them, clients wait, and none is lost") {
@@ -51,6 +59,63 @@ TEST_CASE("while there is no descriptor for them, clients wait, and none is lost
   server.receive(startup_message().size());
   server.send(login_answer());
   CHECK(client.receive(login_answer().size()) == login_answer());
+}
+
+TEST_CASE("silent clients keep nobody out: while there are many, they go early") {
+  ProxyUnderTest proxy(with_room_for_clients);
+  proxy.route_to_a(1);
+  auto session = proxy.establish(proxy.a, 1);
+  std::vector<Peer> silent;
+  while (silent.size() < kRoomForNewcomers - 1) silent.push_back(proxy.connect());
+  proxy.establish(proxy.a, 2);
+  CHECK(proxy.stats().newcomers_dropped == 0);  // as yet they are in nobody's way
+  while (silent.size() < 60) silent.push_back(proxy.connect());
+  for (std::uint32_t client = 3; client < 10; ++client) proxy.establish(proxy.a, client);
+  CHECK(silent.front().receive_to_end().empty());
+  CHECK(proxy.stats().newcomers_dropped >= 60 - kRoomForNewcomers);
+  session.client.send(query("select 1"));
+  CHECK(session.server.receive(query("select 1").size()) == query("select 1"));
+}
+
+TEST_CASE("clients that come in one burst are not taken for silent ones because nobody has listened yet") {
+  ProxyUnderTest proxy(with_room_for_clients);
+  std::vector<Peer> clients;
+  constexpr std::size_t kClients = kRoomForNewcomers + 4;
+  {
+    // Connected, and their startup packets sent, before the first of them is accepted.
+    const DescriptorShortage shortage(kClients);
+    for (std::size_t client = 0; client < kClients; ++client) {
+      clients.push_back(proxy.connect());
+      clients.back().send(startup_message());
+    }
+  }
+  REQUIRE(wait_until([&] { return proxy.stats().held >= kClients; }));
+  CHECK(proxy.stats().newcomers_dropped == 0);
+}
+
+TEST_CASE("more clients than there are descriptors for get 53300, and leave room for those that are there") {
+  ProxyUnderTest proxy(with_room_for_clients);
+  proxy.route_to_a(1);
+  std::vector<ProxyUnderTest::Established> sessions;
+  for (std::uint32_t client = 0; client < kRoomForClients; ++client) {
+    sessions.push_back(proxy.establish(proxy.a, client));
+  }
+  std::vector<Peer> turned_away;  // none of them closes
+  for (int client = 0; client < 60; ++client) {
+    turned_away.push_back(proxy.connect());
+    turned_away.back().send(startup_message());
+    const auto error = last_error(turned_away.back().receive_to_end());
+    CHECK(error.field('C') == "53300");
+    CHECK(error.field('M').find("open files") != std::string::npos);
+  }
+  CHECK(proxy.stats().established == kRoomForClients);
+  sessions.pop_back();
+  REQUIRE(wait_until([&] { return proxy.stats().established == kRoomForClients - 1; }));
+  proxy.establish(proxy.a);
+}
+
+TEST_CASE("a limit on descriptors that leaves nothing to clients is refused at the start") {
+  CHECK_THROWS_WITH_AS(ProxyUnderTest({.descriptor_limit = 64}), doctest::Contains("LimitNOFILE"), std::runtime_error);
 }
 
 TEST_CASE("no descriptor for the link to a server is our own trouble, and the client is held") {

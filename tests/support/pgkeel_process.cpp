@@ -52,6 +52,7 @@ PgkeelProcess::PgkeelProcess(const TemporaryFolder& folder, const std::vector<Po
     : config_file_(folder.path() + "/pgkeel.toml"),
       state_directory_(folder.path() + "/state"),
       log_file_(folder.path() + "/pgkeel.log"),
+      descriptor_limit_(options.descriptor_limit),
       admin_port_(free_port()) {
   std::string text = "[proxy]\n" + lines_of(options.proxy_lines);
   text += "[admin]\nlisten = \"127.0.0.1:" + std::to_string(admin_port_) + "\"\ntoken_file = \"" + folder.path() +
@@ -72,6 +73,10 @@ PgkeelProcess::PgkeelProcess(const TemporaryFolder& folder, const std::vector<Po
 
 void PgkeelProcess::start(const std::vector<std::string>& more_arguments) {
   std::vector<std::string> arguments = {PGKEEL_BINARY, "serve", "--config", config_file_};
+  if (descriptor_limit_ > 0) {
+    const std::string limited = "ulimit -n " + std::to_string(descriptor_limit_) + " && exec \"$0\" \"$@\"";
+    arguments.insert(arguments.begin(), {"/bin/sh", "-c", limited});
+  }
   arguments.insert(arguments.end(), more_arguments.begin(), more_arguments.end());
   auto process = BackgroundProcess::start(arguments, log_file_);
   if (!process) throw std::runtime_error(process.error().message);

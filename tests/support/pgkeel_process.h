@@ -25,6 +25,7 @@ struct PgkeelOptions {
   std::map<std::string, std::vector<PostgresServer*>> more_clusters = {};  // beside "test"
   bool local_nodes = true;                                                 // false: pgkeel knows only the addresses
   std::string log_level = "debug";
+  std::uint32_t descriptor_limit = 0;  // 0: the system's
 };
 
 class PgkeelProcess {
@@ -62,6 +63,7 @@ class PgkeelProcess {
   std::string state_directory_;
   std::string log_file_;
   std::map<std::string, std::uint16_t> ports_;  // of the clusters' access points
+  std::uint32_t descriptor_limit_ = 0;
   std::uint16_t admin_port_ = 0;
   std::optional<BackgroundProcess> process_;
 };

@@ -3,12 +3,14 @@
 #include <csignal>
 #include <cstdlib>
 #include <fstream>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <doctest/doctest.h>
 
 #include "proxy/io/clock.h"
+#include "proxy/io/descriptor_limit.h"
 #include "proxy/io/os_user.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/support/wait_until.h"
@@ -52,6 +54,20 @@ TEST_CASE("input is fed and long output is read meanwhile, keeping its end") {
   CHECK(ran->output.ends_with("xend\n"));
   // Nobody reads it: no error, no SIGPIPE.
   CHECK(run_program({.arguments = {"true"}, .limit = 20s, .input = input})->exit_status == 0);
+}
+
+TEST_CASE("a program gets the limit on descriptors that we were started with, not the one that we raised") {
+  rlimit before{};
+  REQUIRE(getrlimit(RLIMIT_NOFILE, &before) == 0);
+  const rlimit modest{200, before.rlim_max};
+  REQUIRE(setrlimit(RLIMIT_NOFILE, &modest) == 0);
+  CHECK(raise_descriptor_limit() == before.rlim_max);
+  const auto ran = shell("ulimit -n");
+  rlimit raised{};
+  REQUIRE(getrlimit(RLIMIT_NOFILE, &raised) == 0);
+  REQUIRE(setrlimit(RLIMIT_NOFILE, &before) == 0);
+  CHECK(raised.rlim_cur == before.rlim_max);
+  CHECK(ran->output == "200\n");
 }
 
 TEST_CASE("only a clean environment is handed on") {
