@@ -8,6 +8,7 @@
 
 #include <httplib.h>
 
+#include "proxy/admin/http_server.h"
 #include "proxy/admin/status_json.h"
 
 namespace pgkeel {
@@ -15,7 +16,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::size_t kThreads = 16;
+constexpr std::size_t kThreads = 24;
 constexpr int kWaitingMax = 8;  // requests that wait for events: the other threads stay free for the rest
 constexpr std::size_t kEventsAtOnce = 500;
 constexpr auto kEventPoll = 50ms;
@@ -39,7 +40,7 @@ void answer_text(httplib::Response& response, int status, const std::string& tex
 
 struct AdminServer::Inner {
   AdminSources sources;
-  httplib::Server server;
+  HttpServer server{kThreads};
   std::thread thread;
   std::atomic<bool> stopping{false};
   std::atomic<int> waiting{0};
@@ -112,12 +113,7 @@ struct AdminServer::Inner {
 Result<std::unique_ptr<AdminServer>> AdminServer::start(const HostPort& listen, AdminSources sources) {
   auto inner = std::make_unique<Inner>();
   inner->sources = std::move(sources);
-  inner->server.new_task_queue = [] { return new httplib::ThreadPool(kThreads); };
   inner->server.set_payload_max_length(kRequestBytesMax);
-  inner->server.set_read_timeout(5s);
-  inner->server.set_write_timeout(5s);
-  inner->server.set_keep_alive_max_count(1000);
-  inner->server.set_keep_alive_timeout(1);
   inner->add_routes();
   // httplib's default, SO_REUSEPORT, would let a second pgkeel share the port unnoticed.
   inner->server.set_socket_options([](auto descriptor) {
@@ -134,6 +130,7 @@ Result<std::unique_ptr<AdminServer>> AdminServer::start(const HostPort& listen, 
     }
     inner->port = listen.port;
   }
+  inner->server.widen_backlog();
   inner->thread = std::thread([server = &inner->server] { server->listen_after_bind(); });
   return std::unique_ptr<AdminServer>(new AdminServer(std::move(inner)));
 }

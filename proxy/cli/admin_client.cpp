@@ -4,13 +4,13 @@
 
 #include <httplib.h>
 
+#include "proxy/io/clock.h"
 #include "proxy/io/durable_file.h"
 
 namespace pgkeel {
 namespace {
 
 constexpr time_t kConnectSeconds = 2;
-constexpr time_t kAnswerSeconds = 30;
 
 // Where the endpoint listens: as configured, or, with port 0, as the running pgkeel wrote it down.
 Result<HostPort> admin_address(const Config& config) {
@@ -28,14 +28,21 @@ Result<HostPort> admin_address(const Config& config) {
 
 }  // namespace
 
-Result<std::string> ask_admin(const Config& config, const std::string& path) {
+Result<std::string> ask_admin(const Config& config, const std::string& path, Duration limit) {
   const auto address = admin_address(config);
   if (!address) return address.error();
   httplib::Client client(address->host, address->port);
   client.set_connection_timeout(kConnectSeconds);
-  client.set_read_timeout(kAnswerSeconds);
+  client.set_read_timeout(limit);
+  const Instant asked_at = monotonic_now();
   const auto answer = client.Get(path);
   const std::string where = format_host_port(*address);
+  if (!answer && answer.error() == httplib::Error::Read) {
+    const bool silent = monotonic_now() - asked_at >= limit;
+    return Error{where + " ([admin] listen) listens but " +
+                 (silent ? "does not answer within " + format_duration(limit) : "closed the connection unanswered") +
+                 ": what listens there is stopped, overloaded, or no pgkeel; clients may well be served nevertheless"};
+  }
   if (!answer) {
     return Error{"no pgkeel answers at " + where + " ([admin] listen): " + httplib::to_string(answer.error()) +
                  "; start `pgkeel serve`, or name its configuration with --config"};

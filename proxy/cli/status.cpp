@@ -14,6 +14,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
+constexpr Duration kFollowLimit = 30s;  // the server waits for an event for up to 20 s
+
 int tell(const Error& error) {
   std::cerr << "pgkeel: " << error.message << "\n";
   return kExitRefused;
@@ -42,8 +44,9 @@ int run_events(const EventsOptions& options) {
   std::uint64_t last_id = 0;
   while (true) {
     const std::uint64_t after = last_id;
+    const std::string path = "/api/v1/events?after=" + std::to_string(after);
     const auto answer =
-        ask_admin(*config, "/api/v1/events?after=" + std::to_string(after) + (options.follow ? "&wait_ms=20000" : ""));
+        options.follow ? ask_admin(*config, path + "&wait_ms=20000", kFollowLimit) : ask_admin(*config, path);
     if (!answer) return tell(answer.error());
     const auto text = options.json ? events_json_lines(*answer, last_id) : events_text(*answer, last_id);
     if (!text) return tell(text.error());

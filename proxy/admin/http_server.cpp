@@ -1,0 +1,211 @@
+#include "proxy/admin/http_server.h"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <charconv>
+#include <condition_variable>
+#include <cstring>
+#include <deque>
+#include <functional>
+#include <mutex>
+#include <netdb.h>
+#include <poll.h>
+#include <string>
+#include <sys/socket.h>
+#include <thread>
+#include <unistd.h>
+#include <utility>
+#include <vector>
+
+#include "proxy/base/time.h"
+#include "proxy/io/clock.h"
+
+namespace pgkeel {
+namespace {
+
+using namespace std::chrono_literals;
+
+// With those that have a thread, these stay below what descriptor_plan.cpp keeps back for them.
+constexpr std::size_t kWithoutThreadMax = 32;
+constexpr int kListenBacklog = 1024;
+
+constexpr Duration kIdleLimit = 1s;      // between two requests
+constexpr Duration kRequestLimit = 2s;   // from its first byte to its last
+constexpr Duration kResponseLimit = 5s;  // likewise
+constexpr Duration kGrace = 30ms;        // so long a thread waits for a connection although others need it
+constexpr int kLookMilliseconds = 5;     // how often it looks whether they do
+constexpr std::size_t kRequestsPerConnection = 1000;
+
+// Threads, and connections that wait for one.
+class ThreadQueue : public httplib::TaskQueue {
+  using Enqueued = decltype(std::declval<httplib::TaskQueue&>().enqueue({}));  // void; bool since version 0.14
+
+ public:
+  ThreadQueue(std::size_t threads, HttpServer::Crowd& crowd) : crowd_(crowd) {
+    while (threads_.size() < threads) threads_.emplace_back([this] { run(); });
+  }
+
+  Enqueued enqueue(std::function<void()> serve) override {
+    std::unique_lock lock(mutex_);
+    // The others wait in the kernel's queue, and take no descriptor.
+    room_.wait(lock, [this] { return waiting_.size() < kWithoutThreadMax; });
+    waiting_.push_back(std::move(serve));
+    count_waiting();
+    wakeup_.notify_one();
+    return static_cast<Enqueued>(true);
+  }
+
+  void shutdown() override {
+    {
+      const std::lock_guard lock(mutex_);
+      crowd_.stopping = true;
+    }
+    wakeup_.notify_all();
+    for (auto& thread : threads_) thread.join();
+  }
+
+ private:
+  void run() {
+    std::unique_lock lock(mutex_);
+    while (true) {
+      ++idle_;
+      wakeup_.wait(lock, [this] { return !waiting_.empty() || crowd_.stopping; });
+      --idle_;
+      if (waiting_.empty()) return;
+      const auto serve = std::move(waiting_.front());
+      waiting_.pop_front();
+      count_waiting();
+      room_.notify_one();
+      lock.unlock();
+      serve();
+      lock.lock();
+    }
+  }
+
+  void count_waiting() { crowd_.without_thread = waiting_.size() > idle_ ? waiting_.size() - idle_ : 0; }
+
+  HttpServer::Crowd& crowd_;
+  std::mutex mutex_;                // guards all below but threads_
+  std::condition_variable wakeup_;  // of a thread
+  std::condition_variable room_;    // in waiting_
+  std::deque<std::function<void()>> waiting_;
+  std::size_t idle_ = 0;
+  std::vector<std::thread> threads_;
+};
+
+class LimitedStream : public httplib::Stream {
+ public:
+  LimitedStream(int socket, const HttpServer::Crowd& crowd) : socket_(socket), crowd_(crowd) {}
+  LimitedStream(const LimitedStream&) = delete;
+  LimitedStream& operator=(const LimitedStream&) = delete;
+
+  // False: none has begun, and none is waited for any longer.
+  bool wait_for_request() {
+    begin(kIdleLimit);
+    if (buffered() == 0 && !wait(POLLIN)) return false;
+    begin(kRequestLimit);
+    responding_ = false;
+    return true;
+  }
+
+  [[nodiscard]] bool is_readable() const override { return buffered() > 0 || wait(POLLIN); }
+  [[nodiscard]] bool is_writable() const override { return wait(POLLOUT); }
+
+  ssize_t read(char* into, std::size_t size) override {
+    if (buffered() == 0) {
+      if (!wait(POLLIN)) return -1;
+      const ssize_t count = ::recv(socket_, buffer_.data(), buffer_.size(), MSG_DONTWAIT);
+      if (count <= 0) return count;
+      read_at_ = 0;
+      end_ = static_cast<std::size_t>(count);
+    }
+    const std::size_t count = std::min(size, buffered());
+    std::copy_n(buffer_.data() + read_at_, count, into);
+    read_at_ += count;
+    return static_cast<ssize_t>(count);
+  }
+
+  ssize_t write(const char* bytes, std::size_t size) override {
+    if (!std::exchange(responding_, true)) begin(kResponseLimit);
+    while (wait(POLLOUT)) {
+      const ssize_t count = ::send(socket_, bytes, size, MSG_DONTWAIT | MSG_NOSIGNAL);
+      if (count >= 0 || (errno != EAGAIN && errno != EINTR)) return count;
+    }
+    return -1;
+  }
+
+  void get_remote_ip_and_port(std::string& ip, int& port) const override { tell(::getpeername, ip, port); }
+  void get_local_ip_and_port(std::string& ip, int& port) const override { tell(::getsockname, ip, port); }
+  [[nodiscard]] socket_t socket() const override { return socket_; }
+
+ private:
+  [[nodiscard]] std::size_t buffered() const { return end_ - read_at_; }
+
+  void begin(Duration limit) {
+    began_ = monotonic_now();
+    limit_ = limit;
+  }
+
+  [[nodiscard]] bool wait(short events) const {
+    while (!crowd_.stopping) {
+      pollfd watched{.fd = socket_, .events = events, .revents = 0};
+      const int ready = ::poll(&watched, 1, kLookMilliseconds);
+      if (ready > 0) return true;
+      if (ready < 0 && errno != EINTR) return false;
+      const Duration waited = monotonic_now() - began_;
+      if (waited >= limit_ || (waited >= kGrace && crowd_.without_thread > 0)) return false;
+    }
+    return false;
+  }
+
+  template <class Ask>
+  void tell(Ask ask, std::string& ip, int& port) const {
+    sockaddr_storage address{};
+    socklen_t size = sizeof address;
+    std::array<char, NI_MAXHOST> host{};
+    std::array<char, NI_MAXSERV> service{};
+    auto* generic = reinterpret_cast<sockaddr*>(&address);
+    if (ask(socket_, generic, &size) != 0) return;
+    if (::getnameinfo(generic, size, host.data(), host.size(), service.data(), service.size(),
+                      NI_NUMERICHOST | NI_NUMERICSERV) != 0) {
+      return;
+    }
+    ip = host.data();
+    std::from_chars(service.data(), service.data() + std::strlen(service.data()), port);
+  }
+
+  const int socket_;
+  const HttpServer::Crowd& crowd_;
+  Instant began_{};
+  Duration limit_{};
+  bool responding_ = false;
+  std::array<char, 4096> buffer_{};
+  std::size_t read_at_ = 0;
+  std::size_t end_ = 0;
+};
+
+}  // namespace
+
+HttpServer::HttpServer(std::size_t threads) {
+  new_task_queue = [this, threads] { return new ThreadQueue(threads, crowd_); };
+}
+
+void HttpServer::widen_backlog() {
+  ::listen(svr_sock_, kListenBacklog);
+}
+
+bool HttpServer::process_and_close_socket(socket_t socket) {
+  bool served = false;
+  LimitedStream stream(socket, crowd_);
+  bool closed = false;
+  for (std::size_t left = kRequestsPerConnection; left > 0 && !closed && stream.wait_for_request(); --left) {
+    served = process_request(stream, left == 1, closed, nullptr);
+    if (!served) break;
+  }
+  ::shutdown(socket, SHUT_RDWR);
+  ::close(socket);
+  return served;
+}
+
+}  // namespace pgkeel

@@ -1,0 +1,31 @@
+// cpp-httplib's server, of which slow or silent connections cannot take all the threads: a connection that makes a
+// thread wait gives it up when others need one, and a request or an answer has a limit as a whole, not for each byte.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+
+#include <httplib.h>
+
+namespace pgkeel {
+
+class HttpServer : public httplib::Server {
+ public:
+  explicit HttpServer(std::size_t threads);
+
+  // Once it is bound: cpp-httplib lets five wait in the kernel's queue, and the sixth tries again after a second.
+  void widen_backlog();
+
+  // What connections know of each other.
+  struct Crowd {
+    std::atomic<std::size_t> without_thread{0};
+    std::atomic<bool> stopping{false};
+  };
+
+ private:
+  bool process_and_close_socket(socket_t socket) override;
+
+  Crowd crowd_;
+};
+
+}  // namespace pgkeel

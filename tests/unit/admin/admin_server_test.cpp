@@ -1,0 +1,150 @@
+// The admin endpoint among connections that mean it ill, or are merely slow.
+#include "proxy/admin/admin_server.h"
+
+#include <atomic>
+#include <functional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <doctest/doctest.h>
+#include <httplib.h>
+
+#include "tests/support/peer.h"
+#include "tests/support/wait_until.h"
+
+using namespace pgkeel;
+using namespace pgkeel::test;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr std::size_t kBadConnections = 200;
+
+std::unique_ptr<AdminServer> serve(std::size_t metrics_bytes = 10) {
+  AdminSources sources;
+  sources.clusters = [] { return std::vector<ClusterStatus>{}; };
+  sources.metrics = [metrics_bytes](const auto&) { return std::string(metrics_bytes, 'm'); };
+  auto server = AdminServer::start({"127.0.0.1", 0}, std::move(sources));
+  REQUIRE(server);
+  return std::move(*server);
+}
+
+// Many connections that are opened again when they are closed, and each say something now and then.
+class Crowd {
+ public:
+  Crowd(std::uint16_t port, std::string begin, std::string go_on)
+      : port_(port), begin_(std::move(begin)), go_on_(std::move(go_on)) {
+    while (peers_.size() < kBadConnections) peers_.push_back(connect());
+    thread_ = std::thread([this] {
+      while (!stopping_) {
+        for (auto& peer : peers_) {
+          try {
+            if (peer.ended()) peer.connection = connect().connection;
+            if (!go_on_.empty()) peer.connection.send_what_fits(go_on_);
+          } catch (const std::exception&) {
+            peer.connection.close();  // as it said something
+          }
+        }
+        std::this_thread::sleep_for(20ms);
+      }
+    });
+  }
+  ~Crowd() {
+    stopping_ = true;
+    thread_.join();
+  }
+  Crowd(const Crowd&) = delete;
+  Crowd& operator=(const Crowd&) = delete;
+
+ private:
+  struct Member {
+    Peer connection;
+    // What reads nothing never learns that it was closed, until it says something.
+    [[nodiscard]] bool ended() const { return !connection.is_open() || connection.has_something_to_read(); }
+  };
+
+  Member connect() const {
+    Member member{Peer::connect_to(port_)};
+    member.connection.send_what_fits(begin_);
+    return member;
+  }
+
+  const std::uint16_t port_;
+  const std::string begin_;
+  const std::string go_on_;
+  std::vector<Member> peers_;
+  std::atomic<bool> stopping_{false};
+  std::thread thread_;
+};
+
+// Several times, each within a time in which the crowd alone would hold every thread.
+void check_answers(const AdminServer& server) {
+  for (int time = 0; time < 3; ++time) {
+    httplib::Client client("127.0.0.1", server.port());
+    client.set_read_timeout(4s);
+    for (const char* path : {"/healthz", "/metrics"}) {
+      const auto answer = client.Get(path);
+      REQUIRE_MESSAGE(answer, httplib::to_string(answer.error()));
+      CHECK(answer->status == 200);
+    }
+  }
+}
+
+}  // namespace
+
+TEST_CASE("silent connections do not keep the endpoint from answering") {
+  const auto server = serve();
+  const Crowd crowd(server->port(), "", "");
+  check_answers(*server);
+}
+
+TEST_CASE("requests that come byte by byte do not keep the endpoint from answering") {
+  const auto server = serve();
+  SUBCASE("in the header") {
+    const Crowd crowd(server->port(), "GET /healthz HTTP/1.1\r\nX: ", "x");
+    check_answers(*server);
+  }
+  SUBCASE("in the body") {
+    const Crowd crowd(server->port(), "POST /healthz HTTP/1.1\r\nContent-Length: 60000\r\n\r\n", "x");
+    check_answers(*server);
+  }
+}
+
+TEST_CASE("connections that do not read their answer do not keep the endpoint from answering") {
+  const auto server = serve(8 << 20);
+  std::vector<Peer> deaf;
+  while (deaf.size() < 60) {
+    deaf.push_back(Peer::connect_to(server->port()));
+    deaf.back().send("GET /metrics HTTP/1.1\r\n\r\n");
+  }
+  httplib::Client client("127.0.0.1", server->port());
+  client.set_read_timeout(4s);
+  const auto answer = client.Get("/healthz");
+  REQUIRE_MESSAGE(answer, httplib::to_string(answer.error()));
+  CHECK(answer->status == 200);
+}
+
+TEST_CASE("a slow client is served where it is in nobody's way, a request that does not end is dropped") {
+  const auto server = serve();
+  Peer slow = Peer::connect_to(server->port());
+  slow.send("GET /healthz HT");
+  std::this_thread::sleep_for(100ms);
+  slow.send("TP/1.1\r\n\r\n");
+  CHECK(slow.receive(15) == "HTTP/1.1 200 OK");
+  Peer endless = Peer::connect_to(server->port());
+  endless.send("GET /healthz HT");
+  CHECK(endless.receive_to_end().empty());
+}
+
+TEST_CASE("several requests on one connection are served, also where they come in one piece") {
+  const auto server = serve();
+  httplib::Client client("127.0.0.1", server->port());
+  client.set_keep_alive(true);
+  for (int request = 0; request < 5; ++request) CHECK(client.Get("/healthz")->body == "ok\n");
+  Peer hasty = Peer::connect_to(server->port());
+  hasty.send("GET /healthz HTTP/1.1\r\n\r\nGET /metrics HTTP/1.1\r\nConnection: close\r\n\r\n");
+  const std::string heard = hasty.receive_to_end();
+  CHECK(heard.find("ok\n") != std::string::npos);
+  CHECK(heard.find("mmmmmmmmmm") != std::string::npos);
+}
