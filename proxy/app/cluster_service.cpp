@@ -59,6 +59,10 @@ void ClusterService::start() {
 }
 
 void ClusterService::link_evidence(const LinkEvidence& evidence) {
+  if (evidence.kind == LinkEvidence::Kind::kNoAnswer) {
+    note_unanswered_login(evidence);
+    return;
+  }
   // What a link saw of the present route is worth an immediate probe; the probe decides.
   if (evidence.kind == LinkEvidence::Kind::kOwnTrouble) {
     const Instant now = monotonic_now();
@@ -69,6 +73,41 @@ void ClusterService::link_evidence(const LinkEvidence& evidence) {
     return;
   }
   if (evidence.epoch == controller_.memory().epoch) monitor_.probe_now(evidence.node);
+}
+
+void ClusterService::note_unanswered_login(const LinkEvidence& evidence) {
+  // Where probes fail too, the failure detector knows better.
+  if (evidence.epoch != controller_.memory().epoch) return;
+  if (monitor_.health(evidence.node, monotonic_now()).suspicion.liveness != Liveness::kAlive) return;
+  if (!login_watch_.unanswered(evidence.node, evidence.epoch, session_stats().logins, evidence.detail)) return;
+  record_logins(LogLevel::kWarning, evidence.node,
+                login_watch_.note() +
+                    ", although it answers probes; clients that are connected go on, and this alone is "
+                    "no reason for a failover; is its postmaster stopped?");
+}
+
+void ClusterService::review_logins() {
+  if (login_watch_.note().empty()) return;
+  const auto node = login_watch_.review(controller_.memory().epoch, session_stats().logins);
+  if (node) record_logins(LogLevel::kInfo, *node, "new connections are accepted again");
+}
+
+void ClusterService::record_logins(LogLevel severity, const std::string& node, const std::string& text) {
+  record({.id = 0,
+          .when = wall_now(),
+          .cluster = config_.name,
+          .severity = severity,
+          .kind = "node",
+          .node = node,
+          .epoch = controller_.memory().epoch,
+          .text = node + ": " + text});
+}
+
+ClusterSessionStats ClusterService::session_stats() const {
+  for (auto& sessions : workers_.stats()) {
+    if (sessions.cluster == config_.name) return std::move(sessions);
+  }
+  return {};
 }
 
 void ClusterService::step_soon() {
@@ -85,6 +124,7 @@ void ClusterService::step() {
   const Phase phase_before = controller_.memory().phase;
   controller_.step(view_nodes(now.instant), now);
   const Phase phase_after = controller_.memory().phase;
+  review_logins();
   if (phase_before == Phase::kSteady && phase_after != Phase::kSteady) failover_began_ = now.instant;
   if (phase_before != Phase::kSteady && phase_after == Phase::kSteady && failover_began_ != Instant{}) {
     ++failovers_;
@@ -158,6 +198,7 @@ NodeStatus ClusterService::status_of(const NodeConfig& node, Instant now) const 
   status.last_probe_duration = health.last_probe_duration;
   const auto note = controller_.last_decision().notes.find(node.name);
   if (note != controller_.last_decision().notes.end()) status.note = note->second;
+  if (login_watch_.concerns(node.name)) status.note = login_watch_.note();
   if (health.last_answered && health.last_answered->facts && !health.suspicion.failed()) {
     const NodeFacts& facts = *health.last_answered->facts;
     status.role = facts.in_recovery ? "standby" : "primary";
@@ -177,6 +218,10 @@ ClusterStatus ClusterService::status() const {
   status.access_point = {config_.listen.host, workers_.bound_port(config_.name)};
   status.condition = condition_name(decision.condition);
   status.summary = decision.summary;
+  if (decision.condition == Condition::kNormal && !login_watch_.note().empty()) {
+    status.condition = condition_name(Condition::kDegraded);
+    status.summary = controller_.memory().primary + " " + login_watch_.note();
+  }
   status.phase = phase_name(controller_.memory().phase);
   status.epoch = controller_.memory().epoch;
   status.route = controller_.published_route().node;
@@ -195,9 +240,7 @@ ClusterStatus ClusterService::status() const {
     status.actions.push_back({std::string(action_name(action.action.kind)) + " " + action.action.node, action.running,
                               action.succeeded, action.message});
   }
-  for (auto& sessions : workers_.stats()) {
-    if (sessions.cluster == config_.name) status.sessions = std::move(sessions);
-  }
+  status.sessions = session_stats();
   return status;
 }
 

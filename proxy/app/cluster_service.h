@@ -9,6 +9,7 @@
 #include "config/config.h"
 #include "health/monitor.h"
 #include "proxy/admin/cluster_status.h"
+#include "proxy/app/login_watch.h"
 #include "proxy/io/timer.h"
 #include "proxy/listener/worker_pool.h"
 #include "replication/execute/cluster_controller.h"
@@ -36,6 +37,10 @@ class ClusterService final : private ClusterController::Effects {
   void start(const Action& action) override;
   void record(const Event& event) override;
 
+  void note_unanswered_login(const LinkEvidence& evidence);
+  void review_logins();
+  void record_logins(LogLevel severity, const std::string& node, const std::string& text);
+  [[nodiscard]] ClusterSessionStats session_stats() const;
   void step();
   void step_soon();
   [[nodiscard]] std::vector<NodeView> view_nodes(Instant now) const;
@@ -55,6 +60,7 @@ class ClusterService final : private ClusterController::Effects {
   std::uint64_t failovers_ = 0;
   Instant failover_began_{};
   Duration last_failover_{};
+  LoginWatch login_watch_;
   Instant own_trouble_told_at_{};
 };
 

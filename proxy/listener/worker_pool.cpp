@@ -86,8 +86,8 @@ Result<void> WorkerPool::Inner::start() {
     if (!networks) return Error{"cluster \"" + config.name + "\": allow: " + networks.error().message};
     std::vector<std::string> nodes;
     for (const auto& node : config.nodes) nodes.push_back(node.name);
-    clusters.push_back(
-        std::make_unique<SharedCluster>(config.name, std::move(nodes), std::move(*networks), proxy.login_rate));
+    clusters.push_back(std::make_unique<SharedCluster>(config.name, std::move(nodes), std::move(*networks),
+                                                       config.detection.failure_timeout, proxy.login_rate));
   }
   make_workers(worker_count);
   for (std::size_t cluster = 0; cluster < configs.size(); ++cluster) {

@@ -80,6 +80,8 @@ void add_clusters(Families& families, const std::vector<ClusterStatus>& clusters
        [](const ClusterStatus& cluster) { return number(cluster.sessions.newcomers_dropped); }},
       {"pgkeel_server_logins_total", "Logins to servers finished", kCounter,
        [](const ClusterStatus& cluster) { return number(cluster.sessions.logins); }},
+      {"pgkeel_server_logins_unanswered_total", "Logins that a server gave no answer for failure_timeout", kCounter,
+       [](const ClusterStatus& cluster) { return number(cluster.sessions.logins_unanswered); }},
       {"pgkeel_cancel_requests_forwarded_total", "Cancel requests forwarded", kCounter,
        [](const ClusterStatus& cluster) { return number(cluster.sessions.cancels_forwarded); }},
       {"pgkeel_received_from_clients_bytes_total", "Bytes received from clients", kCounter,

@@ -33,15 +33,17 @@ class Session;
 // What the workers of one cluster share.
 struct SharedCluster {
   SharedCluster(std::string cluster_name, std::vector<std::string> node_names, AllowList networks,
-                std::uint32_t login_rate)
+                Duration silence_limit, std::uint32_t login_rate)
       : name(std::move(cluster_name)),
         nodes(std::move(node_names)),
         allow_list(std::move(networks)),
+        failure_timeout(silence_limit),
         login_gate(login_rate) {}
 
   const std::string name;
   const std::vector<std::string> nodes;
   const AllowList allow_list;
+  const Duration failure_timeout;  // DetectionConfig's
   LoginGate login_gate;
   CancelRegistry cancel_registry;
 };

@@ -11,6 +11,7 @@ struct LinkEvidence {
     kRefused,     // connect(2) said ECONNREFUSED (or ENOENT of a Unix socket)
     kBroken,      // EOF, reset or time-out on an established link that neither side's protocol announced
     kStarting,    // the server answered a login with 57P03
+    kNoAnswer,    // the connection was taken, and failure_timeout later the login had no answer
     kOwnTrouble,  // EMFILE, ENOBUFS, ENETUNREACH, …: says nothing of the node
   };
   std::string cluster;

@@ -190,6 +190,10 @@ void Session::connection_made() {
   queue_to_server(as_bytes(startup_packet_));
 }
 
+bool Session::awaits_first_answer() const {
+  return state_ == State::kLogin && clock_ == Clock::kHold && login_.kept_back.empty() && !login_.silence_reported;
+}
+
 void Session::note_connect_error(int code) {
   connect_error_ = code;
   if (classify_connect_error(code) != KnockResult::kRefused) all_addresses_refused_ = false;

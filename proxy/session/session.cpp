@@ -126,8 +126,10 @@ void Session::run_clock(Clock clock) {
     deadline_.stop();
     return;
   }
-  const Duration left = time_left(clock);
-  deadline_.start_once(state_ == State::kConnecting ? std::min(left, kConnectAttemptLimit) : left);
+  Duration left = time_left(clock);
+  if (state_ == State::kConnecting) left = std::min(left, kConnectAttemptLimit);
+  if (awaits_first_answer()) left = std::min(left, access_point_.shared().failure_timeout);
+  deadline_.start_once(left);
 }
 
 void Session::deadline_reached() {
@@ -141,6 +143,13 @@ void Session::deadline_reached() {
     return;
   }
   if (time_left(clock_) > Duration::zero()) {
+    if (awaits_first_answer()) {
+      login_.silence_reported = true;
+      run_clock(clock_);
+      access_point_.counters().logins_unanswered.add();
+      access_point_.report(LinkEvidence::Kind::kNoAnswer, target_.node, epoch_,
+                           "a login got no answer for " + format_duration(access_point_.shared().failure_timeout));
+    }
     if (state_ != State::kConnecting) return;
     // Only this attempt to connect has taken too long.
     note_connect_error(ETIMEDOUT);

@@ -79,6 +79,7 @@ class Session {
   struct Login {
     std::string kept_back;      // bytes of the server that the client has not got
     std::size_t looked_at = 0;  // of these, whole messages
+    bool silence_reported = false;
     bool challenge_forwarded = false;
     bool authenticated = false;  // AuthenticationOk is among what is kept back
     std::optional<bool> in_recovery;
@@ -109,6 +110,7 @@ class Session {
   void connect_to_next_address();
   void note_connect_error(int code);
   void connection_made();
+  [[nodiscard]] bool awaits_first_answer() const;
   void attempt_lost(LinkEvidence::Kind kind, std::string cause);
   void attempt_lost(std::string cause);
   void wait_again();

@@ -31,6 +31,7 @@ struct alignas(64) SessionCounters {
   Counter held;
   Counter established;
   Counter logins;
+  Counter logins_unanswered;
   Counter cancels_forwarded;
   Counter bytes_from_clients;
   Counter bytes_from_servers;
@@ -44,6 +45,7 @@ struct alignas(64) SessionCounters {
     sum.held += held.value();
     sum.established += established.value();
     sum.logins += logins.value();
+    sum.logins_unanswered += logins_unanswered.value();
     sum.cancels_forwarded += cancels_forwarded.value();
     sum.bytes_from_clients += bytes_from_clients.value();
     sum.bytes_from_servers += bytes_from_servers.value();

@@ -15,6 +15,7 @@ struct ClusterSessionStats {
   std::uint64_t held = 0;               // of these, waiting for a route or for their turn at login_rate
   std::uint64_t established = 0;        // of these, past the login
   std::uint64_t logins = 0;             // server logins finished since start
+  std::uint64_t logins_unanswered = 0;  // that had no answer of the server for failure_timeout
   std::uint64_t cancels_forwarded = 0;
   std::uint64_t bytes_from_clients = 0;
   std::uint64_t bytes_from_servers = 0;

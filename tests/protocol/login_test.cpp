@@ -298,3 +298,36 @@ TEST_CASE("bytes of a server are a sign of its life") {
   session.server.send(message('A', "....."));
   CHECK(wait_until([&] { return proxy.last_bytes_from("a") > login; }));
 }
+
+TEST_CASE("a login that gets no answer is reported once, and goes on when the answer comes") {
+  ProxyUnderTest proxy({.proxy = {.workers = 1}, .failure_timeout = std::chrono::milliseconds(50)});
+  proxy.route_to_a(1);
+  Peer client = proxy.connect();
+  client.send(startup_message());
+  Peer server = proxy.a.accept();
+  server.receive(startup_message().size());
+  REQUIRE(wait_until([&] { return proxy.has_evidence(LinkEvidence::Kind::kNoAnswer, "a"); }));
+  // Another one is told of its own silence meanwhile.
+  Peer second = proxy.connect();
+  second.send(startup_message());
+  Peer second_server = proxy.a.accept();
+  REQUIRE(wait_until([&] { return proxy.stats().logins_unanswered == 2; }));
+  server.send(login_answer());
+  CHECK(client.receive(login_answer().size()) == login_answer());
+  second_server.send(login_answer());
+  CHECK(second.receive(login_answer().size()) == login_answer());
+  CHECK(proxy.stats().logins_unanswered == 2);
+}
+
+TEST_CASE("a server that has asked for a password has answered, however long the client takes") {
+  ProxyUnderTest proxy({.proxy = {.workers = 1, .login_timeout = std::chrono::milliseconds(300)},
+                        .failure_timeout = std::chrono::milliseconds(50)});
+  proxy.route_to_a(1);
+  Peer client = proxy.connect();
+  client.send(startup_message());
+  Peer server = proxy.a.accept();
+  server.receive(startup_message().size());
+  server.send(authentication(3));
+  CHECK(last_error(client.receive_to_end()).field('C') == "08001");
+  CHECK(proxy.stats().logins_unanswered == 0);
+}

@@ -23,6 +23,7 @@ ProxyUnderTest::ProxyUnderTest(const Options& options) : wakeup_(loop_) {
   cluster.name = "c";
   cluster.listen = {"127.0.0.1", 0};
   cluster.allow = options.allow;
+  cluster.detection.failure_timeout = options.failure_timeout;
   cluster.nodes = {node("a", a), node("b", b)};
   ClusterConfig other = cluster;
   other.name = "d";

@@ -24,6 +24,7 @@ class ProxyUnderTest {
     ProxyConfig proxy{.workers = 2};
     std::vector<std::string> allow{"0.0.0.0/0", "::/0"};
     std::uint64_t descriptor_limit = 1'000'000;
+    Duration failure_timeout = std::chrono::seconds(3);
   };
 
   ProxyUnderTest() : ProxyUnderTest(Options{}) {}
