@@ -1,5 +1,7 @@
 #include "proxy/io/blocking_sql.h"
 
+#include <string_view>
+
 #include <libpq-fe.h>
 
 namespace pgkeel {
@@ -50,8 +52,14 @@ Result<BlockingSql, SqlError> BlockingSql::connect(const std::string& conninfo) 
   BlockingSql sql(PQconnectdb(conninfo.c_str()));
   PGconn* link = link_of(sql.connection_.get());
   if (PQstatus(link) != CONNECTION_OK) return SqlError{"", one_line(PQerrorMessage(link))};
-  PQsetNoticeProcessor(
-      link, [](void*, const char*) {}, nullptr);
+  PQsetNoticeReceiver(
+      link,
+      [](void* last_words, const PGresult* notice) {
+        const char* severity = PQresultErrorField(notice, PG_DIAG_SEVERITY_NONLOCALIZED);
+        if (severity == nullptr || std::string_view(severity) != "FATAL") return;
+        *static_cast<SqlError*>(last_words) = error_of(*notice);
+      },
+      sql.last_words_.get());
   return sql;
 }
 
@@ -69,6 +77,7 @@ Result<SqlRows, SqlError> BlockingSql::run(const std::string& sql) {
       error = error_of(*result);
     }
   }
+  if (error && error->sqlstate.empty() && !last_words_->sqlstate.empty()) return *last_words_;
   if (error) return *error;
   return rows;
 }

@@ -25,6 +25,9 @@ class BlockingSql {
   explicit BlockingSql(void* connection) : connection_(connection) {}
 
   std::unique_ptr<void, Close> connection_;
+  // Why the server ended the session, where it said so in one piece with the end of the statement before: libpq hands
+  // that to the notice receiver, and the next statement finds a broken link. At an address that does not change.
+  std::unique_ptr<SqlError> last_words_ = std::make_unique<SqlError>();
 };
 
 }  // namespace pgkeel

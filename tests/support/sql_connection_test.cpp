@@ -6,6 +6,7 @@
 
 #include <doctest/doctest.h>
 
+#include "proxy/io/blocking_sql.h"
 #include "tests/support/peer.h"
 #include "tests/support/wire_messages.h"
 
@@ -29,13 +30,17 @@ void serve(PeerListener& listener, const std::string& first_answer, const std::s
   server.receive_to_end();
 }
 
+std::string conninfo_of(const PeerListener& listener) {
+  return "host=127.0.0.1 port=" + std::to_string(listener.port()) +
+         " user=alice dbname=d sslmode=disable gssencmode=disable";
+}
+
 SqlError error_of_second_statement(const std::string& first_answer, const std::string& second_answer) {
   PeerListener listener;
   std::thread server([&] { serve(listener, first_answer, second_answer); });
   SqlError error("no error", "");
   {
-    SqlConnection client("host=127.0.0.1 port=" + std::to_string(listener.port()) +
-                         " user=alice dbname=d sslmode=disable gssencmode=disable");
+    SqlConnection client(conninfo_of(listener));
     client.query("SELECT 1");
     try {
       client.query("SELECT 2");
@@ -68,4 +73,19 @@ TEST_CASE("a link that ends without a word leaves no SQLSTATE at all") {
   const SqlError error = error_of_second_statement(kDone, "");
   CHECK(error.sqlstate.empty());
   CHECK(error.notice_sqlstate.empty());
+}
+
+TEST_CASE("the demo's clients and the checks tell such an error as the reason of the broken link") {
+  PeerListener listener;
+  std::thread server([&] { serve(listener, kDone + kFatal, ""); });
+  {
+    auto client = pgkeel::BlockingSql::connect(conninfo_of(listener));
+    REQUIRE(client);
+    CHECK(client->run("SELECT 1"));
+    const auto second = client->run("SELECT 2");
+    REQUIRE_FALSE(second);
+    CHECK(second.error().sqlstate == "57P01");
+    CHECK(second.error().message == "terminating connection");
+  }
+  server.join();
 }
