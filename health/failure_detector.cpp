@@ -49,7 +49,10 @@ void FailureDetector::observed(const Observation& observation) {
       sign_of_life(ended, was_alive);
       if (starting_since_ == kNever) starting_since_ = ended;
       last_starting_ = ended;
-      if (stuck_since_ == kNever && ended - starting_since_ >= settings_.restart_grace) stuck_since_ = ended;
+      if (stuck_since_ == kNever && ended - starting_since_ >= settings_.restart_grace) {
+        stuck_since_ = ended;
+        stuck_trouble_ = last_trouble_;
+      }
       return;
 
     case ProbeOutcome::kRefused:
@@ -65,7 +68,7 @@ void FailureDetector::observed(const Observation& observation) {
       }
       [[fallthrough]];
     case ProbeOutcome::kTimedOut:
-      newest_unanswered_ = {observation.started_at, ended};
+      newest_unanswered_ = {observation.started_at, ended, last_trouble_};
       if (!asked_in_vain() && observation.started_at >= silent_since_) first_unanswered_ = newest_unanswered_;
       return;
 
@@ -151,17 +154,19 @@ Suspicion FailureDetector::suspicion(Instant now) const {
   const auto with = [&](Liveness liveness, Instant since, std::string evidence) {
     return Suspicion{liveness, since, heard ? last_heard_ : Instant{}, std::move(evidence)};
   };
-  const std::string because = last_trouble_.empty() ? "" : " (" + last_trouble_ + ")";
+  const auto in_brackets = [](const std::string& trouble) { return trouble.empty() ? "" : " (" + trouble + ")"; };
+  const std::string because = in_brackets(last_trouble_);
 
   if (died_at_ != kNever) return with(Liveness::kDead, died_at_, death_);
   if (refused_dead_since_ != kNever) return with(Liveness::kDead, refused_dead_since_, refused_evidence_);
   if (now >= silent_from()) {
     return with(Liveness::kSilent, silent_from(),
-                "no answer for " + format_duration(settings_.failure_timeout) + because);
+                "no answer for " + format_duration(settings_.failure_timeout) + in_brackets(first_unanswered_.trouble));
   }
   if (stuck_since_ != kNever) {
-    return with(Liveness::kStuck, stuck_since_,
-                "accepted no connections for " + format_duration(stuck_since_ - starting_since_) + because);
+    return with(
+        Liveness::kStuck, stuck_since_,
+        "accepted no connections for " + format_duration(stuck_since_ - starting_since_) + in_brackets(stuck_trouble_));
   }
   if (starting_since_ != kNever) {
     return with(Liveness::kStarting, starting_since_, "accepts no connections yet" + because);

@@ -24,9 +24,11 @@ const char* liveness_name(Liveness liveness);
 
 struct Suspicion {
   Liveness liveness = Liveness::kUnknown;
-  Instant since;         // when this liveness began
-  Instant last_heard;    // Instant{}: never
-  std::string evidence;  // for a person: "connection refused twice, 153ms apart"; does not change with time alone
+  Instant since;       // when this liveness began
+  Instant last_heard;  // Instant{}: never
+  // For a person: "connection refused twice, 153ms apart". Of a node that failed it stays what it was when it failed,
+  // whatever later probes run into.
+  std::string evidence;
 
   // Enough to fail over, as far as this node alone is concerned.
   [[nodiscard]] bool failed() const {
@@ -68,6 +70,7 @@ class FailureDetector {
   struct UnansweredProbe {
     Instant started_at = kNever;
     Instant finished_at = kNever;
+    std::string trouble;
   };
 
   [[nodiscard]] bool alive(Instant now) const { return suspicion(now).liveness == Liveness::kAlive; }
@@ -99,6 +102,7 @@ class FailureDetector {
   Instant starting_since_ = kNever;  // a run of 57P03 without any other answer between
   Instant last_starting_ = kNever;
   Instant stuck_since_ = kNever;
+  std::string stuck_trouble_;  // as it was then
 
   Instant died_at_ = kNever;
   std::string death_;

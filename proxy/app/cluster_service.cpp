@@ -41,6 +41,8 @@ ClusterService::ClusterService(Loop& loop, const ClusterConfig& config, ClusterM
             step();
           },
           [this](const std::string& node, const std::string& line) {
+            if (controller_.is_repetition(ActionKind::kRejoin, node))
+              return log(LogLevel::kInfo, config_.name, node + ": " + line);
             record({.id = 0,
                     .when = wall_now(),
                     .cluster = config_.name,

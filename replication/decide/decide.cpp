@@ -185,8 +185,7 @@ class Judgement {
       return;
     }
     const ActionStatus* promotion = situation_.current_action(ActionKind::kPromote, candidate->name);
-    if (promotion != nullptr && !promotion->running && !promotion->succeeded)
-      decision_.summary += ": " + promotion->message;
+    if (promotion != nullptr && promotion->failures > 0) decision_.summary += ": " + promotion->last_failure;
     if (candidate->local && candidate->suspicion.liveness == Liveness::kDead) {
       decision_.summary += ", which failed meanwhile: " + candidate->suspicion.evidence;
       start(ActionKind::kStartServer, *candidate);

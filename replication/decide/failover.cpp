@@ -60,8 +60,8 @@ Verdict pause_is_over(const Situation& situation) {
   if (situation.memory.automatic_failovers.empty()) return Verdict::good();
   const Duration since_last = situation.now.wall - situation.memory.automatic_failovers.back();
   if (since_last < Duration::zero() || since_last >= situation.policy.failover_pause) return Verdict::good();
-  return Verdict::no("the last automatic failover was " + format_duration(since_last) +
-                     " ago (failover_pause: " + format_duration(situation.policy.failover_pause) + ")");
+  return Verdict::no("failover_pause (" + format_duration(situation.policy.failover_pause) +
+                     ") is not over since the last automatic failover");
 }
 
 Verdict failover_is_due(const Situation& situation) {
@@ -212,12 +212,13 @@ HandPromotion hand_promotion(const Situation& situation) {
     result.safe = Verdict::no(promoted + ", and " + primary->name + " cannot be proven stopped from here");
   } else if (examined == nullptr || !examined->examination || examined->started_at < primary->suspicion.since) {
     result.examine_old_primary = true;
-    result.safe = Verdict::no(promoted + ", and " + primary->name + " is not yet proven stopped" +
-                              (examined != nullptr && !examined->running ? " (" + examined->message + ")" : ""));
+    const bool failed_before = examined != nullptr && examined->failures > 0;
+    result.safe = Verdict::no(promoted + ", and " + primary->name + " is not proven stopped" +
+                              (failed_before ? " (" + examined->last_failure + ")" : ""));
   } else if (!examined->examination->proven_stopped) {
     result.examine_old_primary = situation.now.instant >= examined->finished_at + kExaminePause;
     result.examine_again_at = examined->finished_at + kExaminePause;
-    result.safe = Verdict::no(promoted + ", and " + primary->name + " is not stopped");
+    result.safe = Verdict::no(promoted + ", and " + primary->name + " is not proven stopped");
   } else if (examined->examination->timeline != situation.memory.timeline ||
              examined->examination->end_of_wal > *fork) {
     result.safe = Verdict::no(promoted + " at " + format_lsn(*fork) + ", and the WAL of " + primary->name +

@@ -48,6 +48,7 @@ void ClusterController::step(const std::vector<NodeView>& nodes, Now now) {
     if (!make_durable(decision_.next, now)) return;
     if (!decision_.transition.empty()) {
       phase_since_ = now.instant;
+      told_outcomes_.clear();
       tell(now, LogLevel::kWarning, "transition", memory_.candidate.empty() ? memory_.primary : memory_.candidate,
            std::string(phase_name(memory_.phase)) + ": " + memory_.reason);
     } else if (decision_.summary != last_summary_) {
@@ -89,7 +90,7 @@ bool ClusterController::make_durable(const ClusterMemory& next, Now now) {
     decision_.summary = "the state cannot be stored: " + state_error_;
     return false;
   }
-  state_error_.clear();
+  if (!std::exchange(state_error_, {}).empty()) tell(now, LogLevel::kInfo, "state", "", "the state is stored again");
   memory_ = next;
   return true;
 }
@@ -121,9 +122,12 @@ void ClusterController::start(const Action& action, Now now) {
   status.action = action;
   status.running = true;
   status.started_at = now.instant;
-  status.failures = found->action.epoch == action.epoch ? found->failures : 0;
+  if (found->action.epoch == action.epoch) {
+    status.failures = found->failures;
+    status.last_failure = found->last_failure;
+  }
   *found = status;
-  if (!is_routine(action.kind)) {
+  if (!is_routine(action.kind) && !is_repetition(action.kind, action.node)) {
     tell(now, LogLevel::kInfo, "action", action.node,
          std::string(action_name(action.kind)) + " " + action.node + ": started");
   }
@@ -148,10 +152,18 @@ void ClusterController::finished(const ActionStatus& outcome, Now now) {
   found->examination = outcome.examination;
   found->finished_at = now.instant;
   found->failures = outcome.succeeded ? 0 : found->failures + 1;
+  found->last_failure = outcome.succeeded ? "" : outcome.message;
   if (is_routine(outcome.action.kind)) return;
-  tell(now, outcome.succeeded ? LogLevel::kInfo : LogLevel::kError, "action", outcome.action.node,
-       std::string(action_name(outcome.action.kind)) + " " + outcome.action.node +
-           (outcome.succeeded ? ": done" : ": failed") + (outcome.message.empty() ? "" : ": " + outcome.message));
+  const std::string text = std::string(action_name(outcome.action.kind)) + " " + outcome.action.node +
+                           (outcome.succeeded ? ": done" : ": failed") +
+                           (outcome.message.empty() ? "" : ": " + outcome.message);
+  std::string& told = told_outcomes_[{outcome.action.kind, outcome.action.node}];
+  if (std::exchange(told, text) == text) return;
+  tell(now, outcome.succeeded ? LogLevel::kInfo : LogLevel::kError, "action", outcome.action.node, text);
+}
+
+bool ClusterController::is_repetition(ActionKind kind, const std::string& node) const {
+  return told_outcomes_.contains({kind, node});
 }
 
 void ClusterController::tell_of_nodes(const std::vector<NodeView>& nodes, Now now) {
@@ -161,6 +173,7 @@ void ClusterController::tell_of_nodes(const std::vector<NodeView>& nodes, Now no
     const auto told = told_failed_.find(node.name);
     if (told != told_failed_.end() && told->second == failed) continue;
     told_failed_[node.name] = failed;
+    std::erase_if(told_outcomes_, [&](const auto& outcome) { return outcome.first.second == node.name; });
     if (failed) {
       tell(now, LogLevel::kWarning, "evidence", node.name, node.name + " failed: " + node.suspicion.evidence);
     } else {

@@ -5,6 +5,7 @@
 
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "proxy/base/result.h"
@@ -47,6 +48,9 @@ class ClusterController {
   // ignored.
   void finished(const ActionStatus& outcome, Now now);
 
+  // This action was carried out already, and nothing changed since but that it is tried again: what it does is no news.
+  [[nodiscard]] bool is_repetition(ActionKind kind, const std::string& node) const;
+
   [[nodiscard]] const ClusterMemory& memory() const { return memory_; }
   [[nodiscard]] const Decision& last_decision() const { return decision_; }
   [[nodiscard]] const std::vector<ActionStatus>& actions() const { return actions_; }
@@ -79,6 +83,8 @@ class ClusterController {
   Instant store_again_at_{};
   std::string last_summary_;
   std::map<std::string, bool> told_failed_;  // per node, whether the last event about it said so
+  // What became of each action, as it was told last; forgotten where the cluster's phase or the node's life changes.
+  std::map<std::pair<ActionKind, std::string>, std::string> told_outcomes_;
 };
 
 }  // namespace pgkeel

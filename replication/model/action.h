@@ -89,6 +89,7 @@ struct ActionStatus {
   Instant started_at;
   Instant finished_at;
   std::uint32_t failures = 0;  // in a row, of this kind on this node in this epoch
+  std::string last_failure;    // why the last of them failed; it stays while the action runs again
   FenceStrength fence = FenceStrength::kNone;
   std::optional<Examination> examination;
 };

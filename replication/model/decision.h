@@ -39,7 +39,9 @@ struct Decision {
   std::vector<Action> actions;
   std::string transition;  // why the phase changed, or a new primary was accepted; empty: nothing changed
   Condition condition = Condition::kNoRoute;
-  std::string summary;                       // one line: what the condition means here
+  // One line: what the condition means here. It is recorded as an event whenever it changes, so nothing in it may
+  // change with time alone, or with each attempt of an action.
+  std::string summary;
   std::map<std::string, std::string> notes;  // per node: what it is, or what is wrong with it and what mends it
   Instant decide_again_at = Instant::max();  // although nothing new is observed
 };

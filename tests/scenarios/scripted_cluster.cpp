@@ -3,49 +3,14 @@
 #include <algorithm>
 #include <stdexcept>
 
+#include "tests/scenarios/script_text.h"
+
 namespace pgkeel::scenarios {
 namespace {
 
 using namespace std::chrono_literals;
 
 constexpr int kMostRounds = 100;  // more decisions without anything new: a busy loop
-
-ActionKind kind_of(const std::string& word) {
-  for (const ActionKind kind : kAllActionKinds) {
-    if (word == action_name(kind)) return kind;
-  }
-  throw std::runtime_error("no such action: " + word);
-}
-
-std::string text_of(const ClusterMemory& memory) {
-  std::string text = std::string(phase_name(memory.phase)) + " epoch=" + std::to_string(memory.epoch);
-  const auto add = [&](const char* key, const std::string& value) {
-    if (!value.empty()) text += std::string(" ") + key + "=" + value;
-  };
-  add("primary", memory.primary);
-  add("candidate", memory.candidate);
-  add("abandoned", memory.abandoned_candidate);
-  add("timeline", std::to_string(memory.timeline));
-  std::string old;
-  for (const auto& [name, node] : memory.nodes) {
-    if (node.old_primary) old += (old.empty() ? "" : ",") + name;
-  }
-  add("old", old);
-  if (!memory.automatic_failovers.empty()) add("failovers", std::to_string(memory.automatic_failovers.size()));
-  return text;
-}
-
-std::string text_of(const Action& action) {
-  std::string text = std::string(action_name(action.kind)) + " " + action.node;
-  if (!action.upstream.empty()) text += " upstream=" + action.upstream;
-  if (!action.slot.empty()) text += " slot=" + action.slot;
-  if (action.old_primary) text += " old_primary";
-  return text;
-}
-
-std::string text_of(const RouteOrder& order) {
-  return (order.node.empty() ? "nowhere" : order.node) + " epoch=" + std::to_string(order.epoch);
-}
 
 }  // namespace
 
@@ -68,6 +33,7 @@ ScriptedCluster::Command ScriptedCluster::command(const std::string& word) {
       {"examined", &ScriptedCluster::finish_examination},
       {"restart", &ScriptedCluster::restart},
       {"show", &ScriptedCluster::show},
+      {"events", &ScriptedCluster::show_events},
   };
   if (liveness_of(word)) return &ScriptedCluster::set_liveness;
   const auto found = kCommands.find(word);
@@ -281,6 +247,13 @@ void ScriptedCluster::show(const Arguments&) {
   say("again: " + (again_at == Instant::max() ? "never" : "in " + format_duration(again_at - now_.instant)));
 }
 
+// Every event since the script asked last, or began.
+void ScriptedCluster::show_events(const Arguments&) {
+  settle();
+  if (events_.empty()) say("no events");
+  for (const auto& event : std::exchange(events_, {})) say("event: " + event);
+}
+
 // ---- what the controller does --------------------------------------------------------------------------------------
 
 Result<void> ScriptedCluster::store(const ClusterMemory& memory) {
@@ -312,6 +285,10 @@ void ScriptedCluster::publish_route(const RouteOrder& order) {
 void ScriptedCluster::start(const Action& action) {
   coverage_.actions.insert(action.kind);
   say("start: " + text_of(action));
+}
+
+void ScriptedCluster::record(const Event& event) {
+  events_.push_back(event.kind + ": " + event.text);
 }
 
 ScriptedNode& ScriptedCluster::node(const std::string& name) {

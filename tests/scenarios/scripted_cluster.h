@@ -52,11 +52,12 @@ class ScriptedCluster : public ClusterController::Effects {
   void restart(const Arguments& arguments);
   void probed(const Arguments& arguments);
   void show(const Arguments& arguments);
+  void show_events(const Arguments& arguments);
 
   Result<void> store(const ClusterMemory& memory) override;
   void publish_route(const RouteOrder& order) override;
   void start(const Action& action) override;
-  void record(const Event&) override {}
+  void record(const Event& event) override;
 
   ScriptedNode& node(const std::string& name);
   void decide();
@@ -80,6 +81,7 @@ class ScriptedCluster : public ClusterController::Effects {
   bool workers_wait_ = false;
   bool probes_wait_ = false;
   std::string store_error_;
+  std::vector<std::string> events_;  // recorded since the script asked last
   std::string output_;
   std::string last_condition_;
   std::map<std::string, std::string> last_notes_;

@@ -12,6 +12,7 @@ namespace {
 // Far above what probes, answers and timers of three nodes need.
 constexpr std::uint64_t kMostStepsInSecond = 600;
 constexpr std::uint64_t kMostActionsInSecond = 150;
+constexpr std::uint64_t kMostEventsInSecond = 60;
 }  // namespace
 
 void Checkers::process_started() {
@@ -176,11 +177,16 @@ void Checkers::action_started(ActionKind kind) {
   count(actions_in_second_, kMostActionsInSecond, "actions");
 }
 
+void Checkers::event_recorded() {
+  count(events_in_second_, kMostEventsInSecond, "events");
+}
+
 void Checkers::count(std::uint64_t& counter, std::uint64_t limit, const char* what) {
   if (world_.queue.now() - second_began_ >= 1s) {
     second_began_ = world_.queue.now();
     steps_in_second_ = 0;
     actions_in_second_ = 0;
+    events_in_second_ = 0;
   }
   if (++counter > limit) world_.violated(std::string("a busy loop: too many ") + what + " within a second");
 }

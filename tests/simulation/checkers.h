@@ -48,6 +48,7 @@ class Checkers {
   void host_job_ended(const std::string& node) { host_jobs_.erase(node); }
   void stepped();
   void action_started(ActionKind kind);
+  void event_recorded();
 
   [[nodiscard]] const Reached& reached() const { return reached_; }
   [[nodiscard]] std::uint64_t steps() const { return steps_; }
@@ -81,6 +82,7 @@ class Checkers {
   Instant second_began_;
   std::uint64_t steps_in_second_ = 0;
   std::uint64_t actions_in_second_ = 0;
+  std::uint64_t events_in_second_ = 0;
 };
 
 }  // namespace pgkeel::simulation

@@ -226,6 +226,7 @@ void PgkeelProcess::start(const Action& action) {
 }
 
 void PgkeelProcess::record(const Event& event) {
+  checkers_.event_recorded();
   world_.trace([&] { return "pgkeel:     [" + event.kind + "] " + event.text; });
 }
 

@@ -436,3 +436,22 @@ TEST_CASE("whatever is heard in whichever order, next_change is never missed") {
     }
   }
 }
+
+TEST_CASE("the evidence against a node that failed stays what it was, whatever later probes run into") {
+  Node silent;
+  silent.answered(0ms);
+  silent.probe(500ms, 1500ms, ProbeOutcome::kTimedOut, "no answer within 1s");
+  silent.probe(2s, 2100ms, ProbeOutcome::kTimedOut, "No route to host");
+  CHECK(silent.suspicion(3s).evidence == "no answer for 3s (no answer within 1s)");
+  silent.probe(4s, 5s, ProbeOutcome::kTimedOut, "no answer within 1s");
+  silent.probe(5s, 5100ms, ProbeOutcome::kTimedOut, "No route to host");
+  CHECK(silent.suspicion(6s).evidence == "no answer for 3s (no answer within 1s)");
+
+  Node stuck;
+  stuck.starting(0ms);
+  stuck.starting(2s);
+  const std::string evidence = stuck.suspicion(2s).evidence;
+  CHECK(evidence == "accepted no connections for 2s (57P03)");
+  stuck.probe(2100ms, 2200ms, ProbeOutcome::kTimedOut, "the link broke");
+  CHECK(stuck.suspicion(2500ms).evidence == evidence);
+}

@@ -1,0 +1,44 @@
+#include "tests/scenarios/script_text.h"
+
+#include <stdexcept>
+
+namespace pgkeel::scenarios {
+
+ActionKind kind_of(const std::string& word) {
+  for (const ActionKind kind : kAllActionKinds) {
+    if (word == action_name(kind)) return kind;
+  }
+  throw std::runtime_error("no such action: " + word);
+}
+
+std::string text_of(const ClusterMemory& memory) {
+  std::string text = std::string(phase_name(memory.phase)) + " epoch=" + std::to_string(memory.epoch);
+  const auto add = [&](const char* key, const std::string& value) {
+    if (!value.empty()) text += std::string(" ") + key + "=" + value;
+  };
+  add("primary", memory.primary);
+  add("candidate", memory.candidate);
+  add("abandoned", memory.abandoned_candidate);
+  add("timeline", std::to_string(memory.timeline));
+  std::string old;
+  for (const auto& [name, node] : memory.nodes) {
+    if (node.old_primary) old += (old.empty() ? "" : ",") + name;
+  }
+  add("old", old);
+  if (!memory.automatic_failovers.empty()) add("failovers", std::to_string(memory.automatic_failovers.size()));
+  return text;
+}
+
+std::string text_of(const Action& action) {
+  std::string text = std::string(action_name(action.kind)) + " " + action.node;
+  if (!action.upstream.empty()) text += " upstream=" + action.upstream;
+  if (!action.slot.empty()) text += " slot=" + action.slot;
+  if (action.old_primary) text += " old_primary";
+  return text;
+}
+
+std::string text_of(const RouteOrder& order) {
+  return (order.node.empty() ? "nowhere" : order.node) + " epoch=" + std::to_string(order.epoch);
+}
+
+}  // namespace pgkeel::scenarios
