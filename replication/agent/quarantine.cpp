@@ -113,6 +113,12 @@ Result<std::string> Quarantine::make_folder(const std::string& node, const std::
   std::error_code problem;
   files::create_directories(folder_, problem);
   if (problem) return Error{"cannot create the quarantine " + folder_ + ": " + problem.message()};
+  // The server's user works in there, whatever our umask is; what is in it is its own, and not to be listed by others.
+  if (geteuid() == 0) {
+    files::permissions(folder_, files::perms::group_exec | files::perms::others_exec, files::perm_options::add,
+                       problem);
+    if (problem) return Error{"cannot open the quarantine " + folder_ + " for its users: " + problem.message()};
+  }
   const auto made = folder_ + "/" + node + "-" + time_stamp;
   if (mkdir(made.c_str(), 0700) != 0) return Error{"cannot create " + made + ": " + std::strerror(errno)};
   const auto owner = directory_.owner();

@@ -1,6 +1,7 @@
 // Rejoins on real servers: what is started, what is rewound, what is rebuilt, and what is refused.
 #include <filesystem>
 #include <fstream>
+#include <sys/stat.h>
 
 #include <doctest/doctest.h>
 
@@ -80,6 +81,18 @@ TEST_CASE("a diverged primary is set aside, rewound and streams again; and back 
   REQUIRE_MESSAGE(back, back.error().message);
   CHECK(back->method == "start");
   CHECK(ServerPair::replicates(*pair.a, *pair.b));
+}
+
+TEST_CASE("a diverged primary is set aside also where pgkeel's own files are for nobody else") {
+  ServerPair pair;
+  pair.diverge();
+  const mode_t before = umask(0077);
+  const auto report = pair.rejoin(*pair.a, *pair.b);
+  umask(before);
+  INFO(pair.said());
+  REQUIRE_MESSAGE(report, report.error().message);
+  CHECK_FALSE(report->quarantine.empty());
+  CHECK(ServerPair::replicates(*pair.b, *pair.a));
 }
 
 TEST_CASE("a diverged primary that cannot be rewound is rebuilt, and its old data directory kept") {
