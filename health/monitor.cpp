@@ -50,7 +50,7 @@ struct Monitor::Inner {
           runner(inner.loop, access, kKeptStatementTimeout, [this, &inner] { inner.hurry(*this); }),
           next_probe(inner.loop, [this, &inner] { inner.begin_probe(*this); }) {
       if (!config.local) return;
-      postmaster.emplace(inner.loop, config.local->data_directory,
+      postmaster.emplace(inner.loop, config.local->data_directory, config.address.port,
                          [this, &inner](std::string detail) { inner.postmaster_died(*this, std::move(detail)); });
     }
 
@@ -108,7 +108,11 @@ struct Monitor::Inner {
       node.last_answered = node.last;
       node.runner.warm_up(cluster.detection.probe_timeout);
     }
-    if (node.postmaster) node.postmaster->arm(alive);
+    if (node.postmaster) {
+      std::optional<WallTime> started_at;
+      if (answered) started_at = wall_now() - node.last->facts->uptime;
+      node.postmaster->arm(alive, started_at);
+    }
     schedule(node, node.last->finished_at);
     tell_change();
   }
@@ -212,6 +216,7 @@ Monitor::NodeHealth Monitor::health(const std::string& node, Instant now) const 
   health.last_answered = found->last_answered;
   health.probes = found->probes;
   health.failed_probes = found->failed_probes;
+  if (found->postmaster) health.local_doubt = found->postmaster->doubt();
   if (found->last) health.last_probe_duration = found->last->finished_at - found->last->started_at;
   return health;
 }

@@ -42,6 +42,7 @@ class Monitor {
     std::uint64_t probes = 0;                  // since start
     std::uint64_t failed_probes = 0;
     Duration last_probe_duration{};
+    std::string local_doubt;  // why its configured data directory is not that of the server that answers; empty: it is
   };
   [[nodiscard]] NodeHealth health(const std::string& node, Instant now) const;
 

@@ -1,5 +1,7 @@
 #include "health/postmaster_watch.h"
 
+#include <chrono>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <sys/stat.h>
@@ -10,6 +12,9 @@
 
 namespace pgkeel {
 namespace {
+
+constexpr std::int64_t kSameStartSeconds = 5;  // an answer may be a probe_timeout old, and clocks are corrected
+constexpr int kMismatchesForDoubt = 2;
 
 bool same_owner(const std::string& left, const std::string& right) {
   struct stat left_status {};
@@ -33,29 +38,45 @@ bool is_postmaster(pid_t pid, const std::string& data_directory, bool answers) {
 
 }  // namespace
 
-std::optional<pid_t> read_postmaster_pid(const std::string& data_directory) {
-  std::ifstream file(data_directory + "/postmaster.pid");
-  pid_t pid = 0;
-  if (!(file >> pid) || pid <= 1) return std::nullopt;  // negative: a single-user server
-  return pid;
+PostmasterWatch::PostmasterWatch(Loop& loop, std::string data_directory, std::uint16_t port,
+                                 std::function<void(std::string)> on_death)
+    : loop_(loop), data_directory_(std::move(data_directory)), port_(port), on_death_(std::move(on_death)) {}
+
+void PostmasterWatch::arm(bool answers, std::optional<WallTime> started_at) {
+  if (watch_ && (confirmed_ || !started_at)) return;
+  const auto file = read_postmaster_file(data_directory_);
+  compare(file, started_at);
+  if (!doubt_.empty()) watch_.reset();
+  if (watch_ || !file || !doubt_.empty()) return;
+  auto watch = ProcessWatch::open(loop_, file->pid, [this] { exited(); });
+  // The number is looked at after the watch holds the process: one that still runs then is the one looked at.
+  if (!watch || !is_postmaster(file->pid, data_directory_, answers) || (*watch)->has_exited()) return;
+  watch_ = std::move(*watch);
+  log(LogLevel::kDebug, "monitor", "watches postmaster " + std::to_string(file->pid) + " of " + data_directory_);
 }
 
-PostmasterWatch::PostmasterWatch(Loop& loop, std::string data_directory, std::function<void(std::string)> on_death)
-    : loop_(loop), data_directory_(std::move(data_directory)), on_death_(std::move(on_death)) {}
-
-void PostmasterWatch::arm(bool answers) {
-  if (watch_) return;
-  const auto pid = read_postmaster_pid(data_directory_);
-  if (!pid) return;
-  auto watch = ProcessWatch::open(loop_, *pid, [this] { exited(); });
-  // The number is looked at after the watch holds the process: one that still runs then is the one looked at.
-  if (!watch || !is_postmaster(*pid, data_directory_, answers) || (*watch)->has_exited()) return;
-  watch_ = std::move(*watch);
-  log(LogLevel::kDebug, "monitor", "watches postmaster " + std::to_string(*pid) + " of " + data_directory_);
+void PostmasterWatch::compare(const std::optional<PostmasterFile>& file, std::optional<WallTime> started_at) {
+  if (file && file->port && *file->port != port_) {
+    doubt_ = data_directory_ + " is the data directory of the server on port " + std::to_string(*file->port) +
+             ", not of this one";
+    return;
+  }
+  if (!started_at) return;  // what was found when it last answered still holds
+  const auto said = std::chrono::duration_cast<std::chrono::seconds>(started_at->time_since_epoch());
+  const bool same = file && file->started_at && std::abs(*file->started_at - said.count()) <= kSameStartSeconds;
+  // It may have been restarted between its answer and this look.
+  confirmed_ = same;
+  mismatches_ = same ? 0 : mismatches_ + 1;
+  if (same) doubt_.clear();
+  if (mismatches_ >= kMismatchesForDoubt) {
+    doubt_ = file ? data_directory_ + " holds a server that was not started when the one that answers was"
+                  : "no server runs in " + data_directory_ + ", although this one answers";
+  }
 }
 
 void PostmasterWatch::exited() {
   const auto watch = std::move(watch_);
+  confirmed_ = false;
   on_death_("postmaster " + std::to_string(watch->pid()) + " has ended");
 }
 

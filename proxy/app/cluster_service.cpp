@@ -176,7 +176,8 @@ std::vector<NodeView> ClusterService::view_nodes(Instant now) const {
     view.name = config.name;
     view.address = config.address;
     view.priority = config.priority;
-    view.local = config.local.has_value();
+    view.local_doubt = executor_.local_doubt(config.name);
+    view.local = config.local.has_value() && view.local_doubt.empty();
     view.suspicion = health.suspicion;
     if (health.last_answered) {
       view.facts = health.last_answered->facts;

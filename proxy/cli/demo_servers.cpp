@@ -173,7 +173,7 @@ Result<void> DemoServers::write_secret(const std::string& file, const std::strin
 }
 
 LocalServer DemoServers::server(const std::string& node) const {
-  return LocalServer(node, port_of(node),
+  return LocalServer(node, {"127.0.0.1", port_of(node)},
                      {.data_directory = path(node), .bin_directory = bin_directory_, .os_user = os_user_});
 }
 

@@ -1,13 +1,14 @@
 #include "replication/agent/local_server.h"
 
 #include <algorithm>
-#include <charconv>
 #include <csignal>
 #include <filesystem>
 #include <utility>
 
 #include "proxy/io/child_process.h"
 #include "proxy/io/clock.h"
+#include "proxy/io/listening.h"
+#include "proxy/io/postmaster_file.h"
 #include "replication/agent/rejoin.h"
 #include "replication/agent/rejoin_marker.h"
 #include "replication/agent/server_processes.h"
@@ -21,45 +22,20 @@ namespace files = std::filesystem;
 
 constexpr Duration kQuitGrace = 100ms;  // an immediate shutdown tells the clients 57P02; it takes a few milliseconds
 constexpr Duration kLookAgain = 20ms;
-constexpr Duration kReadyLimit = 10min;  // after a rejoin; a standby with more WAL to replay goes on by itself
+constexpr Duration kReadyLimit = 10min;   // after a rejoin; a standby with more WAL to replay goes on by itself
+constexpr Duration kOrphanPatience = 5s;  // children see their postmaster's end within milliseconds, busy ones later
 constexpr std::uintmax_t kStartLogBytesMax = 16U << 20;
-
-// postmaster.pid (PostgreSQL's pidfile.h): what of it we use.
-struct PostmasterFile {
-  pid_t pid = 0;
-  std::string port;
-  std::string socket_folder;
-  std::string status;  // "starting", "ready", "standby", "stopping"
-};
-
-PostmasterFile read_postmaster_file(const DataDirectory& directory) {
-  PostmasterFile postmaster;
-  const auto text = read_file(directory.file("postmaster.pid"), 65536);
-  if (!text) return postmaster;
-  std::vector<std::string> lines(8);
-  std::string_view rest = *text;
-  for (auto& line : lines) {
-    line = rest.substr(0, rest.find('\n'));
-    rest.remove_prefix(std::min(rest.size(), line.size() + 1));
-    line.erase(line.find_last_not_of(" \r") + 1);
-  }
-  std::from_chars(lines[0].data(), lines[0].data() + lines[0].size(), postmaster.pid);
-  postmaster.port = lines[3];
-  postmaster.socket_folder = lines[4];
-  postmaster.status = lines[7];
-  return postmaster;
-}
 
 // PostgreSQL takes any process with the number in postmaster.pid for a running server: a zombie that nobody has reaped
 // (containers without an init), or a stranger who got the number after a restart of the machine. We have looked better.
 void remove_stale_lock_files(const DataDirectory& directory) {
-  const auto postmaster = read_postmaster_file(directory);
+  const auto postmaster = read_postmaster_file(directory.path());
   std::error_code ignored;
   files::remove(directory.file("postmaster.pid"), ignored);
-  if (postmaster.pid == 0 || postmaster.socket_folder.empty()) return;
-  const auto lock = postmaster.socket_folder + "/.s.PGSQL." + postmaster.port + ".lock";
+  if (!postmaster || postmaster->socket_folder.empty() || !postmaster->port) return;
+  const auto lock = postmaster->socket_folder + "/.s.PGSQL." + std::to_string(*postmaster->port) + ".lock";
   const auto text = read_file(lock, 65536);
-  if (text && text->starts_with(std::to_string(postmaster.pid) + "\n")) files::remove(lock, ignored);
+  if (text && text->starts_with(std::to_string(postmaster->pid) + "\n")) files::remove(lock, ignored);
 }
 
 void rotate_start_log(const std::string& log) {
@@ -89,8 +65,8 @@ Error still_starting(const DataDirectory& directory, Duration limit) {
 Result<void> wait_until_ready(const DataDirectory& directory, pid_t postmaster, Duration limit) {
   const Instant deadline = monotonic_now() + limit;
   while (true) {
-    const auto status = read_postmaster_file(directory).status;
-    if (status == "ready" || status == "standby") return {};
+    const auto file = read_postmaster_file(directory.path());
+    if (file && (file->status == "ready" || file->status == "standby")) return {};
     const char state = process_state(postmaster);
     if (state == 0 || state == 'Z') return Error{"the server in " + directory.path() + " ended while it started"};
     if (monotonic_now() >= deadline) return still_starting(directory, limit);
@@ -106,18 +82,33 @@ std::string join(const std::vector<std::int32_t>& pids) {
 
 }  // namespace
 
-LocalServer::LocalServer(std::string node, std::uint16_t port, LocalServerConfig settings,
+LocalServer::LocalServer(std::string node, HostPort address, LocalServerConfig settings,
                          std::string quarantine_directory)
     : node_(std::move(node)),
-      port_(port),
+      address_(std::move(address)),
       settings_(std::move(settings)),
-      quarantine_directory_(std::move(quarantine_directory)) {}
+      quarantine_directory_(std::move(quarantine_directory)),
+      claim_(std::make_shared<DirectoryClaim>(settings_.data_directory)) {}
+
+std::string LocalServer::what_is_foreign(bool any_process) const {
+  const auto& path = settings_.data_directory;
+  const auto file = read_postmaster_file(path);
+  if (file && file->port && *file->port != address_.port) {
+    return path + "/postmaster.pid is of a server on port " + std::to_string(*file->port) + ", and " + node_ +
+           " is on " + std::to_string(address_.port) + ": the data directory of another node is configured here";
+  }
+  if (any_process || !somebody_listens_at(address_)) return {};
+  return "no server runs in " + path + ", but something listens at " + format_host_port(address_) +
+         ": the data directory is not that of " + node_;
+}
 
 LocalServerState LocalServer::look() const {
   const DataDirectory directory(settings_);
   LocalServerState state;
   auto found = find_server_processes(directory.path());
-  const auto postmaster = std::ranges::find(found.pids, read_postmaster_file(directory).pid);
+  state.foreign = what_is_foreign(!found.pids.empty() || !found.unidentified.empty());
+  const auto file = read_postmaster_file(directory.path());
+  const auto postmaster = std::ranges::find(found.pids, file ? file->pid : 0);
   if (postmaster != found.pids.end()) {
     state.postmaster_pid = *postmaster;
     found.pids.erase(postmaster);
@@ -144,6 +135,7 @@ Result<WalEnd> LocalServer::end_of_wal() const {
 }
 
 Result<void> LocalServer::start(Duration limit) const {
+  if (auto claimed = claim(); !claimed) return claimed;
   const DataDirectory directory(settings_);
   const RejoinMarker marker(directory);
   if (marker.exists()) {
@@ -154,9 +146,15 @@ Result<void> LocalServer::start(Duration limit) const {
 }
 
 Result<void> LocalServer::start_in(const DataDirectory& directory, Duration limit) const {
-  const auto state = look();
+  auto state = look();
+  const Instant orphans_until = monotonic_now() + std::min(kOrphanPatience, limit);
+  while (!state.postmaster_pid && !state.other_pids.empty() && monotonic_now() < orphans_until) {
+    wait_for_process_end(state.other_pids.front(), kLookAgain);
+    state = look();
+  }
+  if (!state.foreign.empty()) return Error{state.foreign};
   if (state.postmaster_pid) return wait_until_ready(directory, *state.postmaster_pid, limit);
-  if (!state.proven_stopped()) {
+  if (!state.nothing_runs()) {
     return Error{"processes of an earlier server are left in " + directory.path() + ": " +
                  join(state.other_pids.empty() ? state.unidentified_pids : state.other_pids)};
   }
@@ -183,6 +181,7 @@ Result<void> LocalServer::start_in(const DataDirectory& directory, Duration limi
 }
 
 Result<void> LocalServer::start_as_standby(const UpstreamServer& upstream, Duration limit) const {
+  if (auto claimed = claim(); !claimed) return claimed;
   const DataDirectory directory(settings_);
   if (!look().proven_stopped()) return Error{"the server in " + directory.path() + " is not stopped"};
   if (RejoinMarker(directory).exists()) return start(limit);  // says why not
@@ -195,9 +194,14 @@ Result<void> LocalServer::start_as_standby(const UpstreamServer& upstream, Durat
 }
 
 Result<void> LocalServer::fence(Duration limit) const {
+  if (auto claimed = claim(); !claimed) return claimed;
   const DataDirectory directory(settings_);
   const Instant deadline = monotonic_now() + limit;
   const auto state = look();
+  if (!state.foreign.empty()) return Error{state.foreign};
+  if (!state.data_directory_exists && state.nothing_runs()) {
+    return Error{"the data directory " + directory.path() + " is missing, which proves nothing of its server"};
+  }
   if (state.postmaster_pid && process_state(*state.postmaster_pid) != 'T') {
     signal_server_process(directory.path(), *state.postmaster_pid, SIGQUIT);
     wait_for_process_end(*state.postmaster_pid, std::min(kQuitGrace, limit));
@@ -225,10 +229,13 @@ Result<void> LocalServer::fence(Duration limit) const {
 
 Result<RejoinReport> LocalServer::rejoin(const UpstreamServer& upstream,
                                          const std::function<void(const std::string&)>& progress) const {
+  if (auto claimed = claim(); !claimed) return claimed.error();
   const DataDirectory directory(settings_);
-  if (!look().proven_stopped()) return Error{"the server in " + directory.path() + " is not stopped"};
+  const auto state = look();
+  if (!state.foreign.empty()) return Error{state.foreign};
+  if (!state.nothing_runs()) return Error{"the server in " + directory.path() + " is not stopped"};
   remove_stale_lock_files(directory);  // they would stop pg_rewind's crash recovery too
-  auto report = Rejoin({node_, port_, quarantine_directory_}, directory, upstream, progress).run();
+  auto report = Rejoin({node_, address_.port, quarantine_directory_}, directory, upstream, progress).run();
   if (!report) return report;
   progress("starting it as a standby of " + upstream.node);
   const auto started = start_in(directory, kReadyLimit);

@@ -6,15 +6,18 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "config/config.h"
+#include "proxy/base/address.h"
 #include "proxy/base/result.h"
 #include "proxy/base/time.h"
 #include "replication/agent/control_data.h"
 #include "replication/agent/data_directory.h"
+#include "replication/agent/directory_claim.h"
 #include "replication/agent/upstream_access.h"
 
 namespace pgkeel {
@@ -23,14 +26,17 @@ struct LocalServerState {
   std::optional<std::int32_t> postmaster_pid;   // alive, and its working folder is the data directory
   std::vector<std::int32_t> other_pids;         // other processes of this server: backends, walsenders, orphans
   std::vector<std::int32_t> unidentified_pids;  // PostgreSQL processes of which we may not read whose they are
+  std::string foreign;  // why what runs, or listens, there is not this node's server; empty: nothing speaks against it
   bool has_standby_signal = false;
   bool data_directory_exists = false;
   bool rejoin_cut_off = false;  // a rejoin's marker is there: only rejoin() may touch the data directory
 
-  // The design's "proven stopped": no postmaster and no child of it left.
-  [[nodiscard]] bool proven_stopped() const {
-    return !postmaster_pid && other_pids.empty() && unidentified_pids.empty();
+  [[nodiscard]] bool nothing_runs() const {
+    return !postmaster_pid && other_pids.empty() && unidentified_pids.empty() && foreign.empty();
   }
+  // The design's "proven stopped": no postmaster and no child of it left. A folder that is not there proves nothing: it
+  // may be the wrong one, or its disk is gone from beneath a server that lives.
+  [[nodiscard]] bool proven_stopped() const { return nothing_runs() && data_directory_exists; }
 };
 
 struct RejoinReport {
@@ -43,7 +49,12 @@ class LocalServer {
  public:
   // `node` is the node's name: its application_name, and `pgkeel_<node>` its slot. `quarantine_directory` empty: beside
   // the data directory (same file system, so that a copy can share blocks).
-  LocalServer(std::string node, std::uint16_t port, LocalServerConfig settings, std::string quarantine_directory = "");
+  // `address`: where the node's server listens. What listens elsewhere, or on another port, is not it. Copies share one
+  // claim on the data directory.
+  LocalServer(std::string node, HostPort address, LocalServerConfig settings, std::string quarantine_directory = "");
+
+  // Makes the data directory ours (DirectoryClaim). Everything below that changes a server begins with it.
+  Result<void> claim() const { return claim_->take(); }
 
   [[nodiscard]] LocalServerState look() const;
   [[nodiscard]] Result<ControlData> control_data() const;
@@ -51,8 +62,9 @@ class LocalServer {
   // Of the stopped server: where its WAL ends. An error where that can't be told for sure.
   [[nodiscard]] Result<WalEnd> end_of_wal() const;
 
-  // Starts the server with pg_ctl and returns when it accepts connections (of a standby: is in hot standby), fails, or
-  // `limit` is over; it then goes on starting. Already running: done.
+  // Waits a moment for what a crash left behind to end, starts the server with pg_ctl and returns when it accepts
+  // connections (of a standby: is in hot standby), fails, or `limit` is over; it then goes on starting. Already
+  // running: done.
   Result<void> start(Duration limit) const;
 
   // Points the stopped server at `upstream`, and starts it as its standby. Right only for a server that was a standby:
@@ -60,7 +72,8 @@ class LocalServer {
   Result<void> start_as_standby(const UpstreamServer& upstream, Duration limit) const;
 
   // Ends the postmaster and every other process of the server at once (SIGQUIT, then SIGKILL; a stopped process too),
-  // and returns when none is left: proven stopped. Its WAL is as after a crash.
+  // and returns when none is left: proven stopped. Its WAL is as after a crash. An error, and nothing is touched, where
+  // the data directory is missing, holds the server of another node, or the node's server lives elsewhere.
   Result<void> fence(Duration limit) const;
 
   // Makes the stopped server a streaming standby of `upstream`, and starts it. What it alone has is set aside first
@@ -77,11 +90,13 @@ class LocalServer {
 
  private:
   Result<void> start_in(const DataDirectory& directory, Duration limit) const;
+  [[nodiscard]] std::string what_is_foreign(bool any_process) const;
 
   std::string node_;
-  std::uint16_t port_;
+  HostPort address_;
   LocalServerConfig settings_;
   std::string quarantine_directory_;
+  std::shared_ptr<DirectoryClaim> claim_;
 };
 
 }  // namespace pgkeel

@@ -101,6 +101,7 @@ std::optional<std::string> Quarantine::find(const Divergence& divergence) const 
     auto report = nlohmann::json::parse(*text, nullptr, false);
     if (!report.is_object() || !report.contains("time") || !report.contains("data") || report["data"] != "data")
       continue;
+    if (!files::exists(entry.path() / "data/global/pg_control", ignored)) continue;  // somebody took the copy away
     // The upstream may be another by now: what counts is that the node has not moved on.
     const auto wanted = report_of(divergence, "data", "");
     const auto same = [&](const char* key) { return report.contains(key) && report[key] == wanted[key]; };

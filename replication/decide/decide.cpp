@@ -274,6 +274,11 @@ Decision decide(const ClusterView& view, const ClusterMemory& memory, const Fail
                                   : node.suspicion.evidence.empty() ? "not heard from yet"
                                                                     : node.suspicion.evidence;
     }
+    if (node.local_doubt.empty()) continue;
+    decision.notes[node.name] += "; its processes and files are not touched: " + node.local_doubt;
+    if (decision.condition != Condition::kNormal) continue;
+    decision.condition = Condition::kDegraded;
+    decision.summary += "; " + node.name + " is not handled as a local node: " + node.local_doubt;
   }
   return decision;
 }

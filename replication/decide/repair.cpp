@@ -228,9 +228,14 @@ void start_what_crashed(const Situation& situation, Decision& decision) {
     if (!may_start(situation, ActionKind::kStartServer, node.name, decision.decide_again_at)) return;
     decision.actions.push_back({ActionKind::kStartServer, node.name, situation.memory.epoch, "", "", false});
   };
+  // An old primary would start as a primary: what it takes then would be lost, or beside the next one's.
+  const auto may_be_started = [&](const NodeView& node) {
+    return &node != primary && node.name != situation.memory.abandoned_candidate &&
+           !situation.is_old_primary(node.name);
+  };
   if (!abandoned_candidate_is_stopped(situation)) {  // it may be the primary: only a third can go on
     for (const auto& node : situation.view.nodes) {
-      if (&node != primary && node.name != situation.memory.abandoned_candidate) start(node);
+      if (may_be_started(node)) start(node);
     }
     return;
   }
@@ -246,7 +251,7 @@ void start_what_crashed(const Situation& situation, Decision& decision) {
   const bool primary_cannot_start = !primary->local || (tried != nullptr && tried->failures > 0);
   if (!primary_cannot_start) return;
   for (const auto& node : situation.view.nodes) {
-    if (&node != primary && node.name != situation.memory.abandoned_candidate) start(node);
+    if (may_be_started(node)) start(node);
   }
 }
 

@@ -16,7 +16,8 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr Duration kFenceLimit = 5s;
-constexpr Duration kStartLimit = 10min;  // crash recovery may take its time; the server goes on with it in any case
+constexpr Duration kStartLimit =
+    10s;  // crash recovery may take longer: the server goes on, and can be fenced meanwhile
 constexpr Duration kSqlLimit = 2s;
 
 ActionStatus outcome_of(const Action& action, const Result<void>& result, std::string message) {
@@ -59,7 +60,7 @@ ClusterExecutor::ClusterExecutor(Loop& loop, const ClusterConfig& cluster, Monit
     : jobs_(loop),
       context_(std::make_shared<Context>(Context{loop, cluster, monitor, std::move(finished), std::move(progress)})) {
   for (const auto& node : cluster.nodes) {
-    if (node.local) local_servers_.emplace(node.name, LocalServer(node.name, node.address.port, *node.local));
+    if (node.local) local_servers_.emplace(node.name, LocalServer(node.name, node.address, *node.local));
   }
 }
 
@@ -71,7 +72,8 @@ ClusterExecutor::~ClusterExecutor() {
 
 void ClusterExecutor::start(const Action& action) {
   const auto local = local_servers_.find(action.node);
-  const bool is_local = local != local_servers_.end();
+  const std::string doubt = local_doubt(action.node);
+  const bool is_local = local != local_servers_.end() && doubt.empty();
   const auto done = [context = context_](const ActionStatus& status) {
     context->loop.defer([context, status] {
       if (context->finished) context->finished(status);
@@ -94,10 +96,21 @@ void ClusterExecutor::start(const Action& action) {
     case ActionKind::kExamine:
       break;
   }
-  if (!is_local) return done(outcome_of(action, Error{action.node + " is not on this host"}, ""));
+  if (!is_local) {
+    return done(outcome_of(action, Error{doubt.empty() ? action.node + " is not on this host" : doubt}, ""));
+  }
   if (action.kind == ActionKind::kRejoin) return rejoin(action, local->second);
   if (action.kind == ActionKind::kStartServer) return start_server(action, local->second);
   examine(action, local->second);
+}
+
+std::string ClusterExecutor::local_doubt(const std::string& node) const {
+  const auto local = local_servers_.find(node);
+  if (local == local_servers_.end()) return {};
+  auto doubt = context_->monitor.health(node, monotonic_now()).local_doubt;
+  if (!doubt.empty()) return doubt;
+  const auto claimed = local->second.claim();
+  return claimed ? std::string() : claimed.error().message;
 }
 
 void ClusterExecutor::run_job(const Action& action, Work work) {
@@ -145,7 +158,11 @@ void ClusterExecutor::rejoin(const Action& action, const LocalServer& server) {
         return outcome_of(action, Error{"it was shut down cleanly, so it is left alone; start it to have it back"}, "");
       }
     }
-    if (const auto fenced = server.fence(kFenceLimit); !fenced) return outcome_of(action, fenced, "");
+    const auto state = server.look();
+    const bool to_be_filled = !state.data_directory_exists && state.nothing_runs();
+    if (const auto fenced = to_be_filled ? Result<void>() : server.fence(kFenceLimit); !fenced) {
+      return outcome_of(action, fenced, "");
+    }
     const auto report = server.rejoin(upstream, [&](const std::string& line) {
       post([context, node = action.node, line] {
         if (context->progress) context->progress(node, line);
@@ -182,7 +199,9 @@ void ClusterExecutor::start_server(const Action& action, const LocalServer& serv
     if (control->shut_down_cleanly() && server.look().proven_stopped()) {
       return outcome_of(action, Error{"it was shut down cleanly, so it is left alone; start it to have it back"}, "");
     }
-    return outcome_of(action, server.start(kStartLimit), "started after a crash");
+    const auto started = server.start(kStartLimit);
+    if (!started && server.look().postmaster_pid) return outcome_of(action, {}, started.error().message);
+    return outcome_of(action, started, "started after a crash");
   });
 }
 

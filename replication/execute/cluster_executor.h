@@ -27,6 +27,9 @@ class ClusterExecutor {
 
   void start(const Action& action);
 
+  // Why the processes and files of a node that is configured as local are not handled from here; empty: they are.
+  [[nodiscard]] std::string local_doubt(const std::string& node) const;
+
   [[nodiscard]] bool jobs_run() const { return !jobs_.idle(); }
 
  private:

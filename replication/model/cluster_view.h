@@ -18,7 +18,8 @@ struct NodeView {
   std::string name;
   HostPort address;
   std::uint32_t priority = 100;
-  bool local = false;  // its processes and files can be handled from here
+  bool local = false;       // its processes and files can be handled from here
+  std::string local_doubt;  // configured so, and why they cannot; empty: nothing speaks against it
   Suspicion suspicion;
   std::optional<NodeFacts> facts;  // of the newest probe that was answered
   Instant facts_at;                // when that probe began: the facts are not older

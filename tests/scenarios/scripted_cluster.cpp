@@ -361,7 +361,8 @@ void ScriptedCluster::tell_condition() {
 std::vector<NodeView> ScriptedCluster::node_views() {
   std::vector<NodeView> views;
   for (const auto& each : nodes_) {
-    views.push_back({each.name, each.address, each.priority, each.local, each.suspicion, each.facts, each.facts_at});
+    views.push_back(
+        {each.name, each.address, each.priority, each.local, "", each.suspicion, each.facts, each.facts_at});
   }
   return views;
 }

@@ -23,7 +23,7 @@ class ServerPair {
   }
 
   [[nodiscard]] static LocalServer local(const PostgresServer& server) {
-    return {server.name(), server.port(), server.local()};
+    return {server.name(), {"127.0.0.1", server.port()}, server.local()};
   }
 
   // What the controller does on a new primary before a rejoin.

@@ -4,6 +4,7 @@
 #include <csignal>
 #include <filesystem>
 #include <fstream>
+#include <optional>
 #include <unistd.h>
 
 #include <doctest/doctest.h>
@@ -19,7 +20,7 @@ using namespace std::chrono_literals;
 namespace {
 
 LocalServer local(const PostgresServer& server) {
-  return {server.name(), server.port(), server.local()};
+  return {server.name(), {"127.0.0.1", server.port()}, server.local()};
 }
 
 }  // namespace
@@ -103,6 +104,51 @@ TEST_CASE("fencing one server leaves its neighbour alone") {
   SqlConnection session(neighbour->conninfo());
   REQUIRE(local(*server).fence(20s));
   CHECK(session.value("SELECT 1") == "1");
+}
+
+TEST_CASE("a data directory that is not there proves nothing, and fences nobody") {
+  const TemporaryFolder folder;
+  const auto server = PostgresServer::primary(folder, "a");
+  auto settings = server->local();
+  settings.data_directory += "-typo";
+  const LocalServer wrong("a", {"127.0.0.1", server->port()}, settings);
+  CHECK_FALSE(wrong.look().proven_stopped());
+  const auto fenced = wrong.fence(10s);
+  REQUIRE_FALSE(fenced);
+  CHECK(fenced.error().message.find("something listens at") != std::string::npos);
+  server->kill_tree();
+  CHECK_FALSE(wrong.look().proven_stopped());
+  CHECK(wrong.fence(10s).error().message.find("is missing") != std::string::npos);
+}
+
+TEST_CASE("two nodes whose data directories were mixed up are not fenced in each other's place") {
+  const TemporaryFolder folder;
+  const auto server = PostgresServer::primary(folder, "a");
+  const auto neighbour = PostgresServer::primary(folder, "b");
+  const LocalServer mixed_up("a", {"127.0.0.1", server->port()}, neighbour->local());
+  const auto fenced = mixed_up.fence(10s);
+  REQUIRE_FALSE(fenced);
+  CHECK(fenced.error().message.find("the data directory of another node") != std::string::npos);
+  CHECK(neighbour->value("SELECT 1") == "1");
+  neighbour->kill_tree();
+  CHECK_FALSE(mixed_up.look().proven_stopped());
+  CHECK_FALSE(mixed_up.start(10s));
+  CHECK_FALSE(neighbour->is_running());
+}
+
+TEST_CASE("of two that handle one data directory, the second is refused until the first is gone") {
+  const TemporaryFolder folder;
+  const auto server = PostgresServer::primary(folder, "a");
+  auto first = std::make_optional(local(*server));
+  REQUIRE(first->claim());
+  const auto second = local(*server);
+  REQUIRE_FALSE(second.claim());
+  const auto fenced = second.fence(10s);
+  REQUIRE_FALSE(fenced);
+  CHECK(fenced.error().message.find("another pgkeel") != std::string::npos);
+  CHECK(server->value("SELECT 1") == "1");
+  first.reset();
+  CHECK(second.fence(20s));
 }
 
 TEST_CASE("a server that cannot start says why") {

@@ -32,7 +32,7 @@ std::string programs_with(const TemporaryFolder& folder, const std::string& name
 LocalServer with_programs(const PostgresServer& server, const std::string& programs) {
   auto settings = server.local();
   settings.bin_directory = programs;
-  return {server.name(), server.port(), settings};
+  return {server.name(), {"127.0.0.1", server.port()}, settings};
 }
 
 // A fingerprint of a data directory, without the lock file, which any start would replace.
@@ -131,7 +131,7 @@ TEST_CASE("without room for the quarantine nothing is touched") {
   pair.diverge();
   const auto before = content_of(pair.a->data_directory());
   // The file system of /proc has no room at all.
-  const LocalServer server("a", pair.a->port(), pair.a->local(), "/proc/pgkeel-quarantine");
+  const LocalServer server("a", {"127.0.0.1", pair.a->port()}, pair.a->local(), "/proc/pgkeel-quarantine");
   const auto report = pair.rejoin(server, ServerPair::upstream(*pair.b));
   REQUIRE_FALSE(report);
   CHECK(report.error().message.starts_with("no room to set aside what the node alone has"));

@@ -137,6 +137,33 @@ TEST_CASE("the death of a local postmaster is known before any probe of it, agai
   }
 }
 
+TEST_CASE("a data directory that is not the answering server's is told of, and its postmaster's end is no evidence") {
+  const TemporaryFolder folder;
+  const auto server = PostgresServer::primary(folder, "a");
+  const auto neighbour = PostgresServer::primary(folder, "b");
+  Watched watched({server.get(), neighbour.get()}, Nodes::kLocal);
+  watched.cluster.nodes[0].local = neighbour->local();
+  watched.start();
+  REQUIRE(watched.comes_to(Liveness::kAlive, "a"));
+  REQUIRE(watched.comes_to(Liveness::kAlive, "b"));
+  CHECK(watched.health("a").local_doubt.find("not of this one") != std::string::npos);
+  CHECK(watched.health("b").local_doubt.empty());
+  neighbour->kill_tree();
+  REQUIRE(watched.comes_to(Liveness::kDead, "b"));
+  REQUIRE(watched.probes_again("a"));
+  CHECK(watched.liveness("a") == Liveness::kAlive);
+}
+
+TEST_CASE("a data directory without a server is not the one of a server that answers") {
+  const TemporaryFolder folder;
+  const auto server = PostgresServer::primary(folder, "a");
+  Watched watched({server.get()}, Nodes::kLocal);
+  watched.cluster.nodes[0].local->data_directory += "-typo";
+  watched.start();
+  REQUIRE(run_until(watched.loop, [&] { return !watched.health().local_doubt.empty(); }));
+  CHECK(watched.liveness() == Liveness::kAlive);
+}
+
 TEST_CASE("a postmaster that is stopped in good order is dead too") {
   const TemporaryFolder folder;
   const auto server = PostgresServer::primary(folder, "a");
