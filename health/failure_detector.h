@@ -29,6 +29,7 @@ struct Suspicion {
   // For a person: "connection refused twice, 153ms apart". Of a node that failed it stays what it was when it failed,
   // whatever later probes run into.
   std::string evidence;
+  std::string trouble;  // why there are no facts of late, as the server or the system put it; empty: there are
 
   // Enough to fail over, as far as this node alone is concerned.
   [[nodiscard]] bool failed() const {

@@ -202,7 +202,9 @@ NodeStatus ClusterService::status_of(const NodeConfig& node, Instant now) const 
   const auto note = controller_.last_decision().notes.find(node.name);
   if (note != controller_.last_decision().notes.end()) status.note = note->second;
   if (login_watch_.concerns(node.name)) status.note = login_watch_.note();
-  if (health.last_answered && health.last_answered->facts && !health.suspicion.failed()) {
+  const Liveness liveness = health.suspicion.liveness;
+  const bool answers = liveness == Liveness::kAlive || liveness == Liveness::kLate;
+  if (answers && health.last_answered && health.last_answered->facts) {
     const NodeFacts& facts = *health.last_answered->facts;
     status.role = facts.in_recovery ? "standby" : "primary";
     status.server_version_number = facts.server_version_number;
@@ -240,6 +242,8 @@ ClusterStatus ClusterService::status() const {
   }
   for (const auto& action : controller_.actions()) {
     if (action.action.kind == ActionKind::kProbe) continue;
+    const bool failed = !action.running && !action.succeeded;
+    if (failed && decision.condition == Condition::kNormal) continue;  // its aim was reached otherwise
     status.actions.push_back({std::string(action_name(action.action.kind)) + " " + action.action.node, action.running,
                               action.succeeded, action.message});
   }

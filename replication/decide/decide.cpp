@@ -51,12 +51,13 @@ class Judgement {
  private:
   void unadopted() {
     const Adoption found = adoption(situation_);
-    const bool waits_for_named = !situation_.policy.adopt.empty();
-    no_route(waits_for_named ? situation_.policy.adopt + " does not answer as a primary" : found.why_not);
+    if (situation_.adoption_is_open()) return no_route(why_not_adopted(situation_));
+    no_route(found.why_not);
     if (found.two_primaries) decision_.condition = Condition::kCollision;
   }
 
   void steady() {
+    if (situation_.adoption_is_open()) return no_route(why_not_adopted(situation_));
     const NodeView* primary = situation_.primary();
     if (primary == nullptr) {
       return no_route(situation_.memory.primary +
@@ -71,7 +72,7 @@ class Judgement {
       return ask(*primary);
     }
     if (primary->answers_as_primary() && primary->facts->synchronous_standby_names == kFencingStandbyName) {
-      no_route(primary->name + " is fenced still: its commits would wait for nobody");
+      no_route(primary->name + " is still fenced: a commit there would wait for a standby that does not exist");
       return start(ActionKind::kPromote, *primary);
     }
     const Verdict open = may_be_routed_to(*primary);
@@ -84,10 +85,15 @@ class Judgement {
     decision_.condition = Condition::kDegraded;
     const bool healthy = repair_standbys(situation_, decision_);
     if (decision_.condition == Condition::kCollision) {
-      decision_.summary = "more than one node takes writes; the route stays at " + primary->name;
+      decision_.summary = "more than one node takes writes; the route stays at " + primary->name +
+                          "; to keep that, shut the others down (what only they have is lost to the cluster); to take "
+                          "another, `pgkeel serve --adopt NODE` (what only " +
+                          primary->name + " has is lost to the cluster)";
     } else if (healthy && primary->answering()) {
       decision_.condition = Condition::kNormal;
       decision_.summary = primary->name + " is primary, every standby streams from it";
+    } else if (!primary->answering()) {
+      decision_.summary = why_not_known(*primary) + "; the route stays at it";
     } else {
       decision_.summary = primary->name + " is primary, not every standby streams from it";
     }
@@ -105,7 +111,7 @@ class Judgement {
 
   [[nodiscard]] Verdict may_be_routed_to(const NodeView& primary) const {
     if (primary.suspicion.failed()) return Verdict::no(primary.name + " failed: " + primary.suspicion.evidence);
-    if (!primary.facts) return Verdict::no(primary.name + " has not been heard from yet");
+    if (!primary.facts) return Verdict::no(why_not_known(primary));
     if (primary.facts->in_recovery) return Verdict::no(primary.name + " is not a primary any more: it is in recovery");
     if (primary.facts->system_identifier != situation_.memory.system_identifier) {
       return Verdict::no(primary.name + " belongs to another cluster now (system identifier " +
@@ -125,7 +131,7 @@ class Judgement {
       decision_.condition = Condition::kCollision;
       decision_.summary = promotion.safe.why_not;
       if (promotion.node->facts->system_identifier == situation_.memory.system_identifier)
-        decision_.summary += "; to take it: `pgkeel serve --adopt " + promotion.node->name + "`";
+        decision_.summary += "; " + choices(promotion.node->name);
       if (promotion.examine_old_primary) {
         start(ActionKind::kExamine, primary);
       } else {
@@ -148,6 +154,14 @@ class Judgement {
     if (best_candidate(situation_) == nullptr || pause_forbids) start_what_crashed(situation_, decision_);
   }
 
+  // Either history can be kept, and each choice loses what only the other one has.
+  [[nodiscard]] std::string choices(const std::string& promoted) const {
+    const std::string& primary = situation_.memory.primary;
+    return "choose: bring " + primary + " back and shut " + promoted + " down (what only " + promoted +
+           " has is lost to the cluster), or `pgkeel serve --adopt " + promoted + "` (what only " + primary +
+           " has is lost to the cluster)";
+  }
+
   void fencing() {
     const ClusterMemory& memory = situation_.memory;
     decision_.condition = Condition::kFailingOver;
@@ -165,10 +179,11 @@ class Judgement {
     }
     watch_wal_receiver(so_far);
     if (!somebody_can_replace_it) decision_.summary += "; nobody can be promoted: " + why_no_candidate(situation_);
+    if (situation_.adoption_is_open()) decision_.summary += "; nobody is promoted: " + why_not_adopted(situation_);
     const HandPromotion promotion = hand_promotion(situation_);
     if (promotion.node != nullptr && promotion.node->name != memory.abandoned_candidate) {
       decision_.condition = Condition::kCollision;
-      decision_.summary += "; to take what was promoted by hand: `pgkeel serve --adopt " + promotion.node->name + "`";
+      decision_.summary += "; " + choices(promotion.node->name);
       return;
     }
     if (!somebody_can_replace_it) start_what_crashed(situation_, decision_);

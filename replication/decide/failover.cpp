@@ -33,6 +33,36 @@ const NodeView* not_heard_from_yet(const Situation& situation) {
   return nullptr;
 }
 
+// First start: who is missing, and what to do about it. Empty: nobody.
+std::string why_incomplete(const Situation& situation) {
+  std::vector<std::string> unheard;
+  std::vector<std::string> silent;
+  std::string tells_nothing;
+  for (const auto& node : situation.view.nodes) {
+    if (node.answering()) continue;
+    const Suspicion& suspicion = node.suspicion;
+    if (suspicion.liveness == Liveness::kUnknown && suspicion.trouble.empty()) {
+      unheard.push_back(node.name);
+    } else if (suspicion.failed()) {
+      silent.push_back(node.name);
+    } else {
+      tells_nothing += why_not_known(node) + "; ";
+    }
+  }
+  const auto say = [](const std::vector<std::string>& names, const char* one, const char* many) {
+    return join_names(names) + (names.size() == 1 ? one : many);
+  };
+  const std::string no_state = "there is no state of an earlier run";
+  const std::string or_choose = ", or choose the primary with `pgkeel serve --adopt NODE`";
+  if (!silent.empty()) {
+    return tells_nothing + say(silent, " does", " do") + " not answer, and " + no_state + "; start " +
+           (silent.size() == 1 ? "it" : "them") + or_choose;
+  }
+  if (!tells_nothing.empty()) return tells_nothing + no_state + "; mend that" + or_choose;
+  if (!unheard.empty()) return say(unheard, " has", " have") + " not answered yet, and " + no_state;
+  return "";
+}
+
 }  // namespace
 
 const NodeView* witness_of_life(const Situation& situation) {
@@ -69,6 +99,7 @@ Verdict failover_is_due(const Situation& situation) {
   if (primary == nullptr) return Verdict::no("the primary is not configured any more");
   if (!primary->suspicion.failed()) return Verdict::no(primary->name + " has not failed");
   if (situation.policy.mode == FailoverMode::kManual) return Verdict::no("failover is manual");
+  if (situation.adoption_is_open()) return Verdict::no(why_not_adopted(situation));
   for (const NodeView* node : primaries(situation)) {
     if (node != primary && !situation.is_old_primary(node->name)) {
       return Verdict::no(node->name + " is a primary that pgkeel did not promote");
@@ -142,7 +173,7 @@ bool position_is_final(const Situation& situation, const NodeView& standby, cons
 const NodeView* candidate_to_promote(const Situation& situation, Instant& again_at) {
   const ClusterView& view = situation.view;
   const Fenced so_far = fenced(situation);
-  if (!so_far.done || not_heard_from_yet(situation) != nullptr) return nullptr;
+  if (!so_far.done || not_heard_from_yet(situation) != nullptr || situation.adoption_is_open()) return nullptr;
   if (hand_promotion(situation).node != nullptr) return nullptr;  // it may have taken writes meanwhile
   // The failover was begun although a standby heard from the primary, because a fence would prove it stopped: it did
   // not.
@@ -239,16 +270,8 @@ Adoption adoption(const Situation& situation) {
     result.why_not = join_names(names) + " are primaries; choose with `pgkeel serve --adopt NODE`";
     return result;
   }
-  std::vector<std::string> silent;
-  for (const auto& node : situation.view.nodes) {
-    if (!node.answering()) silent.push_back(node.name);
-  }
-  if (!silent.empty()) {
-    result.why_not = join_names(silent) + (silent.size() == 1 ? " does" : " do") +
-                     " not answer, and there is no state of an earlier run; start " +
-                     (silent.size() == 1 ? "it" : "them") + ", or choose the primary with `pgkeel serve --adopt NODE`";
-    return result;
-  }
+  result.why_not = why_incomplete(situation);
+  if (!result.why_not.empty()) return result;
   if (found.empty()) {
     result.why_not = "no node is a primary: all are standbys; promote the one to keep";
     return result;
@@ -267,9 +290,18 @@ Adoption adoption(const Situation& situation) {
 }
 
 const NodeView* adopted_by_operator(const Situation& situation) {
-  if (situation.policy.adopt.empty() || situation.policy.adopt == situation.memory.primary) return nullptr;
+  if (!situation.adoption_is_open()) return nullptr;
   const NodeView* node = situation.view.node(situation.policy.adopt);
   return node != nullptr && node->answers_as_primary() ? node : nullptr;
+}
+
+std::string why_not_adopted(const Situation& situation) {
+  const std::string& name = situation.policy.adopt;
+  const NodeView* node = situation.view.node(name);
+  const std::string order = "waiting for " + name + ", as `serve --adopt " + name + "` says: ";
+  if (node == nullptr) return order + "it is not configured";
+  if (node->answers_as_standby()) return order + "it is a standby; promote it, or start pgkeel without --adopt";
+  return order + why_not_known(*node);
 }
 
 }  // namespace pgkeel

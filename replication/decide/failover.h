@@ -59,4 +59,7 @@ Adoption adoption(const Situation& situation);
 // `serve --adopt NODE`: the node answers as a primary, and is not the one of the memory.
 const NodeView* adopted_by_operator(const Situation& situation);
 
+// … or it does not: what is waited for.
+std::string why_not_adopted(const Situation& situation);
+
 }  // namespace pgkeel

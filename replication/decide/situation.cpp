@@ -50,6 +50,30 @@ bool streams_from(const NodeView& standby, const NodeView& primary) {
          standby.facts->wal_receiver_streaming;
 }
 
+std::string why_not_known(const NodeView& node) {
+  const Suspicion& suspicion = node.suspicion;
+  if (suspicion.failed()) return node.name + " failed: " + suspicion.evidence;
+  const std::string& trouble = suspicion.trouble;
+  switch (suspicion.liveness) {
+    case Liveness::kStarting:
+      return node.name + " is starting: it accepts no connections yet";
+    case Liveness::kAlive:
+    case Liveness::kLate:
+      if (trouble.starts_with("53300")) {
+        return node.name + " lives, but has no connection left for pgkeel (" + trouble +
+               "), so its role is not known; keep one for pgkeel: superuser_reserved_connections, and a monitor role "
+               "that may use them";
+      }
+      if (!trouble.empty()) {
+        return node.name + " lives, but does not tell pgkeel what it is (" + trouble +
+               "); see to the monitor role, its password and pg_hba.conf";
+      }
+      [[fallthrough]];
+    default:
+      return node.name + " has not answered yet" + (trouble.empty() ? "" : " (" + trouble + ")");
+  }
+}
+
 std::string join_names(const std::vector<std::string>& names) {
   std::string joined;
   for (std::size_t i = 0; i < names.size(); ++i) {

@@ -29,6 +29,10 @@ struct Situation {
   [[nodiscard]] const NodeView* primary() const { return view.node(memory.primary); }
   [[nodiscard]] bool is_old_primary(const std::string& node) const;
 
+  // `serve --adopt NODE` names another node than the primary of the memory, and it is waited for: meanwhile clients are
+  // led to no other, and nobody is promoted.
+  [[nodiscard]] bool adoption_is_open() const { return !policy.adopt.empty() && policy.adopt != memory.primary; }
+
   // Of the newest run of this action, if it was for the epoch of the memory.
   [[nodiscard]] const ActionStatus* current_action(ActionKind kind, const std::string& node) const;
 };
@@ -45,6 +49,9 @@ bool on_history_of(const NodeFacts& standby, const NodeFacts& primary);
 
 // Its walreceiver streams from this primary, or the primary has a walsender that bears its name.
 bool streams_from(const NodeView& standby, const NodeView& primary);
+
+// Of a node that does not answer with facts: what is known of it, as one clause for a person.
+std::string why_not_known(const NodeView& node);
 
 // "a", "a and b", "a, b and c"
 std::string join_names(const std::vector<std::string>& names);

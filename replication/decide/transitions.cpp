@@ -52,7 +52,7 @@ MaybeMemory begin_failover(const Situation& situation, Instant&) {
 
 MaybeMemory follow_hand_promotion(const Situation& situation, Instant&) {
   const HandPromotion promotion = hand_promotion(situation);
-  if (promotion.node == nullptr || !promotion.safe) return std::nullopt;
+  if (promotion.node == nullptr || !promotion.safe || situation.adoption_is_open()) return std::nullopt;
   const std::string old_primary = situation.memory.primary;
   ClusterMemory next = with_new_primary(
       situation, *promotion.node,
@@ -74,7 +74,7 @@ MaybeMemory choose_candidate(const Situation& situation, Instant& again_at) {
 
 MaybeMemory return_to_old_primary(const Situation& situation, Instant&) {
   const NodeView* old_primary = situation.primary();
-  if (old_primary == nullptr || !old_primary->answers_as_primary()) return std::nullopt;
+  if (old_primary == nullptr || !old_primary->answers_as_primary() || situation.adoption_is_open()) return std::nullopt;
   if (old_primary->facts_at < situation.view.phase_since || !abandoned_candidate_is_stopped(situation))
     return std::nullopt;
   if (old_primary->facts->timeline < situation.memory.timeline) return std::nullopt;

@@ -34,8 +34,7 @@ void ClusterController::step(const std::vector<NodeView>& nodes, Now now) {
   // Each round takes at most one transition; the table has no cycle that needs no new observation.
   constexpr int kMostRounds = 16;
   for (int round = 0; round < kMostRounds; ++round) {
-    if (now.instant - started_at_ > kAdoptionPatience) policy_.adopt.clear();
-    if (policy_.adopt == memory_.primary) policy_.adopt.clear();  // an order to adopt is carried out once
+    keep_order_to_adopt(now);
     ClusterView view;
     view.nodes = nodes;
     view.actions = actions_;
@@ -44,6 +43,8 @@ void ClusterController::step(const std::vector<NodeView>& nodes, Now now) {
     view.route_applied_since = applied_since_;
     view.phase_since = phase_since_;
     decision_ = decide(view, memory_, policy_, now);
+    if (!policy_.adopt.empty())
+      decision_.decide_again_at = std::min(decision_.decide_again_at, started_at_ + kAdoptionPatience);
 
     if (!make_durable(decision_.next, now)) return;
     if (!decision_.transition.empty()) {
@@ -61,6 +62,15 @@ void ClusterController::step(const std::vector<NodeView>& nodes, Now now) {
     if (decision_.transition.empty()) return;
   }
   assert(!"the transition table cycles");
+}
+
+void ClusterController::keep_order_to_adopt(Now now) {
+  if (policy_.adopt == memory_.primary) policy_.adopt.clear();  // it is carried out once
+  if (policy_.adopt.empty() || now.instant < started_at_ + kAdoptionPatience) return;
+  tell(now, LogLevel::kWarning, "adopt", policy_.adopt,
+       "the order to adopt " + policy_.adopt + " is dropped: it did not answer as a primary within " +
+           format_duration(kAdoptionPatience));
+  policy_.adopt.clear();
 }
 
 bool ClusterController::make_durable(const ClusterMemory& next, Now now) {

@@ -59,6 +59,7 @@ class ClusterController {
   [[nodiscard]] const std::string& state_error() const { return state_error_; }  // empty: the state is durable
 
  private:
+  void keep_order_to_adopt(Now now);
   bool make_durable(const ClusterMemory& next, Now now);
   void publish(RouteOrder order, Now now);
   void start(const Action& action, Now now);

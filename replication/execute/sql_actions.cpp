@@ -208,7 +208,8 @@ void fence_by_sql(const SqlConversation& conversation, const Action& action, Act
     ActionStatus status = outcome_of(action, answer.has_value(), "");
     status.fence = answer ? FenceStrength::kWeak : FenceStrength::kNone;
     status.message =
-        answer ? "weak: by SQL, its sessions were ended and its commits wait for nobody" : describe(answer.error());
+        answer ? "weak: by SQL, its sessions were ended and its commits wait for a standby that does not exist"
+               : describe(answer.error());
     done(std::move(status));
   };
   Monitor& monitor = conversation.monitor;

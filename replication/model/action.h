@@ -68,7 +68,7 @@ struct Action {
 // How surely a fenced node takes no more writes.
 enum class FenceStrength {
   kNone,           // it could not be reached
-  kWeak,           // by SQL: its sessions were ended and its commits wait for nobody's answer
+  kWeak,           // by SQL: its sessions were ended and its commits wait for a standby that does not exist
   kProvenStopped,  // no process of it is left
 };
 

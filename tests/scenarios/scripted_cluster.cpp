@@ -16,23 +16,15 @@ constexpr int kMostRounds = 100;  // more decisions without anything new: a busy
 
 ScriptedCluster::Command ScriptedCluster::command(const std::string& word) {
   static const std::map<std::string, Command> kCommands = {
-      {"nodes", &ScriptedCluster::define_nodes},
-      {"policy", &ScriptedCluster::set_policy},
-      {"memory", &ScriptedCluster::set_memory},
-      {"primary", &ScriptedCluster::set_primary},
-      {"standby", &ScriptedCluster::set_standby},
-      {"advance", &ScriptedCluster::advance},
-      {"applied", &ScriptedCluster::apply_route},
-      {"workers", &ScriptedCluster::set_workers},
-      {"probes", &ScriptedCluster::set_probes},
-      {"probed", &ScriptedCluster::probed},
-      {"store", &ScriptedCluster::set_store},
-      {"done", &ScriptedCluster::finish_action},
-      {"failed", &ScriptedCluster::finish_action},
-      {"fenced", &ScriptedCluster::finish_fence},
-      {"examined", &ScriptedCluster::finish_examination},
-      {"restart", &ScriptedCluster::restart},
-      {"show", &ScriptedCluster::show},
+      {"nodes", &ScriptedCluster::define_nodes},  {"policy", &ScriptedCluster::set_policy},
+      {"memory", &ScriptedCluster::set_memory},   {"primary", &ScriptedCluster::set_primary},
+      {"standby", &ScriptedCluster::set_standby}, {"advance", &ScriptedCluster::advance},
+      {"refuses", &ScriptedCluster::refuse},      {"applied", &ScriptedCluster::apply_route},
+      {"workers", &ScriptedCluster::set_workers}, {"probes", &ScriptedCluster::set_probes},
+      {"probed", &ScriptedCluster::probed},       {"store", &ScriptedCluster::set_store},
+      {"done", &ScriptedCluster::finish_action},  {"failed", &ScriptedCluster::finish_action},
+      {"fenced", &ScriptedCluster::finish_fence}, {"examined", &ScriptedCluster::finish_examination},
+      {"restart", &ScriptedCluster::restart},     {"show", &ScriptedCluster::show},
       {"events", &ScriptedCluster::show_events},
   };
   if (liveness_of(word)) return &ScriptedCluster::set_liveness;
@@ -102,6 +94,11 @@ void ScriptedCluster::set_memory(const Arguments& arguments) {
   controller_.reset();
 }
 
+void ScriptedCluster::tell_again(ScriptedNode& node) {
+  node.tells_nothing = false;
+  node.suspicion.trouble.clear();
+}
+
 // primary a timeline=1 wal=0/3000 history=1@0/2000 slots=pgkeel_b system=7000
 void ScriptedCluster::set_primary(const Arguments& arguments) {
   ScriptedNode& changed = node(arguments.at(0));
@@ -109,6 +106,7 @@ void ScriptedCluster::set_primary(const Arguments& arguments) {
   changed.from.clear();
   changed.slot.clear();
   set_facts(changed, arguments);
+  tell_again(changed);
   scenarios::set_liveness(changed, Liveness::kAlive, now_.instant);
 }
 
@@ -117,14 +115,25 @@ void ScriptedCluster::set_standby(const Arguments& arguments) {
   ScriptedNode& changed = node(arguments.at(0));
   changed.in_recovery = true;
   set_facts(changed, arguments);
+  tell_again(changed);
   scenarios::set_liveness(changed, Liveness::kAlive, now_.instant);
 }
 
 // dead a · alive a b · silent c
 void ScriptedCluster::set_liveness(const Arguments& arguments) {
   for (const auto& name : arguments.plain) {
+    tell_again(node(name));
     scenarios::set_liveness(node(name), *liveness_of(arguments.word), now_.instant);
   }
+}
+
+// refuses a 53300: sorry, too many clients already: it lives, and tells the probe nothing
+void ScriptedCluster::refuse(const Arguments& arguments) {
+  ScriptedNode& changed = node(arguments.at(0));
+  scenarios::set_liveness(changed, Liveness::kAlive, now_.instant);
+  changed.tells_nothing = true;
+  changed.suspicion.trouble = arguments.rest(1);
+  changed.suspicion.evidence = "alive (" + changed.suspicion.trouble + ")";
 }
 
 void ScriptedCluster::set_store(const Arguments& arguments) {
@@ -236,6 +245,7 @@ void ScriptedCluster::restart(const Arguments&) {
   for (auto& each : nodes_) {
     each.facts.reset();
     each.suspicion = {};
+    each.tells_nothing = false;
     scenarios::set_liveness(each, Liveness::kUnknown, now_.instant);
   }
 }
@@ -327,7 +337,7 @@ void ScriptedCluster::settle() {
 
 void ScriptedCluster::ask_all() {
   for (auto& each : nodes_) {
-    if (each.suspicion.liveness != Liveness::kAlive) continue;
+    if (each.suspicion.liveness != Liveness::kAlive || each.tells_nothing) continue;
     each.facts = facts_of(each, nodes_);
     each.facts_at = now_.instant;
     each.suspicion.last_heard = now_.instant;

@@ -41,6 +41,8 @@ class ScriptedCluster : public ClusterController::Effects {
   void set_primary(const Arguments& arguments);
   void set_standby(const Arguments& arguments);
   void set_liveness(const Arguments& arguments);
+  void refuse(const Arguments& arguments);
+  static void tell_again(ScriptedNode& node);
   void advance(const Arguments& arguments);
   void apply_route(const Arguments& arguments);
   void set_workers(const Arguments& arguments);

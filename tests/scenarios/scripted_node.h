@@ -36,6 +36,7 @@ struct ScriptedNode {
   Duration apply_delay{};
   std::optional<Duration> receiver_silence;
   std::set<std::string> slots;
+  bool tells_nothing = false;  // it lives, but refuses the probe's login
 };
 
 // "c(remote,priority=0)"
