@@ -46,6 +46,7 @@ struct NodeFacts {
   bool in_recovery = false;
   Timeline timeline = 0;                       // of a primary: the one it writes; of a standby: the newest it knows of
   Timeline checkpoint_timeline = 0;            // pg_control's; pg_rewind before version 16 believes only this one
+  Lsn checkpoint_redo;                         // where its own recovery would begin: it has the WAL from there on
   std::vector<TimelineFork> timeline_history;  // where the earlier timelines ended; empty where it may not be read
   bool timeline_history_known = false;
   Lsn wal_position;  // primary: flushed; standby: the greater of received and replayed

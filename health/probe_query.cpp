@@ -21,7 +21,7 @@ using nlohmann::json;
 // error 55000 then, and the probe asks again. Positions come last, to be as fresh as the answer.
 constexpr std::string_view kQuery = R"sql(
 WITH role AS MATERIALIZED (SELECT pg_is_in_recovery() AS in_recovery),
-checkpoint AS MATERIALIZED (SELECT timeline_id FROM pg_control_checkpoint()),
+checkpoint AS MATERIALIZED (SELECT timeline_id, redo_lsn FROM pg_control_checkpoint()),
 receiver AS MATERIALIZED (SELECT * FROM pg_stat_wal_receiver),
 line AS MATERIALIZED (SELECT CASE WHEN NOT in_recovery
   THEN ('x' || substr(pg_walfile_name(pg_current_wal_flush_lsn()), 1, 8))::bit(32)::int
@@ -35,6 +35,7 @@ SELECT json_build_object(
 'may_list_wal', has_function_privilege('pg_ls_waldir()', 'EXECUTE'),
 'timeline', (SELECT id FROM line),
 'checkpoint_timeline', (SELECT timeline_id FROM checkpoint),
+'checkpoint_redo', (SELECT redo_lsn FROM checkpoint),
 'timeline_history', $history$,
 'replay_paused', CASE WHEN in_recovery THEN pg_is_wal_replay_paused() END,
 'apply_delay_ms', extract(epoch FROM current_setting('recovery_min_apply_delay')::interval) * 1000,
@@ -173,6 +174,7 @@ Result<ProbeAnswer> parse_probe_answer(std::string_view json_text) {
   facts.server_version_number = *version;
   facts.in_recovery = flag_of(root, "in_recovery");
   facts.checkpoint_timeline = timeline_of(root, "checkpoint_timeline");
+  facts.checkpoint_redo = lsn_of(root, "checkpoint_redo");
   facts.timeline_history_known = facts.timeline == 1;
   if (const auto history = text_of(root, "timeline_history"); !history.empty()) {
     if (auto forks = parse_timeline_history(history)) {

@@ -5,6 +5,8 @@
 #include "replication/decide/candidate.h"
 #include "replication/decide/failover.h"
 #include "replication/decide/retry.h"
+#include "replication/decide/slots.h"
+#include "replication/model/slot_name.h"
 
 namespace pgkeel {
 
@@ -15,10 +17,6 @@ namespace {
 constexpr Duration kFollowPatience = 10s;  // before a standby that was pointed at the primary is pointed there again
 constexpr Duration kStartPatience = 5s;    // before a node that was started, and is not heard from, is started again
 constexpr Duration kFencePause = 10s;      // before a node that lives on after it was fenced is fenced again
-
-std::string slot_of(const std::string& node) {
-  return "pgkeel_" + node;
-}
 
 bool has_slot(const NodeFacts& facts, const std::string& name) {
   return std::ranges::any_of(facts.slots, [&](const PhysicalSlot& slot) { return slot.name == name; });
@@ -65,7 +63,7 @@ class NodeRepair {
       note("on a timeline of the same number as " + primary_.name + "'s; whether it is the same is not known yet");
       return false;
     }
-    drop_stale_slots(facts);
+    keep_slots(situation_, primary_, node_, decision_);
     const bool identified = is_identified();
     if (streams_from(node_, primary_) && identified) {
       note(facts.replay_paused ? "standby, streaming, replay paused" : "standby, streaming");
@@ -100,8 +98,8 @@ class NodeRepair {
     const NodeFacts& facts = *node_.facts;
     const bool bears_its_name = std::ranges::any_of(
         primary_.facts->wal_senders, [&](const WalSender& sender) { return sender.application_name == node_.name; });
-    return bears_its_name && facts.primary_slot_name == slot_of(node_.name) &&
-           has_slot(*primary_.facts, slot_of(node_.name));
+    return bears_its_name && facts.primary_slot_name == slot_of_node(node_.name) &&
+           has_slot(*primary_.facts, slot_of_node(node_.name));
   }
 
   bool repair_silent_node() {
@@ -155,21 +153,6 @@ class NodeRepair {
     return false;
   }
 
-  // What an old primary kept for its standbys would fill its disk now: on a standby nobody reads from our slots.
-  void drop_stale_slots(const NodeFacts& facts) {
-    const ActionStatus* last = situation_.view.action(ActionKind::kDropSlot, node_.name);
-    if (last != nullptr && !last->running && node_.facts_at <= last->finished_at) return;  // what is seen is older
-    for (const auto& slot : facts.slots) {
-      if (slot.active_pid || !slot.name.starts_with("pgkeel_")) continue;
-      if (host_job_runs(situation_, node_.name) ||
-          !may_start(situation_, ActionKind::kDropSlot, node_.name, decision_.decide_again_at))
-        return;
-      decision_.actions.push_back(
-          {ActionKind::kDropSlot, node_.name, situation_.memory.epoch, primary_.name, slot.name, false});
-      return;  // one at a time; the next facts show the rest
-    }
-  }
-
   // By SQL a node is only weakly fenced: it lives on, and is fenced again from time to time.
   void fence_again() {
     const ActionStatus* fence = situation_.current_action(ActionKind::kFence, node_.name);
@@ -204,6 +187,7 @@ bool repair_standbys(const Situation& situation, Decision& decision) {
   const NodeView* primary = situation.primary();
   if (primary == nullptr || !primary->answers_as_primary()) return false;
   bool healthy = true;
+  keep_slots(situation, *primary, *primary, decision);
   for (const auto& node : situation.view.nodes) {
     if (&node == primary) continue;
     if (!NodeRepair(situation, *primary, node, decision).run()) healthy = false;

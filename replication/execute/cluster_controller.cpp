@@ -17,7 +17,7 @@ constexpr Duration kStoreRetryPause = 1s;
 constexpr Duration kAdoptionPatience = 5min;
 
 bool is_routine(ActionKind kind) {
-  return kind == ActionKind::kProbe;
+  return kind == ActionKind::kProbe || kind == ActionKind::kKeepSlot;
 }
 
 }  // namespace
@@ -163,7 +163,12 @@ void ClusterController::finished(const ActionStatus& outcome, Now now) {
   found->finished_at = now.instant;
   found->failures = outcome.succeeded ? 0 : found->failures + 1;
   found->last_failure = outcome.succeeded ? "" : outcome.message;
-  if (is_routine(outcome.action.kind)) return;
+  const bool nothing_to_tell = outcome.succeeded && outcome.message.empty();
+  if (outcome.action.kind == ActionKind::kProbe) return;
+  if (is_routine(outcome.action.kind) && nothing_to_tell) {
+    told_outcomes_.erase({outcome.action.kind, outcome.action.node});
+    return;
+  }
   const std::string text = std::string(action_name(outcome.action.kind)) + " " + outcome.action.node +
                            (outcome.succeeded ? ": done" : ": failed") +
                            (outcome.message.empty() ? "" : ": " + outcome.message);

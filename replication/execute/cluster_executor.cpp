@@ -7,8 +7,8 @@
 #include "health/monitor.h"
 #include "proxy/io/clock.h"
 #include "proxy/io/loop.h"
+#include "replication/execute/slot_actions.h"
 #include "replication/execute/sql_actions.h"
-#include "replication/execute/sql_text.h"
 
 namespace pgkeel {
 namespace {
@@ -18,7 +18,6 @@ using namespace std::chrono_literals;
 constexpr Duration kFenceLimit = 5s;
 constexpr Duration kStartLimit =
     10s;  // crash recovery may take longer: the server goes on, and can be fenced meanwhile
-constexpr Duration kSqlLimit = 2s;
 
 ActionStatus outcome_of(const Action& action, const Result<void>& result, std::string message) {
   ActionStatus status;
@@ -90,7 +89,9 @@ void ClusterExecutor::start(const Action& action) {
     case ActionKind::kFollow:
       return follow(context_->conversation(), action, done);
     case ActionKind::kDropSlot:
-      return drop_slot(action);
+      return drop_slot(context_->monitor, action, done);
+    case ActionKind::kKeepSlot:
+      return keep_slot(context_->monitor, action, done);
     case ActionKind::kRejoin:
     case ActionKind::kStartServer:
     case ActionKind::kExamine:
@@ -227,21 +228,6 @@ void ClusterExecutor::examine(const Action& action, const LocalServer& server) {
     status.examination = found;
     return status;
   });
-}
-
-void ClusterExecutor::drop_slot(const Action& action) {
-  const std::string sql =
-      "SELECT pg_catalog.pg_drop_replication_slot(slot_name) FROM pg_catalog.pg_replication_slots WHERE NOT active AND "
-      "pg_catalog.pg_is_in_recovery() AND "
-      "slot_name = " +
-      quote_literal(action.slot);
-  context_->monitor.run_sql(
-      action.node, sql, kSqlLimit, [context = context_, action](const Result<SqlRows, SqlError>& answer) {
-        if (!context->finished) return;
-        context->finished(answer
-                              ? outcome_of(action, {}, "slot " + action.slot + " is dropped: nobody reads from it here")
-                              : outcome_of(action, Error{answer.error().message}, ""));
-      });
 }
 
 }  // namespace pgkeel

@@ -39,7 +39,6 @@ class ClusterExecutor {
   void rejoin(const Action& action, const LocalServer& server);
   void start_server(const Action& action, const LocalServer& server);
   void examine(const Action& action, const LocalServer& server);
-  void drop_slot(const Action& action);
   using Work = std::function<ActionStatus(const JobRunner::Post& post)>;
   void run_job(const Action& action, Work work);
 

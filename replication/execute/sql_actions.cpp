@@ -8,6 +8,7 @@
 #include "proxy/io/conninfo.h"
 #include "proxy/io/timer.h"
 #include "replication/execute/sql_text.h"
+#include "replication/model/slot_name.h"
 
 namespace pgkeel {
 namespace {

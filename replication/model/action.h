@@ -21,11 +21,12 @@ enum class ActionKind {
   kStartServer,  // start a crashed local primary that nobody can replace
   kExamine,      // look at a stopped local node: is it proven stopped, and where does its WAL end?
   kDropSlot,     // drop a slot of ours that would keep WAL for nobody
+  kKeepSlot,     // have a slot for another node, which reserves WAL from `position` on
 };
 
-constexpr ActionKind kAllActionKinds[] = {ActionKind::kProbe,   ActionKind::kFence,   ActionKind::kPromote,
-                                          ActionKind::kFollow,  ActionKind::kRejoin,  ActionKind::kStartServer,
-                                          ActionKind::kExamine, ActionKind::kDropSlot};
+constexpr ActionKind kAllActionKinds[] = {ActionKind::kProbe,   ActionKind::kFence,    ActionKind::kPromote,
+                                          ActionKind::kFollow,  ActionKind::kRejoin,   ActionKind::kStartServer,
+                                          ActionKind::kExamine, ActionKind::kDropSlot, ActionKind::kKeepSlot};
 
 constexpr const char* action_name(ActionKind kind) {
   switch (kind) {
@@ -45,6 +46,8 @@ constexpr const char* action_name(ActionKind kind) {
       return "examine";
     case ActionKind::kDropSlot:
       return "drop_slot";
+    case ActionKind::kKeepSlot:
+      return "keep_slot";
   }
   return "unknown";
 }
@@ -58,9 +61,10 @@ struct Action {
   std::string node;
   std::uint64_t epoch = 0;
   std::string upstream;  // kFollow, kRejoin: the primary
-  std::string slot;      // kDropSlot
+  std::string slot;      // kDropSlot, kKeepSlot
   bool old_primary =
-      false;  // kRejoin: it was one, so that a clean shutdown was no operator's wish for a standby to rest
+      false;       // kRejoin: it was one, so that a clean shutdown was no operator's wish for a standby to rest
+  Lsn position{};  // kKeepSlot: WAL before it need not be kept any longer; invalid: what is reserved stays
 
   friend bool operator==(const Action&, const Action&) = default;
 };

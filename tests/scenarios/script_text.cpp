@@ -33,6 +33,7 @@ std::string text_of(const Action& action) {
   std::string text = std::string(action_name(action.kind)) + " " + action.node;
   if (!action.upstream.empty()) text += " upstream=" + action.upstream;
   if (!action.slot.empty()) text += " slot=" + action.slot;
+  if (action.position.valid()) text += " from=" + format_lsn(action.position);
   if (action.old_primary) text += " old_primary";
   return text;
 }

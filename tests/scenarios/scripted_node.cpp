@@ -61,9 +61,13 @@ void set_facts(ScriptedNode& node, const Arguments& arguments) {
     } else if (key == "slot") {
       node.slot = value == "-" ? "" : value;
     } else if (key == "slots") {
-      const auto names = split(value, ',');
-      node.slots = std::set<std::string>(names.begin(), names.end());
-      node.slots.erase("-");
+      node.slots.clear();
+      for (const auto& slot : split(value, ',')) {
+        const auto at = slot.find('@');
+        if (slot != "-") node.slots[slot.substr(0, at)] = at == std::string::npos ? "" : slot.substr(at + 1);
+      }
+    } else if (key == "redo") {
+      node.redo = lsn_of(value);
     } else if (key == "delay") {
       node.apply_delay = parse_duration(value);
     } else if (key == "heard") {
@@ -103,6 +107,7 @@ NodeFacts facts_of(const ScriptedNode& asked, const std::deque<ScriptedNode>& no
   facts.checkpoint_timeline = asked.timeline;
   facts.timeline_history = asked.history;
   facts.timeline_history_known = asked.history_known;
+  facts.checkpoint_redo = asked.redo;
   facts.wal_position = asked.wal;
   if (asked.fenced) facts.synchronous_standby_names = kFencingStandbyName;
   facts.replay_paused = asked.replay_paused;
@@ -126,9 +131,11 @@ NodeFacts facts_of(const ScriptedNode& asked, const std::deque<ScriptedNode>& no
       facts.wal_senders.push_back(sender);
     }
   }
-  for (const auto& name : asked.slots) {
+  for (const auto& [name, reserved_from] : asked.slots) {
     PhysicalSlot slot;
     slot.name = name;
+    slot.wal_status = reserved_from == "lost" ? "lost" : "reserved";
+    if (!reserved_from.empty() && reserved_from != "lost") slot.restart_lsn = lsn_of(reserved_from);
     for (const auto& other : nodes) {
       if (streams(other, asked.name) && other.slot == name) slot.active_pid = 100;
     }

@@ -2,8 +2,8 @@
 #pragma once
 
 #include <deque>
+#include <map>
 #include <optional>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -35,15 +35,16 @@ struct ScriptedNode {
   bool fenced = false;  // by SQL
   Duration apply_delay{};
   std::optional<Duration> receiver_silence;
-  std::set<std::string> slots;
-  bool tells_nothing = false;  // it lives, but refuses the probe's login
+  std::map<std::string, std::string> slots;  // by name: where it reserves WAL from, "lost", or empty: not told
+  Lsn redo;                                  // of its last checkpoint; 0/0: not told, so that slots are left alone
+  bool tells_nothing = false;                // it lives, but refuses the probe's login
 };
 
 // "c(remote,priority=0)"
 ScriptedNode parse_node(const std::string& text, std::size_t number);
 
-// timeline=2 wal=0/3000 history=1@0/2000 from=a slot=pgkeel_b slots=pgkeel_b delay=5m heard=100ms system=7000 paused
-// unnamed: what is not named stays as it was.
+// timeline=2 wal=0/3000 history=1@0/2000 from=a slot=pgkeel_b slots=pgkeel_a@0/2000,pgkeel_c@lost redo=0/2000 delay=5m
+// heard=100ms system=7000 paused unnamed: what is not named stays as it was.
 void set_facts(ScriptedNode& node, const Arguments& arguments);
 
 void set_liveness(ScriptedNode& node, Liveness liveness, Instant now);

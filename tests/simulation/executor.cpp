@@ -52,6 +52,8 @@ void Executor::start(const Action& action, Done report) {
       return examine(action, done);
     case ActionKind::kDropSlot:
       return drop_slot(action, done);
+    case ActionKind::kKeepSlot:
+      return keep_slot(action, done);
   }
 }
 
@@ -247,6 +249,13 @@ void Executor::examine(const Action& action, const Done& done) {
                            .end_of_wal = node.wal.end()};
     done(outcome);
   });
+}
+
+void Executor::keep_slot(const Action& action, const Done& done) {
+  const auto of = static_cast<std::size_t>(action.slot.back() - 'a');
+  sql(
+      server(action.node).number, [of](Server& there) { there.slots.insert(of); },
+      [=](bool well) { done(well ? succeeded(action) : failed(action, "no answer")); });
 }
 
 void Executor::drop_slot(const Action& action, const Done& done) {

@@ -35,6 +35,7 @@ class Executor {
   void start_server(const Action& action, const Done& done);
   void examine(const Action& action, const Done& done);
   void drop_slot(const Action& action, const Done& done);
+  void keep_slot(const Action& action, const Done& done);
   void wait_for_start(const Action& action, const Done& done);
 
   [[nodiscard]] Duration delay_to(std::size_t node);

@@ -15,6 +15,7 @@ namespace {
 
 constexpr Duration kWalReceiverTimeout = 60s;
 constexpr std::size_t kRecordsPerTurn = 20;
+constexpr Lsn kAllWal{1};              // a simulated server recycles no WAL
 constexpr Duration kHungPoll = 100ms;  // something waits for a stopped process to go on
 
 }  // namespace
@@ -187,6 +188,7 @@ NodeFacts Server::facts() const {
   facts.checkpoint_timeline = wal.timeline;
   facts.timeline_history_known = !world_.random.chance(0.02);
   if (facts.timeline_history_known) facts.timeline_history = wal.history;
+  facts.checkpoint_redo = kAllWal;
   facts.wal_position = wal.end();
   facts.replayed = wal.end();
   facts.replay_paused = replay_paused;
@@ -209,6 +211,7 @@ NodeFacts Server::facts() const {
     if (!slots.contains(other.number)) continue;
     PhysicalSlot slot;
     slot.name = "pgkeel_" + other.name;
+    slot.restart_lsn = kAllWal;
     if (receives && other.has_slot_name) slot.active_pid = 100;
     facts.slots.push_back(std::move(slot));
   }

@@ -20,7 +20,7 @@ std::string with(const std::string& more) {
 TEST_CASE("an answer is read back into facts") {
   const auto answer = parse_probe_answer(
       R"json({"system_identifier":"7300000000000000001","version":"150020","in_recovery":true,"may_read_files":true,
-      "may_list_wal":false,"timeline":3,"checkpoint_timeline":2,
+      "may_list_wal":false,"timeline":3,"checkpoint_timeline":2,"checkpoint_redo":"0/4",
       "timeline_history":"1\t0/3000000\tno recovery target specified\n\n2\t1/4000000\tbefore 2000-01-01\n",
       "replay_paused":true,"apply_delay_ms":1500.0,"restore_command_set":true,"synchronous_standby_names":"ANY 1 (b)",
       "primary_conninfo":"host=a password='s e''","primary_slot_name":"pgkeel_b",
@@ -39,6 +39,7 @@ TEST_CASE("an answer is read back into facts") {
   CHECK(facts.in_recovery);
   CHECK(facts.timeline == 3);
   CHECK(facts.checkpoint_timeline == 2);
+  CHECK(facts.checkpoint_redo == Lsn{4});
   CHECK(facts.timeline_history_known);
   CHECK(facts.timeline_history == std::vector<TimelineFork>{{1, Lsn{0x3000000}}, {2, Lsn{0x104000000}}});
   CHECK(facts.replay_paused);

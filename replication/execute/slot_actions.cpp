@@ -1,0 +1,50 @@
+#include "replication/execute/slot_actions.h"
+
+#include <utility>
+
+#include "health/monitor.h"
+#include "replication/execute/sql_text.h"
+
+namespace pgkeel {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr Duration kAnswerLimit = 2s;
+
+ActionStatus outcome_of(const Action& action, const Result<SqlRows, SqlError>& answer) {
+  ActionStatus status;
+  status.action = action;
+  status.succeeded = answer.has_value();
+  if (!answer)
+    status.message =
+        answer.error().message + (answer.error().sqlstate.empty() ? "" : " (" + answer.error().sqlstate + ")");
+  return status;
+}
+
+}  // namespace
+
+void drop_slot(Monitor& monitor, const Action& action, ActionDone done) {
+  const std::string sql =
+      "SELECT pg_catalog.pg_drop_replication_slot(slot_name) FROM pg_catalog.pg_replication_slots WHERE NOT active AND "
+      "slot_name = " +
+      quote_literal(action.slot);
+  monitor.run_sql(action.node, sql, kAnswerLimit, [action, done = std::move(done)](const auto& answer) {
+    ActionStatus status = outcome_of(action, answer);
+    if (status.succeeded) status.message = "slot " + action.slot + " is dropped: it kept WAL for nobody";
+    done(std::move(status));
+  });
+}
+
+void keep_slot(Monitor& monitor, const Action& action, ActionDone done) {
+  const std::string move_on = action.position.valid() ? advance_slot_sql(action.slot, action.position) + "; " : "";
+  const std::string sql = move_on + create_slot_sql(action.slot);
+  monitor.run_sql(action.node, sql, kAnswerLimit, [action, done = std::move(done)](const auto& answer) {
+    ActionStatus status = outcome_of(action, answer);
+    if (status.succeeded && answer->rows.front().front() == "1")
+      status.message = "slot " + action.slot + " is made: from now on WAL is kept here for its node";
+    done(std::move(status));
+  });
+}
+
+}  // namespace pgkeel
