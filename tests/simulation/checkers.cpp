@@ -33,6 +33,7 @@ void Checkers::stored(Phase before, const std::string& transition) {
   }
   if (memory.epoch < newest_epoch_stored_) world_.violated("the stored epoch went back");
   newest_epoch_stored_ = memory.epoch;
+  if (!memory.abandoned_candidate.empty()) world_.candidate_was_abandoned = true;
   if (memory.phase == Phase::kSteady) {
     if (unsettled_ && memory.primary == *unsettled_) failovers_ += 1;
     unsettled_.reset();
@@ -101,9 +102,16 @@ void Checkers::client_wrote(std::size_t worker, std::size_t node) {
   newest_timeline_written_ = server.wal.timeline;
 }
 
-void Checkers::acknowledged(RecordId record, SyncMode mode) {
-  if (mode == SyncMode::kAllStandbys) promised_.push_back(record);
-  if (mode == SyncMode::kAnyStandby) promised_by_one_.push_back(record);
+void Checkers::acknowledged(std::size_t node, RecordId record) {
+  std::size_t holders = 0;
+  for (const auto& server : world_.servers) {
+    if (server.number != node && !server.half_rebuilt && server.wal.holds(record)) holders += 1;
+  }
+  if (holders + 1 == world_.servers.size()) {
+    promised_.push_back(record);
+  } else if (holders > 0) {
+    promised_by_one_.push_back(record);
+  }
 }
 
 // What only one standby has is kept too, where that one told its position.

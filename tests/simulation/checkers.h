@@ -40,7 +40,7 @@ class Checkers {
   void published(const RouteOrder& order);
   void applied(std::size_t worker, const RouteOrder& order);
   void client_wrote(std::size_t worker, std::size_t node);
-  void acknowledged(RecordId record, SyncMode mode);
+  void acknowledged(std::size_t node, RecordId record);
   void candidate_chosen(bool positions_could_be_read);
   void promotion_sent(const Action& action);
   void fence_reported(std::size_t node, FenceStrength strength, std::uint32_t incarnation_before);

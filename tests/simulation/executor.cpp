@@ -122,14 +122,7 @@ void Executor::fence(const Action& action, const Done& done) {
     outcome.fence = strength;
     done(outcome);
   };
-  if (!node.local) {
-    return sql(
-        node.number,
-        [](Server& there) {
-          if (!there.standby_signal) there.sync = SyncMode::kNobody;
-        },
-        [report](bool well) { report(well ? FenceStrength::kWeak : FenceStrength::kNone, 0); });
-  }
+  if (!node.local) return fence_by_sql(node.number, report);
   const bool in_vain = world_.random.chance(0.03);
   const bool told_wrong = world_.random.chance(0.02);
   job(world_.random.between(2ms, 80ms), [=, this] {
@@ -144,6 +137,23 @@ void Executor::fence(const Action& action, const Done& done) {
   });
 }
 
+void Executor::fence_by_sql(std::size_t node,
+                            const std::function<void(FenceStrength strength, std::uint32_t)>& report) {
+  const auto weak_if = [report](bool well) { report(well ? FenceStrength::kWeak : FenceStrength::kNone, 0); };
+  sql(
+      node, [](Server& there) { there.sync.alter_system(quorum_of(kFencingStandbyName)); },
+      [=, this](bool well) {
+        if (!well) return weak_if(false);
+        sql(
+            node,
+            [](Server& there) {
+              there.sync.reload();
+              there.sync.end_sessions();
+            },
+            weak_if);
+      });
+}
+
 void Executor::promote(const Action& action, const Done& done) {
   checkers_.promotion_sent(action);
   const std::size_t node = server(action.node).number;
@@ -152,20 +162,26 @@ void Executor::promote(const Action& action, const Done& done) {
       if (other.number != node) other.begin_promotion();
     }
   }
+  const auto promoted = [=, this](bool well) {
+    if (!well) return done(failed(action, "no answer"));
+    const auto reachable = [=, this] { return world_.connected(world_.pgkeel(), node); };
+    wait_until([=, this] { return reachable() && world_.servers[node].writable(); },
+               [=, this] { return reachable() && world_.servers[node].state != ProcessState::kRunning; },
+               world_.queue.now() + 10s,
+               [=](bool writes) { done(writes ? succeeded(action) : failed(action, "it does not take writes")); });
+  };
   sql(
-      node,
-      [](Server& there) {
-        if (there.standby_signal) return there.begin_promotion();
-        there.sync = SyncMode::kOff;  // it is primary already: see that it takes writes
-        there.acknowledge_waiting();
-      },
+      node, [](Server& there) { there.sync.alter_system({}); },
       [=, this](bool well) {
-        if (!well) return done(failed(action, "no answer"));
-        const auto reachable = [=, this] { return world_.connected(world_.pgkeel(), node); };
-        wait_until([=, this] { return reachable() && world_.servers[node].writable(); },
-                   [=, this] { return reachable() && world_.servers[node].state != ProcessState::kRunning; },
-                   world_.queue.now() + 10s,
-                   [=](bool writes) { done(writes ? succeeded(action) : failed(action, "it does not take writes")); });
+        if (!well) return promoted(false);
+        sql(
+            node,
+            [](Server& there) {
+              there.sync.reload();
+              there.promoted_by_hand = false;
+              there.begin_promotion();  // no effect where it is primary already
+            },
+            promoted);
       });
 }
 

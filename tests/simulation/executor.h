@@ -28,6 +28,7 @@ class Executor {
   void wait_until(std::function<bool()> good, std::function<bool()> bad, Instant limit, Answer done);
 
   void fence(const Action& action, const Done& done);
+  void fence_by_sql(std::size_t node, const std::function<void(FenceStrength strength, std::uint32_t)>& report);
   void promote(const Action& action, const Done& done);
   void follow(const Action& action, const Done& done);
   void rejoin(const Action& action, const Done& done);

@@ -181,10 +181,10 @@ void Faults::operator_meddles() {
       return;
     default: {
       Server* routed = primary();
-      if (routed == nullptr || !routed->writable() || routed->sync == SyncMode::kNobody) return;
-      routed->sync = routed->sync == SyncMode::kOff ? world_.setting.sync : SyncMode::kOff;
-      world_.trace([&] { return routed->name + (routed->sync == SyncMode::kOff ? ": async" : ": synchronous"); });
-      routed->acknowledge_waiting();
+      if (routed == nullptr || !routed->writable() || routed->sync.file().members == Quorum::kNobody) return;
+      routed->sync.alter_system(routed->sync.file().waits() ? Quorum{} : world_.operators_quorum(routed->number));
+      world_.trace([&] { return routed->name + ": synchronous_standby_names = " + text_of(routed->sync.file()); });
+      routed->sync.reload();
       return;
     }
   }
@@ -194,6 +194,7 @@ void Faults::promote_by_hand() {
   Server& node = any();
   if (!node.up() || !node.standby_signal) return;
   world_.trace([&] { return node.name + ": is promoted by hand"; });
+  node.promoted_by_hand = true;
   node.begin_promotion();
 }
 
@@ -226,6 +227,7 @@ void Faults::heal() {
 
 void Faults::mend() {
   for (auto& server : world_.servers) mend_node(server);
+  mend_standby_names();
   resolve_collision();
   world_.queue.after(kMendInterval, [this] { mend(); });
 }
@@ -254,6 +256,17 @@ void Faults::mend_node(Server& node) {
   const bool is_old_primary = marked != memory.nodes.end() && marked->second.old_primary && !node.standby_signal;
   const bool is_lost_standby = node.standby_signal && !node.wal.is_prefix_of(routed->wal);
   if (is_old_primary || is_lost_standby) rebuild(node, *routed);
+}
+
+// A setting that came with a copy names the wrong standbys, or the node itself.
+void Faults::mend_standby_names() {
+  Server* routed = primary();
+  if (routed == nullptr || !routed->writable()) return;
+  const Quorum& present = routed->sync.file();
+  if (!present.names(name_bit(routed->number)) || present.members == Quorum::kNobody) return;
+  world_.trace([&] { return routed->name + ": the operator mends synchronous_standby_names"; });
+  routed->sync.alter_system({});
+  routed->sync.reload();
 }
 
 void Faults::start(Server& node) {

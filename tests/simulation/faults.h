@@ -31,6 +31,7 @@ class Faults {
 
   void mend();
   void mend_node(Server& node);
+  void mend_standby_names();
   void resolve_collision();
   void start(Server& node);
   void rebuild(Server& node, const Server& primary);

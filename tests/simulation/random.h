@@ -28,9 +28,8 @@ class Random {
   }
 
   std::size_t below(std::size_t limit) { return static_cast<std::size_t>(next() % limit); }
-  bool chance(double probability) {
-    return static_cast<double>(next() >> 11) < probability * static_cast<double>(1ULL << 53);
-  }
+  double fraction() { return static_cast<double>(next() >> 11) / static_cast<double>(1ULL << 53); }
+  bool chance(double probability) { return fraction() < probability; }
   Duration between(Duration least, Duration most) {
     const auto span = static_cast<std::uint64_t>((most - least).count()) + 1;
     return least + Duration(static_cast<Duration::rep>(next() % span));

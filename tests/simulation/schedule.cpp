@@ -22,7 +22,7 @@ void start_servers(World& world) {
       server.has_slot_name = world.random.chance(0.7);
       if (server.has_slot_name) world.servers[0].slots.insert(server.number);
     } else if (world.random.chance(0.7)) {
-      server.sync = world.setting.sync;
+      server.sync.alter_system(world.operators_quorum(server.number));
     }
     server.start();
   }

@@ -27,6 +27,7 @@ Server::Server(World& world, std::size_t its_number, bool is_local, std::uint32_
       local(is_local),
       priority(its_priority),
       upstream(its_number),
+      sync(world, *this),
       world_(world) {}
 
 void Server::start() {
@@ -46,6 +47,7 @@ void Server::recover(Duration time) {
     if (incarnation != starting) return;
     if (hung) return recover(kHungPoll);
     state = ProcessState::kRunning;
+    sync.started();
     started_at = world_.queue.now();
     world_.trace([&] { return name + ": accepts connections"; });
   });
@@ -56,11 +58,8 @@ void Server::die() {
   world_.trace([&] { return name + ": dies"; });
   const Wal at_death = wal;
   state = ProcessState::kDead;
-  incarnation += 1;
   hung = false;
-  streaming = false;
-  promoting = false;
-  waiting.clear();
+  process_ended();
   // What it had sent is still on its way to its standbys.
   for (auto& other : world_.servers) {
     if (!other.streaming || other.upstream != number || !other.up() || !world_.connected(number, other.number))
@@ -77,16 +76,19 @@ void Server::die() {
 void Server::crash_and_restart() {
   if (state != ProcessState::kRunning || hung) return;
   world_.trace([&] { return name + ": crashes and restarts"; });
+  process_ended();
+  recover(world_.random.between(100ms, 5s));
+}
+
+void Server::process_ended() {
   incarnation += 1;
   streaming = false;
   promoting = false;
-  waiting.clear();
-  recover(world_.random.between(100ms, 5s));
+  sync.stopped();
 }
 
 void Server::begin_promotion() {
   if (!up() || !standby_signal || promoting) return;
-  sync = SyncMode::kOff;
   promoting = true;
   world_.trace([&] { return name + ": pg_promote()"; });
   const Duration time =
@@ -109,18 +111,25 @@ void Server::finish_promotion(std::uint32_t of_incarnation) {
 
 void Server::replicate() {
   if (!up() || replay_paused || !world_.connected(world_.pgkeel(), number)) undisturbed_since = world_.queue.now();
-  if (!up() || !standby_signal) return;
+  if (!up()) return;
+  sync.look_after_senders();
+  if (!standby_signal) return;
   if (upstream == number) {
     streaming = false;
     return;
   }
-  Server& source = world_.servers[upstream];
+  stream_from(world_.servers[upstream]);
+}
+
+void Server::stream_from(Server& source) {
   const Instant now = world_.queue.now();
   if (!world_.connected(number, source.number) || source.hung || source.host_down) {
     if (streaming && now - last_message > kWalReceiverTimeout) streaming = false;
     return;
   }
-  if (source.state != ProcessState::kRunning || !wal.can_stream_from(source.wal) ||
+  WalSenderProcess* sender = source.sync.sender_to(number);
+  const bool connection_lost = streaming && (sender == nullptr || sender->receiver != receiver);
+  if (connection_lost || source.state != ProcessState::kRunning || !wal.can_stream_from(source.wal) ||
       (has_slot_name && !source.slots.contains(number))) {
     streaming = false;
     return;
@@ -129,14 +138,20 @@ void Server::replicate() {
     // Promoted apart at the very same position: the timelines have the same number and the same history.
     const bool same_history = wal.history.size() <= source.wal.history.size() &&
                               std::ranges::equal(wal.history, std::span(source.wal.history).first(wal.history.size()));
-    if (world_.setting.hand_promotions && same_history) throw GivenUp{};
+    if (same_history && (world_.setting.hand_promotions || world_.candidate_was_abandoned)) throw GivenUp{};
     world_.violated(name + " streams from " + source.name + ", although its WAL is not a part of it: it is corrupt");
   }
   const bool news = !streaming || wal.records.size() < source.wal.records.size();
+  if (!streaming) {
+    receiver += 1;
+    sender = &source.sync.connect(number, receiver, named ? name_bit(number) : 0, has_slot_name);
+  }
   streaming = true;
   if (news || now - last_message > 15s) last_message = now;
+  source.sync.replied(*sender, wal.records.size());  // of what it has flushed since its last turn
+  if (now < disk_slow_until) return;
   wal.receive_from(source.wal, kRecordsPerTurn);
-  source.acknowledge_waiting();
+  if (wal.records.size() == source.wal.records.size()) sender->streaming = true;
 }
 
 RecordId Server::write() {
@@ -144,27 +159,8 @@ RecordId Server::write() {
   return wal.records.back();
 }
 
-void Server::commit(Acknowledged acknowledged) {
-  const RecordId record = write();
-  if (sync == SyncMode::kOff) return acknowledged(SyncMode::kOff);
-  waiting.push_back({record, std::move(acknowledged)});
-}
-
-void Server::acknowledge_waiting() {
-  if (sync == SyncMode::kNobody || waiting.empty()) return;
-  std::size_t safe = sync == SyncMode::kAnyStandby ? 0 : wal.records.size();
-  for (const auto& other : world_.servers) {
-    if (&other == this || sync == SyncMode::kOff) continue;
-    const bool counts = other.streaming && other.upstream == number && other.up();
-    const std::size_t held = counts ? other.wal.records.size() : 0;
-    safe = sync == SyncMode::kAnyStandby ? std::max(safe, held) : std::min(safe, held);
-  }
-  if (safe == 0) return;
-  const RecordId newest = wal.records[safe - 1];
-  const auto still_waiting = std::ranges::find_if(waiting, [&](const auto& commit) { return commit.record > newest; });
-  std::vector<WaitingCommit> ready(std::make_move_iterator(waiting.begin()), std::make_move_iterator(still_waiting));
-  waiting.erase(waiting.begin(), still_waiting);
-  for (const auto& commit : ready) commit.acknowledged(sync);
+void Server::commit(SyncReplication::Acknowledged acknowledged) {
+  sync.commit(write(), std::move(acknowledged));
 }
 
 void Server::become_standby_of(const Server& primary) {
@@ -176,7 +172,8 @@ void Server::become_standby_of(const Server& primary) {
   named = true;
   has_slot_name = true;
   replay_paused = false;
-  sync = SyncMode::kOff;
+  promoted_by_hand = false;
+  sync.alter_system(primary.sync.file());
 }
 
 NodeFacts Server::facts() const {
@@ -194,25 +191,20 @@ NodeFacts Server::facts() const {
   facts.replay_paused = replay_paused;
   facts.primary_slot_name = has_slot_name ? "pgkeel_" + name : "";
   facts.uptime = world_.queue.now() - started_at;
-  if (sync == SyncMode::kNobody) facts.synchronous_standby_names = kFencingStandbyName;
+  facts.synchronous_standby_names = text_of(sync.shown());
   if (standby_signal && streaming) {
     facts.wal_receiver_streaming = true;
     facts.wal_receiver_source = world_.servers[upstream].address;
     facts.wal_receiver_silence = world_.queue.now() - last_message;
   }
-  for (const auto& other : world_.servers) {
-    const bool receives = other.streaming && other.upstream == number && other.state == ProcessState::kRunning;
-    if (receives) {
-      WalSender sender;
-      sender.application_name = other.named ? other.name : "walreceiver";
-      sender.state = "streaming";
-      facts.wal_senders.push_back(std::move(sender));
-    }
-    if (!slots.contains(other.number)) continue;
+  sync.list_senders(facts.wal_senders);
+  for (const std::size_t of : slots) {
     PhysicalSlot slot;
-    slot.name = "pgkeel_" + other.name;
     slot.restart_lsn = kAllWal;
-    if (receives && other.has_slot_name) slot.active_pid = 100;
+    slot.name = "pgkeel_" + world_.servers[of].name;
+    for (const auto& sender : sync.senders()) {
+      if (sender.node == of && sender.has_slot) slot.active_pid = sender.pid;
+    }
     facts.slots.push_back(std::move(slot));
   }
   return facts;

@@ -3,12 +3,12 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <set>
 #include <string>
 #include <vector>
 
 #include "health/observation.h"
+#include "tests/simulation/sync_replication.h"
 #include "tests/simulation/wal.h"
 
 namespace pgkeel::simulation {
@@ -16,13 +16,6 @@ namespace pgkeel::simulation {
 class World;
 
 enum class ProcessState { kDead, kStarting, kRunning };
-
-enum class SyncMode {
-  kOff,
-  kAllStandbys,  // a commit is acknowledged when every other node has it
-  kAnyStandby,   // … when one other node has it
-  kNobody,       // fenced: synchronous_standby_names matches nobody, no commit is acknowledged
-};
 
 class Server {
  public:
@@ -53,19 +46,16 @@ class Server {
   bool has_slot_name = false;
   std::set<std::size_t> slots;  // of these nodes, here
   bool replay_paused = false;
-  SyncMode sync = SyncMode::kOff;
+  bool promoted_by_hand = false;  // its timeline is not pgkeel's doing
 
   // What is lost with the process.
   bool streaming = false;
+  std::uint32_t receiver = 0;  // its walreceivers, counted
   Instant last_message;
+  Instant disk_slow_until;  // what it receives is not flushed
   bool promoting = false;
-  Instant undisturbed_since;                                // up, reached by pgkeel, and not paused
-  using Acknowledged = std::function<void(SyncMode mode)>;  // as it was promised
-  struct WaitingCommit {
-    RecordId record;
-    Acknowledged acknowledged;
-  };
-  std::vector<WaitingCommit> waiting;
+  Instant undisturbed_since;  // up, reached by pgkeel, and not paused
+  SyncReplication sync;
 
   [[nodiscard]] bool up() const { return state == ProcessState::kRunning && !hung; }
   [[nodiscard]] bool writable() const { return up() && !standby_signal; }
@@ -74,16 +64,17 @@ class Server {
   void die();                // SIGKILL of the whole tree
   void crash_and_restart();  // of a backend: the postmaster goes through crash recovery
   void begin_promotion();    // pg_promote(): takes effect later, if the process lives on
-  void replicate();          // one turn of its walreceiver
-  RecordId write();          // of a primary
-  void commit(Acknowledged acknowledged);
-  void acknowledge_waiting();
-  void become_standby_of(const Server& primary);  // of a stopped one: its files are a copy now
+  void replicate();          // one turn of its walreceiver and its walsenders
+  RecordId write();          // of a primary: with synchronous_commit = local, or of a transaction that is not awaited
+  void commit(SyncReplication::Acknowledged acknowledged);
+  void become_standby_of(const Server& primary);  // of a stopped one: its files are a copy now, settings included
 
   [[nodiscard]] NodeFacts facts() const;
 
  private:
   void recover(Duration time);
+  void process_ended();
+  void stream_from(Server& source);
   void finish_promotion(std::uint32_t of_incarnation);
 
   World& world_;

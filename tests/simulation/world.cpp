@@ -7,7 +7,7 @@ namespace pgkeel::simulation {
 using namespace std::chrono_literals;
 
 namespace {
-constexpr std::size_t kMostPeers = 4;  // three nodes and pgkeel
+constexpr std::size_t kMostPeers = 5;  // four nodes and pgkeel
 }
 
 const char* mutant_name(Mutant mutant) {
@@ -46,7 +46,8 @@ World::World(std::uint64_t seed, Mutant played_mutant, bool traced)
 }
 
 void World::draw_setting() {
-  setting.node_count = random.chance(0.5) ? 2 : 3;
+  const double size = random.fraction();
+  setting.node_count = size < 0.45 ? 2 : size < 0.85 ? 3 : 4;
   setting.detection.failure_timeout = random.chance(0.5) ? 3s : 1s;
   setting.policy.failure_timeout = setting.detection.failure_timeout;
   setting.policy.failover_pause = random.chance(0.2) ? Duration(10min) : random.chance(0.3) ? Duration(20s) : 0s;
@@ -60,7 +61,16 @@ void World::draw_setting() {
   setting.faults_for = random.between(8s, 30s);
   setting.hand_promotions = random.chance(0.06);
   setting.probes_get_lost = random.chance(0.5);
-  setting.sync = random.chance(0.6) ? SyncMode::kAllStandbys : SyncMode::kAnyStandby;
+  setting.all_standbys_acknowledge = random.chance(0.6);
+}
+
+Quorum World::operators_quorum(std::size_t primary) const {
+  Quorum quorum;
+  for (const auto& server : servers) {
+    if (server.number != primary) quorum.members |= name_bit(server.number);
+  }
+  quorum.acks = setting.all_standbys_acknowledge ? static_cast<std::uint32_t>(servers.size() - 1) : 1;
+  return quorum;
 }
 
 bool World::connected(std::size_t left, std::size_t right) const {

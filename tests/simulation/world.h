@@ -20,8 +20,7 @@ struct Violation : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-// Somebody made by hand what PostgreSQL itself cannot tell apart: ends the schedule without a
-// verdict.
+// What PostgreSQL itself cannot tell apart, a known limit (replication/README.md): ends the schedule without a verdict.
 struct GivenUp {};
 
 // A deliberate fault in what carries out the decisions: the checkers must find each.
@@ -54,8 +53,8 @@ struct Setting {
   Duration between_faults{};
   Duration faults_for{};
   bool hand_promotions = false;
-  bool probes_get_lost = false;            // or answer late, although nothing is wrong
-  SyncMode sync = SyncMode::kAllStandbys;  // where synchronous replication is on
+  bool probes_get_lost = false;          // or answer late, although nothing is wrong
+  bool all_standbys_acknowledge = true;  // where the operator lets commits wait: for each of them; else for any
 };
 
 class World {
@@ -68,6 +67,7 @@ class World {
   Setting setting;
   std::deque<Server> servers;
   RecordId records_made = 0;
+  bool candidate_was_abandoned = false;  // two nodes may have been promoted at the same position
 
   // Between servers, and between pgkeel (the number after the last server) and each.
   [[nodiscard]] std::size_t pgkeel() const { return setting.node_count; }
@@ -85,6 +85,8 @@ class World {
   void trace(const Text& text) {
     if (traced_) write_trace(text());
   }
+
+  [[nodiscard]] Quorum operators_quorum(std::size_t primary) const;
 
   [[noreturn]] void violated(const std::string& rule);
 
