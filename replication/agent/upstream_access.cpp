@@ -13,6 +13,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr Duration kAnswerLimit = 30s;
+constexpr std::size_t kTimelineDigits = 8;  // a WAL file's name begins with its timeline
 
 }  // namespace
 
@@ -110,6 +111,8 @@ std::string UpstreamAccess::obstacle_to_rewind() const {
 bool UpstreamAccess::has_wal_from(Timeline timeline, Lsn position, std::uint32_t segment_bytes) const {
   // At the begin of a segment nothing of it need have been written yet.
   if (position.value % segment_bytes == 0) return true;
+  if (wal_file_name(timeline, position, segment_bytes).substr(kTimelineDigits) < upstream_.oldest_wal_file)
+    return false;
   // The segment that is asked for may be there under the number of any timeline that came later.
   std::string names = "'" + wal_file_name(timeline, position, segment_bytes) + "', '" +
                       wal_file_name(upstream_.timeline, position, segment_bytes) + "'";

@@ -19,6 +19,7 @@ struct UpstreamServer {
   DatabaseUser replication;                    // password_file: see config
   Timeline timeline = 0;                       // the one that it writes
   std::vector<TimelineFork> timeline_history;  // of the upstream
+  std::string oldest_wal_file;                 // by its name without the timeline; empty: not known
 };
 
 class UpstreamAccess {

@@ -95,7 +95,7 @@ class Judgement {
     } else if (!primary->answering()) {
       decision_.summary = why_not_known(*primary) + "; the route stays at it";
     } else {
-      decision_.summary = primary->name + " is primary, not every standby streams from it";
+      decision_.summary = primary->name + " is primary, not every standby streams from it" + help_wanted(situation_);
     }
   }
 

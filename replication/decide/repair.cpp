@@ -71,6 +71,10 @@ class NodeRepair {
     }
     note(identified ? "standby, not streaming from " + primary_.name : "standby, to be pointed at " + primary_.name);
     const ActionStatus* follow = situation_.current_action(ActionKind::kFollow, node_.name);
+    if (follow != nullptr && is_stranded(*follow)) {
+      return rejoin("needs WAL from " + format_lsn(follow->missing_from) + " on, which " + primary_.name +
+                    " no longer has");
+    }
     if (follow != nullptr && !follow->running && follow->succeeded) {
       // It was told: the next facts show whether it does. It is told again where it does not.
       const Instant again_at = follow->finished_at + kFollowPatience;
@@ -83,6 +87,15 @@ class NodeRepair {
       note("cannot be pointed at " + primary_.name + ": " + follow->message);
     start(ActionKind::kFollow);
     return false;
+  }
+
+  // It was told to stream, the primary has no WAL for it, and it has not moved since: nor does an archive have it, or
+  // replay of what it has already.
+  [[nodiscard]] bool is_stranded(const ActionStatus& follow) const {
+    const NodeFacts& facts = *node_.facts;
+    if (follow.running || !follow.missing_from.valid() || facts.wal_receiver_streaming) return false;
+    if (facts.replay_paused || facts.recovery_min_apply_delay > Duration::zero()) return false;
+    return facts.wal_position == follow.missing_from && situation_.now.instant >= follow.finished_at + kFollowPatience;
   }
 
   // There was another primary, both may have made a timeline of this number, and the histories cannot be compared.
@@ -193,6 +206,17 @@ bool repair_standbys(const Situation& situation, Decision& decision) {
     if (!NodeRepair(situation, *primary, node, decision).run()) healthy = false;
   }
   return healthy;
+}
+
+std::string help_wanted(const Situation& situation) {
+  std::string text;
+  for (const auto& node : situation.view.nodes) {
+    const ActionStatus* rejoin = situation.current_action(ActionKind::kRejoin, node.name);
+    if (rejoin == nullptr || rejoin->failures < kFailuresBeforeOperator) continue;
+    text += "; " + node.name + " could not be made a standby in " + std::to_string(kFailuresBeforeOperator) +
+            " attempts, and needs an operator";
+  }
+  return text;
 }
 
 void start_what_crashed(const Situation& situation, Decision& decision) {

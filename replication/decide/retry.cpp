@@ -6,11 +6,11 @@ namespace pgkeel {
 
 using namespace std::chrono_literals;
 
-Duration retry_pause(std::uint32_t failures) {
-  constexpr Duration kLongest = 60s;
+Duration retry_pause(ActionKind kind, std::uint32_t failures) {
+  const Duration longest = kind == ActionKind::kRejoin ? 10min : 60s;
   Duration pause = 1s;
-  for (std::uint32_t i = 1; i < failures && pause < kLongest; ++i) pause *= 2;
-  return std::min(pause, kLongest);
+  for (std::uint32_t i = 1; i < failures && pause < longest; ++i) pause *= 2;
+  return std::min(pause, longest);
 }
 
 bool may_start(const Situation& situation, ActionKind kind, const std::string& node, Instant& again_at) {
@@ -18,7 +18,7 @@ bool may_start(const Situation& situation, ActionKind kind, const std::string& n
   if (status == nullptr) return true;
   if (status->running) return false;
   if (status->action.epoch != situation.memory.epoch || status->failures == 0) return true;
-  const Instant due = status->finished_at + retry_pause(status->failures);
+  const Instant due = status->finished_at + retry_pause(kind, status->failures);
   if (situation.now.instant >= due) return true;
   again_at = std::min(again_at, due);
   return false;

@@ -5,8 +5,12 @@
 
 namespace pgkeel {
 
-// The pause doubles with each failure in a row, from 1 s to 60 s.
-Duration retry_pause(std::uint32_t failures);
+// The pause doubles with each failure in a row, from 1 s to a minute, and for a rejoin, which may be long work that
+// fails at its end, to ten minutes. Nothing is ever given up.
+Duration retry_pause(ActionKind kind, std::uint32_t failures);
+
+// From so many failures in a row on an operator is asked for help.
+constexpr std::uint32_t kFailuresBeforeOperator = 5;
 
 // May the action be started now? Not while it runs, nor before the pause after its last failure is over; `again_at` is
 // lowered to that moment.

@@ -160,6 +160,7 @@ void ClusterController::finished(const ActionStatus& outcome, Now now) {
   found->message = outcome.message;
   found->fence = outcome.fence;
   found->examination = outcome.examination;
+  found->missing_from = outcome.missing_from;
   found->finished_at = now.instant;
   found->failures = outcome.succeeded ? 0 : found->failures + 1;
   found->last_failure = outcome.succeeded ? "" : outcome.message;

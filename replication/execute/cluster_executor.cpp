@@ -145,14 +145,18 @@ void ClusterExecutor::rejoin(const Action& action, const LocalServer& server) {
     });
     return;
   }
-  UpstreamServer upstream;
-  upstream.node = action.upstream;
-  upstream.address = upstream_config->address;
-  upstream.replication = context_->cluster.replication;
-  upstream.timeline = health.last_answered->facts->timeline;
-  upstream.timeline_history = health.last_answered->facts->timeline_history;
+  UpstreamServer source;
+  source.node = action.upstream;
+  source.address = upstream_config->address;
+  source.replication = context_->cluster.replication;
+  source.timeline = health.last_answered->facts->timeline;
+  source.timeline_history = health.last_answered->facts->timeline_history;
 
-  const auto work = [action, server, upstream, context = context_](const JobRunner::Post& post) -> ActionStatus {
+  const auto liveness = context_->monitor.health(action.node, monotonic_now()).suspicion.liveness;
+  const auto work = [action, server, source, was_dead = liveness == Liveness::kDead, context = context_](
+                        const std::string& oldest_wal_file, const JobRunner::Post& post) -> ActionStatus {
+    UpstreamServer upstream = source;
+    upstream.oldest_wal_file = oldest_wal_file;
     if (!action.old_primary && server.look().proven_stopped()) {
       const auto control = server.control_data();
       if (control && control->cluster_state == "shut down in recovery") {
@@ -160,6 +164,8 @@ void ClusterExecutor::rejoin(const Action& action, const LocalServer& server) {
       }
     }
     const auto state = server.look();
+    if (!action.old_primary && was_dead && state.postmaster_pid)
+      return outcome_of(action, Error{"somebody is starting it: it is left alone until it is looked at anew"}, "");
     const bool to_be_filled = !state.data_directory_exists && state.nothing_runs();
     if (const auto fenced = to_be_filled ? Result<void>() : server.fence(kFenceLimit); !fenced) {
       return outcome_of(action, fenced, "");
@@ -176,21 +182,23 @@ void ClusterExecutor::rejoin(const Action& action, const LocalServer& server) {
     return outcome_of(action, {}, message);
   };
   const bool was_down = context_->monitor.health(action.node, monotonic_now()).suspicion.failed();
-  prepare_upstream(context_->conversation(), action,
-                   [this, alive = std::weak_ptr<Context>(context_), action, work, was_down](const Result<void>& ready) {
-                     const auto context = alive.lock();
-                     if (!context || !context->finished) return;
-                     if (!ready) return context->finished(outcome_of(action, ready, ""));
-                     // A checkpoint may have taken long: by now the node may be back, or even be the primary.
-                     const auto node = context->monitor.health(action.node, monotonic_now());
-                     const bool answers = !node.suspicion.failed() && node.last_answered && node.last_answered->facts;
-                     const bool is_back = was_down && node.suspicion.liveness == Liveness::kAlive;
-                     if (is_back || (answers && !node.last_answered->facts->in_recovery)) {
-                       const Error changed{action.node + " is up again: it is left alone until it is looked at anew"};
-                       return context->finished(outcome_of(action, changed, ""));
-                     }
-                     run_job(action, work);
-                   });
+  prepare_upstream(
+      context_->conversation(), action,
+      [this, alive = std::weak_ptr<Context>(context_), action, work, was_down](const Result<std::string>& ready) {
+        const auto context = alive.lock();
+        if (!context || !context->finished) return;
+        if (!ready) return context->finished(outcome_of(action, ready.error(), ""));
+        // A checkpoint may have taken long: by now the node may be back, or even be the primary.
+        const auto node = context->monitor.health(action.node, monotonic_now());
+        const bool answers = !node.suspicion.failed() && node.last_answered && node.last_answered->facts;
+        const bool is_back = was_down && node.suspicion.liveness == Liveness::kAlive;
+        if (is_back || (answers && !node.last_answered->facts->in_recovery)) {
+          const Error changed{action.node + " is up again: it is left alone until it is looked at anew"};
+          return context->finished(outcome_of(action, changed, ""));
+        }
+        run_job(action,
+                [work, oldest_wal_file = *ready](const JobRunner::Post& post) { return work(oldest_wal_file, post); });
+      });
 }
 
 void ClusterExecutor::start_server(const Action& action, const LocalServer& server) {

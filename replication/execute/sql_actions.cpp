@@ -21,6 +21,10 @@ constexpr Duration kCloseWatchFor = 1s;   // … this long; then
 constexpr Duration kPatientWatch = 50ms;  // it has WAL to replay
 constexpr Duration kCheckpointLimit = 30min;
 
+// By its name without the timeline: names then sort as positions do.
+const std::string kOldestWalFile =
+    "(SELECT pg_catalog.min(pg_catalog.substr(name, 9)) FROM pg_catalog.pg_ls_waldir() WHERE name ~ '^[0-9A-F]{24}$')";
+
 using SqlAnswer = Result<SqlRows, SqlError>;
 
 std::string describe(const SqlError& error) {
@@ -176,18 +180,45 @@ class Following : public std::enable_shared_from_this<Following> {
                    "ALTER SYSTEM SET primary_slot_name = " + quote_literal(slot_of_node(self.action_.node)),
                    [](Following& again, const SqlRows&) {
                      again.ask(again.action_.node, "SELECT pg_catalog.pg_reload_conf()",
-                               [](Following& last, const SqlRows&) {
-                                 last.finish(true, "told to stream from " + last.action_.upstream);
-                               });
+                               [](Following& last, const SqlRows&) { last.look_for_wal(); });
                    });
         });
   }
 
-  void finish(bool succeeded, std::string message) { done_(outcome_of(action_, succeeded, std::move(message))); }
+  // Whether the upstream still has the segment in which the standby would go on. Where we may not look, it has.
+  void look_for_wal() {
+    const auto health = conversation_.monitor.health(action_.node, conversation_.clock());
+    if (!health.last_answered || !health.last_answered->facts) return finish_told();
+    const NodeFacts& standby = *health.last_answered->facts;
+    if (standby.wal_receiver_streaming || standby.restore_command_set || !standby.wal_position.valid())
+      return finish_told();
+    // The name of the file before a position that begins a segment is that of the segment before.
+    const Lsn inside{standby.wal_position.value + 1};
+    const std::string sql = "SELECT " + kOldestWalFile + " > pg_catalog.substr(pg_catalog.pg_walfile_name(" +
+                            quote_literal(format_lsn(inside)) + "), 9)";
+    conversation_.monitor.run_sql(action_.upstream, sql, kAnswerLimit,
+                                  [self = shared_from_this(), from = standby.wal_position](const SqlAnswer& answer) {
+                                    if (answer && cell(*answer, 0) == "t") self->missing_from_ = from;
+                                    self->finish_told();
+                                  });
+  }
+
+  void finish_told() {
+    std::string message = "told to stream from " + action_.upstream;
+    if (missing_from_.valid()) message += ", which no longer has the WAL from " + format_lsn(missing_from_) + " on";
+    finish(true, std::move(message));
+  }
+
+  void finish(bool succeeded, std::string message) {
+    ActionStatus status = outcome_of(action_, succeeded, std::move(message));
+    status.missing_from = missing_from_;
+    done_(std::move(status));
+  }
 
   SqlConversation conversation_;
   Action action_;
   ActionDone done_;
+  Lsn missing_from_{};
 };
 
 }  // namespace
@@ -223,14 +254,18 @@ void fence_by_sql(const SqlConversation& conversation, const Action& action, Act
 }
 
 void prepare_upstream(const SqlConversation& conversation, const Action& action,
-                      std::function<void(Result<void>)> done) {
+                      std::function<void(Result<std::string>)> done) {
   Monitor& monitor = conversation.monitor;
   const std::string upstream = action.upstream;
   const auto fail = [done, upstream](const SqlError& error) { done(Error{upstream + ": " + describe(error)}); };
-  const auto checkpoint = [&monitor, upstream, done, fail] {
-    monitor.run_sql_apart(upstream, "CHECKPOINT", kCheckpointLimit, [done, fail](const SqlAnswer& answer) {
+  const auto list_wal = [&monitor, upstream, done] {
+    monitor.run_sql(upstream, "SELECT " + kOldestWalFile, kAnswerLimit,
+                    [done](const SqlAnswer& answer) { done(answer ? cell(*answer, 0) : ""); });
+  };
+  const auto checkpoint = [&monitor, upstream, list_wal, fail] {
+    monitor.run_sql_apart(upstream, "CHECKPOINT", kCheckpointLimit, [list_wal, fail](const SqlAnswer& answer) {
       if (!answer) return fail(answer.error());
-      done({});
+      list_wal();
     });
   };
   const std::string timelines =
@@ -238,12 +273,12 @@ void prepare_upstream(const SqlConversation& conversation, const Action& action,
       "8))::bit(32)::int "
       "FROM pg_catalog.pg_control_checkpoint()";
   monitor.run_sql(upstream, create_slot_sql(slot_of_node(action.node)), kAnswerLimit,
-                  [&monitor, upstream, timelines, done, fail, checkpoint](const SqlAnswer& answer) {
+                  [&monitor, upstream, timelines, list_wal, fail, checkpoint](const SqlAnswer& answer) {
                     if (!answer) return fail(answer.error());
                     monitor.run_sql(upstream, timelines, kAnswerLimit,
-                                    [done, fail, checkpoint](const SqlAnswer& found) {
+                                    [list_wal, fail, checkpoint](const SqlAnswer& found) {
                                       if (!found) return fail(found.error());
-                                      if (cell(*found, 0) == cell(*found, 1)) return done({});
+                                      if (cell(*found, 0) == cell(*found, 1)) return list_wal();
                                       checkpoint();
                                     });
                   });

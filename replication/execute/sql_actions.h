@@ -40,8 +40,9 @@ void follow(const SqlConversation& conversation, const Action& action, ActionDon
 void fence_by_sql(const SqlConversation& conversation, const Action& action, ActionDone done);
 
 // Makes the upstream ready to be a source for rejoin: the slot, and a checkpoint on its timeline (pg_rewind before
-// PostgreSQL 16 reads the timeline from pg_control).
+// PostgreSQL 16 reads the timeline from pg_control). Tells the oldest WAL file there, by its name without the timeline;
+// empty: we may not look.
 void prepare_upstream(const SqlConversation& conversation, const Action& action,
-                      std::function<void(Result<void>)> done);
+                      std::function<void(Result<std::string>)> done);
 
 }  // namespace pgkeel

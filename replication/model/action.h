@@ -96,6 +96,7 @@ struct ActionStatus {
   std::string last_failure;    // why the last of them failed; it stays while the action runs again
   FenceStrength fence = FenceStrength::kNone;
   std::optional<Examination> examination;
+  Lsn missing_from{};  // kFollow: the upstream has no WAL from here on, where the standby stands; invalid: it has
 };
 
 }  // namespace pgkeel

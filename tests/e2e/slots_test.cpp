@@ -104,3 +104,24 @@ TEST_CASE("slots of ours for nodes that are not configured are dropped, others s
   CHECK(wait_for_slots(cluster.server("a"), "barman,pgkeel_b"));
   CHECK(wait_for_slots(cluster.server("b"), "barman,pgkeel_a"));
 }
+
+TEST_CASE("a standby that runs, and whose WAL the primary gave up, is rebuilt") {
+  Cluster cluster;
+  keep_wal_for_slots_only(cluster);
+  auto& a = cluster.server("a");
+  auto& b = cluster.server("b");
+  b.stop("fast");
+  a.query("ALTER SYSTEM SET max_slot_wal_keep_size = '1MB'");
+  a.query("SELECT pg_reload_conf()");
+  write_and_recycle(a);
+  REQUIRE(a.value("SELECT wal_status FROM pg_replication_slots WHERE slot_name = 'pgkeel_b'") == "lost");
+  a.query("ALTER SYSTEM RESET max_slot_wal_keep_size");
+  a.query("SELECT pg_reload_conf()");
+  b.start();
+  const auto is_rebuilt = [&] {
+    return outcome_of_rejoin(*cluster.pgkeel, "b").find("by basebackup") != std::string::npos;
+  };
+  REQUIRE_MESSAGE(wait_until(is_rebuilt, 60s), cluster.pgkeel->describe());
+  REQUIRE_MESSAGE(cluster.pgkeel->wait_normal("a"), cluster.pgkeel->describe());
+  cluster.check_roles("a");
+}

@@ -198,13 +198,14 @@ void ScriptedCluster::report(ActionStatus outcome) {
   controller_->finished(outcome, now_);
 }
 
-// done promote b · failed rejoin a no space left
+// done promote b · failed rejoin a no space left · done follow b missing=0/3000
 void ScriptedCluster::finish_action(const Arguments& arguments) {
   settle();
   auto outcome = running(kind_of(arguments.at(0)), arguments.at(1));
   if (!outcome) throw std::runtime_error(arguments.word + ": this action is not running");
   outcome->succeeded = arguments.word == "done";
   outcome->message = arguments.rest(2);
+  if (arguments.has("missing")) outcome->missing_from = lsn_of(arguments.named.at("missing"));
   report(*outcome);
 }
 

@@ -103,10 +103,13 @@ TEST_CASE("without a standby there is nobody to promote") {
   CHECK(why_no_candidate(cluster.situation()) == "there is no standby");
 }
 
-TEST_CASE("the pause before an action is tried again doubles from a second to a minute") {
-  CHECK(retry_pause(1) == 1s);
-  CHECK(retry_pause(2) == 2s);
-  CHECK(retry_pause(6) == 32s);
-  CHECK(retry_pause(7) == 60s);
-  CHECK(retry_pause(4'000'000'000) == 60s);
+TEST_CASE("the pause before an action is tried again doubles from a second to a minute, of a rejoin to ten minutes") {
+  CHECK(retry_pause(ActionKind::kFollow, 1) == 1s);
+  CHECK(retry_pause(ActionKind::kFollow, 2) == 2s);
+  CHECK(retry_pause(ActionKind::kFollow, 6) == 32s);
+  CHECK(retry_pause(ActionKind::kFollow, 7) == 60s);
+  CHECK(retry_pause(ActionKind::kFollow, 4'000'000'000) == 60s);
+  CHECK(retry_pause(ActionKind::kRejoin, 6) == 32s);
+  CHECK(retry_pause(ActionKind::kRejoin, 10) == 512s);
+  CHECK(retry_pause(ActionKind::kRejoin, 4'000'000'000) == 10min);
 }
