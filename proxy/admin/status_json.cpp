@@ -60,6 +60,8 @@ Json to_json(const ClusterStatus& cluster) {
         {"established", sessions.established},
         {"logins", sessions.logins},
         {"cancels_forwarded", sessions.cancels_forwarded},
+        {"cancels_held_back", sessions.cancels_held_back},
+        {"commit_waits_interrupted", sessions.commit_waits_interrupted},
         {"bytes_from_clients", sessions.bytes_from_clients},
         {"bytes_from_servers", sessions.bytes_from_servers},
         {"closed_without_error_at_unclean_boundary", sessions.closed_without_error_at_unclean_boundary},

@@ -36,13 +36,14 @@ Application::Application(const Config& config, StateDirectory state, std::unique
     : config_(config), state_(std::move(state)), events_(std::move(events)), wakeup_(std::make_unique<Wakeup>(loop_)) {}
 
 Result<void> Application::start(std::uint64_t descriptor_limit, const std::map<std::string, std::string>& adopt) {
-  workers_ = std::make_unique<WorkerPool>(loop_, config_.proxy, config_.clusters, descriptor_limit,
-                                          [this](const LinkEvidence& evidence) {
-                                            for (std::size_t i = 0; i < clusters_.size(); ++i) {
-                                              if (config_.clusters[i].name == evidence.cluster)
-                                                clusters_[i]->link_evidence(evidence);
-                                            }
-                                          });
+  workers_ = std::make_unique<WorkerPool>(
+      loop_, config_.proxy, config_.clusters, descriptor_limit,
+      [this](const LinkEvidence& evidence) {
+        if (auto* cluster = find_cluster(evidence.cluster)) cluster->link_evidence(evidence);
+      },
+      [this](const CancelQuestion& question, CancelAnswer answer) {
+        if (auto* cluster = find_cluster(question.cluster)) cluster->judge_cancel(question, std::move(answer));
+      });
   for (const auto& cluster : config_.clusters) {
     auto memory = state_.load(cluster.name);
     if (!memory) return memory.error();
@@ -93,6 +94,13 @@ void Application::run() {
   log(LogLevel::kInfo, "pgkeel",
       "status, events and metrics are at http://" + format_host_port({config_.admin.listen.host, admin_->port()}));
   loop_.run();
+}
+
+ClusterService* Application::find_cluster(const std::string& name) const {
+  for (std::size_t index = 0; index < clusters_.size(); ++index) {
+    if (config_.clusters[index].name == name) return clusters_[index].get();
+  }
+  return nullptr;
 }
 
 bool Application::jobs_run() const {

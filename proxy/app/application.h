@@ -37,6 +37,7 @@ class Application {
  private:
   Application(const Config& config, StateDirectory state, std::unique_ptr<EventLog> events);
   Result<void> start(std::uint64_t descriptor_limit, const std::map<std::string, std::string>& adopt);
+  [[nodiscard]] ClusterService* find_cluster(const std::string& name) const;
   [[nodiscard]] std::optional<std::vector<ClusterStatus>> ask_clusters();
   void write_admin_address() const;
   void begin_stop(const char* signal_name);

@@ -34,6 +34,9 @@ ClusterService::ClusterService(Loop& loop, const ClusterConfig& config, ClusterM
       monitor_(
           loop, config_, [this] { step(); },
           [this](const std::string& node) { return workers_.last_bytes_from(config_.name, node); }),
+      commit_waits_([this](const std::string& node, std::string sql, Duration limit, auto done) {
+        monitor_.run_sql(node, std::move(sql), limit, std::move(done));
+      }),
       executor_(
           loop, config_, monitor_,
           [this](const ActionStatus& outcome) {
@@ -75,6 +78,10 @@ void ClusterService::link_evidence(const LinkEvidence& evidence) {
     return;
   }
   if (evidence.epoch == controller_.memory().epoch) monitor_.probe_now(evidence.node);
+}
+
+void ClusterService::judge_cancel(const CancelQuestion& question, CancelAnswer answer) {
+  commit_waits_.may_cancel(question.node, question.process_id, std::move(answer));
 }
 
 void ClusterService::note_unanswered_login(const LinkEvidence& evidence) {

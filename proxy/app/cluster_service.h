@@ -9,6 +9,7 @@
 #include "config/config.h"
 #include "health/monitor.h"
 #include "proxy/admin/cluster_status.h"
+#include "proxy/app/commit_waits.h"
 #include "proxy/app/login_watch.h"
 #include "proxy/io/timer.h"
 #include "proxy/listener/worker_pool.h"
@@ -27,6 +28,7 @@ class ClusterService final : private ClusterController::Effects {
 
   void start();
   void link_evidence(const LinkEvidence& evidence);
+  void judge_cancel(const CancelQuestion& question, CancelAnswer answer);
 
   [[nodiscard]] ClusterStatus status() const;
   [[nodiscard]] bool jobs_run() const { return executor_.jobs_run(); }
@@ -52,6 +54,7 @@ class ClusterService final : private ClusterController::Effects {
   EventLog& events_;
   WorkerPool& workers_;
   Monitor monitor_;
+  CommitWaits commit_waits_;
   ClusterExecutor executor_;
   ClusterController controller_;
   Timer decide_again_;

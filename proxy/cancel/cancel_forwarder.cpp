@@ -13,15 +13,17 @@ constexpr Duration kLimit = std::chrono::seconds(5);
 }  // namespace
 
 CancelForwarder::CancelForwarder(Loop& loop, AcceptedClient client, std::string packet,
-                                 std::function<void(bool)> on_done)
+                                 std::function<void(End)> on_done)
     : loop_(loop),
       client_(std::move(client)),
       packet_(std::move(packet)),
       on_done_(std::move(on_done)),
-      limit_(loop, [this] { finish(); }) {}
+      limit_(loop, [this] { finish(); }) {
+  limit_.start_once(kLimit);
+}
 
 void CancelForwarder::start(Resolver& resolver, const HostPort& server) {
-  limit_.start_once(kLimit);
+  started_ = true;
   resolving_ = resolver.resolve(server, [this](const Result<Resolver::Addresses>& found) {
     if (found) addresses_ = *found;
     connect_to_next_address();
@@ -62,9 +64,16 @@ void CancelForwarder::server_ready(FdInterest ready) {
   if (ready.readable && server_->read(ignored).kind != IoResult::Kind::kWouldBlock) finish();
 }
 
+void CancelForwarder::refuse() {
+  finish();
+}
+
 void CancelForwarder::finish() {
   abandon();
-  on_done_(sent_);
+  if (!started_)
+    on_done_(End::kNotAllowed);
+  else
+    on_done_(sent_ ? End::kForwarded : End::kNotForwarded);
 }
 
 void CancelForwarder::abandon() {

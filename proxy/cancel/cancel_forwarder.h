@@ -1,5 +1,6 @@
 // Carries one cancel request to the server that owns its key, on a connection of its own; the client's is closed when
-// the server has closed that one, which is how libpq knows that the request was seen. Loop's thread only.
+// the server has closed that one, which is how libpq knows that the request was seen. It all takes 5s at most, the time
+// before start() included: then the request is dropped, as PostgreSQL may drop one too. Loop's thread only.
 #pragma once
 
 #include <functional>
@@ -18,13 +19,21 @@ class Loop;
 
 class CancelForwarder {
  public:
+  enum class End {
+    kForwarded,
+    kNotForwarded,  // the server was not reached in time
+    kNotAllowed,    // refuse(), or nobody said start() in time
+  };
+
   // `on_done` comes once, when all is closed: destroy the forwarder later, not inside it.
   // `client` holds a descriptor for the link to the server too.
-  CancelForwarder(Loop& loop, AcceptedClient client, std::string packet, std::function<void(bool forwarded)> on_done);
+  CancelForwarder(Loop& loop, AcceptedClient client, std::string packet, std::function<void(End)> on_done);
   CancelForwarder(const CancelForwarder&) = delete;
   CancelForwarder& operator=(const CancelForwarder&) = delete;
 
+  // One of these.
   void start(Resolver& resolver, const HostPort& server);
+  void refuse();
 
   // The server is not to be reached any more. on_done does not come.
   void abandon();
@@ -37,12 +46,13 @@ class CancelForwarder {
   Loop& loop_;
   AcceptedClient client_;
   std::string packet_;
-  std::function<void(bool)> on_done_;
+  std::function<void(End)> on_done_;
   Resolver::Request resolving_;
   Resolver::Addresses addresses_;
   std::size_t next_address_ = 0;
   std::unique_ptr<Link> server_;
   Timer limit_;
+  bool started_ = false;
   bool sent_ = false;
 };
 

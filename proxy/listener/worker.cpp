@@ -7,15 +7,22 @@ namespace pgkeel {
 
 Worker::Worker(const ProxyConfig& limits, const WorkerShare& share,
                const std::vector<std::unique_ptr<SharedCluster>>& clusters,
-               const std::function<void(LinkEvidence)>& on_evidence, std::function<void()> on_drained)
+               const std::function<void(LinkEvidence)>& on_evidence, const CancelJudge& cancel_judge,
+               std::function<void()> on_drained)
     : limits_(limits),
       wakeup_(loop_),
       resolver_(std::in_place, loop_),
       read_buffer_(std::make_unique<std::array<std::byte, kReadBufferBytes>>()),
       on_drained_(std::move(on_drained)),
+      cancel_judge_([this, cancel_judge](CancelQuestion question, CancelAnswer answer) {
+        cancel_judge(std::move(question), [this, answer = std::move(answer)](bool may_go) {
+          wakeup_.post([answer, may_go] { answer(may_go); });
+        });
+      }),
       listeners_(clusters.size()) {
-  const WorkerServices services{
-      loop_, *resolver_, std::span(*read_buffer_), limits_, share.clients, share.clients_max, newcomers_};
+  const WorkerServices services{loop_,      *resolver_,    std::span(*read_buffer_),
+                                limits_,    share.clients, share.clients_max,
+                                newcomers_, cancel_judge_};
   for (const auto& cluster : clusters) {
     access_points_.push_back(
         std::make_unique<AccessPoint>(services, *cluster, on_evidence, [this] { session_gone(); }));

@@ -20,11 +20,12 @@ namespace pgkeel {
 
 struct WorkerPool::Inner {
   Inner(Loop& control_loop, const ProxyConfig& proxy_config, const std::vector<ClusterConfig>& cluster_configs,
-        std::uint64_t most_descriptors, EvidenceSink on_evidence)
+        std::uint64_t most_descriptors, EvidenceSink on_evidence, CancelJudge judge)
       : proxy(proxy_config),
         configs(cluster_configs),
         descriptor_limit(most_descriptors),
         evidence(std::move(on_evidence)),
+        cancel_judge(std::move(judge)),
         control(control_loop),
         stop_limit(control_loop, [this] { finish_stop(); }),
         ports(cluster_configs.size()),
@@ -43,6 +44,7 @@ struct WorkerPool::Inner {
   const std::vector<ClusterConfig> configs;
   const std::uint64_t descriptor_limit;
   EvidenceSink evidence;
+  CancelJudge cancel_judge;
   Wakeup control;
   Timer stop_limit;
   std::vector<std::uint16_t> ports;  // bound, by cluster
@@ -63,8 +65,9 @@ struct WorkerPool::Inner {
 };
 
 WorkerPool::WorkerPool(Loop& control_loop, const ProxyConfig& proxy, const std::vector<ClusterConfig>& clusters,
-                       std::uint64_t descriptor_limit, EvidenceSink on_evidence)
-    : inner_(std::make_unique<Inner>(control_loop, proxy, clusters, descriptor_limit, std::move(on_evidence))) {}
+                       std::uint64_t descriptor_limit, EvidenceSink on_evidence, CancelJudge cancel_judge)
+    : inner_(std::make_unique<Inner>(control_loop, proxy, clusters, descriptor_limit, std::move(on_evidence),
+                                     std::move(cancel_judge))) {}
 
 WorkerPool::~WorkerPool() {
   inner_->end_threads();
@@ -84,10 +87,7 @@ Result<void> WorkerPool::Inner::start() {
   for (const auto& config : configs) {
     auto networks = AllowList::parse(config.allow);
     if (!networks) return Error{"cluster \"" + config.name + "\": allow: " + networks.error().message};
-    std::vector<std::string> nodes;
-    for (const auto& node : config.nodes) nodes.push_back(node.name);
-    clusters.push_back(std::make_unique<SharedCluster>(config.name, std::move(nodes), std::move(*networks),
-                                                       config.detection.failure_timeout, proxy.login_rate));
+    clusters.push_back(std::make_unique<SharedCluster>(config, std::move(*networks), proxy.login_rate));
   }
   make_workers(worker_count);
   for (std::size_t cluster = 0; cluster < configs.size(); ++cluster) {
@@ -137,6 +137,10 @@ void WorkerPool::Inner::make_workers(std::uint32_t count) {
     workers.push_back(std::make_unique<Worker>(
         proxy, share, clusters,
         [this](LinkEvidence report) { control.post([this, report = std::move(report)] { evidence(report); }); },
+        [this](CancelQuestion question, CancelAnswer answer) {
+          control.post(
+              [this, question = std::move(question), answer = std::move(answer)] { cancel_judge(question, answer); });
+        },
         [this] {
           control.post([this] {
             if (--workers_not_drained == 0) finish_stop();

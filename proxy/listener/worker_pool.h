@@ -15,6 +15,7 @@
 #include "proxy/base/result.h"
 #include "proxy/base/time.h"
 #include "proxy/routing/route.h"
+#include "proxy/session/cancel_question.h"
 #include "proxy/session/link_evidence.h"
 #include "proxy/session/session_stats.h"
 
@@ -26,9 +27,10 @@ class WorkerPool {
  public:
   using EvidenceSink = std::function<void(const LinkEvidence&)>;
 
-  // `descriptor_limit`: how many descriptors this process may have (RLIMIT_NOFILE).
+  // `descriptor_limit`: how many descriptors this process may have (RLIMIT_NOFILE). `cancel_judge` is asked for
+  // clusters whose commits wait for standbys; it may answer as long as this object lives.
   WorkerPool(Loop& control_loop, const ProxyConfig& proxy, const std::vector<ClusterConfig>& clusters,
-             std::uint64_t descriptor_limit, EvidenceSink on_evidence);
+             std::uint64_t descriptor_limit, EvidenceSink on_evidence, CancelJudge cancel_judge);
   ~WorkerPool();  // stop() must have finished, or start() never called
 
   // Binds every access point and starts the threads. On an error nothing is left running.

@@ -109,14 +109,29 @@ void AccessPoint::forward_cancel(AcceptedClient client, const CancelKey& key, st
   const bool server_is_the_route = owner && route_->target && owner->epoch == route_->epoch &&
                                    owner->node == route_->target->node && !shutting_down_;
   if (!server_is_the_route || cancels_.size() >= kCancelsMax || !client.descriptors.grow()) return;
-  const auto place = cancels_.insert(cancels_.end(), nullptr);
-  *place = std::make_unique<CancelForwarder>(services_.loop, std::move(client), std::move(packet),
-                                             [this, place](bool forwarded) {
-                                               if (forwarded) counters_.cancels_forwarded.add();
-                                               retired_cancels_.splice(retired_cancels_.end(), cancels_, place);
-                                               reaper_.start_once(Duration::zero());
-                                             });
-  (*place)->start(services_.resolver, route_->target->address);
+  const std::uint64_t number = ++cancels_begun_;
+  cancels_[number] = std::make_unique<CancelForwarder>(
+      services_.loop, std::move(client), std::move(packet), [this, number](CancelForwarder::End end) {
+        if (end == CancelForwarder::End::kForwarded) counters_.cancels_forwarded.add();
+        if (end == CancelForwarder::End::kNotAllowed) counters_.cancels_held_back.add();
+        retired_cancels_.push_back(std::move(cancels_.extract(number).mapped()));
+        reaper_.start_once(Duration::zero());
+      });
+  if (!shared_.keeps_commit_waits) {
+    cancel_answered(number, true);
+    return;
+  }
+  services_.cancel_judge({.cluster = shared_.name, .node = owner->node, .process_id = key.process_id},
+                         [this, number](bool may_go) { cancel_answered(number, may_go); });
+}
+
+void AccessPoint::cancel_answered(std::uint64_t number, bool may_go) {
+  const auto cancel = cancels_.find(number);
+  if (cancel == cancels_.end()) return;  // it took too long, or the route has changed
+  if (may_go)
+    cancel->second->start(services_.resolver, route_->target->address);
+  else
+    cancel->second->refuse();
 }
 
 void AccessPoint::retire(Session& session) {
@@ -127,8 +142,11 @@ void AccessPoint::retire(Session& session) {
 }
 
 void AccessPoint::abandon_cancels() {
-  for (const auto& cancel : cancels_) cancel->abandon();
-  retired_cancels_.splice(retired_cancels_.end(), cancels_);
+  for (auto& [number, cancel] : cancels_) {
+    cancel->abandon();
+    retired_cancels_.push_back(std::move(cancel));
+  }
+  cancels_.clear();
   reaper_.start_once(Duration::zero());
 }
 

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <functional>
 #include <list>
+#include <map>
 #include <memory>
 #include <span>
 #include <string>
@@ -20,6 +21,7 @@
 #include "proxy/routing/allow_list.h"
 #include "proxy/routing/login_gate.h"
 #include "proxy/routing/route.h"
+#include "proxy/session/cancel_question.h"
 #include "proxy/session/evidence_reporter.h"
 #include "proxy/session/newcomers.h"
 #include "proxy/session/session_counters.h"
@@ -32,20 +34,30 @@ class Session;
 
 // What the workers of one cluster share.
 struct SharedCluster {
-  SharedCluster(std::string cluster_name, std::vector<std::string> node_names, AllowList networks,
-                Duration silence_limit, std::uint32_t login_rate)
-      : name(std::move(cluster_name)),
-        nodes(std::move(node_names)),
+  SharedCluster(const ClusterConfig& config, AllowList networks, std::uint32_t login_rate)
+      : name(config.name),
+        nodes(names_of(config.nodes)),
         allow_list(std::move(networks)),
-        failure_timeout(silence_limit),
+        failure_timeout(config.detection.failure_timeout),
+        keeps_commit_waits(config.durability != Durability::kAsync),
         login_gate(login_rate) {}
 
   const std::string name;
   const std::vector<std::string> nodes;
   const AllowList allow_list;
   const Duration failure_timeout;  // DetectionConfig's
+  // A commit that waits for a standby is not cancelled through the access point, and what a server says of one that was
+  // cancelled otherwise is not taken for an acknowledgement.
+  const bool keeps_commit_waits;
   LoginGate login_gate;
   CancelRegistry cancel_registry;
+
+ private:
+  static std::vector<std::string> names_of(const std::vector<NodeConfig>& nodes) {
+    std::vector<std::string> names;
+    for (const auto& node : nodes) names.push_back(node.name);
+    return names;
+  }
 };
 
 // What the clusters of one worker share.
@@ -57,6 +69,7 @@ struct WorkerServices {
   std::atomic<std::uint32_t>& clients;  // of all workers, against clients_max
   const std::uint32_t clients_max;      // max_client_connections, or what there are descriptors for
   Newcomers& newcomers;
+  const CancelJudge& cancel_judge;  // answers on the loop's thread
 };
 
 class AccessPoint {
@@ -96,6 +109,7 @@ class AccessPoint {
   void retire(Session& session);  // destroyed soon, outside all callbacks
 
  private:
+  void cancel_answered(std::uint64_t number, bool may_go);
   void abandon_cancels();
   void reap();
 
@@ -113,8 +127,9 @@ class AccessPoint {
 
   std::list<std::unique_ptr<Session>> sessions_;
   std::list<std::unique_ptr<Session>> retired_sessions_;
-  std::list<std::unique_ptr<CancelForwarder>> cancels_;
-  std::list<std::unique_ptr<CancelForwarder>> retired_cancels_;
+  std::uint64_t cancels_begun_ = 0;
+  std::map<std::uint64_t, std::unique_ptr<CancelForwarder>> cancels_;  // by number
+  std::vector<std::unique_ptr<CancelForwarder>> retired_cancels_;
 };
 
 }  // namespace pgkeel

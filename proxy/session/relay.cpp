@@ -43,6 +43,7 @@ void Session::relay_from_client() {
   const auto advance = to_server_boundary_.advance(bytes, [this](char type, std::span<std::byte>) {
     transaction_.client_sent(type);
     if (type == 'X') client_terminated_ = true;
+    return true;
   });
   if (advance.violation) {
     end_with_error(SqlState::kProtocolViolation, "invalid message length");
@@ -72,21 +73,56 @@ void Session::relay_from_server() {
 }
 
 void Session::pass_on_from_server(std::span<std::byte> bytes) {
-  const auto advance = to_client_boundary_.advance(bytes, [this](char type, std::span<std::byte> message) {
+  if (long_notice_.under_way() && !long_notice_allows(bytes)) return;
+  bool wait_interrupted = false;
+  const auto advance = to_client_boundary_.advance(bytes, [&](char type, std::span<std::byte> message) {
     if (type == 'E' || type == 'N') {
       announce_crash_as_shutdown(message);
       if (type == 'E' && parse_error_fields(message).ends_session()) server_said_goodbye_ = true;
+      if (type == 'N' && !may_go_on_behind(message)) wait_interrupted = true;
     }
     transaction_.server_sent(
         type, message.size() > kMessageHeaderBytes ? static_cast<char>(message[kMessageHeaderBytes]) : '\0');
+    return !wait_interrupted;
   });
   if (!queue_to_client(bytes.first(advance.passable))) return;
+  if (wait_interrupted) {
+    commit_wait_interrupted();
+    return;
+  }
   if (advance.violation) {
     end_with_error(SqlState::kProtocolViolation,
                    "terminating connection: " + node_phrase() + " sent a message of invalid length");
     return;
   }
   to_client_.add_partial(bytes.subspan(advance.passable));
+}
+
+// Whether the client may hear what the server says after this notice. Of a long one, only the beginning is there yet.
+bool Session::may_go_on_behind(Bytes notice) {
+  if (!access_point_.shared().keeps_commit_waits) return true;
+  if (notice.size() <= read_uint32(notice.subspan(1, 4))) {
+    long_notice_.begin(notice);
+    return true;
+  }
+  return !tells_of_interrupted_wait(notice);
+}
+
+// `bytes` begin inside the long notice. False: it ends in them, and what it says ends the session.
+bool Session::long_notice_allows(std::span<std::byte> bytes) {
+  const std::span<std::byte> rest = bytes.first(long_notice_.add(bytes));
+  if (long_notice_.under_way() || !long_notice_.tells_of_interrupted_wait()) return true;
+  to_client_boundary_.advance(rest, [](char, std::span<std::byte>) { return true; });
+  if (queue_to_client(rest)) commit_wait_interrupted();
+  return false;
+}
+
+// What follows is an acknowledgement of a commit that may be on this server alone: the client must not get it.
+void Session::commit_wait_interrupted() {
+  transaction_.commit_is_in_doubt();
+  access_point_.counters().commit_waits_interrupted.add();
+  end_with_error(SqlState::kAdminShutdown,
+                 "terminating connection: the wait of a commit for a standby was interrupted on " + node_phrase());
 }
 
 void Session::client_finished() {

@@ -27,6 +27,7 @@
 #include "proxy/session/relay_buffer.h"
 #include "proxy/wire/error_response.h"
 #include "proxy/wire/frame.h"
+#include "proxy/wire/interrupted_wait.h"
 #include "proxy/wire/transaction_tracker.h"
 
 namespace pgkeel {
@@ -127,6 +128,9 @@ class Session {
   void relay_from_client();
   void relay_from_server();
   void pass_on_from_server(std::span<std::byte> bytes);
+  bool may_go_on_behind(Bytes notice);
+  bool long_notice_allows(std::span<std::byte> bytes);
+  void commit_wait_interrupted();
   void client_finished();
   void server_link_ended(const IoResult& result);
   bool queue_to_client(Bytes bytes);
@@ -153,6 +157,7 @@ class Session {
   BoundaryTracker to_server_boundary_;
   BoundaryTracker to_client_boundary_;
   TransactionTracker transaction_;
+  NoticeInParts long_notice_;
 
   // The server that the link leads to, or will.
   RouteTarget target_;

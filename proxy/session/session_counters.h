@@ -33,6 +33,8 @@ struct alignas(64) SessionCounters {
   Counter logins;
   Counter logins_unanswered;
   Counter cancels_forwarded;
+  Counter cancels_held_back;
+  Counter commit_waits_interrupted;
   Counter bytes_from_clients;
   Counter bytes_from_servers;
   Counter closed_without_error_at_unclean_boundary;
@@ -47,6 +49,8 @@ struct alignas(64) SessionCounters {
     sum.logins += logins.value();
     sum.logins_unanswered += logins_unanswered.value();
     sum.cancels_forwarded += cancels_forwarded.value();
+    sum.cancels_held_back += cancels_held_back.value();
+    sum.commit_waits_interrupted += commit_waits_interrupted.value();
     sum.bytes_from_clients += bytes_from_clients.value();
     sum.bytes_from_servers += bytes_from_servers.value();
     sum.closed_without_error_at_unclean_boundary += closed_without_error_at_unclean_boundary.value();

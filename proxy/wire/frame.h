@@ -28,6 +28,7 @@ class BoundaryTracker {
 
   // `bytes` begin with what the last call did not call passable. For each message that begins in the passable bytes,
   // visit(type, message) is called; `message` has its header, and is cut short where a message is too big to wait for.
+  // Where it returns false, nothing behind this message is passable, and no other is visited.
   template <class Byte, class Visitor>
   Advance advance(std::span<Byte> bytes, Visitor&& visit) {
     std::size_t position = std::min<std::size_t>(bytes.size(), message_left_);
@@ -39,9 +40,10 @@ class BoundaryTracker {
       const std::size_t available = bytes.size() - position;
       if (total > available && total <= kWholeMessageBytes) break;
       const std::size_t part = std::min(total, available);
-      visit(static_cast<char>(bytes[position]), bytes.subspan(position, part));
+      const bool go_on = visit(static_cast<char>(bytes[position]), bytes.subspan(position, part));
       position += part;
       message_left_ = total - part;
+      if (!go_on) break;
     }
     return {.passable = position, .violation = false};
   }

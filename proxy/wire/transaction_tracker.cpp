@@ -63,7 +63,7 @@ void TransactionTracker::copy_progress(char type) {
 }
 
 TransactionOutcome TransactionTracker::outcome() const {
-  if (awaited_ > 0 || sent_after_sync_) return TransactionOutcome::kUnknown;
+  if (in_doubt_ || awaited_ > 0 || sent_after_sync_) return TransactionOutcome::kUnknown;
   if (status_ == 'I') return TransactionOutcome::kNoneOpen;
   if (status_ == 'T' || status_ == 'E') return TransactionOutcome::kRolledBack;
   return TransactionOutcome::kUnknown;

@@ -29,6 +29,9 @@ class TransactionTracker {
       copy_progress(type);
   }
 
+  // The server itself has said that what it is about to acknowledge is not certain.
+  void commit_is_in_doubt() { in_doubt_ = true; }
+
   [[nodiscard]] TransactionOutcome outcome() const;
 
  private:
@@ -40,6 +43,7 @@ class TransactionTracker {
   bool sent_after_sync_ = false;  // something that the last of these does not cover
   char status_ = 'I';
   char last_sync_ = '\0';
+  bool in_doubt_ = false;
 
   // In COPY FROM STDIN by extended query the server skips the Sync that the client sent behind Execute; whether it did
   // is certain only once the COPY has succeeded.

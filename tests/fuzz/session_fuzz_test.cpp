@@ -42,7 +42,7 @@ std::string some_client_bytes(Random& random) {
 
 std::string some_server_bytes(Random& random) {
   std::string text;
-  switch (random.below(8)) {
+  switch (random.below(9)) {
     case 0:
       text = login_answer();
       break;
@@ -60,6 +60,10 @@ std::string some_server_bytes(Random& random) {
       break;
     case 5:
       text = login_answer(1, "abcd", "on");
+      break;
+    case 6:
+      text = full_report('N', "WARNING", "01000", "wait", std::string(random.length(), 'c'),
+                         random.one_in(3) ? "SyncRepWaitForLSN" : "exec_stmt_raise");
       break;
     default:
       text = message('D', random.bytes(random.length()));
@@ -81,7 +85,8 @@ void say(Peer& peer, std::string_view bytes) {
 }  // namespace
 
 TEST_CASE("whatever clients and servers do, the proxy lives, and forgets them when they are gone") {
-  ProxyUnderTest proxy({.proxy = {.workers = 2, .hold_timeout = std::chrono::milliseconds(50)}});
+  ProxyUnderTest proxy(
+      {.proxy = {.workers = 2, .hold_timeout = std::chrono::milliseconds(50)}, .durability = Durability::kAvailable});
   std::uint64_t epoch = 1;
   proxy.route_to_a(epoch);
   for_seeds(300, [&](std::uint64_t seed) {

@@ -90,8 +90,10 @@ TEST_CASE("a stream in random pieces is walked as it is in one") {
     BoundaryTracker in_one;
     std::string types_in_one;
     std::string whole = stream;
-    const auto all = in_one.advance(std::as_writable_bytes(std::span(whole)),
-                                    [&](char type, std::span<std::byte>) { types_in_one += type; });
+    const auto all = in_one.advance(std::as_writable_bytes(std::span(whole)), [&](char type, std::span<std::byte>) {
+      types_in_one += type;
+      return true;
+    });
 
     BoundaryTracker in_pieces;
     std::string types_in_pieces;
@@ -102,8 +104,11 @@ TEST_CASE("a stream in random pieces is walked as it is in one") {
       const std::size_t piece = std::min(stream.size(), 1 + random.length());
       kept += stream.substr(0, piece);
       stream.erase(0, piece);
-      const auto advance = in_pieces.advance(std::as_writable_bytes(std::span(kept)),
-                                             [&](char type, std::span<std::byte>) { types_in_pieces += type; });
+      const auto advance =
+          in_pieces.advance(std::as_writable_bytes(std::span(kept)), [&](char type, std::span<std::byte>) {
+            types_in_pieces += type;
+            return true;
+          });
       violation = advance.violation;
       passed += advance.passable;
       kept.erase(0, advance.passable);

@@ -1,5 +1,6 @@
 // Cancel requests find the server that owns their key, and no other.
 #include <string>
+#include <vector>
 
 #include <doctest/doctest.h>
 
@@ -107,4 +108,106 @@ TEST_CASE("a cancel request for a server that is gone is closed") {
   Peer cancel = proxy.connect();
   cancel.send(cancel_request(77, "abcd"));
   CHECK(cancel.receive_to_end().empty());
+}
+
+namespace {
+
+// Asks, and lets the test answer later.
+struct Judge {
+  std::vector<CancelQuestion> questions;  // control thread only
+  std::vector<CancelAnswer> answers;
+
+  [[nodiscard]] CancelJudge function() {
+    return [this](CancelQuestion question, CancelAnswer answer) {
+      questions.push_back(std::move(question));
+      answers.push_back(std::move(answer));
+    };
+  }
+  static std::size_t asked(ProxyUnderTest& proxy, const Judge& judge) {
+    std::size_t count = 0;
+    proxy.in_control_thread([&] { count = judge.questions.size(); });
+    return count;
+  }
+};
+
+}  // namespace
+
+TEST_CASE("where commits wait for a standby, a cancel request goes to the server only when the judge says so") {
+  for (const Durability durability : {Durability::kStrict, Durability::kAvailable}) {
+    for (const bool may_go : {true, false}) {
+      CAPTURE(may_go);
+      Judge judge;
+      ProxyUnderTest proxy({.durability = durability, .cancel_judge = judge.function()});
+      proxy.route_to_a(1);
+      auto session = proxy.establish(proxy.a, 77, "abcd");
+      Peer cancel = proxy.connect();
+      cancel.send(cancel_request(77, "abcd"));
+      REQUIRE(wait_until([&] { return Judge::asked(proxy, judge) == 1; }));
+      CHECK_FALSE(proxy.a.somebody_waits());
+      CHECK_FALSE(cancel.has_something_to_read());
+      proxy.in_control_thread([&] {
+        CHECK(judge.questions.front().cluster == "c");
+        CHECK(judge.questions.front().node == "a");
+        CHECK(judge.questions.front().process_id == 77);
+        judge.answers.front()(may_go);
+      });
+      if (may_go) CHECK(proxy.a.accept().receive(16) == cancel_request(77, "abcd"));
+      CHECK(cancel.receive_to_end().empty());
+      CHECK_FALSE(cancel.ended_by_reset());
+      const auto told = [&] { return proxy.stats().cancels_forwarded + proxy.stats().cancels_held_back; };
+      CHECK(wait_until([&] { return told() == 1; }));
+      CHECK(proxy.stats().cancels_forwarded == (may_go ? 1 : 0));
+      CHECK_FALSE(proxy.a.somebody_waits());
+    }
+  }
+}
+
+TEST_CASE("a judge that takes too long is not waited for, and what it says then does nothing") {
+  Judge judge;
+  ProxyUnderTest proxy({.durability = Durability::kAvailable, .cancel_judge = judge.function()});
+  proxy.route_to_a(1);
+  auto session = proxy.establish(proxy.a, 77, "abcd");
+  Peer cancel = proxy.connect();
+  cancel.send(cancel_request(77, "abcd"));
+  CHECK(cancel.receive_to_end().empty());
+  CHECK(wait_until([&] { return proxy.stats().cancels_held_back == 1; }));
+  proxy.in_control_thread([&] { judge.answers.at(0)(true); });
+  Peer second = proxy.connect();
+  second.send(cancel_request(77, "abcd"));
+  REQUIRE(wait_until([&] { return Judge::asked(proxy, judge) == 2; }));
+  CHECK_FALSE(proxy.a.somebody_waits());
+  CHECK(proxy.stats().cancels_forwarded == 0);
+}
+
+TEST_CASE("an answer that comes after a change of the route does nothing") {
+  Judge judge;
+  ProxyUnderTest proxy({.durability = Durability::kAvailable, .cancel_judge = judge.function()});
+  proxy.route_to_a(1);
+  auto session = proxy.establish(proxy.a, 77, "abcd");
+  Peer cancel = proxy.connect();
+  cancel.send(cancel_request(77, "abcd"));
+  REQUIRE(wait_until([&] { return Judge::asked(proxy, judge) == 1; }));
+  proxy.route_to_b(2);
+  CHECK(cancel.receive_to_end().empty());
+  proxy.in_control_thread([&] { judge.answers.at(0)(true); });
+  proxy.route_to_b(3);  // comes to every worker behind the answer
+  CHECK_FALSE(proxy.a.somebody_waits());
+  CHECK_FALSE(proxy.b.somebody_waits());
+}
+
+TEST_CASE("an unknown key is not worth a question, and without a promise there is none") {
+  Judge judge;
+  ProxyUnderTest promising({.durability = Durability::kAvailable, .cancel_judge = judge.function()});
+  promising.route_to_a(1);
+  Peer stranger = promising.connect();
+  stranger.send(cancel_request(77, "abcd"));
+  CHECK(stranger.receive_to_end().empty());
+  ProxyUnderTest asynchronous({.durability = Durability::kAsync, .cancel_judge = judge.function()});
+  asynchronous.route_to_a(1);
+  auto session = asynchronous.establish(asynchronous.a, 77, "abcd");
+  Peer cancel = asynchronous.connect();
+  cancel.send(cancel_request(77, "abcd"));
+  CHECK(asynchronous.a.accept().receive(16) == cancel_request(77, "abcd"));
+  CHECK(Judge::asked(promising, judge) == 0);
+  CHECK(Judge::asked(asynchronous, judge) == 0);
 }

@@ -24,14 +24,17 @@ ProxyUnderTest::ProxyUnderTest(const Options& options) : wakeup_(loop_) {
   cluster.listen = {"127.0.0.1", 0};
   cluster.allow = options.allow;
   cluster.detection.failure_timeout = options.failure_timeout;
+  cluster.durability = options.durability;
   cluster.nodes = {node("a", a), node("b", b)};
   ClusterConfig other = cluster;
   other.name = "d";
-  pool_ = std::make_unique<WorkerPool>(loop_, options.proxy, std::vector{cluster, other}, options.descriptor_limit,
-                                       [this](const LinkEvidence& told) {
-                                         const std::lock_guard lock(mutex_);
-                                         evidence_.push_back(told);
-                                       });
+  pool_ = std::make_unique<WorkerPool>(
+      loop_, options.proxy, std::vector{cluster, other}, options.descriptor_limit,
+      [this](const LinkEvidence& told) {
+        const std::lock_guard lock(mutex_);
+        evidence_.push_back(told);
+      },
+      options.cancel_judge);
   const auto started = pool_->start();
   if (!started) throw std::runtime_error(started.error().message);
   port_ = pool_->bound_port("c");

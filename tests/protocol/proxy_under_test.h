@@ -25,6 +25,8 @@ class ProxyUnderTest {
     std::vector<std::string> allow{"0.0.0.0/0", "::/0"};
     std::uint64_t descriptor_limit = 1'000'000;
     Duration failure_timeout = std::chrono::seconds(3);
+    Durability durability = Durability::kAsync;
+    CancelJudge cancel_judge = [](const CancelQuestion&, const CancelAnswer&) {};  // called in the control thread
   };
 
   ProxyUnderTest() : ProxyUnderTest(Options{}) {}
@@ -44,6 +46,7 @@ class ProxyUnderTest {
   // Returns when the pool has stopped.
   void stop(Duration limit);
   void stop_later(Duration limit, std::function<void()> stopped);  // `stopped` is called in the control thread
+  void in_control_thread(std::function<void()> task);              // returns when it was run
 
   [[nodiscard]] std::uint16_t port() const { return port_; }
   [[nodiscard]] std::uint16_t port_of(const std::string& cluster) const { return pool_->bound_port(cluster); }
@@ -62,8 +65,6 @@ class ProxyUnderTest {
   Established establish(PeerListener& server, std::uint32_t process_id = 4711, std::string_view secret = "\1\2\3\4");
 
  private:
-  void in_control_thread(std::function<void()> task);
-
   Loop loop_;
   Wakeup wakeup_;
   std::unique_ptr<WorkerPool> pool_;

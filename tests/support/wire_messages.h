@@ -95,6 +95,15 @@ inline std::string report(char type, std::string_view severity, std::string_view
   return message(type, "S" + zero_terminated(severity) + "V" + zero_terminated(severity) + "C" +
                            zero_terminated(sqlstate) + "M" + zero_terminated(text) + '\0');
 }
+// A whole report of PostgreSQL 15, in the order in which it sends the fields.
+inline std::string full_report(char type, std::string_view severity, std::string_view sqlstate, std::string_view text,
+                               std::string_view context, std::string_view routine) {
+  std::string body = "S" + zero_terminated("WARNUNG") + "V" + zero_terminated(severity) + "C" +
+                     zero_terminated(sqlstate) + "M" + zero_terminated(text);
+  if (!context.empty()) body += "W" + zero_terminated(context);
+  body += "F" + zero_terminated("syncrep.c") + "L" + zero_terminated("283") + "R" + zero_terminated(routine) + '\0';
+  return message(type, body);
+}
 // What a primary says to a client that need not authenticate.
 inline std::string login_answer(std::uint32_t process_id = 4711, std::string_view secret = "\1\2\3\4"sv,
                                 std::string_view in_hot_standby = "off") {

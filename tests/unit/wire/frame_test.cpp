@@ -18,6 +18,7 @@ struct Walk {
   std::string kept;
   std::string passed;
   std::string types;
+  char stop_at = '\0';
   std::size_t kept_most = 0;
   bool violation = false;
 
@@ -27,6 +28,7 @@ struct Walk {
         tracker.advance(std::as_writable_bytes(std::span(bytes)), [&](char type, std::span<std::byte> message) {
           types += type;
           CHECK(static_cast<char>(message[0]) == type);
+          return type != stop_at;
         });
     passed += bytes.substr(0, advance.passable);
     kept = bytes.substr(advance.passable);
@@ -106,4 +108,18 @@ TEST_CASE("a message without a body is four bytes long") {
   Walk walk;
   walk.feed(sync_message() + sync_message());
   CHECK(walk.types == "SS");
+}
+
+TEST_CASE("behind a message at which the visitor stops nothing is passable") {
+  for (const std::string& next :
+       {ready_for_query('I'), data_row(std::string(100'000, 'x')), std::string("X\0\0\0\1", 5)}) {
+    Walk walk;
+    walk.stop_at = 'N';
+    const std::string until_there = command_complete("COMMIT") + report('N', "WARNING", "01000", "stop");
+    walk.feed(until_there + next);
+    CHECK(walk.passed == until_there);
+    CHECK(walk.types == "CN");
+    CHECK(walk.tracker.at_boundary());
+    CHECK_FALSE(walk.violation);
+  }
 }

@@ -106,3 +106,13 @@ TEST_CASE("each outcome has a text of its own") {
   CHECK(describe(Outcome::kRolledBack).find("rolled back") != std::string_view::npos);
   CHECK(describe(Outcome::kUnknown).find("unknown") != std::string_view::npos);
 }
+
+TEST_CASE("what the server itself has put in doubt stays so") {
+  TransactionTracker tracker;
+  tracker.server_sent('Z', 'I');
+  tracker.commit_is_in_doubt();
+  CHECK(tracker.outcome() == Outcome::kUnknown);
+  tracker.client_sent('Q');
+  tracker.server_sent('Z', 'I');
+  CHECK(tracker.outcome() == Outcome::kUnknown);
+}
