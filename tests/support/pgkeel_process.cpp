@@ -29,14 +29,14 @@ bool mentions(const std::vector<std::string>& lines, const std::string& key) {
 
 std::string cluster_text(const std::string& name, std::uint16_t port, const std::vector<PostgresServer*>& nodes,
                          const PgkeelOptions& options) {
-  std::string text = "[cluster." + name + "]\nlisten = \"127.0.0.1:" + std::to_string(port) + "\"\n";
+  std::string text = "[cluster." + name + "]\nlisten = \"" + options.address + ":" + std::to_string(port) + "\"\n";
   if (!mentions(options.cluster_lines, "failover_pause")) text += "failover_pause = \"0s\"\n";
   if (!mentions(options.cluster_lines, "monitor")) text += "monitor = { user = \"pgkeel\", database = \"postgres\" }\n";
   text += lines_of(options.cluster_lines);
   text += "[cluster." + name + ".detection]\n" + lines_of(options.detection_lines);
   for (const auto* node : nodes) {
-    text += "[[cluster." + name + ".node]]\nname = \"" + node->name() +
-            "\"\nhost = \"127.0.0.1\"\nport = " + std::to_string(node->port()) + "\n";
+    text += "[[cluster." + name + ".node]]\nname = \"" + node->name() + "\"\nhost = \"" + node->address() +
+            "\"\nport = " + std::to_string(node->port()) + "\n";
     if (!options.local_nodes) continue;
     const LocalServerConfig local = node->local();
     text += "local = { data_directory = \"" + local.data_directory + "\", bin_directory = \"" + local.bin_directory +
@@ -50,8 +50,9 @@ std::string cluster_text(const std::string& name, std::uint16_t port, const std:
 PgkeelProcess::PgkeelProcess(const TemporaryFolder& folder, const std::vector<PostgresServer*>& nodes,
                              PgkeelOptions options)
     : config_file_(folder.path() + "/pgkeel.toml"),
-      state_directory_(folder.path() + "/state"),
+      state_directory_(options.state_directory.empty() ? folder.path() + "/state" : options.state_directory),
       log_file_(folder.path() + "/pgkeel.log"),
+      address_(options.address),
       descriptor_limit_(options.descriptor_limit),
       admin_port_(free_port()) {
   std::string text = "[proxy]\n" + lines_of(options.proxy_lines);
@@ -130,7 +131,8 @@ std::string PgkeelProcess::describe() const {
 }
 
 std::string PgkeelProcess::conninfo(const std::string& more) const {
-  return "host=127.0.0.1 port=" + std::to_string(port()) + " user=postgres dbname=postgres connect_timeout=60 " + more;
+  return "host=" + address_ + " port=" + std::to_string(port()) + " user=postgres dbname=postgres connect_timeout=60 " +
+         more;
 }
 
 std::string PgkeelProcess::log_text() const {

@@ -26,6 +26,8 @@ struct PgkeelOptions {
   bool local_nodes = true;                                                 // false: pgkeel knows only the addresses
   std::string log_level = "debug";
   std::uint32_t descriptor_limit = 0;  // 0: the system's
+  std::string address = "127.0.0.1";   // of the access points
+  std::string state_directory = {};    // empty: in the test's folder
 };
 
 class PgkeelProcess {
@@ -62,6 +64,7 @@ class PgkeelProcess {
   std::string config_file_;
   std::string state_directory_;
   std::string log_file_;
+  std::string address_;
   std::map<std::string, std::uint16_t> ports_;  // of the clusters' access points
   std::uint32_t descriptor_limit_ = 0;
   std::uint16_t admin_port_ = 0;

@@ -67,7 +67,6 @@ bool can_bind(std::uint16_t port) {
 }
 
 constexpr const char* kSettings = R"(
-listen_addresses = '127.0.0.1'
 shared_buffers = 16MB
 dynamic_shared_memory_type = mmap
 max_connections = 120
@@ -126,15 +125,16 @@ std::uint16_t free_port() {
   throw std::runtime_error("no free port on loopback");
 }
 
-PostgresServer::PostgresServer(const TemporaryFolder& folder, std::string name)
+PostgresServer::PostgresServer(const TemporaryFolder& folder, std::string name, const ServerOptions& options)
     : folder_(folder),
       name_(std::move(name)),
-      data_directory_(folder.path() + "/" + name_),
-      log_file_(folder.path() + "/" + name_ + ".log") {}
+      data_directory_((options.parent_folder.empty() ? folder.path() : options.parent_folder) + "/" + name_),
+      log_file_(folder.path() + "/" + name_ + ".log"),
+      address_(options.address) {}
 
 std::unique_ptr<PostgresServer> PostgresServer::primary(const TemporaryFolder& folder, const std::string& name,
                                                         const ServerOptions& options) {
-  std::unique_ptr<PostgresServer> server(new PostgresServer(folder, name));
+  std::unique_ptr<PostgresServer> server(new PostgresServer(folder, name, options));
   if (options.own_system_identifier) {
     initialise(server->data_directory_);
   } else {
@@ -149,7 +149,7 @@ std::unique_ptr<PostgresServer> PostgresServer::primary(const TemporaryFolder& f
 
 std::unique_ptr<PostgresServer> PostgresServer::standby_of(PostgresServer& upstream, const std::string& name,
                                                            const ServerOptions& options) {
-  std::unique_ptr<PostgresServer> server(new PostgresServer(upstream.folder_, name));
+  std::unique_ptr<PostgresServer> server(new PostgresServer(upstream.folder_, name, options));
   const auto slot = "pgkeel_" + name;
   upstream.query("SELECT pg_create_physical_replication_slot('" + slot +
                  "', true) WHERE NOT EXISTS "
@@ -160,7 +160,7 @@ std::unique_ptr<PostgresServer> PostgresServer::standby_of(PostgresServer& upstr
                       server->data_directory_, "--checkpoint", "fast", "--wal-method", "stream", "--slot", slot,
                       "--write-recovery-conf", "--no-sync"});
   append_to(server->data_directory_ + "/postgresql.auto.conf",
-            "primary_conninfo = 'host=127.0.0.1 port=" + std::to_string(upstream.port_) +
+            "primary_conninfo = 'host=" + upstream.address_ + " port=" + std::to_string(upstream.port_) +
                 " user=pgkeel_repl application_name=" + name + "'\n");
   server->configure(options);
   if (!options.start) return server;
@@ -171,6 +171,7 @@ std::unique_ptr<PostgresServer> PostgresServer::standby_of(PostgresServer& upstr
 
 void PostgresServer::configure(const ServerOptions& options) {
   append_to(data_directory_ + "/postgresql.conf", kSettings);
+  append_setting("listen_addresses = '" + address_ + "'");
   append_setting("unix_socket_directories = '" + folder_.path() + "'");
   append_setting("cluster_name = '" + name_ + "'");
   for (const auto& line : options.settings) append_setting(line);
@@ -178,7 +179,7 @@ void PostgresServer::configure(const ServerOptions& options) {
     std::ofstream hba(data_directory_ + "/pg_hba.conf", std::ios::trunc);
     for (const auto& line : options.hba_lines) hba << line << "\n";
   }
-  port_ = free_port();
+  port_ = options.port != 0 ? options.port : free_port();
   append_setting("port = " + std::to_string(port_));
 }
 
@@ -259,7 +260,7 @@ std::string PostgresServer::log_text() const {
 }
 
 std::string PostgresServer::conninfo(const std::string& user, const std::string& database) const {
-  return "host=127.0.0.1 port=" + std::to_string(port_) + " user=" + user + " dbname=" + database +
+  return "host=" + address_ + " port=" + std::to_string(port_) + " user=" + user + " dbname=" + database +
          " connect_timeout=10 sslmode=disable gssencmode=disable";
 }
 
@@ -270,7 +271,7 @@ LocalServerConfig PostgresServer::local() const {
 NodeConfig PostgresServer::node() const {
   NodeConfig node;
   node.name = name_;
-  node.address = {"127.0.0.1", port_};
+  node.address = {address_, port_};
   node.local = local();
   return node;
 }

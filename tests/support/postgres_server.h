@@ -1,6 +1,6 @@
-// A real PostgreSQL server for tests: listens on loopback, trusts everybody there (also for replication), keeps its
-// socket in the test's folder. It belongs to nobody's process tree, so that others (pgkeel, a LocalServer) may stop and
-// start it too; the TemporaryFolder ends it. Failures throw. One thread at a time.
+// A real PostgreSQL server for tests: listens on loopback (or one other address), trusts everybody there (also for
+// replication), keeps its socket in the test's folder. It belongs to nobody's process tree, so that others (pgkeel, a
+// LocalServer) may stop and start it too; the TemporaryFolder ends it. Failures throw. One thread at a time.
 //
 // Users: `postgres` and `pgkeel` (superusers), `pgkeel_repl` (replication, and what pg_rewind needs).
 #pragma once
@@ -28,7 +28,10 @@ std::uint16_t free_port();
 struct ServerOptions {
   std::vector<std::string> settings = {};   // lines for postgresql.conf
   std::vector<std::string> hba_lines = {};  // instead of the trusting ones
-  bool own_system_identifier = false;       // not a copy of the template: a cluster of its own, made by initdb (slower)
+  std::string address = "127.0.0.1";
+  std::uint16_t port = 0;              // 0: a free one
+  std::string parent_folder = {};      // of its data directory; empty: the test's folder
+  bool own_system_identifier = false;  // not a copy of the template: a cluster of its own, made by initdb (slower)
   bool start = true;
 };
 
@@ -49,6 +52,7 @@ class PostgresServer {
   [[nodiscard]] bool is_running() const { return !processes().empty(); }
 
   [[nodiscard]] const std::string& name() const { return name_; }
+  [[nodiscard]] const std::string& address() const { return address_; }
   [[nodiscard]] std::uint16_t port() const { return port_; }
   [[nodiscard]] const std::string& data_directory() const { return data_directory_; }
   [[nodiscard]] std::string log_text() const;
@@ -67,7 +71,7 @@ class PostgresServer {
   [[nodiscard]] bool wait_streams(const std::string& name, Duration limit = std::chrono::seconds(30)) const;
 
  private:
-  PostgresServer(const TemporaryFolder& folder, std::string name);
+  PostgresServer(const TemporaryFolder& folder, std::string name, const ServerOptions& options);
   void configure(const ServerOptions& options);
   void start_on_a_free_port();
 
@@ -75,6 +79,7 @@ class PostgresServer {
   std::string name_;
   std::string data_directory_;
   std::string log_file_;
+  std::string address_;
   std::uint16_t port_ = 0;
 };
 

@@ -29,13 +29,19 @@ list() {
     $who find /proc/[0-9]*/cwd -maxdepth 0 '(' -lname "$folder" -o -lname "$folder/*" ')' -printf '%h ' 2>/dev/null
   done
 }
+# File systems of the test's own; one that is frozen would keep its processes from dying.
+mounts() {
+  awk -v below="$folder/" 'index($2, below) == 1 { print $2 }' /proc/self/mounts
+}
+for mount in $(mounts); do fsfreeze --unfreeze "$mount" 2>/dev/null; done
 while found=$(list); [ -n "$found" ]; do
   for process in $found; do kill -9 "${process#/proc/}" 2>/dev/null; done
 done
 # The shared memory of killed servers: a system has room for only some thousand segments.
-for file in "$folder"/*/postmaster.pid; do
+for file in "$folder"/*/postmaster.pid "$folder"/*/*/postmaster.pid; do
   [ -f "$file" ] && ipcrm -m "$(sed -n '7s/.* //p' "$file")" 2>/dev/null
 done
+for mount in $(mounts); do umount "$mount"; done
 rm -rf "$folder"
 )sh";
 

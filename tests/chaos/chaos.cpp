@@ -1,0 +1,188 @@
+// Faults on a real cluster, one after the other, under writers that know what was acknowledged. See README.md.
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <fstream>
+#include <iostream>
+#include <random>
+#include <thread>
+
+#include <CLI/CLI.hpp>
+
+#include "proxy/io/clock.h"
+#include "tests/chaos/cluster.h"
+#include "tests/chaos/faults.h"
+#include "tests/chaos/history.h"
+#include "tests/chaos/report.h"
+#include "tests/chaos/workload.h"
+
+namespace {
+
+using namespace pgkeel;
+using namespace pgkeel::chaos;
+using namespace std::chrono_literals;
+
+constexpr int kSkipped = 77;  // as ctest is told
+constexpr std::size_t kWriters = 6;
+
+struct Arguments {
+  double minutes = 0;  // 0: the fixed short set
+  std::uint64_t seed = 0;
+  std::string durability = "async";
+  std::vector<std::string> only;
+  std::string json_file;
+};
+
+struct Step {
+  const Fault* fault = nullptr;
+  Duration lasts{};
+};
+
+// One of each sort, and not long: for every run of the tests.
+std::vector<Step> short_set(bool with_disks) {
+  std::vector<Step> steps = {{&fault("kill primary"), 1s},
+                             {&fault("freeze primary"), 5s},
+                             {&fault("isolate primary"), 5s},
+                             {&fault("cut primary to pgkeel"), 5s},
+                             {&fault("restart primary at once"), 0s},
+                             {&fault("kill primary, then pgkeel, which is restarted"), 1s}};
+  if (with_disks) {
+    steps.push_back({&fault("disk of primary full"), 2s});
+    steps.push_back({&fault("disk of primary stands still"), 2s});
+    steps.push_back({&fault("state folder full, then kill primary"), 2s});
+  }
+  return steps;
+}
+
+// Short ones are as likely as long ones.
+Step random_step(const std::vector<const Fault*>& faults, Random& random) {
+  const double seconds = std::exp(std::uniform_real_distribution(std::log(0.1), std::log(12.0))(random));
+  return {faults[std::uniform_int_distribution<std::size_t>(0, faults.size() - 1)(random)],
+          std::chrono::milliseconds(static_cast<int>(seconds * 1000))};
+}
+
+std::unordered_set<std::uint64_t> ids_in(const Cluster& cluster, const std::string& condition) {
+  std::unordered_set<std::uint64_t> ids;
+  for (const auto& row : cluster.query_primary("SELECT id FROM written" + condition)) {
+    ids.insert(std::stoull(row.front().value()));
+  }
+  return ids;
+}
+
+class Run {
+ public:
+  Run(Cluster& cluster, std::uint64_t seed) : cluster_(cluster), random_(seed) {}
+
+  void play(const Step& step) {
+    const auto round = static_cast<std::uint32_t>(rounds_.size() + 1);
+    workload_.begin_round(round);
+    if (!workload_.wait_for_more(20, 60s)) throw std::runtime_error("nothing is acknowledged any more");
+    RoundResult result;
+    result.kind = step.fault->kind;
+    const Cluster::Roles roles = cluster_.roles();
+    const Instant began = monotonic_now();
+    step.fault->begin(cluster_, roles, random_);
+    std::this_thread::sleep_for(step.lasts);
+    const Instant undone = monotonic_now();
+    if (!cluster_.settle()) throw std::runtime_error("after \"" + result.kind + "\" it does not become normal");
+    const Instant settled = monotonic_now();
+    result.fault_lasted = undone - began;
+    result.settled = settled - undone;
+    result.primary_changed = cluster_.roles().primary != roles.primary;
+    // In this order: what is acknowledged now must be found.
+    const History history = workload_.history_of(round);
+    result.lost = count_lost(history, ids_in(cluster_, " WHERE round = " + std::to_string(round)));
+    result.gap = longest_gap(history, began, settled);
+    rounds_.push_back(result);
+    std::cout << line_about(round, result) << std::endl;
+  }
+
+  // All is acknowledged or failed, and nothing is on its way any more.
+  void judge(Totals& totals) {
+    workload_.stop();
+    const History history = workload_.history();
+    const auto present = ids_in(cluster_, "");
+    totals.acknowledged = history.size();
+    totals.lost = count_lost(history, present);
+    totals.ghosts = count_ghosts(history, present);
+    totals.two_primary_moments = count_two_primary_moments(history);
+    totals.client_errors = workload_.errors();
+    totals.rebuilt = cluster_.rebuilt();
+  }
+
+  [[nodiscard]] const std::vector<RoundResult>& rounds() const { return rounds_; }
+  [[nodiscard]] Random& random() { return random_; }
+
+ private:
+  Cluster& cluster_;
+  Random random_;
+  Workload workload_{cluster_.network(), kClientsHost, cluster_.conninfo(), kWriters};
+  std::vector<RoundResult> rounds_;
+};
+
+void play_all(Run& run, const Arguments& arguments, bool with_disks) {
+  if (arguments.minutes <= 0) {
+    for (const Step& step : short_set(with_disks)) run.play(step);
+    return;
+  }
+  std::vector<const Fault*> faults;
+  for (const Fault& one : all_faults()) {
+    const bool wanted = arguments.only.empty() || std::ranges::count(arguments.only, one.kind) > 0;
+    if (wanted && (with_disks || !one.needs_disks)) faults.push_back(&one);
+  }
+  if (faults.empty()) throw std::runtime_error("there is no such fault");
+  const Instant end = monotonic_now() + std::chrono::seconds(static_cast<int>(arguments.minutes * 60));
+  while (monotonic_now() < end) run.play(random_step(faults, run.random()));
+}
+
+int run_chaos(const Arguments& arguments) {
+  if (const auto obstacle = Network::obstacle(); !obstacle.empty()) {
+    std::cout << "skipped: no network namespaces here: " << obstacle << std::endl;
+    return kSkipped;
+  }
+  std::string disk_obstacle = enter_own_mount_namespace();
+  if (disk_obstacle.empty()) disk_obstacle = Disk::obstacle(test::TemporaryFolder().path());
+  if (!disk_obstacle.empty()) std::cout << "without faults of disks: " << disk_obstacle << std::endl;
+  std::cout << "seed " << arguments.seed << ", durability " << arguments.durability << std::endl;
+
+  Cluster::Options options;
+  options.with_disks = disk_obstacle.empty();
+  if (arguments.durability == "strict") options.durability = Durability::kStrict;
+  if (arguments.durability == "available") options.durability = Durability::kAvailable;
+  Cluster cluster(options);
+  Run run(cluster, arguments.seed);
+  Totals totals;
+  totals.seed = arguments.seed;
+  totals.durability = arguments.durability;
+  try {
+    play_all(run, arguments, options.with_disks);
+    run.judge(totals);
+  } catch (const std::exception& error) {
+    totals.failure = error.what();
+    std::cout << error.what() << "\n" << cluster.describe() << std::endl;
+  }
+  const std::string json = summary(run.rounds(), totals).dump(2);
+  std::cout << json << std::endl;
+  if (!arguments.json_file.empty()) std::ofstream(arguments.json_file) << json << "\n";
+  return totals.failure.empty() && totals.lost == 0 && totals.two_primary_moments == 0 ? 0 : 1;
+}
+
+}  // namespace
+
+int main(int argument_count, char** argument_values) {
+  Arguments arguments;
+  arguments.seed = std::random_device{}();
+  CLI::App app("faults on a real cluster under writers that know what was acknowledged");
+  app.add_option("--minutes", arguments.minutes, "random faults for so long; without: a fixed short set");
+  app.add_option("--seed", arguments.seed, "of the choice of faults");
+  app.add_option("--durability", arguments.durability)->check(CLI::IsMember({"async", "available", "strict"}));
+  app.add_option("--only", arguments.only, "a kind of fault, as printed; may be given more than once");
+  app.add_option("--json", arguments.json_file, "the summary goes there too");
+  CLI11_PARSE(app, argument_count, argument_values);
+  try {
+    return run_chaos(arguments);
+  } catch (const std::exception& error) {
+    std::cerr << "chaos: " << error.what() << std::endl;
+    return 1;
+  }
+}

@@ -1,0 +1,79 @@
+// Two servers, pgkeel and the clients, each on a host of its own, and everything that can be done to them. Failures
+// throw. One thread.
+//
+// Nodes are known to pgkeel by their addresses only. What an operator does for such nodes, settle() does: a server that
+// is down is started, and one that cannot be a standby any more is rebuilt.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "config/config.h"
+#include "tests/chaos/disk.h"
+#include "tests/chaos/network.h"
+#include "tests/support/pgkeel_process.h"
+#include "tests/support/postgres_server.h"
+#include "tests/support/temporary_folder.h"
+
+namespace pgkeel::chaos {
+
+inline constexpr const char* kPgkeelHost = "pgkeel";
+inline constexpr const char* kClientsHost = "clients";
+
+class Cluster {
+ public:
+  struct Options {
+    Durability durability = Durability::kAsync;
+    bool with_disks = true;  // a file system of its own for each server, and for pgkeel's state folder
+  };
+
+  explicit Cluster(const Options& options);
+  ~Cluster();
+  Cluster(const Cluster&) = delete;
+  Cluster& operator=(const Cluster&) = delete;
+
+  struct Roles {
+    std::string primary;
+    std::string standby;
+  };
+  // Of a cluster that is settled.
+  [[nodiscard]] Roles roles() const;
+
+  [[nodiscard]] const Network& network() const { return network_; }
+  [[nodiscard]] test::PostgresServer& server(const std::string& name) { return *servers_.at(name); }
+  [[nodiscard]] Disk& disk_of(const std::string& name) { return *disks_.at(name); }
+  [[nodiscard]] Disk& disk_of_state() { return *disks_.at(kPgkeelHost); }
+  [[nodiscard]] test::PgkeelProcess& pgkeel() { return *pgkeel_; }
+  [[nodiscard]] std::string conninfo() const;  // of the access point, as a careful client has it
+
+  void start_server(const std::string& name);
+  void start_pgkeel();
+
+  // Undoes what was done, and waits until all is redundant again. False: it did not become so.
+  [[nodiscard]] bool settle();
+  [[nodiscard]] std::size_t rebuilt() const { return rebuilt_; }
+  [[nodiscard]] std::string describe() const;
+
+  test::Rows query_primary(const std::string& sql) const;
+
+ private:
+  [[nodiscard]] test::ServerOptions server_options(const std::string& name) const;
+  void undo();
+  [[nodiscard]] nlohmann::json status() const;
+  [[nodiscard]] bool is_normal() const;
+  [[nodiscard]] bool is_old_primary(const std::string& name) const;
+  void rebuild(const Roles& roles);
+  void make_synchronous(const Roles& roles);
+
+  const Options options_;
+  test::TemporaryFolder folder_;
+  std::map<std::string, std::unique_ptr<Disk>> disks_;
+  Network network_;
+  std::map<std::string, std::unique_ptr<test::PostgresServer>> servers_;
+  std::unique_ptr<test::PgkeelProcess> pgkeel_;
+  std::size_t rebuilt_ = 0;
+};
+
+}  // namespace pgkeel::chaos

@@ -1,0 +1,24 @@
+// What can go wrong, by name. Each begins; Cluster::settle() undoes it.
+#pragma once
+
+#include <functional>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "tests/chaos/cluster.h"
+
+namespace pgkeel::chaos {
+
+using Random = std::mt19937_64;
+
+struct Fault {
+  std::string kind;
+  std::function<void(Cluster&, const Cluster::Roles&, Random&)> begin;
+  bool needs_disks = false;
+};
+
+const std::vector<Fault>& all_faults();
+const Fault& fault(const std::string& kind);  // throws where there is none
+
+}  // namespace pgkeel::chaos

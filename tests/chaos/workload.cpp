@@ -1,0 +1,116 @@
+#include "tests/chaos/workload.h"
+
+#include <algorithm>
+#include <iterator>
+
+#include "proxy/io/clock.h"
+#include "tests/support/sql_connection.h"
+#include "tests/support/wait_until.h"
+
+namespace pgkeel::chaos {
+namespace {
+
+using namespace std::chrono_literals;
+using test::SqlConnection;
+using test::SqlError;
+
+constexpr unsigned kNumberBits = 40;  // of a row's id, below the writer's number
+
+// Who took the row: also two servers that were promoted to the same timeline differ.
+constexpr const char* kTakenBy =
+    "host(inet_server_addr()) || ' ' || substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8)";
+
+}  // namespace
+
+Workload::Workload(const Network& network, const std::string& host, std::string conninfo, std::size_t writers)
+    : network_(network), host_(host), conninfo_(std::move(conninfo)) {
+  {
+    const Network::Visit at_host = network_.visit(host_);
+    SqlConnection(conninfo_).query("CREATE TABLE written (id bigint PRIMARY KEY, round integer NOT NULL)");
+  }
+  for (std::uint64_t writer = 1; writer <= writers; ++writer) {
+    threads_.emplace_back([this, writer] { write(writer << kNumberBits); });
+  }
+}
+
+Workload::~Workload() {
+  stop();
+}
+
+void Workload::stop() {
+  stopping_ = true;
+  for (auto& thread : threads_) {
+    if (thread.joinable()) thread.join();
+  }
+}
+
+void Workload::write(std::uint64_t first_id) {
+  const Network::Visit at_host = network_.visit(host_);
+  std::uint64_t id = first_id;
+  while (!stopping_) {
+    try {
+      write_on_one_connection(id);
+    } catch (const SqlError&) {
+      note_error("connect");
+      std::this_thread::sleep_for(50ms);  // as a pool would, rather than to hammer
+    }
+  }
+}
+
+void Workload::write_on_one_connection(std::uint64_t& id) {
+  SqlConnection connection(conninfo_);
+  while (!stopping_) {
+    Acknowledgement row;
+    row.id = ++id;  // never used again: its fate may stay unknown
+    row.round = round_;
+    row.began = monotonic_now();
+    try {
+      row.taken_by = connection.value("INSERT INTO written VALUES (" + std::to_string(row.id) + ", " +
+                                      std::to_string(row.round) + ") RETURNING " + kTakenBy);
+    } catch (const SqlError& error) {
+      note_error(error.sqlstate.empty() ? error.notice_sqlstate : error.sqlstate);
+      return;
+    }
+    row.acknowledged = monotonic_now();
+    {
+      const std::lock_guard lock(mutex_);
+      history_.push_back(std::move(row));
+    }
+    std::this_thread::sleep_for(2ms);
+  }
+}
+
+void Workload::note_error(const std::string& kind) {
+  const std::lock_guard lock(mutex_);
+  ++errors_[kind];
+}
+
+std::size_t Workload::acknowledged() const {
+  const std::lock_guard lock(mutex_);
+  return history_.size();
+}
+
+History Workload::history() const {
+  const std::lock_guard lock(mutex_);
+  return history_;
+}
+
+History Workload::history_of(std::uint32_t round) const {
+  const std::lock_guard lock(mutex_);
+  History rows;
+  std::ranges::copy_if(history_, std::back_inserter(rows),
+                       [&](const Acknowledgement& row) { return row.round == round; });
+  return rows;
+}
+
+bool Workload::wait_for_more(std::size_t rows, Duration limit) const {
+  const std::size_t goal = acknowledged() + rows;
+  return test::wait_until([&] { return acknowledged() >= goal; }, limit);
+}
+
+std::map<std::string, std::size_t> Workload::errors() const {
+  const std::lock_guard lock(mutex_);
+  return errors_;
+}
+
+}  // namespace pgkeel::chaos
