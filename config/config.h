@@ -19,6 +19,18 @@ using namespace std::chrono_literals;
 enum class NoRoutePolicy { kHold, kRefuse };
 enum class LogFormat { kText, kJson };
 enum class Durability { kStrict, kAvailable, kAsync };
+constexpr const char* durability_name(Durability durability) {
+  switch (durability) {
+    case Durability::kStrict:
+      return "strict";
+    case Durability::kAvailable:
+      return "available";
+    case Durability::kAsync:
+      return "async";
+  }
+  return "unknown";
+}
+
 enum class FailoverMode { kAutomatic, kManual };
 enum class PathCutPolicy { kFailoverIfSafe, kWait };
 
@@ -75,7 +87,7 @@ struct ClusterConfig {
   HostPort listen;
   Duration max_read_lag = 1s;
   std::vector<std::string> allow{"0.0.0.0/0", "::/0"};
-  Durability durability = Durability::kAsync;
+  Durability durability = Durability::kAvailable;
   FailoverMode failover = FailoverMode::kAutomatic;
   bool auto_rejoin = true;
   Duration drain_timeout = 5s;

@@ -10,8 +10,6 @@ namespace {
 using namespace schema_rows;
 
 constexpr std::string_view kNoTls = "TLS is not supported by this version";
-constexpr std::string_view kNoSynchronous =
-    "only \"async\" is supported by this version: synchronous replication is not managed yet";
 constexpr std::string_view kNoReadOnly = "a read-only access point is not supported by this version";
 constexpr std::string_view kNoSwitchback = "switching back is not supported by this version; leave it empty";
 constexpr std::string_view kNoCoordination =
@@ -201,10 +199,9 @@ const Table& cluster_table() {
           kNoReadOnly),
       duration<&ClusterConfig::max_read_lag>("max_read_lag", 0s, 24h, "without effect until listen_read_only exists"),
       networks<&ClusterConfig::allow>("allow", "client networks; others get 28000"),
-      unsupported(choice<&ClusterConfig::durability>(
-                      "durability", {"strict", "available", "async"},
-                      "async: commits wait for no standby. available: they do while there is one; strict: always"),
-                  kNoSynchronous),
+      choice<&ClusterConfig::durability>(
+          "durability", {"strict", "available", "async"},
+          "strict: commits wait for a safe standby, always. available: while there is one. async: never"),
       choice<&ClusterConfig::failover>("failover", {"automatic", "manual"}, ""),
       boolean<&ClusterConfig::auto_rejoin>("auto_rejoin", "rebuild a returned old primary without asking"),
       duration<&ClusterConfig::drain_timeout>(

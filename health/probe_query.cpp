@@ -41,6 +41,8 @@ SELECT json_build_object(
 'apply_delay_ms', extract(epoch FROM current_setting('recovery_min_apply_delay')::interval) * 1000,
 'restore_command_set', current_setting('restore_command') <> '',
 'synchronous_standby_names', current_setting('synchronous_standby_names'),
+'sync_waiters', CASE WHEN current_setting('synchronous_standby_names') <> '' THEN
+  (SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep') END,
 'primary_conninfo', CASE WHEN pg_has_role('pg_read_all_settings', 'USAGE') THEN current_setting('primary_conninfo') END,
 'primary_slot_name', current_setting('primary_slot_name'),
 'receiver', (SELECT json_build_object('status', status, 'host', sender_host, 'port', sender_port,
@@ -188,6 +190,8 @@ Result<ProbeAnswer> parse_probe_answer(std::string_view json_text) {
   facts.recovery_min_apply_delay = milliseconds_of(root, "apply_delay_ms");
   facts.restore_command_set = flag_of(root, "restore_command_set");
   facts.synchronous_standby_names = text_of(root, "synchronous_standby_names");
+  facts.backends_waiting_for_standbys =
+      static_cast<std::uint32_t>(number_of(root, "sync_waiters", 0, std::numeric_limits<std::int32_t>::max()));
   facts.primary_conninfo = without_passwords(text_of(root, "primary_conninfo"));
   facts.primary_slot_name = text_of(root, "primary_slot_name");
   if (const json& receiver = member(root, "receiver"); receiver.is_object()) {

@@ -18,6 +18,7 @@ struct NodeStatus {
   std::string name;
   HostPort address;
   bool local = false;
+  bool safe = false;     // counted on to hold acknowledged commits: it may be promoted
   std::string role;      // "primary", "standby", or "" where it does not answer
   std::string liveness;  // of the failure detector: alive, late, starting, stuck, dead, silent, unknown
   std::string evidence;
@@ -46,7 +47,10 @@ struct ClusterStatus {
   std::string summary;
   std::string phase;
   std::uint64_t epoch = 0;
-  std::string route;  // a node's name; empty: nowhere
+  std::string route;       // a node's name; empty: nowhere
+  std::string durability;  // "strict", "available", "async"
+  std::uint32_t safe_standbys_needed =
+      0;  // on how many of the safe standbys each acknowledged commit is; 0: nothing is promised
   std::string state_error;
   std::uint64_t failovers = 0;  // since this process started
   Duration last_failover{};     // from the intent to the new route; zero: none yet

@@ -14,6 +14,7 @@ constexpr Duration kTellAgain = std::chrono::minutes(1);
 FailoverPolicy policy_of(const ClusterConfig& config, std::string adopt) {
   FailoverPolicy policy;
   policy.mode = config.failover;
+  policy.durability = config.durability;
   policy.auto_rejoin = config.auto_rejoin;
   policy.failover_pause = config.failover_pause;
   policy.when_path_cut = config.detection.when_path_cut;
@@ -201,6 +202,7 @@ NodeStatus ClusterService::status_of(const NodeConfig& node, Instant now) const 
   status.name = node.name;
   status.address = node.address;
   status.local = node.local.has_value();
+  status.safe = controller_.memory().promise.contains(node.name);
   status.liveness = liveness_name(health.suspicion.liveness);
   status.evidence = health.suspicion.evidence;
   status.probes = health.probes;
@@ -237,6 +239,8 @@ ClusterStatus ClusterService::status() const {
   status.phase = phase_name(controller_.memory().phase);
   status.epoch = controller_.memory().epoch;
   status.route = controller_.published_route().node;
+  status.durability = durability_name(config_.durability);
+  status.safe_standbys_needed = controller_.memory().promise.acks;
   status.state_error = controller_.state_error();
   status.failovers = failovers_;
   status.last_failover = last_failover_;

@@ -27,7 +27,7 @@ class DemoServers {
   [[nodiscard]] const Config& config() const { return config_; }
   [[nodiscard]] const std::string& config_file() const { return config_file_; }
   [[nodiscard]] const std::string& password() const { return password_; }
-  [[nodiscard]] const std::string& server_version() const { return server_version_; }
+  [[nodiscard]] std::string server_version() const;
   [[nodiscard]] HostPort access_point() const { return {"127.0.0.1", access_point_port_}; }
   [[nodiscard]] std::uint16_t port_of(const std::string& node) const;
 
@@ -43,7 +43,6 @@ class DemoServers {
   Result<void> make_folder();
   Result<void> make_primary();
   Result<void> make_standby();
-  Result<void> commit_on_both();
   Result<void> start_pgkeel(std::uint16_t access_point_port);
   Result<void> run_as_server_user(std::vector<std::string> arguments) const;
   // Mode 0600, and the servers' user may read it.
@@ -55,7 +54,6 @@ class DemoServers {
   std::string bin_directory_;
   std::string os_user_;  // empty: ours
   std::string password_;
-  std::string server_version_;
   std::uint16_t primary_port_ = 0;
   std::uint16_t standby_port_ = 0;
   std::uint16_t access_point_port_ = 0;

@@ -63,6 +63,9 @@ void add_clusters(Families& families, const std::vector<ClusterStatus>& clusters
        [](const ClusterStatus& cluster) { return cluster.route.empty() ? 0.0 : 1.0; }},
       {"pgkeel_state_durable", "0 where the state could not be stored", kGauge,
        [](const ClusterStatus& cluster) { return cluster.state_error.empty() ? 1.0 : 0.0; }},
+      {"pgkeel_promised_standbys",
+       "On how many of the safe standbys each acknowledged commit is; 0: nothing is promised", kGauge,
+       [](const ClusterStatus& cluster) { return number(cluster.safe_standbys_needed); }},
       {"pgkeel_failovers_total", "Changes of the primary made by this process", kCounter,
        [](const ClusterStatus& cluster) { return number(cluster.failovers); }},
       {"pgkeel_last_failover_duration_seconds", "From the intent of the last failover to its route", kGauge,
@@ -135,6 +138,9 @@ void add_nodes(Families& families, const std::vector<ClusterStatus>& clusters) {
   for_nodes([&](const auto&, const auto& node, const auto& labels) { families.add(labels, node.timeline); });
   families.family("pgkeel_node_streaming", "1 where the standby's walreceiver streams", MetricType::Gauge);
   for_nodes([&](const auto&, const auto& node, const auto& labels) { families.add(labels, node.streaming ? 1 : 0); });
+  families.family("pgkeel_node_safe", "1 where the standby is counted on to hold acknowledged commits",
+                  MetricType::Gauge);
+  for_nodes([&](const auto&, const auto& node, const auto& labels) { families.add(labels, node.safe ? 1 : 0); });
   families.family("pgkeel_node_lag_bytes", "WAL that the standby has not received", MetricType::Gauge);
   for_nodes([&](const auto&, const auto& node, const auto& labels) {
     if (node.lag_bytes) families.add(labels, number(*node.lag_bytes));

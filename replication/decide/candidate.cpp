@@ -2,6 +2,8 @@
 
 #include <tuple>
 
+#include "replication/decide/durability.h"
+
 namespace pgkeel {
 
 Verdict may_be_promoted(const Situation& situation, const NodeView& node) {
@@ -25,16 +27,18 @@ Verdict may_be_promoted(const Situation& situation, const NodeView& node) {
   if (facts.recovery_min_apply_delay > Duration::zero()) {
     return Verdict::no(node.name + " is kept behind on purpose (recovery_min_apply_delay)");
   }
+  if (commits_are_kept(situation.policy) && !memory.promise.contains(node.name))
+    return Verdict::no(node.name + " is not a safe standby: it may lack commits that were acknowledged");
   return Verdict::good();
 }
 
-const NodeView* best_candidate(const Situation& situation) {
+const NodeView* best_candidate(const Situation& situation, const std::function<bool(const NodeView&)>& counts) {
   const NodeView* best = nullptr;
   const auto rank = [](const NodeView& node) {
     return std::tuple(node.facts->timeline, node.facts->wal_position, node.priority);
   };
   for (const auto& node : situation.view.nodes) {
-    if (!may_be_promoted(situation, node)) continue;
+    if (!may_be_promoted(situation, node) || (counts && !counts(node))) continue;
     if (best == nullptr || rank(node) > rank(*best)) best = &node;
   }
   return best;

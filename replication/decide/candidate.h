@@ -1,6 +1,8 @@
 // Who may be promoted, and who is promoted first. Pure.
 #pragma once
 
+#include <functional>
+
 #include "replication/decide/situation.h"
 
 namespace pgkeel {
@@ -8,8 +10,9 @@ namespace pgkeel {
 // May this node be promoted automatically, as far as is known of it now?
 Verdict may_be_promoted(const Situation& situation, const NodeView& node);
 
-// Of those that may be promoted: the highest (timeline, then received WAL), priority breaking ties. None: nullptr.
-const NodeView* best_candidate(const Situation& situation);
+// Of those that may be promoted, and count: the highest (timeline, then received WAL), priority breaking ties. None:
+// nullptr.
+const NodeView* best_candidate(const Situation& situation, const std::function<bool(const NodeView&)>& counts = {});
 
 // Why nobody may be promoted: one clause per node.
 std::string why_no_candidate(const Situation& situation);

@@ -3,10 +3,12 @@
 #include <algorithm>
 
 #include "replication/decide/candidate.h"
+#include "replication/decide/durability.h"
 #include "replication/decide/failover.h"
 #include "replication/decide/repair.h"
 #include "replication/decide/retry.h"
 #include "replication/decide/transitions.h"
+#include "replication/sync/standby_names.h"
 
 namespace pgkeel {
 namespace {
@@ -29,6 +31,7 @@ void keep_books(const Situation& situation, ClusterMemory& next) {
   });
   std::erase_if(next.automatic_failovers,
                 [&](WallTime when) { return situation.now.wall - when >= situation.policy.failover_pause; });
+  plan_durability(situation, next);
 }
 
 class Judgement {
@@ -73,7 +76,7 @@ class Judgement {
     }
     if (primary->answers_as_primary() && primary->facts->synchronous_standby_names == kFencingStandbyName) {
       no_route(primary->name + " is still fenced: a commit there would wait for a standby that does not exist");
-      return start(ActionKind::kPromote, *primary);
+      return promote(*primary, situation_.memory.standby_names);
     }
     const Verdict open = may_be_routed_to(*primary);
     if (!open) {
@@ -83,19 +86,22 @@ class Judgement {
     decision_.route_node = primary->name;
     decision_.notes[primary->name] = primary->answering() ? "primary" : "primary, " + primary->suspicion.evidence;
     decision_.condition = Condition::kDegraded;
-    const bool healthy = repair_standbys(situation_, decision_);
+    const bool all_stream = repair_standbys(situation_, decision_);
+    const bool all_safe = enforce_durability(situation_, decision_);
     if (decision_.condition == Condition::kCollision) {
       decision_.summary = "more than one node takes writes; the route stays at " + primary->name +
                           "; to keep that, shut the others down (what only they have is lost to the cluster); to take "
                           "another, `pgkeel serve --adopt NODE` (what only " +
                           primary->name + " has is lost to the cluster)";
-    } else if (healthy && primary->answering()) {
+    } else if (all_stream && all_safe && primary->answering()) {
       decision_.condition = Condition::kNormal;
-      decision_.summary = primary->name + " is primary, every standby streams from it";
+      decision_.summary = primary->name + " is primary, every standby streams from it" +
+                          (commits_are_kept(situation_.policy) ? " and is safe" : "");
     } else if (!primary->answering()) {
       decision_.summary = why_not_known(*primary) + "; the route stays at it";
     } else {
-      decision_.summary = primary->name + " is primary, not every standby streams from it" + help_wanted(situation_);
+      decision_.summary = primary->name + " is primary, not every standby " +
+                          (all_stream ? "is safe" : "streams from it" + help_wanted(situation_));
     }
   }
 
@@ -151,7 +157,8 @@ class Judgement {
     if (witness_of_life(situation_) != nullptr)
       again_at(situation_.now.instant + situation_.policy.failure_timeout / 2);
     const bool pause_forbids = situation_.policy.mode == FailoverMode::kAutomatic && !pause_is_over(situation_);
-    if (best_candidate(situation_) == nullptr || pause_forbids) start_what_crashed(situation_, decision_);
+    if (best_candidate(situation_) == nullptr || pause_forbids || !election_is_possible(situation_))
+      start_what_crashed(situation_, decision_);
   }
 
   // Either history can be kept, and each choice loses what only the other one has.
@@ -174,6 +181,9 @@ class Judgement {
     if (const NodeView* abandoned = situation_.view.node(memory.abandoned_candidate)) fence_until_stopped(*abandoned);
 
     const Fenced so_far = fenced(situation_);
+    for (const auto& node : situation_.view.nodes) {
+      if (must_be_cut_off(situation_, node, so_far) && !is_cut_off(situation_, node)) start(ActionKind::kCutOff, node);
+    }
     for (const auto& node : situation_.view.nodes) {
       if (node.name != memory.primary && node.answering() && !position_is_final(situation_, node, so_far)) ask(node);
     }
@@ -206,7 +216,7 @@ class Judgement {
       start(ActionKind::kStartServer, *candidate);
       return;
     }
-    start(ActionKind::kPromote, *candidate);
+    promote(*candidate, first_standby_names(situation_, candidate->name));
   }
 
   // The candidate may be promoted as soon as its walreceiver has ended: look often.
@@ -236,21 +246,19 @@ class Judgement {
     }
   }
 
-  // Now, and not again before its answer is here or should have been.
-  void ask(const NodeView& node, Duration pause = kAskAgainPause) {
-    const ActionStatus* asked = situation_.view.action(ActionKind::kProbe, node.name);
-    if (asked != nullptr && asked->started_at >= node.facts_at) {
-      const Instant due = asked->started_at + pause;
-      if (situation_.now.instant < due) return again_at(due);
-    }
-    start(ActionKind::kProbe, node);
+  void ask(const NodeView& node, Duration pause = kAskAgainPause) { pgkeel::ask(situation_, node, pause, decision_); }
+
+  void promote(const NodeView& node, const SyncQuorum& standby_names) {
+    start(ActionKind::kPromote, node);
+    if (decision_.actions.empty() || decision_.actions.back().kind != ActionKind::kPromote) return;
+    decision_.actions.back().standby_names = standby_names_text(standby_names);
   }
 
   void start(ActionKind kind, const NodeView& node) {
     const bool is_probe = kind == ActionKind::kProbe;
     if (!is_probe && (host_job_runs(situation_, node.name) || host_job_starts(decision_.actions, node.name))) return;
     if (!may_start(situation_, kind, node.name, decision_.decide_again_at)) return;
-    decision_.actions.push_back({kind, node.name, situation_.memory.epoch, "", "", false});
+    decision_.actions.push_back(make_action(kind, node.name, situation_.memory.epoch));
   }
 
   void no_route(std::string why) {

@@ -3,6 +3,8 @@
 #include <algorithm>
 
 #include "replication/decide/candidate.h"
+#include "replication/decide/durability.h"
+#include "replication/sync/sync_planner.h"
 
 namespace pgkeel {
 
@@ -109,13 +111,16 @@ Verdict failover_is_due(const Situation& situation) {
     return Verdict::no(unheard->name + " has not been heard from yet");
   if (const Verdict over = pause_is_over(situation); !over) return over;
   // Without a proof that the old primary is stopped, a standby that still hears from it would lose what it writes on.
+  // Nor does it do any harm where what it still acknowledges needs standbys that are cut off first.
   const NodeView* witness = witness_of_life(situation);
-  if (witness != nullptr && !(primary->local && situation.policy.when_path_cut == PathCutPolicy::kFailoverIfSafe)) {
+  const bool can_be_made_safe = primary->local || commits_are_kept(situation.policy);
+  if (witness != nullptr && !(can_be_made_safe && situation.policy.when_path_cut == PathCutPolicy::kFailoverIfSafe)) {
     return Verdict::no(witness->name + " still receives WAL from " + primary->name +
                        ": only the path from here is cut");
   }
   const NodeView* candidate = best_candidate(situation);
   if (candidate == nullptr) return Verdict::no(why_no_candidate(situation));
+  if (const Verdict possible = election_is_possible(situation); !possible) return possible;
   if (candidate->facts_at < primary->suspicion.since) {
     return Verdict::no(candidate->name + " has not answered since " + primary->name + " failed");
   }
@@ -162,7 +167,29 @@ Fenced fenced(const Situation& situation) {
   return result;
 }
 
+bool must_be_cut_off(const Situation& situation, const NodeView& standby, const Fenced& so_far) {
+  const SyncQuorum& promise = situation.memory.promise;
+  if (!commits_are_kept(situation.policy) || so_far.proven_stopped || !standby.answers_as_standby()) return false;
+  // The fence is still under way, and may prove it stopped.
+  const NodeView* old_primary = situation.primary();
+  if (!so_far.done && old_primary != nullptr && old_primary->local) return false;
+  // Where one position is enough each member holds every commit, and the promotion itself cuts the candidate off.
+  const bool one_is_enough = positions_needed(promise) < 2 && witness_of_life(situation) == nullptr;
+  return !one_is_enough && promise.contains(standby.name);
+}
+
+bool is_cut_off(const Situation& situation, const NodeView& standby) {
+  const ActionStatus* cut = situation.current_action(ActionKind::kCutOff, standby.name);
+  return cut != nullptr && !cut->running && cut->succeeded;
+}
+
 bool position_is_final(const Situation& situation, const NodeView& standby, const Fenced& so_far) {
+  if (must_be_cut_off(situation, standby, so_far)) {
+    if (!is_cut_off(situation, standby)) return false;
+    const ActionStatus* cut = situation.current_action(ActionKind::kCutOff, standby.name);
+    return standby.facts_at >= cut->finished_at && standby.facts_at >= so_far.positions_since &&
+           !standby.facts->wal_receiver_streaming;
+  }
   if (standby.facts_at >= so_far.positions_since) return true;
   const NodeView* old_primary = situation.primary();
   return old_primary != nullptr && situation.memory.abandoned_candidate.empty() &&
@@ -170,23 +197,44 @@ bool position_is_final(const Situation& situation, const NodeView& standby, cons
          standby.facts && !standby.facts->wal_receiver_streaming;
 }
 
+namespace {
+
+// Members of the promise that told all that they will ever get from the old primary.
+std::uint32_t final_positions(const Situation& situation, const Fenced& so_far) {
+  std::uint32_t count = 0;
+  for (const auto& member : situation.memory.promise.members) {
+    const NodeView* node = situation.view.node(member);
+    if (node != nullptr && node->answers_as_standby() && position_is_final(situation, *node, so_far)) ++count;
+  }
+  return count;
+}
+
+}  // namespace
+
 const NodeView* candidate_to_promote(const Situation& situation, Instant& again_at) {
   const ClusterView& view = situation.view;
   const Fenced so_far = fenced(situation);
   if (!so_far.done || not_heard_from_yet(situation) != nullptr || situation.adoption_is_open()) return nullptr;
   if (hand_promotion(situation).node != nullptr) return nullptr;  // it may have taken writes meanwhile
-  // The failover was begun although a standby heard from the primary, because a fence would prove it stopped: it did
-  // not.
+  // The failover was begun although a standby heard from the primary, because a fence would prove it stopped, or its
+  // standbys would be cut off: neither is so.
   if (!so_far.proven_stopped && witness_of_life(situation) != nullptr) return nullptr;
   const Instant positions_since = so_far.positions_since;
-
-  const NodeView* best = best_candidate(situation);
-  if (best == nullptr || !position_is_final(situation, *best, so_far)) return nullptr;
   const auto wait_until = [&](Instant deadline) {
     if (situation.now.instant >= deadline) return false;
     again_at = std::min(again_at, deadline);
     return true;
   };
+
+  const NodeView* best = best_candidate(situation);
+  if (best == nullptr) return nullptr;
+  if (commits_are_kept(situation.policy)) {
+    if (final_positions(situation, so_far) < positions_needed(situation.memory.promise)) return nullptr;
+    if (!position_is_final(situation, *best, so_far) && wait_until(positions_since + kPositionPatience)) return nullptr;
+    best = best_candidate(situation, [&](const NodeView& node) { return position_is_final(situation, node, so_far); });
+    if (best == nullptr) return nullptr;
+  }
+  if (!position_is_final(situation, *best, so_far)) return nullptr;
   const bool all_positions_known = std::ranges::all_of(view.nodes, [&](const NodeView& node) {
     return !may_be_promoted(situation, node) || position_is_final(situation, node, so_far);
   });

@@ -25,6 +25,11 @@ Fenced fenced(const Situation& situation);
 // There is none, or it was proven stopped in this epoch and not heard from since.
 bool abandoned_candidate_is_stopped(const Situation& situation);
 
+// The old primary may live, so this standby must be cut off it before its position counts: else a commit that is
+// acknowledged meanwhile could be on another one. Never where it is proven stopped, or where commits wait for nobody.
+bool must_be_cut_off(const Situation& situation, const NodeView& standby, const Fenced& so_far);
+bool is_cut_off(const Situation& situation, const NodeView& standby);
+
 // How long a standby's walreceiver may take to read what the dead primary had sent it.
 constexpr Duration kWalReceiverPatience = std::chrono::milliseconds(200);
 

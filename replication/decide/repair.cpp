@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "replication/decide/candidate.h"
+#include "replication/decide/durability.h"
 #include "replication/decide/failover.h"
 #include "replication/decide/retry.h"
 #include "replication/decide/slots.h"
@@ -66,7 +67,8 @@ class NodeRepair {
     keep_slots(situation_, primary_, node_, decision_);
     const bool identified = is_identified();
     if (streams_from(node_, primary_) && identified) {
-      note(facts.replay_paused ? "standby, streaming, replay paused" : "standby, streaming");
+      note((facts.replay_paused ? "standby, streaming, replay paused" : "standby, streaming") +
+           safety_of(situation_, node_.name));
       return true;
     }
     note(identified ? "standby, not streaming from " + primary_.name : "standby, to be pointed at " + primary_.name);
@@ -182,8 +184,10 @@ class NodeRepair {
   void start(ActionKind kind) {
     if (host_job_runs(situation_, node_.name)) return;
     if (!may_start(situation_, kind, node_.name, decision_.decide_again_at)) return;
-    decision_.actions.push_back(
-        {kind, node_.name, situation_.memory.epoch, primary_.name, "", situation_.is_old_primary(node_.name)});
+    Action action = make_action(kind, node_.name, situation_.memory.epoch);
+    action.upstream = primary_.name;
+    action.old_primary = situation_.is_old_primary(node_.name);
+    decision_.actions.push_back(std::move(action));
   }
 
   void note(std::string text) { decision_.notes[node_.name] = std::move(text); }
@@ -234,7 +238,7 @@ void start_what_crashed(const Situation& situation, Decision& decision) {
       }
     }
     if (!may_start(situation, ActionKind::kStartServer, node.name, decision.decide_again_at)) return;
-    decision.actions.push_back({ActionKind::kStartServer, node.name, situation.memory.epoch, "", "", false});
+    decision.actions.push_back(make_action(ActionKind::kStartServer, node.name, situation.memory.epoch));
   };
   // An old primary would start as a primary: what it takes then would be lost, or beside the next one's.
   const auto may_be_started = [&](const NodeView& node) {
@@ -251,10 +255,10 @@ void start_what_crashed(const Situation& situation, Decision& decision) {
   const bool all_others_are_out = std::ranges::all_of(situation.view.nodes, [&](const NodeView& node) {
     return &node == primary || node.suspicion.failed() || (node.answering() && !may_be_promoted(situation, node));
   });
-  const bool only_the_pause_forbids = best_candidate(situation) != nullptr;
-  if (!all_others_are_out && !only_the_pause_forbids) return;
+  const bool somebody_could_be_promoted = best_candidate(situation) != nullptr;  // but not now
+  if (!all_others_are_out && !somebody_could_be_promoted) return;
   start(*primary);
-  if (only_the_pause_forbids) return;
+  if (somebody_could_be_promoted && election_is_possible(situation)) return;
   const ActionStatus* tried = situation.current_action(ActionKind::kStartServer, primary->name);
   const bool primary_cannot_start = !primary->local || (tried != nullptr && tried->failures > 0);
   if (!primary_cannot_start) return;

@@ -13,8 +13,8 @@ bool repair_standbys(const Situation& situation, Decision& decision);
 // Which nodes an operator has to help, for the summary: empty, or clauses that begin with "; ".
 std::string help_wanted(const Situation& situation);
 
-// The primary failed and nobody can replace it, or not before failover_pause is over: start it, or a crashed standby
-// where it cannot be started.
+// The primary failed and nobody can replace it, or not before failover_pause is over, or not before more safe standbys
+// answer: start it, or a crashed standby where it cannot be started.
 void start_what_crashed(const Situation& situation, Decision& decision);
 
 }  // namespace pgkeel

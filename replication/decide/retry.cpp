@@ -24,6 +24,19 @@ bool may_start(const Situation& situation, ActionKind kind, const std::string& n
   return false;
 }
 
+void ask(const Situation& situation, const NodeView& node, Duration pause, Decision& decision) {
+  const ActionStatus* asked = situation.view.action(ActionKind::kProbe, node.name);
+  if (asked != nullptr && asked->started_at >= node.facts_at) {
+    const Instant due = asked->started_at + pause;
+    if (situation.now.instant < due) {
+      decision.decide_again_at = std::min(decision.decide_again_at, due);
+      return;
+    }
+  }
+  if (!may_start(situation, ActionKind::kProbe, node.name, decision.decide_again_at)) return;
+  decision.actions.push_back(make_action(ActionKind::kProbe, node.name, situation.memory.epoch));
+}
+
 namespace {
 bool is_host_job(ActionKind kind) {
   return kind == ActionKind::kFence || kind == ActionKind::kRejoin || kind == ActionKind::kStartServer ||

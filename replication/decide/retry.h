@@ -2,6 +2,7 @@
 #pragma once
 
 #include "replication/decide/situation.h"
+#include "replication/model/decision.h"
 
 namespace pgkeel {
 
@@ -15,6 +16,9 @@ constexpr std::uint32_t kFailuresBeforeOperator = 5;
 // May the action be started now? Not while it runs, nor before the pause after its last failure is over; `again_at` is
 // lowered to that moment.
 bool may_start(const Situation& situation, ActionKind kind, const std::string& node, Instant& again_at);
+
+// Probes the node now, and not again before its answer is here or `pause` is over.
+void ask(const Situation& situation, const NodeView& node, Duration pause, Decision& decision);
 
 // A job in the node's files or processes runs: no other may be started beside it.
 bool host_job_runs(const Situation& situation, const std::string& node);

@@ -1,6 +1,7 @@
 #include "replication/decide/transitions.h"
 
 #include "replication/decide/candidate.h"
+#include "replication/decide/durability.h"
 #include "replication/decide/failover.h"
 
 namespace pgkeel {
@@ -18,6 +19,8 @@ ClusterMemory with_new_primary(const Situation& situation, const NodeView& prima
   next.reason = std::move(reason);
   next.system_identifier = primary.facts->system_identifier;
   next.timeline = primary.facts->timeline;
+  next.promise = {};
+  next.standby_names = {};
   return next;
 }
 
@@ -87,6 +90,7 @@ MaybeMemory return_to_old_primary(const Situation& situation, Instant&) {
   next.phase = Phase::kSteady;
   if (!next.abandoned_candidate.empty()) next.nodes[next.abandoned_candidate].old_primary = true;
   next.abandoned_candidate.clear();
+  next.promise = {};  // it belonged to the epoch before
   next.reason = old_primary->name + " is back, and nobody could replace it";
   return next;
 }
@@ -106,6 +110,8 @@ MaybeMemory finish_promotion(const Situation& situation, Instant&) {
   // It writes a newer timeline now, which one exactly its next facts say: whoever stayed on the old one may lack
   // writes.
   if (next.timeline != 0) next.timeline += 1;
+  next.promise = {};
+  next.standby_names = first_standby_names(situation, next.primary);
   return next;
 }
 

@@ -31,6 +31,9 @@ void ClusterController::step(const std::vector<NodeView>& nodes, Now now) {
   if (phase_since_ == Instant{}) phase_since_ = started_at_ = now.instant;
   if (std::exchange(applied_is_new_, false)) applied_since_ = now.instant;
   tell_of_nodes(nodes, now);
+  for (const auto& node : nodes) {
+    if (node.name == memory_.primary && node.answers_as_primary()) flushes_.primary_said(*node.facts, node.facts_at);
+  }
   // Each round takes at most one transition; the table has no cycle that needs no new observation.
   constexpr int kMostRounds = 16;
   for (int round = 0; round < kMostRounds; ++round) {
@@ -42,6 +45,7 @@ void ClusterController::step(const std::vector<NodeView>& nodes, Now now) {
     view.route_closed = applied_.node.empty();
     view.route_applied_since = applied_since_;
     view.phase_since = phase_since_;
+    view.flushes = flushes_.flushes();
     decision_ = decide(view, memory_, policy_, now);
     if (!policy_.adopt.empty())
       decision_.decide_again_at = std::min(decision_.decide_again_at, started_at_ + kAdoptionPatience);
@@ -161,6 +165,7 @@ void ClusterController::finished(const ActionStatus& outcome, Now now) {
   found->fence = outcome.fence;
   found->examination = outcome.examination;
   found->missing_from = outcome.missing_from;
+  found->waited_from = outcome.waited_from;
   found->finished_at = now.instant;
   found->failures = outcome.succeeded ? 0 : found->failures + 1;
   found->last_failure = outcome.succeeded ? "" : outcome.message;

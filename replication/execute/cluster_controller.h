@@ -10,6 +10,7 @@
 
 #include "proxy/base/result.h"
 #include "replication/execute/event.h"
+#include "replication/execute/flush_watch.h"
 #include "replication/model/cluster_memory.h"
 #include "replication/model/cluster_view.h"
 #include "replication/model/decision.h"
@@ -72,6 +73,7 @@ class ClusterController {
   Effects& effects_;
   Decision decision_;
   std::vector<ActionStatus> actions_;
+  FlushWatch flushes_;
   RouteOrder published_;
   bool anything_published_ = false;
   RouteOrder applied_;

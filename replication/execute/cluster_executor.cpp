@@ -9,6 +9,7 @@
 #include "proxy/io/loop.h"
 #include "replication/execute/slot_actions.h"
 #include "replication/execute/sql_actions.h"
+#include "replication/execute/sync_actions.h"
 
 namespace pgkeel {
 namespace {
@@ -92,6 +93,10 @@ void ClusterExecutor::start(const Action& action) {
       return drop_slot(context_->monitor, action, done);
     case ActionKind::kKeepSlot:
       return keep_slot(context_->monitor, action, done);
+    case ActionKind::kSetStandbyNames:
+      return set_standby_names(context_->conversation(), action, done);
+    case ActionKind::kCutOff:
+      return cut_off(context_->conversation(), action, done);
     case ActionKind::kRejoin:
     case ActionKind::kStartServer:
     case ActionKind::kExamine:

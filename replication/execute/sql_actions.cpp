@@ -15,34 +15,13 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr Duration kAnswerLimit = 2s;
 constexpr Duration kCloseWatch = 3ms;     // between looks at a node that is being promoted …
 constexpr Duration kCloseWatchFor = 1s;   // … this long; then
 constexpr Duration kPatientWatch = 50ms;  // it has WAL to replay
-constexpr Duration kCheckpointLimit = 30min;
 
 // By its name without the timeline: names then sort as positions do.
 const std::string kOldestWalFile =
     "(SELECT pg_catalog.min(pg_catalog.substr(name, 9)) FROM pg_catalog.pg_ls_waldir() WHERE name ~ '^[0-9A-F]{24}$')";
-
-using SqlAnswer = Result<SqlRows, SqlError>;
-
-std::string describe(const SqlError& error) {
-  return error.sqlstate.empty() ? error.message : error.message + " (" + error.sqlstate + ")";
-}
-
-std::string cell(const SqlRows& rows, std::size_t column) {
-  if (rows.rows.empty() || rows.rows.front().size() <= column) return "";
-  return rows.rows.front()[column].value_or("");
-}
-
-ActionStatus outcome_of(const Action& action, bool succeeded, std::string message) {
-  ActionStatus status;
-  status.action = action;
-  status.succeeded = succeeded;
-  status.message = std::move(message);
-  return status;
-}
 
 const HostPort* address_of(const ClusterConfig& cluster, const std::string& node) {
   const auto found = std::ranges::find(cluster.nodes, node, &NodeConfig::name);
@@ -66,8 +45,9 @@ class Promotion : public std::enable_shared_from_this<Promotion> {
           self.bytes_to_replay_ = cell(rows, 2);
           self.is_primary_ = cell(rows, 0) == "f";
           const std::string standby_names = cell(rows, 1);
-          const bool waits_in_vain = self.is_primary_ ? standby_names == kFencingStandbyName : !standby_names.empty();
-          if (waits_in_vain) return self.stop_waiting_for_standbys();
+          const bool is_wrong =
+              self.is_primary_ ? standby_names == kFencingStandbyName : standby_names != self.action_.standby_names;
+          if (is_wrong) return self.set_standby_names();
           self.go_on();
         });
   }
@@ -76,18 +56,19 @@ class Promotion : public std::enable_shared_from_this<Promotion> {
   using Step = void (*)(Promotion&, const SqlRows&);
 
   void ask(const std::string& sql, Step next) {
-    conversation_.monitor.run_sql(action_.node, sql, kAnswerLimit,
-                                  [self = shared_from_this(), next](const SqlAnswer& answer) {
+    conversation_.monitor.run_sql(action_.node, sql, kSqlAnswerLimit,
+                                  [self = shared_from_this(), next](const SqlResult& answer) {
                                     if (!answer) return self->finish(false, describe(answer.error()));
                                     next(*self, *answer);
                                   });
   }
 
   // ALTER SYSTEM must be a statement of its own; it works in recovery.
-  void stop_waiting_for_standbys() {
-    ask("ALTER SYSTEM SET synchronous_standby_names = ''", [](Promotion& self, const SqlRows&) {
-      self.ask("SELECT pg_catalog.pg_reload_conf()", [](Promotion& again, const SqlRows&) { again.go_on(); });
-    });
+  void set_standby_names() {
+    ask("ALTER SYSTEM SET synchronous_standby_names = " + quote_literal(action_.standby_names),
+        [](Promotion& self, const SqlRows&) {
+          self.ask("SELECT pg_catalog.pg_reload_conf()", [](Promotion& again, const SqlRows&) { again.go_on(); });
+        });
   }
 
   void go_on() {
@@ -116,20 +97,17 @@ class Promotion : public std::enable_shared_from_this<Promotion> {
   }
 
   void write() {
-    ask("BEGIN READ WRITE; SET LOCAL synchronous_commit = local; "
-        "SELECT pg_catalog.pg_logical_emit_message(true, 'pgkeel', 'write check'); COMMIT",
-        [](Promotion& self, const SqlRows&) {
-          std::string message = "takes writes";
-          if (self.sent_at_ != Instant{})
-            message +=
-                ", " + format_duration(self.conversation_.clock() - self.sent_at_) + " after the promotion was sent";
-          if (!self.bytes_to_replay_.empty() && self.bytes_to_replay_ != "0")
-            message += ", " + self.bytes_to_replay_ + " bytes of WAL replayed first";
-          self.finish(true, std::move(message));
-        });
+    ask(kOwnWrite, [](Promotion& self, const SqlRows&) {
+      std::string message = "takes writes";
+      if (self.sent_at_ != Instant{})
+        message += ", " + format_duration(self.conversation_.clock() - self.sent_at_) + " after the promotion was sent";
+      if (!self.bytes_to_replay_.empty() && self.bytes_to_replay_ != "0")
+        message += ", " + self.bytes_to_replay_ + " bytes of WAL replayed first";
+      self.finish(true, std::move(message));
+    });
   }
 
-  void finish(bool succeeded, std::string message) { done_(outcome_of(action_, succeeded, std::move(message))); }
+  void finish(bool succeeded, std::string message) { done_(sql_outcome(action_, succeeded, std::move(message))); }
 
   SqlConversation conversation_;
   Action action_;
@@ -157,8 +135,8 @@ class Following : public std::enable_shared_from_this<Following> {
   using Step = void (*)(Following&, const SqlRows&);
 
   void ask(const std::string& node, const std::string& sql, Step next) {
-    conversation_.monitor.run_sql(node, sql, kAnswerLimit,
-                                  [self = shared_from_this(), node, next](const SqlAnswer& answer) {
+    conversation_.monitor.run_sql(node, sql, kSqlAnswerLimit,
+                                  [self = shared_from_this(), node, next](const SqlResult& answer) {
                                     if (!answer) return self->finish(false, node + ": " + describe(answer.error()));
                                     next(*self, *answer);
                                   });
@@ -196,8 +174,8 @@ class Following : public std::enable_shared_from_this<Following> {
     const Lsn inside{standby.wal_position.value + 1};
     const std::string sql = "SELECT " + kOldestWalFile + " > pg_catalog.substr(pg_catalog.pg_walfile_name(" +
                             quote_literal(format_lsn(inside)) + "), 9)";
-    conversation_.monitor.run_sql(action_.upstream, sql, kAnswerLimit,
-                                  [self = shared_from_this(), from = standby.wal_position](const SqlAnswer& answer) {
+    conversation_.monitor.run_sql(action_.upstream, sql, kSqlAnswerLimit,
+                                  [self = shared_from_this(), from = standby.wal_position](const SqlResult& answer) {
                                     if (answer && cell(*answer, 0) == "t") self->missing_from_ = from;
                                     self->finish_told();
                                   });
@@ -210,7 +188,7 @@ class Following : public std::enable_shared_from_this<Following> {
   }
 
   void finish(bool succeeded, std::string message) {
-    ActionStatus status = outcome_of(action_, succeeded, std::move(message));
+    ActionStatus status = sql_outcome(action_, succeeded, std::move(message));
     status.missing_from = missing_from_;
     done_(std::move(status));
   }
@@ -236,8 +214,8 @@ void fence_by_sql(const SqlConversation& conversation, const Action& action, Act
       "SELECT pg_catalog.pg_reload_conf(); SELECT pg_catalog.count(pg_catalog.pg_terminate_backend(pid)) FROM "
       "pg_catalog.pg_stat_activity "
       "WHERE backend_type = 'client backend' AND pid <> pg_catalog.pg_backend_pid()";
-  const auto finish = [action, done](const SqlAnswer& answer) {
-    ActionStatus status = outcome_of(action, answer.has_value(), "");
+  const auto finish = [action, done](const SqlResult& answer) {
+    ActionStatus status = sql_outcome(action, answer.has_value(), "");
     status.fence = answer ? FenceStrength::kWeak : FenceStrength::kNone;
     status.message =
         answer ? "weak: by SQL, its sessions were ended and its commits wait for a standby that does not exist"
@@ -247,9 +225,9 @@ void fence_by_sql(const SqlConversation& conversation, const Action& action, Act
   Monitor& monitor = conversation.monitor;
   monitor.run_sql_apart(action.node,
                         "ALTER SYSTEM SET synchronous_standby_names = " + quote_literal(kFencingStandbyName),
-                        kAnswerLimit, [&monitor, node = action.node, end_sessions, finish](const SqlAnswer& answer) {
+                        kSqlAnswerLimit, [&monitor, node = action.node, end_sessions, finish](const SqlResult& answer) {
                           if (!answer) return finish(answer);
-                          monitor.run_sql_apart(node, end_sessions, kAnswerLimit, finish);
+                          monitor.run_sql_apart(node, end_sessions, kSqlAnswerLimit, finish);
                         });
 }
 
@@ -259,11 +237,11 @@ void prepare_upstream(const SqlConversation& conversation, const Action& action,
   const std::string upstream = action.upstream;
   const auto fail = [done, upstream](const SqlError& error) { done(Error{upstream + ": " + describe(error)}); };
   const auto list_wal = [&monitor, upstream, done] {
-    monitor.run_sql(upstream, "SELECT " + kOldestWalFile, kAnswerLimit,
-                    [done](const SqlAnswer& answer) { done(answer ? cell(*answer, 0) : ""); });
+    monitor.run_sql(upstream, "SELECT " + kOldestWalFile, kSqlAnswerLimit,
+                    [done](const SqlResult& answer) { done(answer ? cell(*answer, 0) : ""); });
   };
   const auto checkpoint = [&monitor, upstream, list_wal, fail] {
-    monitor.run_sql_apart(upstream, "CHECKPOINT", kCheckpointLimit, [list_wal, fail](const SqlAnswer& answer) {
+    monitor.run_sql_apart(upstream, "CHECKPOINT", kCheckpointLimit, [list_wal, fail](const SqlResult& answer) {
       if (!answer) return fail(answer.error());
       list_wal();
     });
@@ -272,11 +250,11 @@ void prepare_upstream(const SqlConversation& conversation, const Action& action,
       "SELECT timeline_id, ('x' || pg_catalog.substr(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()), 1, "
       "8))::bit(32)::int "
       "FROM pg_catalog.pg_control_checkpoint()";
-  monitor.run_sql(upstream, create_slot_sql(slot_of_node(action.node)), kAnswerLimit,
-                  [&monitor, upstream, timelines, list_wal, fail, checkpoint](const SqlAnswer& answer) {
+  monitor.run_sql(upstream, create_slot_sql(slot_of_node(action.node)), kSqlAnswerLimit,
+                  [&monitor, upstream, timelines, list_wal, fail, checkpoint](const SqlResult& answer) {
                     if (!answer) return fail(answer.error());
-                    monitor.run_sql(upstream, timelines, kAnswerLimit,
-                                    [list_wal, fail, checkpoint](const SqlAnswer& found) {
+                    monitor.run_sql(upstream, timelines, kSqlAnswerLimit,
+                                    [list_wal, fail, checkpoint](const SqlResult& found) {
                                       if (!found) return fail(found.error());
                                       if (cell(*found, 0) == cell(*found, 1)) return list_wal();
                                       checkpoint();

@@ -3,33 +3,15 @@
 #pragma once
 
 #include <functional>
-#include <memory>
-#include <string>
 
-#include "config/config.h"
 #include "proxy/base/result.h"
-#include "proxy/base/time.h"
-#include "replication/model/action.h"
+#include "replication/execute/sql_conversation.h"
 
 namespace pgkeel {
 
-class Loop;
-class Monitor;
-
-// What a conversation needs. Copied into it; the references outlive it.
-struct SqlConversation {
-  Loop& loop;
-  Monitor& monitor;
-  const ClusterConfig& cluster;
-  std::function<Instant()> clock;
-  std::weak_ptr<const bool> wanted;  // expired: the monitor is gone, or about to go
-};
-
-using ActionDone = std::function<void(ActionStatus)>;
-
-// Promotes the standby and returns when it takes writes: looks at synchronous_standby_names first (a copied one would
+// Promotes the standby and returns when it takes writes: sets synchronous_standby_names first (a copied one would
 // make the new primary wait for the dead one), then pg_promote(false) and a close watch, then a write of its own. On a
-// node that is already a primary only the write is done.
+// node that is already a primary only a fence by SQL is lifted, and the write is done.
 void promote(const SqlConversation& conversation, const Action& action, ActionDone done);
 
 // Slot on the upstream, then primary_conninfo and primary_slot_name on the standby, which keeps its other connection

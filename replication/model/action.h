@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "proxy/base/lsn.h"
 #include "proxy/base/time.h"
@@ -18,15 +19,18 @@ enum class ActionKind {
   kPromote,  // make the standby a primary and see that it writes; where it is one already: lift a fence by SQL, and see
   kFollow,   // point a running standby at the primary: slot there, primary_conninfo and primary_slot_name here
   kRejoin,   // make a stopped local node a standby of the primary, by start, rewind or rebuild
-  kStartServer,  // start a crashed local primary that nobody can replace
-  kExamine,      // look at a stopped local node: is it proven stopped, and where does its WAL end?
-  kDropSlot,     // drop a slot of ours that would keep WAL for nobody
-  kKeepSlot,     // have a slot for another node, which reserves WAL from `position` on
+  kStartServer,      // start a crashed local primary that nobody can replace
+  kExamine,          // look at a stopped local node: is it proven stopped, and where does its WAL end?
+  kDropSlot,         // drop a slot of ours that would keep WAL for nobody
+  kKeepSlot,         // have a slot for another node, which reserves WAL from `position` on
+  kSetStandbyNames,  // set synchronous_standby_names on the primary, and see from where on commits wait for it
+  kCutOff,           // end the walreceiver of the standby, so that it acknowledges nothing more to its old primary
 };
 
-constexpr ActionKind kAllActionKinds[] = {ActionKind::kProbe,   ActionKind::kFence,    ActionKind::kPromote,
-                                          ActionKind::kFollow,  ActionKind::kRejoin,   ActionKind::kStartServer,
-                                          ActionKind::kExamine, ActionKind::kDropSlot, ActionKind::kKeepSlot};
+constexpr ActionKind kAllActionKinds[] = {ActionKind::kProbe,           ActionKind::kFence,    ActionKind::kPromote,
+                                          ActionKind::kFollow,          ActionKind::kRejoin,   ActionKind::kStartServer,
+                                          ActionKind::kExamine,         ActionKind::kDropSlot, ActionKind::kKeepSlot,
+                                          ActionKind::kSetStandbyNames, ActionKind::kCutOff};
 
 constexpr const char* action_name(ActionKind kind) {
   switch (kind) {
@@ -48,6 +52,10 @@ constexpr const char* action_name(ActionKind kind) {
       return "drop_slot";
     case ActionKind::kKeepSlot:
       return "keep_slot";
+    case ActionKind::kSetStandbyNames:
+      return "set_standby_names";
+    case ActionKind::kCutOff:
+      return "cut_off";
   }
   return "unknown";
 }
@@ -65,9 +73,21 @@ struct Action {
   bool old_primary =
       false;       // kRejoin: it was one, so that a clean shutdown was no operator's wish for a standby to rest
   Lsn position{};  // kKeepSlot: WAL before it need not be kept any longer; invalid: what is reserved stays
+  // kSetStandbyNames: synchronous_standby_names from now on. kPromote: from before it is promoted, or with its fence
+  // lifted.
+  std::string standby_names;
+  std::uint64_t standby_names_order = 0;  // kSetStandbyNames: the number that ClusterMemory gave the order
 
   friend bool operator==(const Action&, const Action&) = default;
 };
+
+inline Action make_action(ActionKind kind, std::string node, std::uint64_t epoch) {
+  Action action;
+  action.kind = kind;
+  action.node = std::move(node);
+  action.epoch = epoch;
+  return action;
+}
 
 // How surely a fenced node takes no more writes.
 enum class FenceStrength {
@@ -97,6 +117,9 @@ struct ActionStatus {
   FenceStrength fence = FenceStrength::kNone;
   std::optional<Examination> examination;
   Lsn missing_from{};  // kFollow: the upstream has no WAL from here on, where the standby stands; invalid: it has
+  // kSetStandbyNames: each commit past this position waited for the standbys that were named. A standby that has
+  // flushed it holds every commit that was acknowledged before.
+  std::optional<Lsn> waited_from;
 };
 
 }  // namespace pgkeel

@@ -10,6 +10,7 @@
 #include "proxy/base/lsn.h"
 #include "proxy/base/time.h"
 #include "replication/model/phase.h"
+#include "replication/model/sync_quorum.h"
 
 namespace pgkeel {
 
@@ -34,6 +35,14 @@ struct ClusterMemory {
   std::vector<WallTime>
       automatic_failovers;  // when their intent was written; oldest first, only those that still count
   std::map<std::string, NodeMemory> nodes;
+  // Every commit that the primary of this epoch acknowledged (while fencing and promoting: the one that failed) is
+  // flushed on so many of these standbys, the safe ones. Weakened before synchronous_standby_names releases a standby,
+  // and strengthened after it has caught up (rule 3). Earned anew by each primary.
+  SyncQuorum promise;
+  SyncQuorum standby_names;  // what synchronous_standby_names of that primary was ordered to be
+  // Grows with each order, and where somebody else interfered, so that what was found under an earlier one proves
+  // nothing.
+  std::uint64_t standby_names_order = 0;
 
   friend bool operator==(const ClusterMemory&, const ClusterMemory&) = default;
 };

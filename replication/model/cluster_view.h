@@ -2,6 +2,7 @@
 // them out, the route as the workers have applied it. Plain data, made anew for each decision.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -31,13 +32,20 @@ struct NodeView {
   [[nodiscard]] bool answers_as_standby() const { return answering() && facts->in_recovery; }
 };
 
+// How a standby's flushed position moves, from one probe of the primary to the next.
+struct FlushProgress {
+  bool keeps_up = false;                      // it has flushed what the primary had at the probe before
+  std::optional<Instant> stands_still_since;  // commits wait, and it flushes nothing more
+};
+
 struct ClusterView {
-  std::vector<NodeView> nodes;            // in the order of the configuration
-  std::vector<ActionStatus> actions;      // at most one per kind and node, the newest
-  std::uint64_t route_epoch_applied = 0;  // every worker has applied a route of this epoch …
-  bool route_closed = true;               // … which led nowhere
-  Instant route_applied_since;            // since then at the latest
-  Instant phase_since;                    // when this process saw the memory enter its phase
+  std::vector<NodeView> nodes;                   // in the order of the configuration
+  std::vector<ActionStatus> actions;             // at most one per kind and node, the newest
+  std::uint64_t route_epoch_applied = 0;         // every worker has applied a route of this epoch …
+  bool route_closed = true;                      // … which led nowhere
+  Instant route_applied_since;                   // since then at the latest
+  Instant phase_since;                           // when this process saw the memory enter its phase
+  std::map<std::string, FlushProgress> flushes;  // per application_name at the primary, as its newest facts say
 
   [[nodiscard]] const NodeView* node(const std::string& name) const {
     for (const auto& candidate : nodes) {

@@ -9,6 +9,7 @@ namespace pgkeel {
 
 struct FailoverPolicy {
   FailoverMode mode = FailoverMode::kAutomatic;
+  Durability durability = Durability::kAsync;
   bool auto_rejoin = true;
   Duration failover_pause = std::chrono::minutes(10);
   PathCutPolicy when_path_cut = PathCutPolicy::kFailoverIfSafe;

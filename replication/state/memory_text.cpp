@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstdio>
+#include <utility>
 #include <zlib.h>
 
 #include <nlohmann/json.hpp>
@@ -11,7 +12,8 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr int kFormat = 1;
+constexpr int kFormat = 2;
+constexpr int kFormatWithoutPromise = 1;  // of a pgkeel that did not manage synchronous replication
 constexpr std::array kPhases = {Phase::kUnadopted, Phase::kSteady, Phase::kFencing, Phase::kPromoting};
 
 Result<Phase> phase_named(const std::string& name) {
@@ -19,6 +21,18 @@ Result<Phase> phase_named(const std::string& name) {
     if (name == phase_name(phase)) return phase;
   }
   return Error{"unknown phase \"" + name + "\""};
+}
+
+Json to_json(const SyncQuorum& quorum) {
+  return {{"members", quorum.members}, {"acks", quorum.acks}};
+}
+
+Result<SyncQuorum> quorum_of(const Json& json) {
+  SyncQuorum quorum;
+  json.at("members").get_to(quorum.members);
+  json.at("acks").get_to(quorum.acks);
+  if (!quorum.well_formed()) return Error{"it is damaged: \"" + json.dump() + "\" is no quorum of standbys"};
+  return quorum;
 }
 
 Json to_json(const std::string& cluster, const ClusterMemory& memory) {
@@ -39,6 +53,9 @@ Json to_json(const std::string& cluster, const ClusterMemory& memory) {
       {"timeline", memory.timeline},
       {"automatic_failovers_ms", failovers},
       {"nodes", nodes},
+      {"promise", to_json(memory.promise)},
+      {"standby_names", to_json(memory.standby_names)},
+      {"standby_names_order", memory.standby_names_order},
   };
 }
 
@@ -65,7 +82,8 @@ Result<ClusterMemory> read_memory(const std::string& cluster, std::string_view t
   const Json json = Json::parse(text.substr(line_end + 1), nullptr, false);
   if (json.is_discarded() || !json.is_object()) return Error{"it is damaged: no JSON object"};
   try {
-    if (json.at("format").get<int>() != kFormat) {
+    const int format = json.at("format").get<int>();
+    if (format != kFormat && format != kFormatWithoutPromise) {
       return Error{"it has format " + json.at("format").dump() + ", and this pgkeel knows format " +
                    std::to_string(kFormat)};
     }
@@ -89,6 +107,14 @@ Result<ClusterMemory> read_memory(const std::string& cluster, std::string_view t
     for (const auto& [name, node] : json.at("nodes").items()) {
       memory.nodes[name].old_primary = node.at("old_primary").get<bool>();
     }
+    if (format == kFormatWithoutPromise) return memory;
+    auto promise = quorum_of(json.at("promise"));
+    if (!promise) return promise.error();
+    auto standby_names = quorum_of(json.at("standby_names"));
+    if (!standby_names) return standby_names.error();
+    memory.promise = std::move(*promise);
+    memory.standby_names = std::move(*standby_names);
+    json.at("standby_names_order").get_to(memory.standby_names_order);
     return memory;
   } catch (const Json::exception& problem) {
     return Error{std::string("it is damaged: ") + problem.what()};

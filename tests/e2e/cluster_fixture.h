@@ -39,19 +39,6 @@ struct Cluster {
       throw std::runtime_error("not normal on " + primary + ":\n" + pgkeel->describe());
   }
 
-  // From now on a commit is acknowledged only when the standby has it: "no acknowledged row is lost" can be asked for.
-  void make_synchronous(const std::string& primary, const std::string& standby) const {
-    server(primary).query("ALTER SYSTEM SET synchronous_standby_names = '" + standby + "'");
-    server(primary).query("SELECT pg_reload_conf()");
-    const bool synchronous = wait_until([&] {
-      return server(primary).value("SELECT sync_state FROM pg_stat_replication WHERE application_name = '" + standby +
-                                   "'") == "sync";
-    });
-    if (!synchronous) throw std::runtime_error(standby + " did not become synchronous");
-    // Backends wait only once the checkpointer has set its flag (design 2.1).
-    server(primary).query("CHECKPOINT");
-  }
-
   // One primary, the other nodes streaming standbys of it: asked of the servers themselves.
   void check_roles(const std::string& primary) const {
     CHECK(server(primary).is_primary());

@@ -48,7 +48,6 @@ TEST_CASE("silent clients beyond the limit on descriptors hinder neither other c
                           .cluster_lines = {},
                           .detection_lines = {},
                           .descriptor_limit = 256});
-  cluster.make_synchronous("a", "b");
   Writers writers(cluster.pgkeel->conninfo(), 4);
   REQUIRE(writers.wait_for_more(50));
   const SilentCrowd crowd(cluster.pgkeel->port());

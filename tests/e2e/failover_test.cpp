@@ -13,7 +13,7 @@ namespace {
 // Lets the primary fail under a synchronous workload, and checks what every failover must hold.
 void check_failover(Cluster& cluster, const std::string& from, const std::string& to,
                     const std::function<void(PostgresServer&)>& fail) {
-  cluster.make_synchronous(from, to);
+  cluster.require_normal(from);
   Writers writers(cluster.pgkeel->conninfo(), 4);
   REQUIRE(writers.wait_for_more(50));
   fail(cluster.server(from));
@@ -94,7 +94,6 @@ TEST_CASE("the standby with more WAL is promoted, whatever the priorities say") 
 
 TEST_CASE("a primary whose nodes pgkeel knows only by address is failed over after two refusals") {
   Cluster cluster({"b"}, {.proxy_lines = {}, .cluster_lines = {}, .detection_lines = {}, .local_nodes = false});
-  cluster.make_synchronous("a", "b");
   Writers writers(cluster.pgkeel->conninfo(), 2);
   REQUIRE(writers.wait_for_more(20));
   cluster.server("a").kill_tree();

@@ -35,7 +35,7 @@ TEST_CASE("pgkeel is killed in each phase of a failover, and goes on from there"
                                                                    : "steady";
     CAPTURE(attempt);
     CAPTURE(target);
-    cluster.make_synchronous(primary, standby);
+    cluster.require_normal(primary);
     Writers writers(cluster.pgkeel->conninfo(), 2);
     REQUIRE(writers.wait_for_more(20));
     const auto epoch = cluster.pgkeel->status()["epoch"].get<int>();

@@ -35,7 +35,6 @@ TEST_CASE("both crash, and no acknowledged row is lost, whoever dies first") {
   for (const bool primary_first : {true, false}) {
     CAPTURE(primary_first);
     Cluster cluster;
-    cluster.make_synchronous("a", "b");
     Writers writers(cluster.pgkeel->conninfo(), 2);
     REQUIRE(writers.wait_for_more(20));
     if (primary_first) {

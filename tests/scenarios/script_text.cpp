@@ -11,6 +11,13 @@ ActionKind kind_of(const std::string& word) {
   throw std::runtime_error("no such action: " + word);
 }
 
+std::string text_of(const SyncQuorum& quorum) {
+  if (quorum.empty()) return "";
+  std::string members;
+  for (const auto& member : quorum.members) members += (members.empty() ? "" : ",") + member;
+  return std::to_string(quorum.acks) + "(" + members + ")";
+}
+
 std::string text_of(const ClusterMemory& memory) {
   std::string text = std::string(phase_name(memory.phase)) + " epoch=" + std::to_string(memory.epoch);
   const auto add = [&](const char* key, const std::string& value) {
@@ -26,6 +33,8 @@ std::string text_of(const ClusterMemory& memory) {
   }
   add("old", old);
   if (!memory.automatic_failovers.empty()) add("failovers", std::to_string(memory.automatic_failovers.size()));
+  add("promise", text_of(memory.promise));
+  add("names", text_of(memory.standby_names));
   return text;
 }
 
@@ -35,6 +44,8 @@ std::string text_of(const Action& action) {
   if (!action.slot.empty()) text += " slot=" + action.slot;
   if (action.position.valid()) text += " from=" + format_lsn(action.position);
   if (action.old_primary) text += " old_primary";
+  const bool is_none = action.kind == ActionKind::kSetStandbyNames && action.standby_names.empty();
+  if (is_none || !action.standby_names.empty()) text += " names='" + action.standby_names + "'";
   return text;
 }
 

@@ -10,6 +10,13 @@ namespace {
 
 using namespace std::chrono_literals;
 
+// "1(b,c)"
+SyncQuorum quorum_of_text(const std::string& text) {
+  if (text.empty()) return {};
+  const auto open = text.find('(');
+  return {split(text.substr(open + 1, text.size() - open - 2), ','), static_cast<std::uint32_t>(std::stoul(text))};
+}
+
 constexpr int kMostRounds = 100;  // more decisions without anything new: a busy loop
 
 }  // namespace
@@ -61,6 +68,10 @@ void ScriptedCluster::set_policy(const Arguments& arguments) {
   for (const auto& [key, value] : arguments.named) {
     if (key == "failover") {
       policy_.mode = value == "manual" ? FailoverMode::kManual : FailoverMode::kAutomatic;
+    } else if (key == "durability") {
+      policy_.durability = value == "strict"      ? Durability::kStrict
+                           : value == "available" ? Durability::kAvailable
+                                                  : Durability::kAsync;
     } else if (key == "auto_rejoin") {
       policy_.auto_rejoin = value == "on";
     } else if (key == "pause") {
@@ -89,6 +100,8 @@ void ScriptedCluster::set_memory(const Arguments& arguments) {
   memory.system_identifier = arguments.has("system") ? text("system") : "7000";
   memory.timeline = arguments.has("timeline") ? static_cast<Timeline>(std::stoul(text("timeline"))) : 1;
   for (const auto& old : split(text("old"), ',')) memory.nodes[old].old_primary = true;
+  memory.promise = quorum_of_text(text("promise"));
+  memory.standby_names = quorum_of_text(text("names"));
   if (arguments.has("failed_over")) memory.automatic_failovers = {now_.wall - parse_duration(text("failed_over"))};
   stored_ = memory;
   controller_.reset();
@@ -198,7 +211,8 @@ void ScriptedCluster::report(ActionStatus outcome) {
   controller_->finished(outcome, now_);
 }
 
-// done promote b · failed rejoin a no space left · done follow b missing=0/3000
+// done promote b · failed rejoin a no space left · done follow b missing=0/3000 ·
+// done set_standby_names a waited_from=0/3000: what it sets is set
 void ScriptedCluster::finish_action(const Arguments& arguments) {
   settle();
   auto outcome = running(kind_of(arguments.at(0)), arguments.at(1));
@@ -206,6 +220,10 @@ void ScriptedCluster::finish_action(const Arguments& arguments) {
   outcome->succeeded = arguments.word == "done";
   outcome->message = arguments.rest(2);
   if (arguments.has("missing")) outcome->missing_from = lsn_of(arguments.named.at("missing"));
+  if (arguments.has("waited_from")) outcome->waited_from = lsn_of(arguments.named.at("waited_from"));
+  const bool sets_names =
+      outcome->action.kind == ActionKind::kSetStandbyNames || outcome->action.kind == ActionKind::kPromote;
+  if (outcome->succeeded && sets_names) node(arguments.at(1)).standby_names = outcome->action.standby_names;
   report(*outcome);
 }
 

@@ -3,6 +3,8 @@
 #include <map>
 #include <stdexcept>
 
+#include "replication/sync/standby_names.h"
+
 namespace pgkeel::scenarios {
 namespace {
 
@@ -18,6 +20,15 @@ const std::map<Liveness, std::string> kEvidence = {{Liveness::kUnknown, "not hea
                                                    {Liveness::kStuck, "accepted no connections for 2s"},
                                                    {Liveness::kDead, "connection refused twice, 150ms apart"},
                                                    {Liveness::kSilent, "no answer for 3s"}};
+
+// "1(b,c)", or "-" for none, or any other text as it is
+std::string standby_names_of(const std::string& value) {
+  const auto open = value.find('(');
+  if (value == "-") return "";
+  if (open == std::string::npos || !value.ends_with(')')) return value;
+  return standby_names_text(
+      {split(value.substr(open + 1, value.size() - open - 2), ','), static_cast<std::uint32_t>(std::stoul(value))});
+}
 
 }  // namespace
 
@@ -68,6 +79,12 @@ void set_facts(ScriptedNode& node, const Arguments& arguments) {
       }
     } else if (key == "redo") {
       node.redo = lsn_of(value);
+    } else if (key == "flushed") {
+      node.flushed = lsn_of(value);
+    } else if (key == "waiting") {
+      node.waiting = static_cast<std::uint32_t>(std::stoul(value));
+    } else if (key == "names") {
+      node.standby_names = standby_names_of(value);
     } else if (key == "delay") {
       node.apply_delay = parse_duration(value);
     } else if (key == "heard") {
@@ -84,6 +101,10 @@ void set_facts(ScriptedNode& node, const Arguments& arguments) {
       node.fenced = flag == "fenced";
     } else if (flag == "named" || flag == "unnamed") {
       node.named = flag == "named";
+    } else if (flag == "impostor" || flag == "alone") {
+      node.impostor = flag == "impostor";
+    } else if (flag == "caught_up") {
+      node.flushed.reset();
     } else {
       throw std::runtime_error(arguments.word + ": no such flag: " + flag);
     }
@@ -109,7 +130,9 @@ NodeFacts facts_of(const ScriptedNode& asked, const std::deque<ScriptedNode>& no
   facts.timeline_history_known = asked.history_known;
   facts.checkpoint_redo = asked.redo;
   facts.wal_position = asked.wal;
-  if (asked.fenced) facts.synchronous_standby_names = kFencingStandbyName;
+  facts.synchronous_standby_names = asked.fenced ? kFencingStandbyName : asked.standby_names;
+  facts.backends_waiting_for_standbys = asked.waiting;
+  const auto waits_for = parse_standby_names(asked.standby_names).value_or(SyncQuorum{});
   facts.replay_paused = asked.replay_paused;
   facts.recovery_min_apply_delay = asked.apply_delay;
   facts.primary_slot_name = asked.slot;
@@ -117,7 +140,10 @@ NodeFacts facts_of(const ScriptedNode& asked, const std::deque<ScriptedNode>& no
     return standby.in_recovery && standby.from == upstream && !upstream.empty() &&
            standby.suspicion.liveness != Liveness::kDead;
   };
+  constexpr std::int32_t kFirstPid = 100;
+  std::int32_t pid = kFirstPid;
   for (const auto& other : nodes) {
+    ++pid;
     if (streams(asked, other.name) && other.suspicion.liveness != Liveness::kDead) {
       facts.replayed = asked.wal;
       facts.wal_receiver_streaming = true;
@@ -128,7 +154,12 @@ NodeFacts facts_of(const ScriptedNode& asked, const std::deque<ScriptedNode>& no
       WalSender sender;
       sender.application_name = other.named ? other.name : "walreceiver";
       sender.state = "streaming";
+      sender.pid = pid;
+      sender.sync_state = waits_for.contains(sender.application_name) ? "quorum" : "async";
+      sender.flushed = other.flushed.value_or(other.wal);
       facts.wal_senders.push_back(sender);
+      sender.pid = kFirstPid - 1;
+      if (other.impostor) facts.wal_senders.push_back(sender);
     }
   }
   for (const auto& [name, reserved_from] : asked.slots) {
@@ -136,8 +167,10 @@ NodeFacts facts_of(const ScriptedNode& asked, const std::deque<ScriptedNode>& no
     slot.name = name;
     slot.wal_status = reserved_from == "lost" ? "lost" : "reserved";
     if (!reserved_from.empty() && reserved_from != "lost") slot.restart_lsn = lsn_of(reserved_from);
+    std::int32_t holder = kFirstPid;
     for (const auto& other : nodes) {
-      if (streams(other, asked.name) && other.slot == name) slot.active_pid = 100;
+      ++holder;
+      if (streams(other, asked.name) && other.slot == name) slot.active_pid = holder;
     }
     facts.slots.push_back(slot);
   }

@@ -54,6 +54,9 @@ void Executor::start(const Action& action, Done report) {
       return drop_slot(action, done);
     case ActionKind::kKeepSlot:
       return keep_slot(action, done);
+    case ActionKind::kSetStandbyNames:
+    case ActionKind::kCutOff:
+      return done(failed(action, "commits wait for nobody in this world"));
   }
 }
 

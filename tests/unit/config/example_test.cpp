@@ -76,7 +76,6 @@ TEST_CASE("every key of the contract is known, and only what this version lacks 
   CHECK(
       problems ==
       R"(f:20:1: coordination: several pgkeels for the same clusters are not supported by this version; leave the table out
-f:35:20: cluster.orders.durability: only "async" is supported by this version: synchronous replication is not managed yet
 f:60:12: cluster.orders.node[0].agent: agents are not supported by this version; write `local` for a node on this host, or leave `agent` out
 f:66:12: cluster.orders.node[1].agent: agents are not supported by this version; write `local` for a node on this host, or leave `agent` out
 )");

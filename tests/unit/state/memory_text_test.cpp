@@ -20,6 +20,9 @@ ClusterMemory full_memory() {
   memory.automatic_failovers = {WallTime(1'700'000'000'123ms), WallTime(1'700'000'600'000ms)};
   memory.nodes["a"].old_primary = true;
   memory.nodes["b"].old_primary = false;
+  memory.promise = {{"b", "c"}, 1};
+  memory.standby_names = {{"c"}, 1};
+  memory.standby_names_order = 12;
   return memory;
 }
 
@@ -29,6 +32,31 @@ TEST_CASE("a memory reads back as it was written") {
   const auto read = read_memory("orders", write_memory("orders", full_memory()));
   REQUIRE(read);
   CHECK(*read == full_memory());
+}
+
+TEST_CASE("a memory of the format before promises is read, and promises nothing") {
+  ClusterMemory before = full_memory();
+  before.promise = before.standby_names = {};
+  before.standby_names_order = 0;
+  std::string body = write_memory("orders", before).substr(9);
+  body.replace(body.find("\"format\": 2"), 11, "\"format\": 1");
+  for (const char* key : {"promise", "standby_names", "standby_names_order"}) {
+    const auto found = body.find("\"" + std::string(key) + "\"");
+    REQUIRE(found != std::string::npos);
+    body.replace(found + 1, 1, "x");  // not known there
+  }
+  const auto read = read_memory("orders", checksum_of(body) + "\n" + body);
+  REQUIRE(read);
+  CHECK(*read == before);
+}
+
+TEST_CASE("a promise that no planner makes is damage") {
+  ClusterMemory memory = full_memory();
+  for (const SyncQuorum& wrong : {SyncQuorum{{"c", "b"}, 1}, SyncQuorum{{"b", "b"}, 1}, SyncQuorum{{"b"}, 2},
+                                  SyncQuorum{{"b"}, 0}, SyncQuorum{{}, 1}}) {
+    memory.promise = wrong;
+    CHECK_FALSE(read_memory("orders", write_memory("orders", memory)));
+  }
 }
 
 TEST_CASE("a message that is no UTF-8 does not keep the memory from being stored") {
@@ -65,8 +93,8 @@ TEST_CASE("a file that is well checksummed but lacks something is refused with i
 }
 
 TEST_CASE("a format of the future is refused") {
-  const std::string body = "{\"format\": 2}\n";
+  const std::string body = "{\"format\": 3}\n";
   const auto read = read_memory("orders", checksum_of(body) + "\n" + body);
   REQUIRE_FALSE(read);
-  CHECK(read.error().message.find("format 2") != std::string::npos);
+  CHECK(read.error().message.find("format 3") != std::string::npos);
 }

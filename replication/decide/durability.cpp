@@ -1,0 +1,254 @@
+#include "replication/decide/durability.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "replication/decide/retry.h"
+#include "replication/model/slot_name.h"
+#include "replication/sync/standby_names.h"
+#include "replication/sync/sync_planner.h"
+
+namespace pgkeel {
+namespace {
+
+using namespace std::chrono_literals;
+
+// Commits wait, and a standby flushes nothing more: how long until they wait for it no longer. It may have a slow disk;
+// where it does not answer us either, it has stopped.
+constexpr Duration kSlowStandbyPatience = 3s;
+constexpr Duration kStoppedStandbyPatience = 400ms;
+constexpr Duration kWatchInterval = 200ms;  // of the primary, while that is to be seen
+
+// The primary's walsenders that bear the name of one node.
+struct Senders {
+  const WalSender* own = nullptr;  // holds the node's slot, and streams
+  bool others = false;             // stream under its name: pg_receivewal, a clone, a subscription
+};
+
+Senders senders_of(const NodeFacts& primary, const std::string& node) {
+  Senders found;
+  const auto slot = std::ranges::find(primary.slots, slot_of_node(node), &PhysicalSlot::name);
+  for (const auto& sender : primary.wal_senders) {
+    if (sender.application_name != node || sender.state != "streaming") continue;
+    const bool holds_slot = slot != primary.slots.end() && slot->active_pid == sender.pid;
+    if (holds_slot) {
+      found.own = &sender;
+    } else {
+      found.others = true;
+    }
+  }
+  return found;
+}
+
+// What it acknowledges is of use: it can be promoted.
+bool could_be_promoted(const NodeView& standby) {
+  if (standby.priority == 0) return false;
+  if (!standby.facts) return true;
+  return !standby.facts->replay_paused && standby.facts->recovery_min_apply_delay == Duration::zero();
+}
+
+// What the primary says of its synchronous replication, beside what was ordered.
+class PrimarySync {
+ public:
+  PrimarySync(const Situation& situation, const NodeView& primary)
+      : situation_(situation), primary_(primary), facts_(*primary.facts) {}
+
+  [[nodiscard]] bool in_force() const {
+    return facts_.synchronous_standby_names == standby_names_text(situation_.memory.standby_names);
+  }
+
+  // The run that carried out the newest order, where the facts are newer.
+  [[nodiscard]] const ActionStatus* carried_out() const {
+    const ActionStatus* status = situation_.current_action(ActionKind::kSetStandbyNames, primary_.name);
+    const bool done = status != nullptr && !status->running && status->succeeded &&
+                      status->action.standby_names_order == situation_.memory.standby_names_order &&
+                      primary_.facts_at > status->finished_at;
+    return done ? status : nullptr;
+  }
+
+  [[nodiscard]] bool settled() const {
+    const ActionStatus* status = carried_out();
+    return status != nullptr && in_force() &&
+           std::ranges::all_of(situation_.memory.standby_names.members, [&](const std::string& member) {
+             const Senders senders = senders_of(facts_, member);
+             const bool counts = senders.own != nullptr && !senders.others &&
+                                 (senders.own->sync_state == "sync" || senders.own->sync_state == "quorum");
+             return counts && status->waited_from && senders.own->flushed >= *status->waited_from;
+           });
+  }
+
+  // Commits may have been acknowledged that the promised standbys do not have: somebody else changed the setting.
+  [[nodiscard]] bool breaks_promise() const {
+    if (situation_.memory.promise.empty()) return false;
+    const auto names = parse_standby_names(facts_.synchronous_standby_names);
+    return !names || !keeps_promise(*names, situation_.memory.promise);
+  }
+
+  // Members whose name something else streams under, too.
+  [[nodiscard]] std::vector<std::string> impostors() const {
+    std::vector<std::string> names;
+    for (const auto& member : situation_.memory.promise.members) add_impostor(member, names);
+    for (const auto& member : situation_.memory.standby_names.members) add_impostor(member, names);
+    return names;
+  }
+
+  // What the run that carried out the order found proves nothing any more.
+  [[nodiscard]] bool is_outdated() const { return carried_out() != nullptr && (!in_force() || !impostors().empty()); }
+
+  [[nodiscard]] SyncQuorum goal() const {
+    std::vector<std::string> reliable;
+    std::vector<std::string> configured;
+    for (const auto& node : situation_.view.nodes) {
+      if (&node == &primary_ || node.priority == 0) continue;
+      configured.push_back(node.name);
+      if (is_reliable(node)) reliable.push_back(node.name);
+    }
+    if (!reliable.empty() || situation_.policy.durability != Durability::kStrict) return quorum_of(std::move(reliable));
+    const SyncQuorum& present = situation_.memory.standby_names;
+    return present.empty() ? quorum_of(std::move(configured)) : present;
+  }
+
+  // A standby that commits wait for stopped answering after the primary was asked.
+  [[nodiscard]] bool lost_since_asked() const {
+    return std::ranges::any_of(situation_.memory.standby_names.members, [&](const std::string& member) {
+      const NodeView* node = situation_.view.node(member);
+      return node != nullptr && node->suspicion.liveness != Liveness::kAlive &&
+             node->suspicion.since > primary_.facts_at;
+    });
+  }
+
+  // While commits wait: what is known of the standbys must be news.
+  [[nodiscard]] bool is_to_be_watched() const {
+    return std::ranges::any_of(situation_.view.flushes,
+                               [](const auto& entry) { return entry.second.stands_still_since.has_value(); });
+  }
+
+ private:
+  void add_impostor(const std::string& member, std::vector<std::string>& names) const {
+    if (senders_of(facts_, member).others && std::ranges::find(names, member) == names.end()) names.push_back(member);
+  }
+
+  [[nodiscard]] bool is_reliable(const NodeView& node) const {
+    const Senders senders = senders_of(facts_, node.name);
+    if (senders.own == nullptr || senders.others || !could_be_promoted(node)) return false;
+    const auto found = situation_.view.flushes.find(node.name);
+    const FlushProgress flush = found == situation_.view.flushes.end() ? FlushProgress{} : found->second;
+    if (!situation_.memory.standby_names.contains(node.name))
+      return flush.keeps_up && streams_from(node, primary_) && node.facts->timeline == facts_.timeline;
+    const Liveness liveness = node.suspicion.liveness;
+    if (liveness == Liveness::kDead || liveness == Liveness::kStuck) return false;
+    if (!flush.stands_still_since) return true;
+    const Duration patience = liveness == Liveness::kAlive ? kSlowStandbyPatience : kStoppedStandbyPatience;
+    return primary_.facts_at - *flush.stands_still_since < patience;
+  }
+
+  const Situation& situation_;
+  const NodeView& primary_;
+  const NodeFacts& facts_;
+};
+
+// The primary, where its facts say what commits wait for.
+const NodeView* settable_primary(const Situation& situation) {
+  const NodeView* primary = situation.primary();
+  const bool settable = primary != nullptr && primary->answers_as_primary() &&
+                        primary->facts->system_identifier == situation.memory.system_identifier &&
+                        primary->facts->timeline >= situation.memory.timeline &&
+                        primary->facts->synchronous_standby_names != kFencingStandbyName;
+  return settable ? primary : nullptr;
+}
+
+}  // namespace
+
+bool commits_are_kept(const FailoverPolicy& policy) {
+  return policy.durability != Durability::kAsync;
+}
+
+void plan_durability(const Situation& situation, ClusterMemory& next) {
+  const NodeView* primary = settable_primary(situation);
+  if (primary == nullptr || situation.adoption_is_open()) return;
+  const PrimarySync sync(situation, *primary);
+  if (!commits_are_kept(situation.policy)) {
+    next.promise = {};
+    const ActionStatus* released = sync.carried_out();
+    if (released != nullptr && released->action.standby_names.empty()) next.standby_names = {};
+    return;
+  }
+  if (sync.breaks_promise()) next.promise = {};
+  next.promise = promise_without(next.promise, sync.impostors());
+  const SyncQuorum goal = sync.goal();
+  SyncState state{next.promise, next.standby_names, sync.settled()};
+  // Each step is safe by what is remembered alone, so all that need no waiting are remembered at once.
+  for (SyncState step = next_step(state, goal); step != state; step = next_step(state, goal)) state = step;
+  if (sync.is_outdated() || state.standby_names != next.standby_names) next.standby_names_order += 1;
+  next.promise = state.promise;
+  next.standby_names = state.standby_names;
+}
+
+bool enforce_durability(const Situation& situation, Decision& decision) {
+  const NodeView* primary = settable_primary(situation);
+  if (primary == nullptr) return false;
+  const ClusterMemory& memory = situation.memory;
+  const bool kept = commits_are_kept(situation.policy);
+  if (!kept && memory.standby_names.empty()) return true;
+  const PrimarySync sync(situation, *primary);
+  const SyncQuorum wanted = kept ? memory.standby_names : SyncQuorum{};
+  const std::string text = standby_names_text(wanted);
+  const ActionStatus* last = situation.current_action(ActionKind::kSetStandbyNames, primary->name);
+  const bool was_set = last != nullptr && last->succeeded && last->action.standby_names == text &&
+                       last->action.standby_names_order == memory.standby_names_order;
+  const bool facts_are_news = last == nullptr || primary->facts_at > last->finished_at;
+  const bool differs = facts_are_news && primary->facts->synchronous_standby_names != text;
+  const bool unproven = !was_set && memory.promise != wanted;
+  if ((differs || unproven) &&
+      may_start(situation, ActionKind::kSetStandbyNames, primary->name, decision.decide_again_at)) {
+    Action action = make_action(ActionKind::kSetStandbyNames, primary->name, memory.epoch);
+    action.standby_names = text;
+    action.standby_names_order = memory.standby_names_order;
+    decision.actions.push_back(std::move(action));
+  }
+  const bool wait_for_news = was_set && memory.promise != wanted;
+  if (sync.is_to_be_watched() || wait_for_news || sync.lost_since_asked())
+    ask(situation, *primary, kWatchInterval, decision);
+  return std::ranges::all_of(situation.view.nodes, [&](const NodeView& node) {
+    return &node == primary || node.priority == 0 || !kept || memory.promise.contains(node.name);
+  });
+}
+
+SyncQuorum first_standby_names(const Situation& situation, const std::string& candidate) {
+  if (situation.policy.durability != Durability::kStrict) return {};
+  std::vector<std::string> others;
+  for (const auto& node : situation.view.nodes) {
+    if (node.name != candidate && node.priority > 0) others.push_back(node.name);
+  }
+  return quorum_of(std::move(others));
+}
+
+std::string safety_of(const Situation& situation, const std::string& standby) {
+  if (!commits_are_kept(situation.policy)) return "";
+  if (situation.memory.promise.contains(standby)) return ", safe";
+  const NodeView* node = situation.view.node(standby);
+  if (node != nullptr && !could_be_promoted(*node)) return ", never safe: it cannot be promoted as it is";
+  const NodeView* primary = situation.primary();
+  if (primary != nullptr && primary->facts && senders_of(*primary->facts, standby).others)
+    return ", not safe: something else streams from " + primary->name + " under its name";
+  return ", not safe yet";
+}
+
+Verdict election_is_possible(const Situation& situation) {
+  if (!commits_are_kept(situation.policy)) return Verdict::good();
+  const SyncQuorum& promise = situation.memory.promise;
+  if (promise.empty()) return Verdict::no("no standby is known to hold every acknowledged commit");
+  std::uint32_t answering = 0;
+  for (const auto& member : promise.members) {
+    const NodeView* node = situation.view.node(member);
+    if (node != nullptr && node->answers_as_standby()) ++answering;
+  }
+  const std::uint32_t needed = positions_needed(promise);
+  if (answering >= needed) return Verdict::good();
+  return Verdict::no("the last commit may be on any " + std::to_string(promise.acks) + " of " +
+                     join_names(promise.members) + ", and only " + std::to_string(answering) + " of the " +
+                     std::to_string(needed) + " that must tell their position " +
+                     (answering == 1 ? "answers" : "answer"));
+}
+
+}  // namespace pgkeel

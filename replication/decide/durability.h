@@ -1,0 +1,32 @@
+// Synchronous replication under durability = strict or available: which standbys commits wait for, what that promises,
+// and what follows from the promise for an election. Pure. The order of the steps is replication/sync's.
+#pragma once
+
+#include <string>
+
+#include "replication/decide/situation.h"
+#include "replication/model/decision.h"
+
+namespace pgkeel {
+
+// pgkeel owns synchronous_standby_names, and only a safe standby is promoted.
+bool commits_are_kept(const FailoverPolicy& policy);
+
+// Steady, while the primary answers: what is to be remembered of standby_names and promise before anything is changed
+// for it.
+void plan_durability(const Situation& situation, ClusterMemory& next);
+
+// Sees to it that the primary's synchronous_standby_names is what memory says. True where every standby that can be
+// safe is.
+bool enforce_durability(const Situation& situation, Decision& decision);
+
+// synchronous_standby_names of a candidate, set before it is promoted: nobody follows it yet.
+SyncQuorum first_standby_names(const Situation& situation, const std::string& candidate);
+
+// ", safe", or why it is not; empty under async.
+std::string safety_of(const Situation& situation, const std::string& standby);
+
+// Enough of the promise's members answer to elect the one that holds every acknowledged commit.
+Verdict election_is_possible(const Situation& situation);
+
+}  // namespace pgkeel

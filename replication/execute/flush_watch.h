@@ -1,0 +1,25 @@
+// Whether standbys go on flushing: fed with what each probe of the primary says. Pure; one per cluster.
+#pragma once
+
+#include <map>
+#include <string>
+
+#include "replication/model/cluster_view.h"
+
+namespace pgkeel {
+
+class FlushWatch {
+ public:
+  // `facts` of the primary, as it was asked at `facts_at`; the same ones may come again.
+  void primary_said(const NodeFacts& facts, Instant facts_at);
+
+  [[nodiscard]] const std::map<std::string, FlushProgress>& flushes() const { return flushes_; }
+
+ private:
+  Instant newest_{};
+  Lsn position_;                        // of the primary, at the newest facts
+  std::map<std::string, Lsn> flushed_;  // likewise
+  std::map<std::string, FlushProgress> flushes_;
+};
+
+}  // namespace pgkeel

@@ -1,0 +1,211 @@
+#include "replication/execute/sync_actions.h"
+
+#include <memory>
+#include <utility>
+
+#include "proxy/io/conninfo.h"
+#include "proxy/io/timer.h"
+#include "replication/execute/sql_text.h"
+#include "replication/sync/standby_names.h"
+
+namespace pgkeel {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr Duration kWatch = 10ms;     // between looks at what a reload brings
+constexpr Duration kWatchLimit = 5s;  // … this long at most
+constexpr int kLooksForWaiters = 10;  // at a busy server a commit that waits is seen soon, which saves the checkpoint
+constexpr const char* kNowhere = "/pgkeel/cut-off";  // a host that is no host: a folder for a socket that nobody makes
+
+// Looks at a node again and again. It may outlive those who asked for it.
+class Watching {
+ public:
+  explicit Watching(const SqlConversation& conversation)
+      : conversation_(conversation), began_(conversation.clock()), timer_(conversation_.loop, [this] { due(); }) {}
+
+  // Whoever looks is kept alive by it meanwhile: only the timer knows of the conversation then.
+  void again(std::function<void()> look) {
+    look_ = std::move(look);
+    timer_.start_once(kWatch);
+  }
+  [[nodiscard]] bool too_long() const { return conversation_.clock() - began_ > kWatchLimit; }
+
+ private:
+  void due() {
+    const auto look = std::exchange(look_, nullptr);
+    if (!conversation_.wanted.expired()) look();
+  }
+
+  SqlConversation conversation_;
+  Instant began_;
+  Timer timer_;
+  std::function<void()> look_;
+};
+
+class SettingStandbyNames : public std::enable_shared_from_this<SettingStandbyNames> {
+ public:
+  SettingStandbyNames(SqlConversation conversation, Action action, ActionDone done)
+      : conversation_(std::move(conversation)),
+        action_(std::move(action)),
+        done_(std::move(done)),
+        watching_(conversation_) {}
+
+  // ALTER SYSTEM must be a statement of its own.
+  void begin() {
+    ask("ALTER SYSTEM SET synchronous_standby_names = " + quote_literal(action_.standby_names),
+        [](SettingStandbyNames& self, const SqlRows&) {
+          self.ask("SELECT pg_catalog.pg_reload_conf()",
+                   [](SettingStandbyNames& again, const SqlRows&) { again.look(); });
+        });
+  }
+
+ private:
+  using Step = void (*)(SettingStandbyNames&, const SqlRows&);
+
+  void ask(const std::string& sql, Step next) {
+    conversation_.monitor.run_sql(action_.node, sql, kSqlAnswerLimit,
+                                  [self = shared_from_this(), next](const SqlResult& answer) {
+                                    if (!answer) return self->finish(Error{describe(answer.error())});
+                                    next(*self, *answer);
+                                  });
+  }
+
+  [[nodiscard]] std::string members_as_array() const {
+    std::string names;
+    for (const auto& member : parse_standby_names(action_.standby_names).value_or(SyncQuorum{}).members)
+      names += (names.empty() ? "" : ",") + member;
+    return quote_literal("{" + names + "}") + "::text[]";
+  }
+
+  // Each walsender takes the setting over by itself; until the last one has, one of them may acknowledge by the old
+  // one.
+  void look() {
+    ask("SELECT pg_catalog.current_setting('synchronous_standby_names'), "
+        "(SELECT pg_catalog.count(*) FROM pg_catalog.pg_stat_replication WHERE state = 'streaming' AND "
+        "(application_name = ANY (" +
+            members_as_array() +
+            ")) <> (sync_state <> 'async')), "
+            "(SELECT pg_catalog.count(*) FROM pg_catalog.pg_stat_activity WHERE wait_event = 'SyncRep')",
+        [](SettingStandbyNames& self, const SqlRows& rows) { self.judge(rows); });
+  }
+
+  void judge(const SqlRows& rows) {
+    const bool taken_over = cell(rows, 0) == action_.standby_names && cell(rows, 1) == "0";
+    if (!taken_over) {
+      if (watching_.too_long()) return finish(Error{"the walsenders do not take synchronous_standby_names over"});
+      return look_again();
+    }
+    if (action_.standby_names.empty()) return finish({});
+    if (cell(rows, 2) != "0") return mark();
+    if (++looks_for_waiters_ < kLooksForWaiters) return look_again();
+    // The checkpointer tells the backends that they must wait; it looks at its settings before each checkpoint.
+    conversation_.monitor.run_sql_apart(action_.node, "CHECKPOINT", kCheckpointLimit,
+                                        [self = shared_from_this()](const SqlResult& answer) {
+                                          if (!answer) return self->finish(Error{describe(answer.error())});
+                                          self->mark();
+                                        });
+  }
+
+  void look_again() {
+    watching_.again([self = shared_from_this()] { self->look(); });
+  }
+
+  // Whoever did not wait wrote its commit record before ours.
+  void mark() {
+    ask(kOwnWrite, [](SettingStandbyNames& self, const SqlRows&) {
+      self.ask("SELECT pg_catalog.pg_current_wal_flush_lsn()", [](SettingStandbyNames& again, const SqlRows& found) {
+        const auto position = parse_lsn(cell(found, 0));
+        if (!position) return again.finish(Error{"the position of the WAL cannot be read"});
+        again.waited_from_ = *position;
+        again.finish({});
+      });
+    });
+  }
+
+  void finish(const Result<void>& result) {
+    const std::string& names = action_.standby_names;
+    ActionStatus status = outcome_of(action_, result.has_value(),
+                                     !result         ? result.error().message
+                                     : names.empty() ? "commits wait for no standby"
+                                                     : "commits wait for " + names);
+    status.waited_from = waited_from_;
+    done_(std::move(status));
+  }
+
+  SqlConversation conversation_;
+  Action action_;
+  ActionDone done_;
+  Watching watching_;
+  int looks_for_waiters_ = 0;
+  std::optional<Lsn> waited_from_;
+};
+
+class CuttingOff : public std::enable_shared_from_this<CuttingOff> {
+ public:
+  CuttingOff(SqlConversation conversation, Action action, ActionDone done)
+      : conversation_(std::move(conversation)),
+        action_(std::move(action)),
+        done_(std::move(done)),
+        watching_(conversation_) {}
+
+  void begin() {
+    ask("SHOW primary_conninfo", [](CuttingOff& self, const SqlRows& rows) {
+      auto settings = parse_conninfo(cell(rows, 0));
+      if (!settings) return self.finish(Error{"primary_conninfo cannot be read: " + settings.error().message});
+      settings->erase("hostaddr");
+      (*settings)["host"] = kNowhere;
+      self.ask("ALTER SYSTEM SET primary_conninfo = " + quote_literal(format_conninfo(*settings)),
+               [](CuttingOff& again, const SqlRows&) {
+                 again.ask("SELECT pg_catalog.pg_reload_conf()", [](CuttingOff& last, const SqlRows&) { last.look(); });
+               });
+    });
+  }
+
+ private:
+  using Step = void (*)(CuttingOff&, const SqlRows&);
+
+  void ask(const std::string& sql, Step next) {
+    conversation_.monitor.run_sql(action_.node, sql, kSqlAnswerLimit,
+                                  [self = shared_from_this(), next](const SqlResult& answer) {
+                                    if (!answer) return self->finish(Error{describe(answer.error())});
+                                    next(*self, *answer);
+                                  });
+  }
+
+  // One that is starting is one that gets nowhere. Twice: the startup process may not have taken the setting over at
+  // the first look.
+  void look() {
+    ask("SELECT (SELECT pg_catalog.count(*) FROM pg_catalog.pg_stat_wal_receiver WHERE status <> 'starting'), "
+        "pg_catalog.pg_is_in_recovery()",
+        [](CuttingOff& self, const SqlRows& rows) {
+          if (cell(rows, 1) != "t") return self.finish(Error{"it is not a standby any more"});
+          self.quiet_looks_ = cell(rows, 0) == "0" ? self.quiet_looks_ + 1 : 0;
+          if (self.quiet_looks_ == 2) return self.finish({});
+          if (self.watching_.too_long()) return self.finish(Error{"its walreceiver does not end"});
+          self.watching_.again([again = self.shared_from_this()] { again->look(); });
+        });
+  }
+
+  void finish(const Result<void>& result) {
+    done_(outcome_of(action_, result.has_value(), result ? "it receives no WAL any more" : result.error().message));
+  }
+
+  SqlConversation conversation_;
+  Action action_;
+  ActionDone done_;
+  Watching watching_;
+  int quiet_looks_ = 0;
+};
+
+}  // namespace
+
+void set_standby_names(const SqlConversation& conversation, const Action& action, ActionDone done) {
+  std::make_shared<SettingStandbyNames>(conversation, action, std::move(done))->begin();
+}
+
+void cut_off(const SqlConversation& conversation, const Action& action, ActionDone done) {
+  std::make_shared<CuttingOff>(conversation, action, std::move(done))->begin();
+}
+
+}  // namespace pgkeel

@@ -1,0 +1,64 @@
+#include "replication/execute/flush_watch.h"
+
+#include <doctest/doctest.h>
+
+using namespace pgkeel;
+using namespace std::chrono_literals;
+
+namespace {
+
+NodeFacts primary_with(Lsn flushed, std::uint32_t waiting) {
+  NodeFacts facts;
+  facts.wal_position = Lsn{0x3000};
+  facts.backends_waiting_for_standbys = waiting;
+  WalSender sender;
+  sender.application_name = "b";
+  sender.flushed = flushed;
+  facts.wal_senders.push_back(sender);
+  return facts;
+}
+
+const Instant kStart{1h};
+
+}  // namespace
+
+TEST_CASE("a standby stands still from the first probe that saw its position on, while backends wait") {
+  FlushWatch watch;
+  watch.primary_said(primary_with(Lsn{0x2000}, 1), kStart);
+  watch.primary_said(primary_with(Lsn{0x2000}, 2), kStart + 500ms);
+  CHECK(watch.flushes().at("b").stands_still_since == kStart);
+  watch.primary_said(primary_with(Lsn{0x2800}, 2), kStart + 1s);  // it moves
+  CHECK(watch.flushes().at("b").stands_still_since == kStart + 1s);
+  watch.primary_said(primary_with(Lsn{0x2800}, 2), kStart + 500ms);  // older news
+  CHECK(watch.flushes().at("b").stands_still_since == kStart + 1s);
+}
+
+TEST_CASE("a standby that has everything, or that nobody waits for, does not stand still") {
+  FlushWatch watch;
+  watch.primary_said(primary_with(Lsn{0x2000}, 1), kStart);
+  watch.primary_said(primary_with(Lsn{0x3000}, 1), kStart + 1s);
+  CHECK_FALSE(watch.flushes().at("b").stands_still_since);
+  watch.primary_said(primary_with(Lsn{0x2000}, 0), kStart + 3s);
+  CHECK_FALSE(watch.flushes().at("b").stands_still_since);
+  watch.primary_said(primary_with(Lsn{0x2000}, 1), kStart + 4s);
+  CHECK(watch.flushes().at("b").stands_still_since == kStart + 4s);
+}
+
+TEST_CASE("a standby keeps up where it has flushed what the primary had at the probe before") {
+  FlushWatch watch;
+  watch.primary_said(primary_with(Lsn{0x3000}, 0), kStart);
+  CHECK(watch.flushes().at("b").keeps_up);  // there is no probe before: it has everything
+  NodeFacts later = primary_with(Lsn{0x3000}, 0);
+  later.wal_position = Lsn{0x4000};
+  watch.primary_said(later, kStart + 500ms);
+  CHECK(watch.flushes().at("b").keeps_up);
+  later.wal_position = Lsn{0x5000};
+  watch.primary_said(later, kStart + 1s);
+  CHECK_FALSE(watch.flushes().at("b").keeps_up);
+  FlushWatch first;
+  first.primary_said(later, kStart);
+  CHECK_FALSE(first.flushes().at("b").keeps_up);
+  later.wal_senders.clear();
+  first.primary_said(later, kStart + 1s);
+  CHECK(first.flushes().empty());
+}
