@@ -47,7 +47,7 @@ inline std::string cell(const SqlRows& rows, std::size_t column) {
   return rows.rows.front()[column].value_or("");
 }
 
-inline ActionStatus outcome_of(const Action& action, bool succeeded, std::string message) {
+inline ActionStatus sql_outcome(const Action& action, bool succeeded, std::string message) {
   ActionStatus status;
   status.action = action;
   status.succeeded = succeeded;

@@ -125,10 +125,10 @@ class SettingStandbyNames : public std::enable_shared_from_this<SettingStandbyNa
 
   void finish(const Result<void>& result) {
     const std::string& names = action_.standby_names;
-    ActionStatus status = outcome_of(action_, result.has_value(),
-                                     !result         ? result.error().message
-                                     : names.empty() ? "commits wait for no standby"
-                                                     : "commits wait for " + names);
+    ActionStatus status = sql_outcome(action_, result.has_value(),
+                                      !result         ? result.error().message
+                                      : names.empty() ? "commits wait for no standby"
+                                                      : "commits wait for " + names);
     status.waited_from = waited_from_;
     done_(std::move(status));
   }
@@ -188,7 +188,7 @@ class CuttingOff : public std::enable_shared_from_this<CuttingOff> {
   }
 
   void finish(const Result<void>& result) {
-    done_(outcome_of(action_, result.has_value(), result ? "it receives no WAL any more" : result.error().message));
+    done_(sql_outcome(action_, result.has_value(), result ? "it receives no WAL any more" : result.error().message));
   }
 
   SqlConversation conversation_;

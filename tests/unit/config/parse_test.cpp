@@ -33,7 +33,7 @@ TEST_CASE("a minimal file gets the defaults of every other key") {
   const ClusterConfig& cluster = config.clusters[0];
   CHECK(cluster.name == "orders");
   CHECK(cluster.listen == HostPort{"0.0.0.0", 6432});
-  CHECK(cluster.durability == Durability::kAsync);
+  CHECK(cluster.durability == Durability::kAvailable);
   CHECK(cluster.monitor.user == "pgkeel");
   CHECK(cluster.replication.user == "pgkeel_repl");
   REQUIRE(cluster.nodes.size() == 2);

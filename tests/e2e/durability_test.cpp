@@ -1,0 +1,137 @@
+// Synchronous replication as pgkeel manages it, on real servers: what commits wait for, and what is promised of it.
+#include <doctest/doctest.h>
+
+#include "tests/e2e/cluster_fixture.h"
+#include "tests/support/sql_connection.h"
+#include "tests/support/wait_until.h"
+
+using namespace pgkeel;
+using namespace pgkeel::test;
+using namespace std::chrono_literals;
+
+namespace {
+
+bool is_safe(const nlohmann::json& status, const std::string& node) {
+  for (const auto& entry : status["nodes"]) {
+    if (entry["name"] == node) return entry["safe"] == true;
+  }
+  return false;
+}
+
+PgkeelOptions with_durability(const std::string& durability, bool local_nodes = true) {
+  PgkeelOptions options;
+  options.cluster_lines = {"durability = \"" + durability + "\""};
+  options.local_nodes = local_nodes;
+  return options;
+}
+
+std::string standby_names(const Cluster& cluster, const std::string& node) {
+  return cluster.server(node).value("SHOW synchronous_standby_names");
+}
+
+}  // namespace
+
+TEST_CASE("available: commits wait for the standby while there is one, and go on without it when it stops") {
+  Cluster cluster({"b"}, with_durability("available"));
+  CHECK(standby_names(cluster, "a") == "ANY 1 (\"b\")");
+  CHECK(is_safe(cluster.pgkeel->status(), "b"));
+  Writers writers(cluster.pgkeel->conninfo(), 2);
+  REQUIRE(writers.wait_for_more(20));
+
+  SUBCASE("it crashes") {
+    cluster.server("b").kill_tree();
+  }
+  SUBCASE("it hangs") {
+    cluster.server("b").freeze_tree();
+  }
+  REQUIRE_MESSAGE(writers.wait_for_more(20), cluster.pgkeel->describe());
+  REQUIRE(cluster.pgkeel->wait_for([](const auto& now) { return !is_safe(now, "b"); }));
+  CHECK(standby_names(cluster, "a").empty());
+  cluster.server("b").thaw_tree();
+  REQUIRE_MESSAGE(cluster.pgkeel->wait_normal("a"), cluster.pgkeel->describe());
+  CHECK(standby_names(cluster, "a") == "ANY 1 (\"b\")");
+  writers.stop();
+  CHECK(writers.count_lost(cluster.pgkeel->conninfo()) == 0);
+}
+
+TEST_CASE("available: a standby that is not safe is not promoted, and the crashed primary is started again") {
+  Cluster cluster({"b"}, with_durability("available", true));
+  cluster.server("b").freeze_tree();
+  Writers writers(cluster.pgkeel->conninfo(), 2);
+  REQUIRE(cluster.pgkeel->wait_for([](const auto& now) { return !is_safe(now, "b"); }));
+  REQUIRE(writers.wait_for_more(20));
+  cluster.server("a").kill_tree();
+  cluster.server("b").thaw_tree();
+  REQUIRE_MESSAGE(cluster.pgkeel->wait_normal("a"), cluster.pgkeel->describe());
+  writers.stop();
+  CHECK(writers.count_lost(cluster.pgkeel->conninfo()) == 0);
+  CHECK_FALSE(cluster.server("b").is_primary());
+}
+
+TEST_CASE("strict: commits wait as long as no standby is there, and go on when it is back") {
+  Cluster cluster({"b"}, with_durability("strict"));
+  Writers writers(cluster.pgkeel->conninfo(), 2);
+  REQUIRE(writers.wait_for_more(20));
+  cluster.server("b").freeze_tree();
+  const bool waits = wait_until([&] {
+    return cluster.server("a").value("SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event = 'SyncRep'") == "t";
+  });
+  CHECK(waits);
+  CHECK(standby_names(cluster, "a") == "ANY 1 (\"b\")");
+  cluster.server("b").thaw_tree();
+  CHECK_MESSAGE(writers.wait_for_more(20), cluster.pgkeel->describe());
+  writers.stop();
+  CHECK(writers.count_lost(cluster.pgkeel->conninfo()) == 0);
+}
+
+TEST_CASE("strict: a new primary waits for the other nodes before it is promoted") {
+  Cluster cluster({"b", "c"}, with_durability("strict"));
+  Writers writers(cluster.pgkeel->conninfo(), 2);
+  REQUIRE(writers.wait_for_more(20));
+  cluster.server("a").kill_tree();
+  REQUIRE_MESSAGE(writers.wait_for_more(20), cluster.pgkeel->describe());
+  REQUIRE_MESSAGE(cluster.pgkeel->wait_normal(), cluster.pgkeel->describe());
+  const auto primary = cluster.pgkeel->status()["route"].get<std::string>();
+  CHECK(standby_names(cluster, primary).starts_with("ANY 1 (\"a\""));
+  writers.stop();
+  CHECK(writers.count_lost(cluster.pgkeel->conninfo()) == 0);
+  cluster.check_roles(primary);
+}
+
+TEST_CASE(
+    "three nodes known by address: the standbys are cut off the silent primary before their positions are compared") {
+  Cluster cluster({"b", "c"}, with_durability("available", false));
+  CHECK(standby_names(cluster, "a") == "ANY 1 (\"b\", \"c\")");
+  Writers writers(cluster.pgkeel->conninfo(), 2);
+  REQUIRE(writers.wait_for_more(20));
+  cluster.server("a").freeze_tree();
+  REQUIRE_MESSAGE(writers.wait_for_more(20), cluster.pgkeel->describe());
+  writers.stop();
+  CHECK(writers.count_lost(cluster.pgkeel->conninfo()) == 0);
+  const auto primary = cluster.pgkeel->status()["route"].get<std::string>();
+  const std::string other = primary == "b" ? "c" : "b";
+  // It follows the new primary, and is safe again.
+  CHECK_MESSAGE(cluster.pgkeel->wait_for([&](const auto& now) { return is_safe(now, other); }),
+                cluster.pgkeel->describe());
+  cluster.server("a").thaw_tree();
+}
+
+TEST_CASE("a setting that somebody else changes is set again, and nothing is promised meanwhile") {
+  Cluster cluster({"b"}, with_durability("available"));
+  cluster.server("a").query("ALTER SYSTEM SET synchronous_standby_names = ''");
+  cluster.server("a").query("SELECT pg_reload_conf()");
+  REQUIRE(cluster.pgkeel->wait_for([](const auto& now) { return !is_safe(now, "b"); }));
+  REQUIRE_MESSAGE(cluster.pgkeel->wait_normal("a"), cluster.pgkeel->describe());
+  CHECK(standby_names(cluster, "a") == "ANY 1 (\"b\")");
+}
+
+TEST_CASE("async: the setting is the operator's own") {
+  Cluster cluster({"b"}, with_durability("async"));
+  CHECK(standby_names(cluster, "a").empty());
+  cluster.server("a").query("ALTER SYSTEM SET synchronous_standby_names = 'b'");
+  cluster.server("a").query("SELECT pg_reload_conf()");
+  const auto epoch = cluster.pgkeel->status()["epoch"];
+  REQUIRE_MESSAGE(cluster.pgkeel->wait_normal("a"), cluster.pgkeel->describe());
+  CHECK(standby_names(cluster, "a") == "b");
+  CHECK(cluster.pgkeel->status()["epoch"] == epoch);
+}
