@@ -157,8 +157,7 @@ class Judgement {
     if (witness_of_life(situation_) != nullptr)
       again_at(situation_.now.instant + situation_.policy.failure_timeout / 2);
     const bool pause_forbids = situation_.policy.mode == FailoverMode::kAutomatic && !pause_is_over(situation_);
-    if (best_candidate(situation_) == nullptr || pause_forbids || !election_is_possible(situation_))
-      start_what_crashed(situation_, decision_);
+    if (!somebody_can_be_elected(situation_) || pause_forbids) start_what_crashed(situation_, decision_);
   }
 
   // Either history can be kept, and each choice loses what only the other one has.
@@ -175,7 +174,7 @@ class Judgement {
     decision_.summary = memory.reason + "; fencing it";
     decision_.route_reason = memory.reason;
     const NodeView* old_primary = situation_.primary();
-    const bool somebody_can_replace_it = best_candidate(situation_) != nullptr;
+    const bool somebody_can_replace_it = somebody_can_be_elected(situation_);
     if (old_primary != nullptr && (somebody_can_replace_it || old_primary->suspicion.failed()))
       fence_once(*old_primary);
     if (const NodeView* abandoned = situation_.view.node(memory.abandoned_candidate)) fence_until_stopped(*abandoned);
@@ -188,7 +187,11 @@ class Judgement {
       if (node.name != memory.primary && node.answering() && !position_is_final(situation_, node, so_far)) ask(node);
     }
     watch_wal_receiver(so_far);
-    if (!somebody_can_replace_it) decision_.summary += "; nobody can be promoted: " + why_no_candidate(situation_);
+    if (best_candidate(situation_) == nullptr) {
+      decision_.summary += "; nobody can be promoted: " + why_no_candidate(situation_);
+    } else if (const Verdict possible = election_is_possible(situation_); !possible) {
+      decision_.summary += "; nobody can be promoted yet: " + possible.why_not;
+    }
     if (situation_.adoption_is_open()) decision_.summary += "; nobody is promoted: " + why_not_adopted(situation_);
     const HandPromotion promotion = hand_promotion(situation_);
     if (promotion.node != nullptr && promotion.node->name != memory.abandoned_candidate) {
@@ -232,7 +235,9 @@ class Judgement {
 
   void fence_once(const NodeView& node) {
     const ActionStatus* fence = situation_.current_action(ActionKind::kFence, node.name);
-    const bool done = fence != nullptr && !fence->running && fence->succeeded;
+    bool done = fence != nullptr && !fence->running && fence->succeeded;
+    // It was started again while nobody could replace it, and now somebody can.
+    if (done && somebody_can_be_elected(situation_) && runs_again(situation_, node, *fence)) done = false;
     if (!done) start(ActionKind::kFence, node);
   }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "replication/decide/candidate.h"
 #include "replication/decide/retry.h"
 #include "replication/model/slot_name.h"
 #include "replication/sync/standby_names.h"
@@ -249,6 +250,10 @@ Verdict election_is_possible(const Situation& situation) {
                      join_names(promise.members) + ", and only " + std::to_string(answering) + " of the " +
                      std::to_string(needed) + " that must tell their position " +
                      (answering == 1 ? "answers" : "answer"));
+}
+
+bool somebody_can_be_elected(const Situation& situation) {
+  return best_candidate(situation) != nullptr && election_is_possible(situation);
 }
 
 }  // namespace pgkeel

@@ -29,4 +29,7 @@ std::string safety_of(const Situation& situation, const std::string& standby);
 // Enough of the promise's members answer to elect the one that holds every acknowledged commit.
 Verdict election_is_possible(const Situation& situation);
 
+// … and one of them may be promoted.
+bool somebody_can_be_elected(const Situation& situation);
+
 }  // namespace pgkeel

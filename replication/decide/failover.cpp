@@ -132,6 +132,13 @@ bool fence_is_worth_waiting_for(const NodeView& old_primary) {
   return old_primary.local || !old_primary.suspicion.failed() || old_primary.suspicion.liveness == Liveness::kStuck;
 }
 
+bool runs_again(const Situation& situation, const NodeView& node, const ActionStatus& fence) {
+  if (fence.fence != FenceStrength::kProvenStopped) return false;
+  const ActionStatus* started = situation.current_action(ActionKind::kStartServer, node.name);
+  const bool started_since = started != nullptr && (started->running || started->started_at >= fence.finished_at);
+  return started_since || (node.facts && node.facts_at > fence.finished_at);
+}
+
 bool abandoned_candidate_is_stopped(const Situation& situation) {
   const std::string& name = situation.memory.abandoned_candidate;
   if (name.empty()) return true;
@@ -159,6 +166,7 @@ Fenced fenced(const Situation& situation) {
   };
   if (const NodeView* old_primary = situation.primary(); old_primary != nullptr) {
     const ActionStatus* fence = finished(memory.primary);
+    if (fence != nullptr && runs_again(situation, *old_primary, *fence)) fence = nullptr;
     if (fence == nullptr && fence_is_worth_waiting_for(*old_primary)) result.done = false;
     result.proven_stopped = fence != nullptr && fence->succeeded && fence->fence == FenceStrength::kProvenStopped;
   }

@@ -22,6 +22,9 @@ struct Fenced {
 };
 Fenced fenced(const Situation& situation);
 
+// The node was proven stopped by this fence, and has been started since, by us or by somebody else.
+bool runs_again(const Situation& situation, const NodeView& node, const ActionStatus& fence);
+
 // There is none, or it was proven stopped in this epoch and not heard from since.
 bool abandoned_candidate_is_stopped(const Situation& situation);
 

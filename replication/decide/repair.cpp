@@ -258,7 +258,7 @@ void start_what_crashed(const Situation& situation, Decision& decision) {
   const bool somebody_could_be_promoted = best_candidate(situation) != nullptr;  // but not now
   if (!all_others_are_out && !somebody_could_be_promoted) return;
   start(*primary);
-  if (somebody_could_be_promoted && election_is_possible(situation)) return;
+  if (somebody_can_be_elected(situation)) return;
   const ActionStatus* tried = situation.current_action(ActionKind::kStartServer, primary->name);
   const bool primary_cannot_start = !primary->local || (tried != nullptr && tried->failures > 0);
   if (!primary_cannot_start) return;

@@ -84,7 +84,7 @@ MaybeMemory return_to_old_primary(const Situation& situation, Instant&) {
   if (old_primary->facts->system_identifier != situation.memory.system_identifier) return std::nullopt;
   const ActionStatus* fence = situation.current_action(ActionKind::kFence, old_primary->name);
   const bool fenced_since = fence != nullptr && (fence->running || old_primary->facts_at < fence->finished_at);
-  if (fenced_since || best_candidate(situation) != nullptr) return std::nullopt;
+  if (fenced_since || somebody_can_be_elected(situation)) return std::nullopt;
   if (hand_promotion(situation).node != nullptr) return std::nullopt;  // another one may have taken writes meanwhile
   ClusterMemory next = situation.memory;
   next.phase = Phase::kSteady;
@@ -130,6 +130,7 @@ MaybeMemory abandon_candidate(const Situation& situation, Instant&) {
   const Situation without_it{situation.view, next, situation.policy, situation.now};
   const NodeView* other = best_candidate(without_it);
   if (other == nullptr || other->facts_at < candidate->suspicion.since) return std::nullopt;
+  if (!election_is_possible(without_it)) return std::nullopt;  // only the first one can go on
   return next;
 }
 
