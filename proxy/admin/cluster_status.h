@@ -11,6 +11,7 @@
 #include "proxy/base/lsn.h"
 #include "proxy/base/time.h"
 #include "proxy/session/session_stats.h"
+#include "replication/readiness/finding.h"
 
 namespace pgkeel {
 
@@ -40,6 +41,12 @@ struct ActionReport {
   std::string message;
 };
 
+// Would a failover and a rejoin work? What the newest of the looks said that are taken every few minutes.
+struct ReadinessReport {
+  Readiness readiness;
+  WallTime looked_at;
+};
+
 struct ClusterStatus {
   std::string name;
   HostPort access_point;
@@ -56,6 +63,7 @@ struct ClusterStatus {
   Duration last_failover{};     // from the intent to the new route; zero: none yet
   std::vector<NodeStatus> nodes;
   std::vector<ActionReport> actions;
+  std::optional<ReadinessReport> readiness;  // nothing: the first look is not over
   ClusterSessionStats sessions;
 };
 

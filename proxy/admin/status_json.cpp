@@ -2,6 +2,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "proxy/admin/readiness_json.h"
+
 namespace pgkeel {
 namespace {
 
@@ -40,6 +42,11 @@ Json to_json(const ClusterStatus& cluster) {
                                                     : "failed"},
                        {"message", action.message}});
   }
+  Json readiness(nullptr);
+  if (cluster.readiness) {
+    readiness = readiness_to_json(cluster.readiness->readiness);
+    readiness["looked_at"] = format_wall_time(cluster.readiness->looked_at);
+  }
   const ClusterSessionStats& sessions = cluster.sessions;
   return {
       {"name", cluster.name},
@@ -56,6 +63,7 @@ Json to_json(const ClusterStatus& cluster) {
       {"last_failover_ms", to_milliseconds(cluster.last_failover)},
       {"nodes", nodes},
       {"actions", actions},
+      {"readiness", readiness},
       {"sessions",
        {{"accepted", sessions.accepted},
         {"open", sessions.open},

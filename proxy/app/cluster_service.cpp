@@ -57,10 +57,12 @@ ClusterService::ClusterService(Loop& loop, const ClusterConfig& config, ClusterM
                     .text = node + ": " + line});
           }),
       controller_(config_.name, policy_of(config_, std::move(adopt)), std::move(memory), *this),
+      readiness_(loop, config_, [this](const Finding& finding, bool appeared) { record_finding(finding, appeared); }),
       decide_again_(loop, [this] { step(); }) {}
 
 void ClusterService::start() {
   monitor_.start();
+  readiness_.start();
   step_soon();
 }
 
@@ -113,6 +115,21 @@ void ClusterService::record_logins(LogLevel severity, const std::string& node, c
           .text = node + ": " + text});
 }
 
+// What is only recommended is no event.
+void ClusterService::record_finding(const Finding& finding, bool appeared) {
+  if (finding.severity == FindingSeverity::kNotice) return;
+  const std::string whose = finding.node.empty() ? "" : finding.node + ": ";
+  record({.id = 0,
+          .when = wall_now(),
+          .cluster = config_.name,
+          .severity = appeared ? LogLevel::kWarning : LogLevel::kInfo,
+          .kind = "readiness",
+          .node = finding.node,
+          .epoch = controller_.memory().epoch,
+          .text = appeared ? "readiness: " + whose + finding.problem + "; " + finding.remedy
+                           : "readiness: mended: " + whose + finding.problem});
+}
+
 ClusterSessionStats ClusterService::session_stats() const {
   for (auto& sessions : workers_.stats()) {
     if (sessions.cluster == config_.name) return std::move(sessions);
@@ -135,6 +152,7 @@ void ClusterService::step() {
   controller_.step(view_nodes(now.instant), now);
   const Phase phase_after = controller_.memory().phase;
   review_logins();
+  readiness_.primary_is(controller_.published_route().node);
   if (phase_before == Phase::kSteady && phase_after != Phase::kSteady) failover_began_ = now.instant;
   if (phase_before != Phase::kSteady && phase_after == Phase::kSteady && failover_began_ != Instant{}) {
     ++failovers_;
@@ -258,6 +276,7 @@ ClusterStatus ClusterService::status() const {
     status.actions.push_back({std::string(action_name(action.action.kind)) + " " + action.action.node, action.running,
                               action.succeeded, action.message});
   }
+  status.readiness = readiness_.report();
   status.sessions = session_stats();
   return status;
 }

@@ -11,6 +11,7 @@
 #include "proxy/admin/cluster_status.h"
 #include "proxy/app/commit_waits.h"
 #include "proxy/app/login_watch.h"
+#include "proxy/app/readiness_watch.h"
 #include "proxy/io/timer.h"
 #include "proxy/listener/worker_pool.h"
 #include "replication/execute/cluster_controller.h"
@@ -31,7 +32,7 @@ class ClusterService final : private ClusterController::Effects {
   void judge_cancel(const CancelQuestion& question, CancelAnswer answer);
 
   [[nodiscard]] ClusterStatus status() const;
-  [[nodiscard]] bool jobs_run() const { return executor_.jobs_run(); }
+  [[nodiscard]] bool jobs_run() const { return executor_.jobs_run() || readiness_.looks(); }
 
  private:
   Result<void> store(const ClusterMemory& memory) override;
@@ -43,6 +44,7 @@ class ClusterService final : private ClusterController::Effects {
   void review_logins();
   void record_logins(LogLevel severity, const std::string& node, const std::string& text);
   [[nodiscard]] ClusterSessionStats session_stats() const;
+  void record_finding(const Finding& finding, bool appeared);
   void step();
   void step_soon();
   [[nodiscard]] std::vector<NodeView> view_nodes(Instant now) const;
@@ -57,6 +59,7 @@ class ClusterService final : private ClusterController::Effects {
   CommitWaits commit_waits_;
   ClusterExecutor executor_;
   ClusterController controller_;
+  ReadinessWatch readiness_;
   Timer decide_again_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // answers of other threads may come when this is gone
   bool step_is_due_ = false;

@@ -10,6 +10,8 @@
 
 #include <fmt/format.h>
 
+#include "proxy/cli/check_live.h"
+
 namespace pgkeel {
 namespace {
 
@@ -100,8 +102,9 @@ int run_check(const CheckOptions& options) {
   const auto files = config ? look_at_password_files(*config) : std::vector<PasswordFileFacts>();
   const CheckReport report = check_report(options.config_path, config, files);
   std::fputs(report.problems.c_str(), stderr);
-  std::fputs(report.summary.c_str(), stdout);
-  return report.exit_status;
+  if (!options.json) std::fputs(report.summary.c_str(), stdout);
+  if (!options.live || report.exit_status != 0) return report.exit_status;
+  return check_live(*config, options.json);
 }
 
 }  // namespace pgkeel

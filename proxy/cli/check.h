@@ -1,4 +1,5 @@
-// `pgkeel check`: says what is wrong with a configuration file, and with the password files that it names.
+// `pgkeel check`: says what is wrong with a configuration file, and with the password files that it names; with --live
+// also what would go wrong in the next failover or rejoin of the clusters as they are now.
 #pragma once
 
 #include <cstdint>
@@ -11,9 +12,12 @@ namespace pgkeel {
 
 struct CheckOptions {
   std::string config_path = "/etc/pgkeel/pgkeel.toml";
+  bool live = false;
+  bool json = false;  // with live: the findings as JSON
 };
 
-// Problems and warnings go to stderr, "F: ok: …" to stdout. 0: pgkeel can start with it; 1: it cannot.
+// Problems and warnings go to stderr, "F: ok: …" and findings to stdout. 0: pgkeel can start with it, and a failover
+// and a rejoin would work; 1: not so.
 int run_check(const CheckOptions& options);
 
 // What the file system says of a password file.

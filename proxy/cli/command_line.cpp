@@ -8,6 +8,7 @@
 #include "proxy/cli/demo.h"
 #include "proxy/cli/exit_status.h"
 #include "proxy/cli/serve.h"
+#include "proxy/cli/setup_sql.h"
 #include "proxy/cli/status.h"
 
 namespace pgkeel {
@@ -46,7 +47,16 @@ int run_command_line(int argument_count, char** arguments) {
 
   CheckOptions check;
   verb = add_verb(app, "check", "Validate the configuration; all that is wrong at once", &check.config_path);
+  auto* live = verb->add_flag("--live", check.live, "Also ask every node: would a failover and a rejoin work now?");
+  verb->add_flag("--json", check.json, "What --live finds, as JSON")->needs(live);
   verb->callback([&] { run = [&] { return run_check(check); }; });
+
+  SetupSqlOptions setup_sql;
+  verb = add_verb(app, "setup-sql", "SQL that creates the roles for monitoring and replication, with what they need",
+                  nullptr);
+  verb->add_option("--config", setup_sql.config_path, "Configuration file, for the names of the roles");
+  verb->add_option("--cluster", setup_sql.cluster, "Of this cluster, where the file has several");
+  verb->callback([&] { run = [&] { return run_setup_sql(setup_sql); }; });
 
   StatusOptions status;
   verb = add_verb(app, "status", "Clusters, nodes, lags, route, epoch, and what is wrong", &status.config_path);

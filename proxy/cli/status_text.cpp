@@ -44,6 +44,23 @@ std::string table(const std::vector<std::vector<std::string>>& rows) {
   return text;
 }
 
+// Notices are left to the JSON and to `pgkeel check --live`.
+std::string readiness_lines(const Json& readiness) {
+  if (readiness.is_null()) return "  readiness: not looked at yet\n";
+  const bool failover = readiness.at("failover_would_work").get<bool>();
+  const bool rejoin = readiness.at("rejoin_would_work").get<bool>();
+  std::string text = fmt::format("  readiness: a failover {}, a rejoin {} (looked at {})\n",
+                                 failover ? "would work" : "WOULD NOT WORK", rejoin ? "would work" : "WOULD NOT WORK",
+                                 readiness.at("looked_at").get<std::string>());
+  for (const auto& finding : readiness.at("findings")) {
+    if (finding.at("severity") == "notice") continue;
+    text += fmt::format("    {}: {}{}; {}\n", finding.at("severity").get<std::string>(),
+                        finding.at("node").is_null() ? "" : finding.at("node").get<std::string>() + ": ",
+                        finding.at("problem").get<std::string>(), finding.at("remedy").get<std::string>());
+  }
+  return text;
+}
+
 std::string cluster_text(const Json& cluster) {
   const Json& sessions = cluster.at("sessions");
   std::string text = fmt::format("{}: {}: {}\n", cluster.at("name").get<std::string>(),
@@ -64,6 +81,7 @@ std::string cluster_text(const Json& cluster) {
                     text_or_dash(node.at("wal_position")), bytes_text(node.at("lag_bytes")), node.at("note")});
   }
   text += table(rows);
+  text += readiness_lines(cluster.at("readiness"));
   for (const auto& action : cluster.at("actions")) {
     if (action.at("state") == "done") continue;
     text += fmt::format(

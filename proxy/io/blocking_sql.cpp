@@ -1,8 +1,13 @@
 #include "proxy/io/blocking_sql.h"
 
+#include <algorithm>
+#include <poll.h>
 #include <string_view>
 
 #include <libpq-fe.h>
+
+#include "proxy/io/clock.h"
+#include "proxy/io/pg_connection.h"
 
 namespace pgkeel {
 namespace {
@@ -17,6 +22,16 @@ std::string one_line(std::string text) {
   }
   while (!text.empty() && text.back() == ' ') text.pop_back();
   return text;
+}
+
+// False: the deadline has passed.
+bool wait_for_socket(PGconn* link, short events, Instant deadline) {
+  while (true) {
+    const auto left = to_milliseconds(deadline - monotonic_now());
+    if (left <= 0) return false;
+    pollfd watched{.fd = PQsocket(link), .events = events, .revents = 0};
+    if (poll(&watched, 1, static_cast<int>(std::min<std::int64_t>(left, 60'000))) > 0) return true;
+  }
 }
 
 using ResultPointer = std::unique_ptr<PGresult, decltype(&PQclear)>;
@@ -52,24 +67,67 @@ Result<BlockingSql, SqlError> BlockingSql::connect(const std::string& conninfo) 
   BlockingSql sql(PQconnectdb(conninfo.c_str()));
   PGconn* link = link_of(sql.connection_.get());
   if (PQstatus(link) != CONNECTION_OK) return SqlError{"", one_line(PQerrorMessage(link))};
+  sql.listen_for_last_words();
+  return sql;
+}
+
+Result<BlockingSql, SqlError> BlockingSql::connect_within(const std::string& conninfo, Duration limit) {
+  const Instant deadline = monotonic_now() + limit;
+  BlockingSql sql(PQconnectStart(conninfo.c_str()));
+  PGconn* link = link_of(sql.connection_.get());
+  if (link == nullptr) return SqlError{"", "out of memory"};
+  PQsetErrorVerbosity(link, PQERRORS_VERBOSE);
+  auto wanted = PGRES_POLLING_WRITING;
+  while (PQstatus(link) != CONNECTION_BAD && wanted != PGRES_POLLING_OK && wanted != PGRES_POLLING_FAILED) {
+    if (!wait_for_socket(link, wanted == PGRES_POLLING_READING ? POLLIN : POLLOUT, deadline))
+      return SqlError{"", "no answer within " + format_duration(limit)};
+    wanted = PQconnectPoll(link);
+  }
+  if (PQstatus(link) != CONNECTION_OK) return parse_connect_error(PQerrorMessage(link));
+  PQsetErrorVerbosity(link, PQERRORS_DEFAULT);
+  sql.listen_for_last_words();
+  return sql;
+}
+
+void BlockingSql::listen_for_last_words() {
   PQsetNoticeReceiver(
-      link,
+      link_of(connection_.get()),
       [](void* last_words, const PGresult* notice) {
         const char* severity = PQresultErrorField(notice, PG_DIAG_SEVERITY_NONLOCALIZED);
         if (severity == nullptr || std::string_view(severity) != "FATAL") return;
         *static_cast<SqlError*>(last_words) = error_of(*notice);
       },
-      sql.last_words_.get());
-  return sql;
+      last_words_.get());
+}
+
+Result<SqlRows, SqlError> BlockingSql::run_within(const std::string& sql, Duration limit) {
+  const Instant deadline = monotonic_now() + limit;
+  PGconn* link = link_of(connection_.get());
+  if (PQsendQuery(link, sql.c_str()) == 0) return SqlError{"", one_line(PQerrorMessage(link))};
+  return read_results([&] {
+    while (PQisBusy(link) != 0) {
+      if (!wait_for_socket(link, POLLIN, deadline)) return false;
+      if (PQconsumeInput(link) == 0) return true;  // PQgetResult says why
+    }
+    return true;
+  });
 }
 
 Result<SqlRows, SqlError> BlockingSql::run(const std::string& sql) {
   PGconn* link = link_of(connection_.get());
   if (PQsendQuery(link, sql.c_str()) == 0) return SqlError{"", one_line(PQerrorMessage(link))};
+  return read_results([] { return true; });
+}
+
+Result<SqlRows, SqlError> BlockingSql::read_results(const std::function<bool()>& wait_for_next) {
+  PGconn* link = link_of(connection_.get());
   // The first error counts: after a FATAL one libpq adds its own, of the lost link, which has no SQLSTATE.
   std::optional<SqlError> error;
   SqlRows rows;
-  while (const auto result = ResultPointer(PQgetResult(link), PQclear)) {
+  while (true) {
+    if (!wait_for_next()) return SqlError{"", "no answer in time"};
+    const auto result = ResultPointer(PQgetResult(link), PQclear);
+    if (!result) break;
     const auto status = PQresultStatus(result.get());
     if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK) {
       rows = rows_of(*result);

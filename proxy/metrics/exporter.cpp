@@ -1,5 +1,6 @@
 #include "proxy/metrics/exporter.h"
 
+#include <algorithm>
 #include <functional>
 #include <utility>
 
@@ -108,6 +109,25 @@ void add_clusters(Families& families, const std::vector<ClusterStatus>& clusters
   for (const auto& cluster : clusters) {
     for (const char* condition : {"normal", "degraded", "failing over", "no route", "collision"}) {
       families.add({{"cluster", cluster.name}, {"condition", condition}}, cluster.condition == condition ? 1 : 0);
+    }
+  }
+  families.family("pgkeel_ready_for_failover", "1 where a failover would work now, as far as the last look says",
+                  kGauge);
+  for (const auto& cluster : clusters) {
+    if (cluster.readiness)
+      families.add({{"cluster", cluster.name}}, cluster.readiness->readiness.failover_would_work ? 1 : 0);
+  }
+  families.family("pgkeel_ready_for_rejoin", "1 where every node could become a standby again", kGauge);
+  for (const auto& cluster : clusters) {
+    if (cluster.readiness)
+      families.add({{"cluster", cluster.name}}, cluster.readiness->readiness.rejoin_would_work ? 1 : 0);
+  }
+  families.family("pgkeel_readiness_findings", "What would go wrong in a failover or rejoin, by severity", kGauge);
+  for (const auto& cluster : clusters) {
+    if (!cluster.readiness) continue;
+    for (const auto severity : kAllFindingSeverities) {
+      const auto count = std::ranges::count(cluster.readiness->readiness.findings, severity, &Finding::severity);
+      families.add({{"cluster", cluster.name}, {"severity", severity_name(severity)}}, static_cast<double>(count));
     }
   }
   families.family("pgkeel_client_errors_total", "FATAL errors created by pgkeel, by SQLSTATE", kCounter);

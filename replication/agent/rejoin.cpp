@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "proxy/io/clock.h"
+#include "proxy/io/mount_point.h"
 #include "replication/agent/standby_files.h"
 
 namespace pgkeel {
@@ -24,13 +25,6 @@ constexpr Duration kRewindLimit = 6h;
 constexpr Duration kBackupLimit = 48h;
 constexpr mode_t kFolderMode = 0700;
 constexpr std::string_view kMovedTag = ".pgkeel-";  // in the names of folders that a rebuild makes elsewhere
-
-bool is_mount_point(const std::string& path) {
-  struct statx status {};
-  const bool known = statx(AT_FDCWD, path.c_str(), 0, 0, &status) == 0;
-  return known && (status.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT) != 0 &&
-         (status.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
-}
 
 // "/mnt/fast/wal" or "/mnt/fast/wal.pgkeel-<earlier>" -> "/mnt/fast/wal.pgkeel-<time stamp>"
 std::string fresh_place(std::string path, const std::string& time_stamp) {

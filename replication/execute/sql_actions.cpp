@@ -213,7 +213,10 @@ void fence_by_sql(const SqlConversation& conversation, const Action& action, Act
   const std::string end_sessions =
       "SELECT pg_catalog.pg_reload_conf(); SELECT pg_catalog.count(pg_catalog.pg_terminate_backend(pid)) FROM "
       "pg_catalog.pg_stat_activity "
-      "WHERE backend_type = 'client backend' AND pid <> pg_catalog.pg_backend_pid()";
+      "WHERE backend_type = 'client backend' AND pid <> pg_catalog.pg_backend_pid() AND "
+      // Who is no superuser may not end a superuser's session; the others are ended all the same.
+      "(pg_catalog.current_setting('is_superuser') = 'on' OR NOT EXISTS "
+      "(SELECT FROM pg_catalog.pg_roles WHERE oid = usesysid AND rolsuper))";
   const auto finish = [action, done](const SqlResult& answer) {
     ActionStatus status = sql_outcome(action, answer.has_value(), "");
     status.fence = answer ? FenceStrength::kWeak : FenceStrength::kNone;

@@ -2,14 +2,11 @@
 #pragma once
 
 #include <string>
-#include <string_view>
 
 #include "proxy/base/lsn.h"
+#include "proxy/base/sql_quote.h"
 
 namespace pgkeel {
-
-// 'text' as a string constant, whatever standard_conforming_strings says (PostgreSQL manual, "String Constants").
-std::string quote_literal(std::string_view text);
 
 // Creates the slot where it is missing, and anew where it was invalidated or never reserved anything: it keeps the WAL
 // from the last checkpoint on. Two statements; the one row of the last says whether it was created: 0 or 1.

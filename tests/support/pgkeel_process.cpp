@@ -108,6 +108,12 @@ Json PgkeelProcess::events() const {
                                          : Json::array();
 }
 
+std::string PgkeelProcess::metrics() const {
+  httplib::Client client("127.0.0.1", admin_port_);
+  const auto answer = client.Get("/metrics");
+  return answer && answer->status == 200 ? answer->body : "";
+}
+
 bool PgkeelProcess::wait_for(const std::function<bool(const Json&)>& condition, Duration limit) const {
   return wait_until(
       [&] {

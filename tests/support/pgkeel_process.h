@@ -45,6 +45,7 @@ class PgkeelProcess {
   // Null where it does not answer.
   [[nodiscard]] nlohmann::json status(const std::string& cluster = "test") const;
   [[nodiscard]] nlohmann::json events() const;
+  [[nodiscard]] std::string metrics() const;
   [[nodiscard]] bool wait_for(const std::function<bool(const nlohmann::json& status)>& condition,
                               Duration limit = std::chrono::seconds(60)) const;
   // Condition "normal", and the access point leads to this node (empty: any).

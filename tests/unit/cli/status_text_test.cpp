@@ -36,6 +36,16 @@ ClusterStatus two_nodes() {
   standby.wal_position = {};
   standby.note = "down (connection refused twice); being made a standby";
   cluster.nodes = {primary, standby};
+  cluster.readiness.emplace();
+  cluster.readiness->readiness = {.failover_would_work = false,
+                                  .rejoin_would_work = true,
+                                  .findings = {{.rule = "replay_paused",
+                                                .node = "b",
+                                                .severity = FindingSeverity::kError,
+                                                .prevents = Prevents::kFailover,
+                                                .problem = "its replay is paused",
+                                                .remedy = "resume it"},
+                                               {.rule = "x", .severity = FindingSeverity::kNotice}}};
   cluster.actions = {{"rejoin b", false, false, "no room"}, {"promote a", false, true, "takes writes"}};
   return cluster;
 }
@@ -52,6 +62,8 @@ TEST_CASE("the status reads as a sentence and a table") {
         "  a     10.0.0.1:5433  primary  15.20    2         0/3000060  -       primary\n"
         "  b     10.0.0.1:5433  -        -        -         -          -       down (connection refused twice); being "
         "made a standby\n"
+        "  readiness: a failover WOULD NOT WORK, a rejoin would work (looked at 1970-01-01T00:00:00.000Z)\n"
+        "    error: b: its replay is paused; resume it\n"
         "  rejoin b: failed: no room\n");
 }
 

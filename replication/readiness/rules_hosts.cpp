@@ -1,0 +1,128 @@
+// Hosts: disks, files, programs, agents.
+#include <fmt/format.h>
+
+#include "replication/readiness/rule_set.h"
+
+namespace pgkeel {
+namespace {
+
+constexpr std::uint64_t kFullBytes = 256ULL << 20;  // below this a server soon cannot write WAL any more
+constexpr std::uint64_t kNearlyFullBytes = 4ULL << 30;
+constexpr std::uint64_t kNearlyFullPercent = 5;
+
+void judge_disks(const Judged& judged, const NodeReadinessFacts& node, const HostFacts& host) {
+  for (const auto& disk : host.disks) {
+    const bool full = disk.free_bytes < kFullBytes;
+    const bool nearly =
+        disk.free_bytes < kNearlyFullBytes && disk.free_bytes * 100 < disk.total_bytes * kNearlyFullPercent;
+    if (!full && !nearly) continue;
+    judged.find({.rule = "disk_space",
+                 .node = node.node,
+                 .subject = disk.path,
+                 .severity = full ? FindingSeverity::kError : FindingSeverity::kWarning,
+                 .prevents = full ? Prevents::kBoth : Prevents::kNothing,
+                 .problem = fmt::format("the disk of its {} ({}) has {} of {} left", disk.holds, disk.path,
+                                        bytes_text(disk.free_bytes), bytes_text(disk.total_bytes)),
+                 .remedy = "make room there"});
+  }
+}
+
+// A rebuild is made beside the old data directory, and so is the quarantine's copy.
+void judge_room_for_rebuild(const Judged& judged, const NodeReadinessFacts& node, const HostFacts& host) {
+  if (!node.server || !node.server->database_bytes || host.disks.empty()) return;
+  const std::uint64_t needed = *node.server->database_bytes;
+  const DiskFacts& disk = host.disks.front();
+  if (disk.free_bytes >= needed) return;
+  judged.find(
+      {.rule = "room_for_rebuild",
+       .node = node.node,
+       .severity = FindingSeverity::kWarning,
+       .problem = fmt::format("{} has {} left, and a copy of the databases takes {}: a diverged node can be neither "
+                              "set aside nor rebuilt",
+                              disk.path, bytes_text(disk.free_bytes), bytes_text(needed)),
+       .remedy = "make room there, or keep the data directory on a file system that can share blocks (XFS, btrfs)"});
+}
+
+void judge_files(const Judged& judged, const NodeReadinessFacts& node, const std::vector<std::string>& missing) {
+  for (const auto& file : missing) {
+    judged.find(
+        {.rule = "missing_file",
+         .node = node.node,
+         .subject = file,
+         .severity = FindingSeverity::kError,
+         .prevents = Prevents::kBoth,
+         .problem = fmt::format("a file that its settings name is not there ({}): it would not start again", file),
+         .remedy = "put the file there, or correct the setting"});
+  }
+}
+
+void judge_host(const Judged& judged, const NodeReadinessFacts& node, const HostFacts& host) {
+  judge_disks(judged, node, host);
+  judge_room_for_rebuild(judged, node, host);
+  judge_files(judged, node, host.missing_files);
+  if (!host.missing_programs.empty()) {
+    judged.find({.rule = "programs",
+                 .node = node.node,
+                 .severity = FindingSeverity::kError,
+                 .prevents = Prevents::kRejoin,
+                 .problem = comma_list(host.missing_programs) + " cannot be found or run in its bin_directory",
+                 .remedy = "install them, or correct bin_directory"});
+  }
+  if (!host.parent_is_writable) {
+    judged.find(
+        {.rule = "data_directory",
+         .node = node.node,
+         .severity = FindingSeverity::kError,
+         .prevents = Prevents::kRejoin,
+         .problem = "nothing can be written beside its data directory: neither a rewind nor a rebuild is possible",
+         .remedy = "let pgkeel write to the folder that its data directory is in"});
+  }
+  if (host.data_directory_is_mount_point) {
+    judged.find({.rule = "data_directory",
+                 .node = node.node,
+                 .severity = FindingSeverity::kWarning,
+                 .problem = "its data directory is a mount point: it can be rewound, but not rebuilt",
+                 .remedy = "keep the data directory in a folder below the mount point"});
+  }
+}
+
+void judge_agent(const Judged& judged, const NodeReadinessFacts& node) {
+  if (!node.agent.configured) {
+    if (node.local) return;
+    judged.find({.rule = "agent",
+                 .node = node.node,
+                 .severity = FindingSeverity::kWarning,
+                 .problem =
+                     "pgkeel reaches it by SQL only: it can be promoted, but neither be fenced for certain nor be "
+                     "rebuilt, and its disks are not seen",
+                 .remedy = "run pgkeel on its host with `local`, or an agent there"});
+    return;
+  }
+  if (!node.agent.error.empty()) {
+    judged.find({.rule = "agent",
+                 .node = node.node,
+                 .severity = FindingSeverity::kError,
+                 .prevents = Prevents::kRejoin,
+                 .problem = "its agent does not answer: " + node.agent.error,
+                 .remedy = "start `pgkeel agent` there, and see that its port can be reached from here"});
+  } else if (node.agent.version != PGKEEL_VERSION) {
+    judged.find(
+        {.rule = "agent",
+         .node = node.node,
+         .severity = FindingSeverity::kWarning,
+         .problem = fmt::format("its agent is version {}, and this pgkeel is {}", node.agent.version, PGKEEL_VERSION),
+         .remedy = "install the same version everywhere"});
+  }
+}
+
+}  // namespace
+
+void judge_hosts(const Judged& judged) {
+  for (const auto& node : judged.nodes) {
+    judge_agent(judged, node);
+    if (node.host) judge_host(judged, node, *node.host);
+    if (node.server && !node.host) judge_files(judged, node, node.server->missing_files);
+  }
+}
+
+}  // namespace pgkeel
