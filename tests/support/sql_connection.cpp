@@ -1,6 +1,7 @@
 #include "tests/support/sql_connection.h"
 
 #include <string_view>
+#include <utility>
 
 #include <libpq-fe.h>
 
@@ -26,24 +27,19 @@ Rows rows_of(const PGresult& result) {
 
 }  // namespace
 
-void SqlConnection::Closer::operator()(pg_conn* connection) const {
-  PQfinish(connection);
-}
-
-SqlConnection::SqlConnection(const std::string& conninfo) : connection_(PQconnectdb(conninfo.c_str())) {
-  if (PQstatus(connection_.get()) != CONNECTION_OK) throw SqlError(PQerrorMessage(connection_.get()), "");
-  PQsetNoticeReceiver(
-      connection_.get(),
-      [](void* self, const PGresult* notice) {
+SqlConnection::SqlConnection(const std::string& conninfo) {
+  auto connection = libpq_connect(
+      conninfo,
+      [](void* notice_sqlstate, const PGresult* notice) {
         const char* severity = PQresultErrorField(notice, PG_DIAG_SEVERITY_NONLOCALIZED);
         const char* state = PQresultErrorField(notice, PG_DIAG_SQLSTATE);
         if (severity == nullptr || state == nullptr || std::string_view(severity) != "FATAL") return;
-        static_cast<SqlConnection*>(self)->notice_sqlstate_ = state;
+        *static_cast<std::string*>(notice_sqlstate) = state;
       },
-      this);
+      &notice_sqlstate_);
+  if (!connection) throw SqlError(connection.error().message, "");
+  connection_ = std::move(*connection);
 }
-
-SqlConnection::~SqlConnection() = default;
 
 Rows SqlConnection::query(const std::string& sql) {
   if (PQsendQuery(connection_.get(), sql.c_str()) == 0) {

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-struct pg_conn;
+#include "proxy/io/libpq_connect.h"
 
 namespace pgkeel::test {
 
@@ -16,8 +16,9 @@ struct SqlError : std::runtime_error {
   SqlError(const std::string& message, std::string state, std::string state_of_notice = {})
       : std::runtime_error(message), sqlstate(std::move(state)), notice_sqlstate(std::move(state_of_notice)) {}
   std::string sqlstate;
-  // Of a FATAL error that arrived in one piece with the end of the statement before: libpq (pqParseInput3) reads on,
-  // finds itself idle, and hands the error to the notice receiver; the next statement then fails without an SQLSTATE.
+  // Of a FATAL error that arrived in one piece with the end of the statement, or of the login, before: libpq
+  // (pqParseInput3) reads on, finds itself idle, and hands the error to the notice receiver; the next statement then
+  // fails without an SQLSTATE.
   std::string notice_sqlstate;
 };
 
@@ -27,8 +28,7 @@ using Rows = std::vector<std::vector<std::optional<std::string>>>;
 class SqlConnection {
  public:
   explicit SqlConnection(const std::string& conninfo);  // throws SqlError
-  ~SqlConnection();
-  SqlConnection(const SqlConnection&) = delete;  // libpq has its address
+  SqlConnection(const SqlConnection&) = delete;         // libpq has its address
   SqlConnection& operator=(const SqlConnection&) = delete;
 
   Rows query(const std::string& sql);         // the last statement's rows; throws SqlError
@@ -36,11 +36,8 @@ class SqlConnection {
   [[nodiscard]] pg_conn* handle() const { return connection_.get(); }  // for whatever these calls lack
 
  private:
-  struct Closer {
-    void operator()(pg_conn* connection) const;
-  };
-  std::unique_ptr<pg_conn, Closer> connection_;
   std::string notice_sqlstate_;  // of the last FATAL error that came as a notice
+  LibpqConnection connection_;
 };
 
 }  // namespace pgkeel::test

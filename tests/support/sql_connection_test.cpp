@@ -15,12 +15,17 @@ using namespace pgkeel::wire_test;
 
 namespace {
 
-// Logs a client in, answers its first statement with `first_answer`, reads the second one, answers that with
-// `second_answer`, and closes in order.
-void serve(PeerListener& listener, const std::string& first_answer, const std::string& second_answer) {
+Peer accept_startup(PeerListener& listener) {
   Peer server = listener.accept();
   const std::string size = server.receive(4);
   server.receive(static_cast<std::size_t>(static_cast<unsigned char>(size[3])) - 4);
+  return server;
+}
+
+// Logs a client in, answers its first statement with `first_answer`, reads the second one, answers that with
+// `second_answer`, and closes in order.
+void serve(PeerListener& listener, const std::string& first_answer, const std::string& second_answer) {
+  Peer server = accept_startup(listener);
   server.send(login_answer());
   server.receive_message();
   server.send(first_answer);
@@ -67,6 +72,27 @@ TEST_CASE("an error in one piece with the end of the statement before reaches on
   const SqlError error = error_of_second_statement(kDone + kFatal, "");
   CHECK(error.sqlstate.empty());
   CHECK(error.notice_sqlstate == "57P01");
+}
+
+TEST_CASE("an error in one piece with the end of the login too") {
+  PeerListener listener;
+  std::thread serving([&] {
+    Peer server = accept_startup(listener);
+    server.send(login_answer() + kFatal);
+    server.finish_sending();
+    server.receive_to_end();
+  });
+  {
+    SqlConnection client(conninfo_of(listener));
+    try {
+      client.query("SELECT 1");
+      FAIL("no error");
+    } catch (const SqlError& error) {
+      CHECK(error.sqlstate.empty());
+      CHECK(error.notice_sqlstate == "57P01");
+    }
+  }
+  serving.join();
 }
 
 TEST_CASE("a link that ends without a word leaves no SQLSTATE at all") {
