@@ -189,6 +189,10 @@ void ClusterService::start(const Action& action) {
   executor_.start(action);
 }
 
+void ClusterService::break_off(const Action& action) {
+  executor_.break_off(action);
+}
+
 void ClusterService::record(const Event& event) {
   const Event recorded = events_.record(event);
   log(recorded.severity, recorded.cluster, recorded.text);

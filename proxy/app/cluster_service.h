@@ -38,6 +38,7 @@ class ClusterService final : private ClusterController::Effects {
   Result<void> store(const ClusterMemory& memory) override;
   void publish_route(const RouteOrder& order) override;
   void start(const Action& action) override;
+  void break_off(const Action& action) override;
   void record(const Event& event) override;
 
   void note_unanswered_login(const LinkEvidence& evidence);

@@ -11,7 +11,9 @@
 #include <grp.h>
 #include <optional>
 #include <poll.h>
+#include <stop_token>
 #include <string_view>
+#include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -184,11 +186,32 @@ void make_nonblocking(const Descriptor& descriptor) {
   fcntl(descriptor.number(), F_SETFL, fcntl(descriptor.number(), F_GETFL) | O_NONBLOCK);
 }
 
+// An event that poll() sees once `token` is requested. Where no descriptor can be had it is looked for now and then.
+class BreakOffWatch {
+ public:
+  explicit BreakOffWatch(const std::stop_token& token)
+      : event_(token.stop_possible() ? eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK) : -1), on_request_(token, Raise{*this}) {}
+
+  [[nodiscard]] int number() const { return event_.number(); }
+
+ private:
+  struct Raise {
+    const BreakOffWatch& watch;
+    void operator()() const noexcept {
+      const std::uint64_t one = 1;
+      [[maybe_unused]] const auto written = write(watch.number(), &one, sizeof one);
+    }
+  };
+  Descriptor event_;
+  std::stop_callback<Raise> on_request_;
+};
+
 // Feeds and drains the program until it ends. A process that it left behind may hold its streams open for ever, so the
 // end of the program counts, not the end of the streams.
 ProgramResult attend(pid_t child, const ProgramCall& call, Stream input, Stream output, Stream error_output) {
   // Without pidfd (old kernels, some sandboxes) the end is looked for every few milliseconds.
   const Descriptor exit_watch(static_cast<int>(syscall(SYS_pidfd_open, child, 0U)));
+  const BreakOffWatch break_off(call.break_off);
   const Instant deadline = monotonic_now() + call.limit;
   ProgramResult result;
   int status = 0;
@@ -197,17 +220,27 @@ ProgramResult attend(pid_t child, const ProgramCall& call, Stream input, Stream 
   pid_t ended = 0;
   while ((ended = waitpid(child, &status, WNOHANG)) == 0) {
     const auto left = deadline - monotonic_now();
-    if (left <= Duration::zero() && !killed) {
-      result.timed_out = killed = true;
-      kill(-child, SIGKILL);
-      kill(child, SIGKILL);
+    const bool unwanted = call.break_off.stop_requested();
+    if (!killed) {
+      result.broken_off = unwanted && (!call.may_be_broken_off || call.may_be_broken_off());
+      result.timed_out = !result.broken_off && left <= Duration::zero();
+      killed = result.broken_off || result.timed_out;
+      if (killed) {
+        kill(-child, SIGKILL);
+        kill(child, SIGKILL);
+      }
     }
     auto wait_milliseconds = killed ? 1000 : std::clamp<std::int64_t>(to_milliseconds(left) + 1, 1, 60'000);
-    if (!exit_watch.open()) wait_milliseconds = std::min<std::int64_t>(wait_milliseconds, 5);
-    std::array<pollfd, 4> watched = {{{exit_watch.number(), POLLIN, 0},
+    const bool look_often = !exit_watch.open() || (unwanted && !killed);
+    const bool look_now_and_then = call.break_off.stop_possible() && break_off.number() < 0;
+    if (look_often || look_now_and_then) {
+      wait_milliseconds = std::min<std::int64_t>(wait_milliseconds, look_often ? 5 : 100);
+    }
+    std::array<pollfd, 5> watched = {{{exit_watch.number(), POLLIN, 0},
                                       {output.descriptor.number(), POLLIN, 0},
                                       {error_output.descriptor.number(), POLLIN, 0},
-                                      {input.descriptor.number(), POLLOUT, 0}}};
+                                      {input.descriptor.number(), POLLOUT, 0},
+                                      {unwanted ? -1 : break_off.number(), POLLIN, 0}}};
     poll(watched.data(), watched.size(), static_cast<int>(wait_milliseconds));
     if (watched[1].revents != 0) read_stream(output, call.output_bytes_max);
     if (watched[2].revents != 0) read_stream(error_output, call.output_bytes_max);
@@ -247,6 +280,8 @@ std::string last_lines(std::string_view text, std::size_t bytes_max) {
 Result<ProgramResult> run_program(const ProgramCall& call) {
   assert(!call.arguments.empty());
   const auto cannot = [&](const std::string& why) { return Error{"cannot run " + call.arguments[0] + ": " + why}; };
+
+  if (call.break_off.stop_requested()) return cannot("the work was broken off");
 
   Launch launch;
   const auto user = find_os_user(call.os_user);
@@ -303,6 +338,7 @@ Result<ProgramResult> run_program(const ProgramCall& call) {
 Result<std::string> run_checked(const ProgramCall& call) {
   auto ran = run_program(call);
   if (!ran) return ran.error();
+  if (ran->broken_off) return Error{call.arguments[0] + " was broken off"};
   if (ran->timed_out) {
     return Error{call.arguments[0] + " was not done after " + format_duration(call.limit) +
                  " and was killed: " + last_lines(ran->error_output, 1000)};

@@ -5,6 +5,8 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
+#include <stop_token>
 #include <string>
 #include <sys/types.h>
 #include <vector>
@@ -26,19 +28,25 @@ struct ProgramCall {
   mode_t file_mask = 0077;
   std::string input = {};                // its standard input
   std::size_t output_bytes_max = 65536;  // of each stream the end is kept
+
+  // Once this is requested the program's process group is killed, and none is started any more.
+  std::stop_token break_off = {};
+  // Where it must not be broken off at any moment: asked, every few milliseconds, from when that is requested.
+  std::function<bool()> may_be_broken_off = {};
 };
 
 struct ProgramResult {
   int exit_status = 0;  // as a shell counts: 128 + signal where a signal ended it
   bool timed_out = false;
+  bool broken_off = false;
   std::string output;
   std::string error_output;
 };
 
-// An error only where the program could not be started.
+// An error only where the program could not be started, or not any more.
 Result<ProgramResult> run_program(const ProgramCall& call);
 
-// Its standard output; an error also where it failed, with the last lines it wrote.
+// Its standard output; an error also where it failed, with the last lines it wrote, or was broken off.
 Result<std::string> run_checked(const ProgramCall& call);
 
 }  // namespace pgkeel

@@ -4,6 +4,7 @@
 #include <cctype>
 #include <charconv>
 #include <filesystem>
+#include <utility>
 
 #include "proxy/io/child_process.h"
 #include "proxy/io/os_user.h"
@@ -32,7 +33,8 @@ std::vector<std::string> words_of_options(std::string_view line) {
 
 }  // namespace
 
-DataDirectory::DataDirectory(LocalServerConfig settings) : settings_(std::move(settings)) {
+DataDirectory::DataDirectory(LocalServerConfig settings, std::stop_token break_off)
+    : settings_(std::move(settings)), break_off_(std::move(break_off)) {
   auto& folder = settings_.data_directory;
   folder = std::filesystem::path(folder + "/").lexically_normal().parent_path();
   // A link to the directory: what stands beside the directory stands beside its target, also while that is being
@@ -66,19 +68,23 @@ Result<std::string> DataDirectory::run(const std::string& name, std::vector<std:
   return run_checked({.arguments = std::move(arguments),
                       .limit = limit,
                       .environment = std::move(environment),
-                      .os_user = settings_.os_user});
+                      .os_user = settings_.os_user,
+                      .break_off = break_off_});
 }
 
 Result<std::string> DataDirectory::run_tool(std::vector<std::string> arguments, Duration limit) const {
-  return run_checked({.arguments = std::move(arguments), .limit = limit, .os_user = settings_.os_user});
+  return run_checked(
+      {.arguments = std::move(arguments), .limit = limit, .os_user = settings_.os_user, .break_off = break_off_});
 }
 
 Result<ControlData> DataDirectory::control_data() const {
   const auto ran = run_program({.arguments = {program("pg_controldata"), path()},
                                 .limit = kShortLimit,
                                 .environment = {"LC_ALL=C"},
-                                .os_user = settings_.os_user});
+                                .os_user = settings_.os_user,
+                                .break_off = break_off_});
   if (!ran) return ran.error();
+  if (ran->broken_off) return Error{"the work was broken off"};
   if (ran->exit_status != 0) {
     const auto said = first_line(ran->error_output);
     return Error{said.empty() ? "pg_controldata fails on " + path() : said};

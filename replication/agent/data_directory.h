@@ -3,6 +3,7 @@
 #pragma once
 
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -25,7 +26,8 @@ struct WalEnd {
 
 class DataDirectory {
  public:
-  explicit DataDirectory(LocalServerConfig settings);
+  // Once `break_off` is requested the program that runs is ended, and none is started any more.
+  explicit DataDirectory(LocalServerConfig settings, std::stop_token break_off = {});
 
   [[nodiscard]] const std::string& path() const { return settings_.data_directory; }
   [[nodiscard]] std::string file(std::string_view name) const { return path() + "/" + std::string(name); }
@@ -33,6 +35,7 @@ class DataDirectory {
   [[nodiscard]] std::string parent() const;
   [[nodiscard]] std::string program(const std::string& name) const { return settings_.bin_directory + "/" + name; }
   [[nodiscard]] const std::string& os_user() const { return settings_.os_user; }
+  [[nodiscard]] const std::stop_token& break_off() const { return break_off_; }
   [[nodiscard]] bool exists() const;  // there is a server in it; an empty folder is none
 
   // The owner of every file that we make for the server.
@@ -58,6 +61,7 @@ class DataDirectory {
   [[nodiscard]] Timeline newest_timeline_with_wal() const;
 
   LocalServerConfig settings_;
+  std::stop_token break_off_;
 };
 
 }  // namespace pgkeel

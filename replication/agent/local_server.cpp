@@ -62,6 +62,10 @@ Error still_starting(const DataDirectory& directory, Duration limit) {
                format_duration(limit) + "; it goes on starting"};
 }
 
+Error broken_off(const DataDirectory& directory) {
+  return Error{"the wait for the server in " + directory.path() + " was broken off"};
+}
+
 Result<void> wait_until_ready(const DataDirectory& directory, pid_t postmaster, Duration limit) {
   const Instant deadline = monotonic_now() + limit;
   while (true) {
@@ -69,6 +73,7 @@ Result<void> wait_until_ready(const DataDirectory& directory, pid_t postmaster, 
     if (file && (file->status == "ready" || file->status == "standby")) return {};
     const char state = process_state(postmaster);
     if (state == 0 || state == 'Z') return Error{"the server in " + directory.path() + " ended while it started"};
+    if (directory.break_off().stop_requested()) return broken_off(directory);
     if (monotonic_now() >= deadline) return still_starting(directory, limit);
     wait_for_process_end(postmaster, kLookAgain);
   }
@@ -90,6 +95,12 @@ LocalServer::LocalServer(std::string node, HostPort address, LocalServerConfig s
       quarantine_directory_(std::move(quarantine_directory)),
       claim_(std::make_shared<DirectoryClaim>(settings_.data_directory)) {}
 
+LocalServer LocalServer::until(std::stop_token break_off) const {
+  LocalServer server = *this;
+  server.break_off_ = std::move(break_off);
+  return server;
+}
+
 std::string LocalServer::what_is_foreign(bool any_process) const {
   const auto& path = settings_.data_directory;
   const auto file = read_postmaster_file(path);
@@ -103,7 +114,7 @@ std::string LocalServer::what_is_foreign(bool any_process) const {
 }
 
 LocalServerState LocalServer::look() const {
-  const DataDirectory directory(settings_);
+  const DataDirectory directory(settings_, break_off_);
   LocalServerState state;
   auto found = find_server_processes(directory.path());
   state.foreign = what_is_foreign(!found.pids.empty() || !found.unidentified.empty());
@@ -123,11 +134,11 @@ LocalServerState LocalServer::look() const {
 }
 
 Result<ControlData> LocalServer::control_data() const {
-  return DataDirectory(settings_).control_data();
+  return DataDirectory(settings_, break_off_).control_data();
 }
 
 Result<WalEnd> LocalServer::end_of_wal() const {
-  const DataDirectory directory(settings_);
+  const DataDirectory directory(settings_, break_off_);
   if (!look().proven_stopped()) return Error{"the server in " + directory.path() + " is not stopped"};
   const auto control = directory.control_data();
   if (!control) return control.error();
@@ -136,7 +147,7 @@ Result<WalEnd> LocalServer::end_of_wal() const {
 
 Result<void> LocalServer::start(Duration limit) const {
   if (auto claimed = claim(); !claimed) return claimed;
-  const DataDirectory directory(settings_);
+  const DataDirectory directory(settings_, break_off_);
   const RejoinMarker marker(directory);
   if (marker.exists()) {
     return Error{"the data directory " + directory.path() + " was left half changed by a rejoin that was cut off (" +
@@ -149,6 +160,7 @@ Result<void> LocalServer::start_in(const DataDirectory& directory, Duration limi
   auto state = look();
   const Instant orphans_until = monotonic_now() + std::min(kOrphanPatience, limit);
   while (!state.postmaster_pid && !state.other_pids.empty() && monotonic_now() < orphans_until) {
+    if (break_off_.stop_requested()) return broken_off(directory);
     wait_for_process_end(state.other_pids.front(), kLookAgain);
     state = look();
   }
@@ -168,7 +180,10 @@ Result<void> LocalServer::start_in(const DataDirectory& directory, Duration limi
   ProgramCall call{.arguments = {directory.program("pg_ctl"), "start", "--pgdata", directory.path(), "--log", log,
                                  "--wait", "--timeout", std::to_string(seconds), "--silent"},
                    .limit = limit + 10s,
-                   .os_user = directory.os_user()};
+                   .os_user = directory.os_user(),
+                   .break_off = break_off_,
+                   // A postmaster that nobody can see yet would come up behind the back of whoever breaks this off.
+                   .may_be_broken_off = [this] { return look().postmaster_pid.has_value(); }};
   if (const auto config_file = directory.config_file()) {
     std::string quoted;  // pg_ctl hands its options to a shell
     for (const char c : *config_file) quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
@@ -176,13 +191,14 @@ Result<void> LocalServer::start_in(const DataDirectory& directory, Duration limi
   }
   const auto started = run_checked(call);
   if (started) return {};
+  if (break_off_.stop_requested()) return started.error();
   if (look().postmaster_pid) return still_starting(directory, limit);
   return Error{started.error().message + last_complaint(log, log_bytes)};
 }
 
 Result<void> LocalServer::start_as_standby(const UpstreamServer& upstream, Duration limit) const {
   if (auto claimed = claim(); !claimed) return claimed;
-  const DataDirectory directory(settings_);
+  const DataDirectory directory(settings_, break_off_);
   if (!look().proven_stopped()) return Error{"the server in " + directory.path() + " is not stopped"};
   if (RejoinMarker(directory).exists()) return start(limit);  // says why not
   const auto access = UpstreamAccess::open(directory, upstream);
@@ -195,7 +211,7 @@ Result<void> LocalServer::start_as_standby(const UpstreamServer& upstream, Durat
 
 Result<void> LocalServer::fence(Duration limit) const {
   if (auto claimed = claim(); !claimed) return claimed;
-  const DataDirectory directory(settings_);
+  const DataDirectory directory(settings_, break_off_);
   const Instant deadline = monotonic_now() + limit;
   const auto state = look();
   if (!state.foreign.empty()) return Error{state.foreign};
@@ -230,7 +246,7 @@ Result<void> LocalServer::fence(Duration limit) const {
 Result<RejoinReport> LocalServer::rejoin(const UpstreamServer& upstream,
                                          const std::function<void(const std::string&)>& progress) const {
   if (auto claimed = claim(); !claimed) return claimed.error();
-  const DataDirectory directory(settings_);
+  const DataDirectory directory(settings_, break_off_);
   const auto state = look();
   if (!state.foreign.empty()) return Error{state.foreign};
   if (!state.nothing_runs()) return Error{"the server in " + directory.path() + " is not stopped"};

@@ -8,6 +8,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -53,6 +54,11 @@ class LocalServer {
   // claim on the data directory.
   LocalServer(std::string node, HostPort address, LocalServerConfig settings, std::string quarantine_directory = "");
 
+  // The same server, for work that may have to be broken off: from when that is requested a start or a rejoin ends the
+  // program that it runs, starts none any more, and returns an error. What it began is as if pgkeel had been killed: a
+  // server that starts goes on, and fence() finds it; a rejoin left its marker.
+  [[nodiscard]] LocalServer until(std::stop_token break_off) const;
+
   // Makes the data directory ours (DirectoryClaim). Everything below that changes a server begins with it.
   Result<void> claim() const { return claim_->take(); }
 
@@ -97,6 +103,7 @@ class LocalServer {
   LocalServerConfig settings_;
   std::string quarantine_directory_;
   std::shared_ptr<DirectoryClaim> claim_;
+  std::stop_token break_off_;
 };
 
 }  // namespace pgkeel

@@ -124,6 +124,7 @@ Result<RejoinReport> Rejoin::make_standby(UpstreamAccess& upstream) {
   say_("it may hold what the cluster lacks: " + diagnosis.divergence.reason);
   if (diagnosis.need == Need::kRebuild) return rebuild(diagnosis.divergence, upstream);
   if (const auto obstacle = obstacle_to_rewind(*control, upstream); !obstacle.empty()) {
+    if (directory_.break_off().stop_requested()) return Error{obstacle};
     say_("it cannot be rewound, so it is rebuilt: " + obstacle);
     return rebuild(diagnosis.divergence, upstream);
   }
@@ -200,6 +201,7 @@ Result<RejoinReport> Rejoin::rewind(const Divergence& divergence, const Upstream
   }
   const auto rewound = directory_.run("pg_rewind", arguments, kRewindLimit, upstream.environment());
   if (!rewound) {
+    if (directory_.break_off().stop_requested()) return rewound.error();
     say_("the rewind failed, so it is rebuilt: " + rewound.error().message);
     return rebuild(divergence, upstream);
   }

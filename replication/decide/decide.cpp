@@ -176,7 +176,7 @@ class Judgement {
     const NodeView* old_primary = situation_.primary();
     const bool somebody_can_replace_it = somebody_can_be_elected(situation_);
     if (old_primary != nullptr && (somebody_can_replace_it || old_primary->suspicion.failed()))
-      fence_once(*old_primary);
+      fence_once(*old_primary, somebody_can_replace_it);
     if (const NodeView* abandoned = situation_.view.node(memory.abandoned_candidate)) fence_until_stopped(*abandoned);
 
     const Fenced so_far = fenced(situation_);
@@ -233,16 +233,28 @@ class Judgement {
     ask(*best, kWalReceiverWatchInterval);
   }
 
-  void fence_once(const NodeView& node) {
+  // A primary that nobody can replace yet is not kept from coming up.
+  void fence_once(const NodeView& node, bool somebody_can_replace_it) {
     const ActionStatus* fence = situation_.current_action(ActionKind::kFence, node.name);
     bool done = fence != nullptr && !fence->running && fence->succeeded;
     // It was started again while nobody could replace it, and now somebody can.
-    if (done && somebody_can_be_elected(situation_) && runs_again(situation_, node, *fence)) done = false;
-    if (!done) start(ActionKind::kFence, node);
+    if (done && somebody_can_replace_it && runs_again(situation_, node, *fence)) done = false;
+    if (done) return;
+    if (somebody_can_replace_it) break_off_job(node);
+    start(ActionKind::kFence, node);
   }
 
   void fence_until_stopped(const NodeView& node) {
-    if (!abandoned_candidate_is_stopped(situation_)) start(ActionKind::kFence, node);
+    if (abandoned_candidate_is_stopped(situation_)) return;
+    break_off_job(node);
+    start(ActionKind::kFence, node);
+  }
+
+  // What hangs, or takes as long as a crash recovery, must not hold up a fence that a failover waits for.
+  void break_off_job(const NodeView& node) {
+    if (!breakable_job_runs(situation_, node.name)) return;
+    if (!may_start(situation_, ActionKind::kFence, node.name, decision_.decide_again_at)) return;
+    decision_.break_off.push_back(node.name);
   }
 
   void ask_standbys_since(Instant since) {

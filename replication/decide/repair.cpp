@@ -178,6 +178,7 @@ class NodeRepair {
         return;
       }
     }
+    if (breakable_job_runs(situation_, node_.name)) decision_.break_off.push_back(node_.name);
     start(ActionKind::kFence);
   }
 

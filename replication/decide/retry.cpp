@@ -50,6 +50,16 @@ bool host_job_runs(const Situation& situation, const std::string& node) {
   });
 }
 
+bool is_breakable(const ActionStatus& job) {
+  return job.running && (job.action.kind == ActionKind::kRejoin || job.action.kind == ActionKind::kStartServer);
+}
+
+bool breakable_job_runs(const Situation& situation, const std::string& node) {
+  return std::ranges::any_of(situation.view.actions, [&](const ActionStatus& status) {
+    return status.action.node == node && is_breakable(status);
+  });
+}
+
 bool host_job_starts(const std::vector<Action>& actions, const std::string& node) {
   return std::ranges::any_of(actions,
                              [&](const Action& action) { return action.node == node && is_host_job(action.kind); });

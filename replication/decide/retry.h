@@ -23,6 +23,10 @@ void ask(const Situation& situation, const NodeView& node, Duration pause, Decis
 // A job in the node's files or processes runs: no other may be started beside it.
 bool host_job_runs(const Situation& situation, const std::string& node);
 
+// One of these that can be broken off, because it may take long: a start or a rejoin.
+bool is_breakable(const ActionStatus& job);
+bool breakable_job_runs(const Situation& situation, const std::string& node);
+
 // Such a job is among these.
 bool host_job_starts(const std::vector<Action>& actions, const std::string& node);
 

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "replication/decide/decide.h"
+#include "replication/decide/retry.h"
 
 namespace pgkeel {
 
@@ -62,6 +63,7 @@ void ClusterController::step(const std::vector<NodeView>& nodes, Now now) {
            std::string(condition_name(decision_.condition)) + ": " + decision_.summary);
     }
     publish({memory_.epoch, decision_.route_node, decision_.route_reason}, now);
+    for (const auto& node : decision_.break_off) break_off_job_of(node, now);
     for (const auto& action : decision_.actions) start(action, now);
     if (decision_.transition.empty()) return;
   }
@@ -98,6 +100,7 @@ bool ClusterController::make_durable(const ClusterMemory& next, Now now) {
     if (decision_.route_node != published_.node)
       publish({memory_.epoch, "", "the state cannot be stored: " + state_error_}, now);
     decision_.actions.clear();
+    decision_.break_off.clear();
     decision_.next = memory_;
     decision_.transition.clear();
     decision_.condition = published_.node.empty() ? Condition::kNoRoute : Condition::kDegraded;
@@ -148,6 +151,15 @@ void ClusterController::start(const Action& action, Now now) {
   effects_.start(action);
 }
 
+void ClusterController::break_off_job_of(const std::string& node, Now now) {
+  for (auto& status : actions_) {
+    if (status.action.node != node || !is_breakable(status) || std::exchange(status.breaking_off, true)) continue;
+    tell(now, LogLevel::kWarning, "action", node,
+         std::string(action_name(status.action.kind)) + " " + node + ": broken off, because it is to be fenced");
+    effects_.break_off(status.action);
+  }
+}
+
 void ClusterController::route_applied(const RouteOrder& order) {
   if (!order.same_route(published_)) return;
   applied_ = order;
@@ -160,6 +172,7 @@ void ClusterController::finished(const ActionStatus& outcome, Now now) {
       actions_, [&](const ActionStatus& status) { return status.running && status.action == outcome.action; });
   if (found == actions_.end()) return;
   found->running = false;
+  found->breaking_off = false;
   found->succeeded = outcome.succeeded;
   found->message = outcome.message;
   found->fence = outcome.fence;

@@ -36,6 +36,8 @@ class ClusterController {
     virtual void publish_route(
         const RouteOrder& order) = 0;              // answered by route_applied(), never from inside this call
     virtual void start(const Action& action) = 0;  // answered by finished(), never from inside this call
+    // The action, which runs, shall end soon, done or not; finished() tells, never from inside this call.
+    virtual void break_off(const Action& action) = 0;
     virtual void record(const Event& event) = 0;
   };
 
@@ -64,6 +66,7 @@ class ClusterController {
   bool make_durable(const ClusterMemory& next, Now now);
   void publish(RouteOrder order, Now now);
   void start(const Action& action, Now now);
+  void break_off_job_of(const std::string& node, Now now);
   void tell_of_nodes(const std::vector<NodeView>& nodes, Now now);
   void tell(Now now, LogLevel severity, std::string kind, std::string node, std::string text);
 

@@ -110,6 +110,21 @@ void ClusterExecutor::start(const Action& action) {
   examine(action, local->second);
 }
 
+void ClusterExecutor::break_off(const Action& action) {
+  const auto work = breakable_.find(action.node);
+  if (work == breakable_.end()) return;
+  work->second.source.request_stop();
+  if (!std::exchange(work->second.prepares_upstream, false)) return;
+  // Nothing of the node was touched yet; whether the upstream answers still is of no interest.
+  context_->loop.defer([context = context_, action] {
+    if (context->finished) context->finished(broken_off(action));
+  });
+}
+
+ActionStatus ClusterExecutor::broken_off(const Action& action) {
+  return outcome_of(action, Error{"broken off, because " + action.node + " is to be fenced"}, "");
+}
+
 std::string ClusterExecutor::local_doubt(const std::string& node) const {
   const auto local = local_servers_.find(node);
   if (local == local_servers_.end()) return {};
@@ -158,7 +173,9 @@ void ClusterExecutor::rejoin(const Action& action, const LocalServer& server) {
   source.timeline_history = health.last_answered->facts->timeline_history;
 
   const auto liveness = context_->monitor.health(action.node, monotonic_now()).suspicion.liveness;
-  const auto work = [action, server, source, was_dead = liveness == Liveness::kDead, context = context_](
+  const std::stop_source breakable;
+  const auto work = [action, server = server.until(breakable.get_token()), wanted = breakable.get_token(), source,
+                     was_dead = liveness == Liveness::kDead, context = context_](
                         const std::string& oldest_wal_file, const JobRunner::Post& post) -> ActionStatus {
     UpstreamServer upstream = source;
     upstream.oldest_wal_file = oldest_wal_file;
@@ -180,43 +197,52 @@ void ClusterExecutor::rejoin(const Action& action, const LocalServer& server) {
         if (context->progress) context->progress(node, line);
       });
     });
-    if (!report) return outcome_of(action, report.error(), "");
+    if (!report) return wanted.stop_requested() ? broken_off(action) : outcome_of(action, report.error(), "");
     std::string message = "a standby of " + upstream.node + " by " + report->method;
     if (!report->quarantine.empty()) message += "; what it alone had is in " + report->quarantine;
     if (!report->moved_aside.empty()) message += "; its old data directory is " + report->moved_aside;
     return outcome_of(action, {}, message);
   };
   const bool was_down = context_->monitor.health(action.node, monotonic_now()).suspicion.failed();
-  prepare_upstream(
-      context_->conversation(), action,
-      [this, alive = std::weak_ptr<Context>(context_), action, work, was_down](const Result<std::string>& ready) {
-        const auto context = alive.lock();
-        if (!context || !context->finished) return;
-        if (!ready) return context->finished(outcome_of(action, ready.error(), ""));
-        // A checkpoint may have taken long: by now the node may be back, or even be the primary.
-        const auto node = context->monitor.health(action.node, monotonic_now());
-        const bool answers = !node.suspicion.failed() && node.last_answered && node.last_answered->facts;
-        const bool is_back = was_down && node.suspicion.liveness == Liveness::kAlive;
-        if (is_back || (answers && !node.last_answered->facts->in_recovery)) {
-          const Error changed{action.node + " is up again: it is left alone until it is looked at anew"};
-          return context->finished(outcome_of(action, changed, ""));
-        }
-        run_job(action,
-                [work, oldest_wal_file = *ready](const JobRunner::Post& post) { return work(oldest_wal_file, post); });
-      });
+  breakable_[action.node] = {breakable, true};
+  prepare_upstream(context_->conversation(), action,
+                   [this, alive = std::weak_ptr<Context>(context_), action, work, was_down,
+                    wanted = breakable.get_token()](const Result<std::string>& ready) {
+                     const auto context = alive.lock();
+                     if (!context || !context->finished || wanted.stop_requested()) return;
+                     breakable_[action.node].prepares_upstream = false;
+                     if (!ready) return context->finished(outcome_of(action, ready.error(), ""));
+                     // A checkpoint may have taken long: by now the node may be back, or even be the primary.
+                     const auto node = context->monitor.health(action.node, monotonic_now());
+                     const bool answers = !node.suspicion.failed() && node.last_answered && node.last_answered->facts;
+                     const bool is_back = was_down && node.suspicion.liveness == Liveness::kAlive;
+                     if (is_back || (answers && !node.last_answered->facts->in_recovery)) {
+                       const Error changed{action.node + " is up again: it is left alone until it is looked at anew"};
+                       return context->finished(outcome_of(action, changed, ""));
+                     }
+                     run_job(action, [work, oldest_wal_file = *ready](const JobRunner::Post& post) {
+                       return work(oldest_wal_file, post);
+                     });
+                   });
 }
 
 void ClusterExecutor::start_server(const Action& action, const LocalServer& server) {
-  run_job(action, [action, server](const JobRunner::Post&) -> ActionStatus {
-    const auto control = server.control_data();
-    if (!control) return outcome_of(action, control.error(), "");
-    if (control->shut_down_cleanly() && server.look().proven_stopped()) {
-      return outcome_of(action, Error{"it was shut down cleanly, so it is left alone; start it to have it back"}, "");
-    }
-    const auto started = server.start(kStartLimit);
-    if (!started && server.look().postmaster_pid) return outcome_of(action, {}, started.error().message);
-    return outcome_of(action, started, "started after a crash");
-  });
+  const std::stop_source breakable;
+  breakable_[action.node] = {breakable, false};
+  run_job(action,
+          [action, server = server.until(breakable.get_token()),
+           wanted = breakable.get_token()](const JobRunner::Post&) -> ActionStatus {
+            const auto control = server.control_data();
+            if (!control) return outcome_of(action, control.error(), "");
+            if (control->shut_down_cleanly() && server.look().proven_stopped()) {
+              return outcome_of(action,
+                                Error{"it was shut down cleanly, so it is left alone; start it to have it back"}, "");
+            }
+            const auto started = server.start(kStartLimit);
+            if (!started && wanted.stop_requested()) return broken_off(action);
+            if (!started && server.look().postmaster_pid) return outcome_of(action, {}, started.error().message);
+            return outcome_of(action, started, "started after a crash");
+          });
 }
 
 void ClusterExecutor::examine(const Action& action, const LocalServer& server) {

@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <stop_token>
 #include <string>
 
 #include "config/config.h"
@@ -27,6 +28,10 @@ class ClusterExecutor {
 
   void start(const Action& action);
 
+  // A start or a rejoin that runs ends soon, and tells so; where it was done before that, it was. What it began is as
+  // if pgkeel had been killed.
+  void break_off(const Action& action);
+
   // Why the processes and files of a node that is configured as local are not handled from here; empty: they are.
   [[nodiscard]] std::string local_doubt(const std::string& node) const;
 
@@ -42,7 +47,15 @@ class ClusterExecutor {
   using Work = std::function<ActionStatus(const JobRunner::Post& post)>;
   void run_job(const Action& action, Work work);
 
+  // The start or rejoin that was begun last on a node.
+  struct Breakable {
+    std::stop_source source;
+    bool prepares_upstream = false;  // no job runs yet
+  };
+  static ActionStatus broken_off(const Action& action);
+
   JobRunner jobs_;
+  std::map<std::string, Breakable> breakable_;
   std::map<std::string, LocalServer> local_servers_;
   std::shared_ptr<Context> context_;
 };

@@ -108,8 +108,9 @@ struct Examination {
 struct ActionStatus {
   Action action;
   bool running = false;
-  bool succeeded = false;  // finished well
-  std::string message;     // why it failed, or what it did
+  bool breaking_off = false;  // it was told to end: a fence of its node is wanted
+  bool succeeded = false;     // finished well
+  std::string message;        // why it failed, or what it did
   Instant started_at;
   Instant finished_at;
   std::uint32_t failures = 0;  // in a row, of this kind on this node in this epoch

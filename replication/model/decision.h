@@ -37,7 +37,8 @@ struct Decision {
   std::string route_node;    // where the access point shall lead in epoch next.epoch; empty: nowhere
   std::string route_reason;  // why nowhere, for the DETAIL of the client's error
   std::vector<Action> actions;
-  std::string transition;  // why the phase changed, or a new primary was accepted; empty: nothing changed
+  std::vector<std::string> break_off;  // nodes whose start or rejoin, which runs, stands in the way of a fence
+  std::string transition;              // why the phase changed, or a new primary was accepted; empty: nothing changed
   Condition condition = Condition::kNoRoute;
   // One line: what the condition means here. It is recorded as an event whenever it changes, so nothing in it may
   // change with time alone, or with each attempt of an action.

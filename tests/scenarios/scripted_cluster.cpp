@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <stdexcept>
 
-#include "tests/scenarios/script_text.h"
-
 namespace pgkeel::scenarios {
 namespace {
 

@@ -13,6 +13,7 @@
 #include "replication/decide/transitions.h"
 #include "replication/execute/cluster_controller.h"
 #include "tests/scenarios/script_arguments.h"
+#include "tests/scenarios/script_text.h"
 #include "tests/scenarios/scripted_node.h"
 
 namespace pgkeel::scenarios {
@@ -59,6 +60,7 @@ class ScriptedCluster : public ClusterController::Effects {
   Result<void> store(const ClusterMemory& memory) override;
   void publish_route(const RouteOrder& order) override;
   void start(const Action& action) override;
+  void break_off(const Action& action) override { say("break off: " + text_of(action)); }
   void record(const Event& event) override;
 
   ScriptedNode& node(const std::string& name);

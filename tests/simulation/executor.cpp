@@ -30,7 +30,11 @@ ActionStatus succeeded(const Action& action) {
 void Executor::start(const Action& action, Done report) {
   const bool is_host_job = action.kind == ActionKind::kFence || action.kind == ActionKind::kRejoin ||
                            action.kind == ActionKind::kStartServer || action.kind == ActionKind::kExamine;
-  if (is_host_job) checkers_.host_job_started(action.node);
+  if (is_host_job) {
+    checkers_.host_job_started(action.node);
+    broken_off_.erase(action.node);
+    copying_.erase(action.node);
+  }
   const Done done = [this, is_host_job, report = std::move(report)](const ActionStatus& outcome) {
     if (is_host_job) checkers_.host_job_ended(outcome.action.node);
     report(outcome);
@@ -58,6 +62,11 @@ void Executor::start(const Action& action, Done report) {
     case ActionKind::kCutOff:
       return done(failed(action, "commits wait for nobody in this world"));
   }
+}
+
+void Executor::break_off(const Action& action) {
+  broken_off_.insert(action.node);
+  if (const auto copying = copying_.find(action.node); copying != copying_.end()) copying->second();
 }
 
 Duration Executor::delay_to(std::size_t node) {
@@ -221,7 +230,16 @@ void Executor::rejoin(const Action& action, const Done& done) {
     const Duration time = !copy                       ? Duration(10ms)
                           : world_.random.chance(0.1) ? world_.random.between(4s, 15s)
                                                       : world_.random.between(100ms, 2s);
-    job(time, [=, this] { copy_and_start(action, done, copy); });
+    const auto ended = std::make_shared<bool>(false);
+    const auto once = [ended] { return !std::exchange(*ended, true); };
+    copying_[action.node] = [=, this] {
+      job(kPoll, [=] {
+        if (once()) done(failed(action, "broken off"));
+      });
+    };
+    job(time, [=, this] {
+      if (once()) copy_and_start(action, done, copy);
+    });
   });
 }
 
@@ -253,9 +271,11 @@ void Executor::start_server(const Action& action, const Done& done) {
 }
 
 void Executor::wait_for_start(const Action& action, const Done& done) {
-  wait_until([=, this] { return server(action.node).up(); },
-             [=, this] { return server(action.node).state == ProcessState::kDead; }, world_.queue.now() + 10s,
-             [=](bool started) { done(started ? succeeded(action) : failed(action, "it does not come up")); });
+  wait_until(
+      [=, this] { return server(action.node).up(); },
+      [=, this] { return server(action.node).state == ProcessState::kDead || broken_off_.contains(action.node); },
+      world_.queue.now() + 10s,
+      [=](bool started) { done(started ? succeeded(action) : failed(action, "it does not come up")); });
 }
 
 void Executor::examine(const Action& action, const Done& done) {

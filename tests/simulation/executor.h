@@ -3,7 +3,10 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
+#include <set>
+#include <string>
 
 #include "tests/simulation/checkers.h"
 #include "tests/simulation/world.h"
@@ -17,6 +20,7 @@ class Executor {
   Executor(World& world, Checkers& checkers) : world_(world), checkers_(checkers) {}
 
   void start(const Action& action, Done report);
+  void break_off(const Action& action);
   void process_ended() { life_ += 1; }  // its jobs end with it; what it has sent does not
 
  private:
@@ -44,6 +48,8 @@ class Executor {
 
   World& world_;
   Checkers& checkers_;
+  std::set<std::string> broken_off_;                      // nodes whose start or rejoin shall end
+  std::map<std::string, std::function<void()>> copying_;  // ends the copy that a rejoin of the node began last
   std::uint64_t life_ = 0;
 };
 

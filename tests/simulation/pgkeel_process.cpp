@@ -225,6 +225,13 @@ void PgkeelProcess::start(const Action& action) {
   effect();
 }
 
+void PgkeelProcess::break_off(const Action& action) {
+  effect();
+  world_.trace([&] { return "pgkeel: breaks off " + std::string(action_name(action.kind)) + " " + action.node; });
+  executor_.break_off(action);
+  effect();
+}
+
 void PgkeelProcess::record(const Event& event) {
   checkers_.event_recorded();
   world_.trace([&] { return "pgkeel:     [" + event.kind + "] " + event.text; });

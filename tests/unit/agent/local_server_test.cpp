@@ -5,6 +5,8 @@
 #include <filesystem>
 #include <fstream>
 #include <optional>
+#include <stop_token>
+#include <thread>
 #include <unistd.h>
 
 #include <doctest/doctest.h>
@@ -149,6 +151,35 @@ TEST_CASE("of two that handle one data directory, the second is refused until th
   CHECK(server->value("SELECT 1") == "1");
   first.reset();
   CHECK(second.fence(20s));
+}
+
+TEST_CASE("a start that takes long is broken off, and the server that goes on starting is found by a fence") {
+  const TemporaryFolder folder;
+  const auto server = PostgresServer::primary(folder, "a", {.start = false});
+  // Its recovery waits for a segment that never comes.
+  server->append_setting("restore_command = 'sleep 600'");
+  std::ofstream(server->data_directory() + "/standby.signal");
+  std::stop_source start;
+  std::jthread breaker([&] {
+    CHECK(wait_until([&] { return local(*server).look().postmaster_pid.has_value(); }));
+    start.request_stop();
+  });
+  const auto started = local(*server).until(start.get_token()).start(600s);
+  breaker.join();
+  REQUIRE_FALSE(started);
+  CHECK(started.error().message.find("broken off") != std::string::npos);
+  CHECK(local(*server).fence(20s));
+  CHECK(local(*server).look().proven_stopped());
+  CHECK_FALSE(server->is_running());
+}
+
+TEST_CASE("a start that is broken off before it began starts nothing") {
+  const TemporaryFolder folder;
+  const auto server = PostgresServer::primary(folder, "a", {.start = false});
+  std::stop_source start;
+  start.request_stop();
+  CHECK_FALSE(local(*server).until(start.get_token()).start(60s));
+  CHECK_FALSE(server->is_running());
 }
 
 TEST_CASE("a server that cannot start says why") {

@@ -2,12 +2,15 @@
 #include <csignal>
 #include <filesystem>
 #include <fstream>
+#include <stop_token>
 #include <sys/wait.h>
+#include <thread>
 #include <unistd.h>
 
 #include <doctest/doctest.h>
 
 #include "proxy/io/child_process.h"
+#include "proxy/io/clock.h"
 #include "proxy/io/durable_file.h"
 #include "tests/unit/agent/agent_fixture.h"
 
@@ -43,6 +46,13 @@ std::string content_of(const std::string& data_directory) {
                                                data_directory},
                                  .limit = 60s});
   return sums->output;
+}
+
+// Whether a connection to the port is open, also where its server does not accept it any more.
+bool somebody_connected_to(std::uint16_t port) {
+  const auto found = run_checked(
+      {.arguments = {"ss", "-Htn", "state", "established", "dport", "=", ":" + std::to_string(port)}, .limit = 20s});
+  return found && !found->empty();
 }
 
 // Runs a rejoin in a process of its own, and kills that once `reached` exists.
@@ -106,6 +116,60 @@ TEST_CASE("pgkeel killed in a base backup: the old directory is as it was, and t
   for (const auto& entry : std::filesystem::directory_iterator(pair.folder.path())) {
     CHECK(entry.path().filename().string().find(".new-") == std::string::npos);
   }
+}
+
+TEST_CASE("a rejoin whose upstream hangs is broken off at once, and taken up again later") {
+  ServerPair pair;
+  pair.diverge();
+  const auto upstream = ServerPair::upstream(*pair.b);
+  const auto before = content_of(pair.a->data_directory());
+  pair.b->freeze_tree();
+  std::stop_source rejoin;
+  const auto server = ServerPair::local(*pair.a);
+  std::jthread breaker([&] {
+    // psql waits for the upstream's answer.
+    CHECK(wait_until([&] { return somebody_connected_to(pair.b->port()); }));
+    rejoin.request_stop();
+  });
+  const auto begin = monotonic_now();
+  const auto broken_off = pair.rejoin(server.until(rejoin.get_token()), upstream);
+  CHECK_FALSE(broken_off);
+  CHECK(monotonic_now() - begin < 10s);  // and not psql's connect_timeout, nor 30 s
+  breaker.join();
+  CHECK(server.fence(20s));
+  CHECK(content_of(pair.a->data_directory()) == before);
+
+  pair.b->thaw_tree();
+  const auto report = pair.rejoin(server, upstream);
+  INFO(pair.said());
+  REQUIRE_MESSAGE(report, report.error().message);
+  CHECK(report->method == "rewind");
+  CHECK(ServerPair::replicates(*pair.b, *pair.a));
+}
+
+TEST_CASE("a rewind that is broken off is not taken for one that failed: nothing is rebuilt") {
+  ServerPair pair;
+  pair.diverge();
+  const auto reached = pair.folder.path() + "/reached";
+  const auto programs = programs_with(pair.folder, "pg_rewind", "touch " + reached + "; exec sleep 600");
+  std::stop_source rejoin;
+  std::jthread breaker([&] {
+    CHECK(wait_until([&] { return std::filesystem::exists(reached); }));
+    rejoin.request_stop();
+  });
+  const auto broken_off =
+      pair.rejoin(with_programs(*pair.a, programs).until(rejoin.get_token()), ServerPair::upstream(*pair.b));
+  breaker.join();
+  REQUIRE_FALSE(broken_off);
+  CHECK(broken_off.error().message == programs + "/pg_rewind was broken off");
+  CHECK(pair.said().find("rebuilt") == std::string::npos);
+  CHECK(ServerPair::local(*pair.a).look().rejoin_cut_off);
+  CHECK(ServerPair::local(*pair.a).fence(20s));
+
+  const auto report = pair.rejoin(*pair.a, *pair.b);
+  REQUIRE_MESSAGE(report, report.error().message);
+  CHECK(report->method == "basebackup");
+  CHECK(ServerPair::replicates(*pair.b, *pair.a));
 }
 
 TEST_CASE("pgkeel killed between the two renames of a rebuild: the new directory takes its place") {

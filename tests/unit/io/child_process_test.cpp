@@ -2,9 +2,12 @@
 
 #include <csignal>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
+#include <stop_token>
 #include <sys/resource.h>
 #include <sys/wait.h>
+#include <thread>
 #include <unistd.h>
 
 #include <doctest/doctest.h>
@@ -54,6 +57,58 @@ TEST_CASE("input is fed and long output is read meanwhile, keeping its end") {
   CHECK(ran->output.ends_with("xend\n"));
   // Nobody reads it: no error, no SIGPIPE.
   CHECK(run_program({.arguments = {"true"}, .limit = 20s, .input = input})->exit_status == 0);
+}
+
+TEST_CASE("work that is broken off ends its program, with what that started, and starts none any more") {
+  std::stop_source work;
+  const test::TemporaryFolder folder;
+  const std::string started = folder.path() + "/started";
+  const ProgramCall call{
+      .arguments = {"sh", "-c", "sleep 600 & echo $! > \"$0\"; mv \"$0\" \"$1\"; wait", started + ".new", started},
+      .limit = 60s,
+      .break_off = work.get_token()};
+  std::jthread breaker([&] {
+    CHECK(test::wait_until([&] { return std::filesystem::exists(started); }));
+    work.request_stop();
+  });
+  const auto ran = run_program(call);
+  breaker.join();
+  REQUIRE(ran);
+  CHECK(ran->broken_off);
+  CHECK_FALSE(ran->timed_out);
+  CHECK(ran->exit_status == 137);
+  pid_t left_running = 0;
+  std::ifstream(started) >> left_running;
+  REQUIRE(left_running > 0);
+  CHECK(test::wait_until([&] { return kill(left_running, 0) != 0; }));
+
+  const auto not_started = run_program(call);
+  REQUIRE_FALSE(not_started);
+  CHECK(not_started.error().message == "cannot run sh: the work was broken off");
+}
+
+TEST_CASE("a program is broken off only when it may be") {
+  const test::TemporaryFolder folder;
+  const std::string done = folder.path() + "/done";
+  std::stop_source work;
+  int asked = 0;
+  const auto may_be_broken_off = [&] {
+    if (++asked == 3) std::ofstream(folder.path() + "/go-on");
+    return std::filesystem::exists(done);
+  };
+  const std::string script = "cd \"$0\"; touch begun; until [ -e go-on ]; do :; done; touch done; exec sleep 600";
+  std::jthread breaker([&] {
+    CHECK(test::wait_until([&] { return std::filesystem::exists(folder.path() + "/begun"); }));
+    work.request_stop();
+  });
+  const auto ran = run_program({.arguments = {"sh", "-c", script, folder.path()},
+                                .limit = 60s,
+                                .break_off = work.get_token(),
+                                .may_be_broken_off = may_be_broken_off});
+  breaker.join();
+  REQUIRE(ran);
+  CHECK(ran->broken_off);
+  CHECK(std::filesystem::exists(done));
 }
 
 TEST_CASE("a program gets the limit on descriptors that we were started with, not the one that we raised") {
