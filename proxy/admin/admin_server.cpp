@@ -4,12 +4,17 @@
 #include <atomic>
 #include <charconv>
 #include <chrono>
+#include <regex>
 #include <thread>
 
 #include <httplib.h>
 
 #include "proxy/admin/http_server.h"
+#include "proxy/admin/openapi.h"
+#include "proxy/admin/order_json.h"
 #include "proxy/admin/status_json.h"
+#include "proxy/admin/token_guard.h"
+#include "proxy/io/clock.h"
 
 namespace pgkeel {
 namespace {
@@ -45,33 +50,63 @@ struct AdminServer::Inner {
   std::atomic<bool> stopping{false};
   std::atomic<int> waiting{0};
   std::uint16_t port = 0;
+  std::vector<std::string> routes;
+  TokenGuard guard;
+
+  explicit Inner(AdminSources from) : sources(std::move(from)), guard(sources.token) {}
+
+  using Handler = std::function<void(const httplib::Request&, httplib::Response&)>;
+
+  // `path` as OpenAPI writes it; request.matches holds what stands for each {name}, in order.
+  void route(const std::string& method, const std::string& path, Handler handler) {
+    routes.push_back(method + " " + path);
+    const std::string pattern = std::regex_replace(path, std::regex(R"(\{[a-z_]+\})"), "([A-Za-z0-9_.-]+)");
+    if (method == "GET") {
+      server.Get(pattern, std::move(handler));
+    } else {
+      server.Post(pattern, std::move(handler));
+      // Nothing is changed by a GET.
+      server.Get(pattern, [](const httplib::Request&, httplib::Response& response) {
+        response.set_header("Allow", "POST");
+        answer_text(response, 405, "POST it");
+      });
+    }
+  }
 
   void add_routes() {
-    server.Get("/healthz", [this](const httplib::Request&, httplib::Response& response) {
+    route("GET", "/healthz", [this](const httplib::Request&, httplib::Response& response) {
       const bool answers = sources.clusters().has_value();
       answer_text(response, answers ? 200 : 503, answers ? "ok" : "the control thread does not answer");
     });
-    server.Get("/readyz", [this](const httplib::Request&, httplib::Response& response) { ready(response); });
-    server.Get("/metrics", [this](const httplib::Request&, httplib::Response& response) {
+    route("GET", "/readyz", [this](const httplib::Request&, httplib::Response& response) { ready(response); });
+    route("GET", "/metrics", [this](const httplib::Request&, httplib::Response& response) {
       with_clusters(response, [&](const std::vector<ClusterStatus>& clusters) {
         response.set_content(sources.metrics(clusters), "text/plain; version=0.0.4; charset=utf-8");
       });
     });
-    server.Get("/api/v1/clusters", [this](const httplib::Request&, httplib::Response& response) {
+    route("GET", "/api/v1/clusters", [this](const httplib::Request&, httplib::Response& response) {
       with_clusters(response, [&](const std::vector<ClusterStatus>& clusters) {
         response.set_content(clusters_json(clusters), "application/json");
       });
     });
-    server.Get(R"(/api/v1/clusters/([A-Za-z0-9_-]+))",
-               [this](const httplib::Request& request, httplib::Response& response) {
-                 with_clusters(response, [&](const std::vector<ClusterStatus>& clusters) {
-                   const auto found = std::ranges::find(clusters, request.matches[1].str(), &ClusterStatus::name);
-                   if (found == clusters.end()) return answer_text(response, 404, "no such cluster");
-                   response.set_content(cluster_json(*found), "application/json");
-                 });
-               });
-    server.Get("/api/v1/events",
-               [this](const httplib::Request& request, httplib::Response& response) { events(request, response); });
+    route("GET", "/api/v1/clusters/{cluster}", [this](const httplib::Request& request, httplib::Response& response) {
+      with_cluster(request, response, [&](const ClusterStatus& cluster) {
+        response.set_content(cluster_json(cluster), "application/json");
+      });
+    });
+    route("GET", "/api/v1/clusters/{cluster}/orders/{id}",
+          [this](const httplib::Request& request, httplib::Response& response) { order(request, response); });
+    for (const OrderKind kind : kAllOrderKinds) {
+      route("POST", std::string("/api/v1/clusters/{cluster}/") + order_name(kind),
+            [this, kind](const httplib::Request& request, httplib::Response& response) {
+              if (may_change(request, response)) give_order(kind, request, response);
+            });
+    }
+    route("GET", "/api/v1/events",
+          [this](const httplib::Request& request, httplib::Response& response) { events(request, response); });
+    route("GET", "/api/v1/openapi.json", [](const httplib::Request&, httplib::Response& response) {
+      response.set_content(openapi_json(), "application/json");
+    });
   }
 
   template <class Use>
@@ -79,6 +114,85 @@ struct AdminServer::Inner {
     const auto clusters = sources.clusters();
     if (!clusters) return answer_text(response, 503, "the control thread does not answer");
     use(*clusters);
+  }
+
+  template <class Use>
+  void with_cluster(const httplib::Request& request, httplib::Response& response, Use use) {
+    with_clusters(response, [&](const std::vector<ClusterStatus>& clusters) {
+      const auto found = std::ranges::find(clusters, request.matches[1].str(), &ClusterStatus::name);
+      if (found == clusters.end()) return answer_text(response, 404, "no such cluster");
+      use(*found);
+    });
+  }
+
+  // Answers for itself where it says no.
+  bool may_change(const httplib::Request& request, httplib::Response& response) {
+    if (!guard.has_token()) {
+      answer_text(response, 503, "nothing can be changed here: there is no token; the log of pgkeel says why");
+      return false;
+    }
+    const auto answer = guard.check(request.remote_addr, request.get_header_value("Authorization"), monotonic_now());
+    const auto retry_after = std::to_string((to_milliseconds(answer.retry_after) + 999) / 1000);
+    switch (answer.verdict) {
+      case TokenGuard::Verdict::kGranted:
+        break;
+      case TokenGuard::Verdict::kTooMany:
+        response.set_header("Retry-After", retry_after);
+        answer_text(response, 429,
+                    "too many wrong tokens from " + request.remote_addr + "; wait " + retry_after + " s");
+        return false;
+      case TokenGuard::Verdict::kMissing:
+      case TokenGuard::Verdict::kWrong:
+        if (answer.worth_telling) {
+          sources.audit("a wrong token from " + format_host_port(asker(request)) + " for " + request.method + " " +
+                        request.path);
+        }
+        response.set_header("WWW-Authenticate", "Bearer realm=\"pgkeel\"");
+        answer_text(response, 401, "the bearer token of [admin] token_file is needed");
+        return false;
+    }
+    const std::string type = request.get_header_value("Content-Type");
+    if (type.substr(0, type.find_first_of("; \t")) == "application/json") return true;
+    answer_text(response, 415, "the body must be application/json");
+    return false;
+  }
+
+  static HostPort asker(const httplib::Request& request) {
+    return {request.remote_addr, static_cast<std::uint16_t>(request.remote_port)};
+  }
+
+  void give_order(OrderKind kind, const httplib::Request& request, httplib::Response& response) {
+    auto parsed = parse_order(kind, request.body);
+    if (!parsed) return answer_text(response, 400, parsed.error().message);
+    with_cluster(request, response, [&](const ClusterStatus& cluster) {
+      OperatorOrder order = parsed->order;
+      const auto knows = [&](const std::string& node) {
+        return std::ranges::find(cluster.nodes, node, &NodeStatus::name) != cluster.nodes.end();
+      };
+      if (!order.node.empty() && !knows(order.node))
+        return answer_text(response, 404, "cluster " + cluster.name + " has no node " + order.node);
+      order.given_by = format_host_port(asker(request));
+      order.given_at = wall_now();
+      const std::uint64_t newest_event = sources.events->newest_id();
+      const auto answer = sources.give_order(cluster.name, order, parsed->preview);
+      if (!answer) return answer_text(response, 503, "the control thread does not answer; nothing is ordered");
+      std::string watch;
+      if (answer->accepted && !parsed->preview)
+        watch = "/api/v1/clusters/" + cluster.name + "/orders/" + std::to_string(answer->id);
+      response.status = !answer->accepted ? 409 : parsed->preview ? 200 : 202;
+      if (!watch.empty()) response.set_header("Location", watch);
+      response.set_content(order_answer_json(*answer, watch, newest_event), "application/json");
+    });
+  }
+
+  void order(const httplib::Request& request, httplib::Response& response) {
+    with_cluster(request, response, [&](const ClusterStatus& cluster) {
+      for (const auto& order : cluster.orders) {
+        if (std::to_string(order.id) == request.matches[2].str())
+          return response.set_content(order_json(order), "application/json");
+      }
+      answer_text(response, 404, "no such order, or one that ended long ago; see the events");
+    });
   }
 
   void ready(httplib::Response& response) {
@@ -111,8 +225,7 @@ struct AdminServer::Inner {
 };
 
 Result<std::unique_ptr<AdminServer>> AdminServer::start(const HostPort& listen, AdminSources sources) {
-  auto inner = std::make_unique<Inner>();
-  inner->sources = std::move(sources);
+  auto inner = std::make_unique<Inner>(std::move(sources));
   inner->server.set_payload_max_length(kRequestBytesMax);
   inner->add_routes();
   // httplib's default, SO_REUSEPORT, would let a second pgkeel share the port unnoticed.
@@ -141,6 +254,10 @@ AdminServer::~AdminServer() {
   inner_->stopping = true;
   inner_->server.stop();
   inner_->thread.join();
+}
+
+const std::vector<std::string>& AdminServer::routes() const {
+  return inner_->routes;
 }
 
 std::uint16_t AdminServer::port() const {

@@ -1,5 +1,6 @@
-// The admin endpoint: HTTP on a thread pool of its own, read-only so far (design 3.4). It asks the control thread for
-// what it shows, and says so when that thread does not answer in time.
+// The admin endpoint: HTTP on a thread pool of its own (design 3.4, openapi.json). It asks the control thread for what
+// it shows, hands it what an operator orders, and says so when that thread does not answer in time. What changes
+// something is a POST, needs the bearer token, and has a JSON body: no web page can make a browser send that.
 #pragma once
 
 #include <cstdint>
@@ -12,6 +13,7 @@
 #include "proxy/admin/cluster_status.h"
 #include "proxy/base/address.h"
 #include "proxy/base/result.h"
+#include "replication/model/operator_order.h"
 #include "replication/state/event_log.h"
 
 namespace pgkeel {
@@ -20,6 +22,10 @@ struct AdminSources {
   std::function<std::optional<std::vector<ClusterStatus>>()> clusters;    // any thread; nothing: no answer in time
   std::function<std::string(const std::vector<ClusterStatus>&)> metrics;  // in Prometheus' text format
   const EventLog* events = nullptr;
+  std::string token;  // empty: nothing can be changed
+  // Any thread. `preview`: nothing is changed. Nothing: no answer in time, and the order is not carried out.
+  std::function<std::optional<OrderAnswer>(const std::string& cluster, const OperatorOrder&, bool preview)> give_order;
+  std::function<void(const std::string& text)> audit;  // any thread
 };
 
 class AdminServer {
@@ -29,6 +35,9 @@ class AdminServer {
   ~AdminServer();
 
   [[nodiscard]] std::uint16_t port() const;
+
+  // "GET /api/v1/clusters/{cluster}": what is served, as openapi.json writes it.
+  [[nodiscard]] const std::vector<std::string>& routes() const;
 
  private:
   struct Inner;

@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "proxy/admin/order_json.h"
 #include "proxy/admin/readiness_json.h"
 
 namespace pgkeel {
@@ -47,6 +48,8 @@ Json to_json(const ClusterStatus& cluster) {
     readiness = readiness_to_json(cluster.readiness->readiness);
     readiness["looked_at"] = format_wall_time(cluster.readiness->looked_at);
   }
+  Json orders = Json::array();
+  for (const auto& order : cluster.orders) orders.push_back(Json::parse(order_json(order)));
   const ClusterSessionStats& sessions = cluster.sessions;
   return {
       {"name", cluster.name},
@@ -64,6 +67,7 @@ Json to_json(const ClusterStatus& cluster) {
       {"nodes", nodes},
       {"actions", actions},
       {"readiness", readiness},
+      {"orders", orders},
       {"sessions",
        {{"accepted", sessions.accepted},
         {"open", sessions.open},

@@ -1,10 +1,13 @@
 #include "proxy/app/application.h"
 
 #include <algorithm>
+#include <atomic>
 #include <csignal>
 #include <future>
 #include <utility>
 
+#include "proxy/admin/token_file.h"
+#include "proxy/io/clock.h"
 #include "proxy/io/descriptor_limit.h"
 #include "proxy/io/durable_file.h"
 #include "proxy/metrics/exporter.h"
@@ -15,7 +18,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr Duration kStopLimit = 5s;
-constexpr auto kStatusLimit = 2s;
+constexpr auto kAnswerLimit = 2s;
 
 }  // namespace
 
@@ -53,17 +56,11 @@ Result<void> Application::start(std::uint64_t descriptor_limit, const std::map<s
   }
   if (const auto started = workers_->start(); !started) return started.error();
 
-  AdminSources sources;
-  sources.clusters = [this] { return ask_clusters(); };
-  sources.metrics = prometheus_text;
-  sources.events = events_.get();
-  auto admin = AdminServer::start(config_.admin.listen, std::move(sources));
-  if (!admin) {
+  if (const auto started = start_admin(); !started) {
     workers_->stop(kStopLimit, [this] { loop_.stop(); });
     loop_.run();
-    return admin.error();
+    return started.error();
   }
-  admin_ = std::move(*admin);
   write_admin_address();
 
   for (const int number : {SIGTERM, SIGINT}) {
@@ -78,8 +75,30 @@ Result<void> Application::start(std::uint64_t descriptor_limit, const std::map<s
   return {};
 }
 
+Result<void> Application::start_admin() {
+  AdminSources sources;
+  sources.clusters = [this] { return ask_clusters(); };
+  sources.metrics = prometheus_text;
+  sources.events = events_.get();
+  sources.give_order = [this](const std::string& cluster, const OperatorOrder& order, bool preview) {
+    return give_order(cluster, order, preview);
+  };
+  sources.audit = [this](const std::string& text) { audit(text); };
+  // Clients are served whether an operator can change something or not.
+  if (auto token = read_or_make_token(config_.admin.token_file)) {
+    sources.token = std::move(*token);
+  } else {
+    log(LogLevel::kWarning, "admin",
+        token.error().message + "; until a restart nothing can be changed through [admin]");
+  }
+  auto admin = AdminServer::start(config_.admin.listen, std::move(sources));
+  if (!admin) return admin.error();
+  admin_ = std::move(*admin);
+  return {};
+}
+
 Application::~Application() {
-  admin_.reset();  // its threads ask the control thread, which answers no more: they give up after kStatusLimit
+  admin_.reset();  // its threads ask the control thread, which answers no more: they give up after kAnswerLimit
   signals_.clear();
   clusters_.clear();
   workers_.reset();
@@ -113,20 +132,48 @@ void Application::begin_stop(const char* signal_name) {
   workers_->stop(kStopLimit, [this] { loop_.stop(); });
 }
 
+template <class Answer>
+std::optional<Answer> Application::ask(std::function<Answer()> question) {
+  struct Asked {
+    std::promise<Answer> answer;
+    std::atomic<bool> taken{false};  // by the control thread to answer it, or by us to take it back
+  };
+  const auto asked = std::make_shared<Asked>();
+  auto future = asked->answer.get_future();
+  wakeup_->post([asked, question = std::move(question)] {
+    if (!asked->taken.exchange(true)) asked->answer.set_value(question());
+  });
+  if (future.wait_for(kAnswerLimit) != std::future_status::ready && !asked->taken.exchange(true)) return std::nullopt;
+  return future.get();
+}
+
 std::optional<std::vector<ClusterStatus>> Application::ask_clusters() {
-  const auto answer = std::make_shared<std::promise<std::vector<ClusterStatus>>>();
-  auto future = answer->get_future();
-  wakeup_->post([this, answer] {
+  return ask<std::vector<ClusterStatus>>([this] {
     std::vector<ClusterStatus> statuses;
     for (const auto& cluster : clusters_) statuses.push_back(cluster->status());
-    answer->set_value(std::move(statuses));
+    return statuses;
   });
-  if (future.wait_for(kStatusLimit) != std::future_status::ready) return std::nullopt;
-  try {
-    return future.get();
-  } catch (const std::future_error&) {
-    return std::nullopt;  // dropped while stopping
-  }
+}
+
+std::optional<OrderAnswer> Application::give_order(const std::string& cluster, const OperatorOrder& order,
+                                                   bool preview) {
+  return ask<OrderAnswer>([this, cluster, order, preview] {
+    if (auto* service = find_cluster(cluster)) return service->give_order(order, preview);
+    OrderAnswer answer;
+    answer.reason = "no such cluster";
+    return answer;
+  });
+}
+
+void Application::audit(const std::string& text) {
+  wakeup_->post([this, text] {
+    Event event;
+    event.when = wall_now();
+    event.severity = LogLevel::kWarning;
+    event.kind = "order";
+    event.text = text;
+    log(event.severity, "admin", events_->record(std::move(event)).text);
+  });
 }
 
 // With port 0 in the configuration the other verbs could not know where to ask.

@@ -38,7 +38,13 @@ class Application {
   Application(const Config& config, StateDirectory state, std::unique_ptr<EventLog> events);
   Result<void> start(std::uint64_t descriptor_limit, const std::map<std::string, std::string>& adopt);
   [[nodiscard]] ClusterService* find_cluster(const std::string& name) const;
+  Result<void> start_admin();
+  // Any other thread: has the control thread answer. Nothing: it did not begin to in time, and never will.
+  template <class Answer>
+  std::optional<Answer> ask(std::function<Answer()> question);
   [[nodiscard]] std::optional<std::vector<ClusterStatus>> ask_clusters();
+  std::optional<OrderAnswer> give_order(const std::string& cluster, const OperatorOrder& order, bool preview);
+  void audit(const std::string& text);
   void write_admin_address() const;
   void begin_stop(const char* signal_name);
 

@@ -87,6 +87,13 @@ void ClusterService::judge_cancel(const CancelQuestion& question, CancelAnswer a
   commit_waits_.may_cancel(question.node, question.process_id, std::move(answer));
 }
 
+OrderAnswer ClusterService::give_order(const OperatorOrder& order, bool preview) {
+  const Now now = clocks_now();
+  OrderAnswer answer = controller_.give_order(order, preview, view_nodes(now.instant), now);
+  if (answer.id != 0) step_soon();
+  return answer;
+}
+
 void ClusterService::note_unanswered_login(const LinkEvidence& evidence) {
   // Where probes fail too, the failure detector knows better.
   if (evidence.epoch != controller_.memory().epoch) return;
@@ -281,6 +288,7 @@ ClusterStatus ClusterService::status() const {
                               action.succeeded, action.message});
   }
   status.readiness = readiness_.report();
+  status.orders = controller_.memory().orders;
   status.sessions = session_stats();
   return status;
 }

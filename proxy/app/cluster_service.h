@@ -31,6 +31,8 @@ class ClusterService final : private ClusterController::Effects {
   void link_evidence(const LinkEvidence& evidence);
   void judge_cancel(const CancelQuestion& question, CancelAnswer answer);
 
+  OrderAnswer give_order(const OperatorOrder& order, bool preview);
+
   [[nodiscard]] ClusterStatus status() const;
   [[nodiscard]] bool jobs_run() const { return executor_.jobs_run() || readiness_.looks(); }
 

@@ -1,23 +1,10 @@
 #include "proxy/cancel/cancel_registry.h"
 
-#include <string_view>
 #include <utility>
 
+#include "proxy/base/secret.h"
+
 namespace pgkeel {
-namespace {
-
-bool equal_in_constant_time(std::string_view left, std::string_view right) {
-  if (left.size() != right.size()) return false;
-  unsigned difference = 0;
-  for (std::size_t index = 0; index < left.size(); ++index) {
-    difference |=
-        static_cast<unsigned>(static_cast<unsigned char>(left[index]) ^ static_cast<unsigned char>(right[index]));
-  }
-  return difference == 0;
-}
-
-}  // namespace
-
 CancelRegistry::EntryId CancelRegistry::add(const CancelKey& key, Owner owner) {
   Shard& shard = shard_of(key);
   const std::lock_guard lock(shard.mutex);

@@ -26,16 +26,15 @@ Result<HostPort> admin_address(const Config& config) {
   return address;
 }
 
-}  // namespace
-
-Result<std::string> ask_admin(const Config& config, const std::string& path, Duration limit) {
+template <class Send>
+Result<httplib::Response> exchange(const Config& config, Duration limit, Send send) {
   const auto address = admin_address(config);
   if (!address) return address.error();
   httplib::Client client(address->host, address->port);
   client.set_connection_timeout(kConnectSeconds);
   client.set_read_timeout(limit);
   const Instant asked_at = monotonic_now();
-  const auto answer = client.Get(path);
+  const httplib::Result answer = send(client);
   const std::string where = format_host_port(*address);
   if (!answer && answer.error() == httplib::Error::Read) {
     const bool silent = monotonic_now() - asked_at >= limit;
@@ -47,11 +46,32 @@ Result<std::string> ask_admin(const Config& config, const std::string& path, Dur
     return Error{"no pgkeel answers at " + where + " ([admin] listen): " + httplib::to_string(answer.error()) +
                  "; start `pgkeel serve`, or name its configuration with --config"};
   }
-  if (answer->status != 200) {
-    std::string body = answer->body;
-    while (!body.empty() && body.back() == '\n') body.pop_back();
-    return Error{"pgkeel at " + where + " answers " + std::to_string(answer->status) + ": " + body};
-  }
+  return *answer;
+}
+
+Error unexpected(const httplib::Response& answer) {
+  std::string body = answer.body;
+  while (!body.empty() && body.back() == '\n') body.pop_back();
+  return Error{"pgkeel answers " + std::to_string(answer.status) + ": " + body};
+}
+
+}  // namespace
+
+Result<std::string> ask_admin(const Config& config, const std::string& path, Duration limit) {
+  const auto answer = exchange(config, limit, [&](httplib::Client& client) { return client.Get(path); });
+  if (!answer) return answer.error();
+  if (answer->status != 200) return unexpected(*answer);
+  return answer->body;
+}
+
+Result<std::string> post_admin(const Config& config, const std::string& path, const std::string& body,
+                               const std::string& token, Duration limit) {
+  const auto answer = exchange(config, limit, [&](httplib::Client& client) {
+    return client.Post(path, {{"Authorization", "Bearer " + token}}, body, "application/json");
+  });
+  if (!answer) return answer.error();
+  const bool expected = answer->status == 200 || answer->status == 202 || answer->status == 409;
+  if (!expected) return unexpected(*answer);
   return answer->body;
 }
 

@@ -13,4 +13,8 @@ namespace pgkeel {
 // The body of GET `path`, which begins with '/'. The error says why and what to do.
 Result<std::string> ask_admin(const Config& config, const std::string& path, Duration limit = std::chrono::seconds(5));
 
+// The JSON that POST `path` is answered with, whether it was accepted or refused for a reason of the cluster's.
+Result<std::string> post_admin(const Config& config, const std::string& path, const std::string& body,
+                               const std::string& token, Duration limit);
+
 }  // namespace pgkeel

@@ -7,6 +7,7 @@
 #include "proxy/cli/check.h"
 #include "proxy/cli/demo.h"
 #include "proxy/cli/exit_status.h"
+#include "proxy/cli/order.h"
 #include "proxy/cli/serve.h"
 #include "proxy/cli/setup_sql.h"
 #include "proxy/cli/status.h"
@@ -22,6 +23,13 @@ CLI::App* add_verb(CLI::App& app, const std::string& name, const std::string& wh
     *config_path = kDefaultConfig;
     verb->add_option("--config", *config_path, "Configuration file")->capture_default_str();
   }
+  return verb;
+}
+
+CLI::App* add_order(CLI::App& app, const std::string& name, const std::string& what, OrderOptions& options) {
+  CLI::App* verb = add_verb(app, name, what, &options.config_path);
+  verb->add_option("CLUSTER", options.cluster, "The cluster")->required();
+  verb->add_flag("--yes", options.yes, "Do not ask");
   return verb;
 }
 
@@ -69,6 +77,31 @@ int run_command_line(int argument_count, char** arguments) {
   verb->add_flag("--json", events.json, "One JSON object a line");
   verb->add_flag("--follow", events.follow, "Go on with what happens");
   verb->callback([&] { run = [&] { return run_events(events); }; });
+
+  OrderOptions failover;
+  failover.order.kind = OrderKind::kFailover;
+  verb = add_order(app, "failover", "Promote a standby now, without waiting for the primary", failover);
+  verb->add_option("--to", failover.order.node, "The node to promote (default: the best)");
+  verb->add_flag("--accept-loss", failover.order.accept_loss, "Also where acknowledged commits may be lost");
+  verb->callback([&] { run = [&] { return run_order(failover); }; });
+
+  OrderOptions rejoin;
+  rejoin.order.kind = OrderKind::kRejoin;
+  verb = add_order(app, "rejoin", "An old primary, or any broken standby, becomes a healthy standby", rejoin);
+  verb->add_option("NODE", rejoin.order.node, "The node")->required();
+  CLI::Option* rebuild =
+      verb->add_flag("--rebuild", rejoin.order.rebuild, "By a new copy of the primary, whatever less would do");
+  verb->add_flag("--discard-old-data", rejoin.order.discard_old_data,
+                 "Remove the data directory that is replaced, where it held nothing of its own")
+      ->needs(rebuild);
+  verb->callback([&] { run = [&] { return run_order(rejoin); }; });
+
+  OrderOptions resolve;
+  resolve.order.kind = OrderKind::kResolve;
+  verb =
+      add_order(app, "resolve", "End a collision: one node's history stays, the others are rebuilt from it", resolve);
+  verb->add_option("--keep", resolve.order.node, "The node whose history stays")->required();
+  verb->callback([&] { run = [&] { return run_order(resolve); }; });
 
   try {
     app.parse(argument_count, arguments);

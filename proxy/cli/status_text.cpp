@@ -109,9 +109,10 @@ Result<std::string> status_text(const std::string& clusters_json) {
   return print_document(clusters_json, "clusters", "\n", cluster_text);
 }
 
-Result<std::string> events_text(const std::string& events_json, std::uint64_t& last_id) {
-  return print_document(events_json, "events", "", [&](const Json& event) {
+Result<std::string> events_text(const std::string& events_json, std::uint64_t& last_id, const std::string& cluster) {
+  return print_document(events_json, "events", "", [&](const Json& event) -> std::string {
     event.at("id").get_to(last_id);
+    if (!cluster.empty() && event.at("cluster") != cluster) return "";
     return fmt::format("{} {:7} {} epoch {}: {}\n", event.at("when").get<std::string>(),
                        event.at("severity").get<std::string>(), event.at("cluster").get<std::string>(),
                        event.at("epoch").get<std::uint64_t>(), event.at("text").get<std::string>());

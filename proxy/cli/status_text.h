@@ -10,8 +10,9 @@ namespace pgkeel {
 
 Result<std::string> status_text(const std::string& clusters_json);
 
-// One line per event; `last_id` is set to the newest id where there is one.
-Result<std::string> events_text(const std::string& events_json, std::uint64_t& last_id);
+// One line per event; `last_id` is set to the newest id where there is one. `cluster`: of this one only; empty: of all.
+Result<std::string> events_text(const std::string& events_json, std::uint64_t& last_id,
+                                const std::string& cluster = "");
 
 // The events one JSON object per line.
 Result<std::string> events_json_lines(const std::string& events_json, std::uint64_t& last_id);

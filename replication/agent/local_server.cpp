@@ -244,14 +244,15 @@ Result<void> LocalServer::fence(Duration limit) const {
 }
 
 Result<RejoinReport> LocalServer::rejoin(const UpstreamServer& upstream,
-                                         const std::function<void(const std::string&)>& progress) const {
+                                         const std::function<void(const std::string&)>& progress,
+                                         RejoinOptions options) const {
   if (auto claimed = claim(); !claimed) return claimed.error();
   const DataDirectory directory(settings_, break_off_);
   const auto state = look();
   if (!state.foreign.empty()) return Error{state.foreign};
   if (!state.nothing_runs()) return Error{"the server in " + directory.path() + " is not stopped"};
   remove_stale_lock_files(directory);  // they would stop pg_rewind's crash recovery too
-  auto report = Rejoin({node_, address_.port, quarantine_directory_}, directory, upstream, progress).run();
+  auto report = Rejoin({node_, address_.port, quarantine_directory_}, directory, upstream, progress, options).run();
   if (!report) return report;
   progress("starting it as a standby of " + upstream.node);
   const auto started = start_in(directory, kReadyLimit);

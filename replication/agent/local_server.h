@@ -46,6 +46,11 @@ struct RejoinReport {
   std::string moved_aside;  // folder that a rebuild replaced; empty: none
 };
 
+struct RejoinOptions {
+  bool rebuild = false;           // by pg_basebackup, whatever less would do
+  bool discard_old_data = false;  // a data directory that was replaced, and held nothing of its own, is removed
+};
+
 class LocalServer {
  public:
   // `node` is the node's name: its application_name, and `pgkeel_<node>` its slot. `quarantine_directory` empty: beside
@@ -91,8 +96,8 @@ class LocalServer {
   // checkpoint since its promotion. A rewind or backup that was cut off leaves a marker beside the data directory, and
   // such a directory is never started. The node's own configuration files stay. `progress` is told each step as one
   // line. On an error the node stays stopped, and the message says what to mend.
-  Result<RejoinReport> rejoin(const UpstreamServer& upstream,
-                              const std::function<void(const std::string&)>& progress) const;
+  Result<RejoinReport> rejoin(const UpstreamServer& upstream, const std::function<void(const std::string&)>& progress,
+                              RejoinOptions options = {}) const;
 
  private:
   Result<void> start_in(const DataDirectory& directory, Duration limit) const;

@@ -56,11 +56,12 @@ bool is_empty_or_absent(const std::string& path) {
 }  // namespace
 
 Rejoin::Rejoin(Node node, const DataDirectory& directory, const UpstreamServer& upstream,
-               std::function<void(const std::string&)> progress)
+               std::function<void(const std::string&)> progress, RejoinOptions options)
     : node_(std::move(node)),
       directory_(directory),
       upstream_(upstream),
       say_(std::move(progress)),
+      options_(options),
       marker_(directory),
       quarantine_(node_.quarantine_directory, directory) {}
 
@@ -76,6 +77,7 @@ Result<RejoinReport> Rejoin::run() {
 Result<RejoinReport> Rejoin::go_on(const RejoinProgress& progress, UpstreamAccess& upstream) {
   report_.quarantine = progress.quarantine;
   if (progress.step != RejoinStep::kSwap) {
+    options_.discard_old_data = false;  // what it held can't be told any more
     say_("an earlier rejoin was cut off: the data directory is half changed, and is rebuilt");
     if (auto checked = upstream.check(""); !checked) return checked.error();
     return rebuild(std::nullopt, upstream);
@@ -108,6 +110,10 @@ Result<RejoinReport> Rejoin::make_standby(UpstreamAccess& upstream) {
     return rebuild(divergence, upstream);
   }
   const auto diagnosis = diagnose(*control, upstream.server());
+  if (diagnosis.need == Need::kStart && options_.rebuild) {
+    say_("it is rebuilt, as ordered");
+    return rebuild(std::nullopt, upstream);
+  }
   if (diagnosis.need == Need::kStart) {
     const auto& wal_end = diagnosis.divergence.wal_end;
     if (wal_end && !upstream.has_wal_from(diagnosis.divergence.timeline, *wal_end, control->wal_segment_bytes)) {
@@ -122,7 +128,7 @@ Result<RejoinReport> Rejoin::make_standby(UpstreamAccess& upstream) {
     return report_;
   }
   say_("it may hold what the cluster lacks: " + diagnosis.divergence.reason);
-  if (diagnosis.need == Need::kRebuild) return rebuild(diagnosis.divergence, upstream);
+  if (diagnosis.need == Need::kRebuild || options_.rebuild) return rebuild(diagnosis.divergence, upstream);
   if (const auto obstacle = obstacle_to_rewind(*control, upstream); !obstacle.empty()) {
     if (directory_.break_off().stop_requested()) return Error{obstacle};
     say_("it cannot be rewound, so it is rebuilt: " + obstacle);
@@ -253,7 +259,21 @@ Result<RejoinReport> Rejoin::rebuild(const std::optional<Divergence>& divergence
   if (auto marked = marker_.write(progress); !marked) return marked.error();
   if (auto swapped = swap(progress); !swapped) return swapped.error();
   report_ = {"basebackup", progress.quarantine, progress.moved_aside};
+  // A quarantine may be no more than a report on the directory that was moved aside (rule 4).
+  if (options_.discard_old_data && !divergence && report_.quarantine.empty()) discard(progress.moved_aside);
   return report_;
+}
+
+void Rejoin::discard(const std::string& moved_aside) {
+  if (moved_aside.empty()) return;
+  std::error_code problem;
+  files::remove_all(moved_aside, problem);
+  if (problem) {
+    say_(moved_aside + " cannot be removed: " + problem.message());
+    return;
+  }
+  report_.moved_aside.clear();
+  say_("its old data directory is removed, as ordered");
 }
 
 Result<void> Rejoin::base_backup(const std::string& new_directory, const UpstreamAccess& upstream) const {

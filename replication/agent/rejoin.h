@@ -22,7 +22,7 @@ class Rejoin {
     std::string quarantine_directory;
   };
   Rejoin(Node node, const DataDirectory& directory, const UpstreamServer& upstream,
-         std::function<void(const std::string&)> progress);
+         std::function<void(const std::string&)> progress, RejoinOptions options = {});
 
   Result<RejoinReport> run();  // the server is stopped, and stays so
 
@@ -43,6 +43,7 @@ class Rejoin {
   Result<void> base_backup(const std::string& new_directory, const UpstreamAccess& upstream) const;
   [[nodiscard]] Result<void> check_replaceable() const;
   Result<void> swap(const RejoinProgress& progress) const;
+  void discard(const std::string& moved_aside);
   Result<void> make_folder(const std::string& path) const;
   [[nodiscard]] std::string time_stamp() const;
 
@@ -50,6 +51,7 @@ class Rejoin {
   const DataDirectory& directory_;
   const UpstreamServer& upstream_;
   std::function<void(const std::string&)> say_;
+  RejoinOptions options_;
   RejoinMarker marker_;
   Quarantine quarantine_;
   RejoinReport report_;

@@ -3,6 +3,7 @@
 #include <tuple>
 
 #include "replication/decide/durability.h"
+#include "replication/decide/orders.h"
 
 namespace pgkeel {
 
@@ -27,15 +28,18 @@ Verdict may_be_promoted(const Situation& situation, const NodeView& node) {
   if (facts.recovery_min_apply_delay > Duration::zero()) {
     return Verdict::no(node.name + " is kept behind on purpose (recovery_min_apply_delay)");
   }
-  if (commits_are_kept(situation.policy) && !memory.promise.contains(node.name))
+  if (safety_is_demanded(situation) && !memory.promise.contains(node.name))
     return Verdict::no(node.name + " is not a safe standby: it may lack commits that were acknowledged");
   return Verdict::good();
 }
 
 const NodeView* best_candidate(const Situation& situation, const std::function<bool(const NodeView&)>& counts) {
   const NodeView* best = nullptr;
-  const auto rank = [](const NodeView& node) {
-    return std::tuple(node.facts->timeline, node.facts->wal_position, node.priority);
+  const OperatorOrder* order = running_order(situation.memory, OrderKind::kFailover);
+  const auto rank = [&](const NodeView& node) {
+    const bool ordered = order != nullptr && order->node == node.name;
+    const bool whatever_it_lacks = ordered && order->accept_loss;
+    return std::tuple(whatever_it_lacks, node.facts->timeline, node.facts->wal_position, ordered, node.priority);
   };
   for (const auto& node : situation.view.nodes) {
     if (!may_be_promoted(situation, node) || (counts && !counts(node))) continue;

@@ -10,8 +10,8 @@ namespace pgkeel {
 // May this node be promoted automatically, as far as is known of it now?
 Verdict may_be_promoted(const Situation& situation, const NodeView& node);
 
-// Of those that may be promoted, and count: the highest (timeline, then received WAL), priority breaking ties. None:
-// nullptr.
+// Of those that may be promoted, and count: the highest (timeline, then received WAL), an operator's wish and priority
+// breaking ties; the operator's wish comes first where its loss is accepted. None: nullptr.
 const NodeView* best_candidate(const Situation& situation, const std::function<bool(const NodeView&)>& counts = {});
 
 // Why nobody may be promoted: one clause per node.

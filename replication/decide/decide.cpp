@@ -3,8 +3,10 @@
 #include <algorithm>
 
 #include "replication/decide/candidate.h"
+#include "replication/decide/collision.h"
 #include "replication/decide/durability.h"
 #include "replication/decide/failover.h"
+#include "replication/decide/orders.h"
 #include "replication/decide/repair.h"
 #include "replication/decide/retry.h"
 #include "replication/decide/transitions.h"
@@ -60,6 +62,8 @@ class Judgement {
   }
 
   void steady() {
+    if (const OperatorOrder* order = running_order(situation_.memory, OrderKind::kFailover))
+      ask_standbys_since(order_since(situation_, *order));
     if (situation_.adoption_is_open()) return no_route(why_not_adopted(situation_));
     const NodeView* primary = situation_.primary();
     if (primary == nullptr) {
@@ -89,10 +93,9 @@ class Judgement {
     const bool all_stream = repair_standbys(situation_, decision_);
     const bool all_safe = enforce_durability(situation_, decision_);
     if (decision_.condition == Condition::kCollision) {
-      decision_.summary = "more than one node takes writes; the route stays at " + primary->name +
-                          "; to keep that, shut the others down (what only they have is lost to the cluster); to take "
-                          "another, `pgkeel serve --adopt NODE` (what only " +
-                          primary->name + " has is lost to the cluster)";
+      decision_.summary = tell_collision(describe_collision(situation_)) + "; the route stays at " + primary->name +
+                          "; `pgkeel resolve CLUSTER --keep NODE` ends it: what only the others have is set aside, and "
+                          "lost to the cluster";
     } else if (all_stream && all_safe && primary->answering()) {
       decision_.condition = Condition::kNormal;
       decision_.summary = primary->name + " is primary, every standby streams from it" +
@@ -163,9 +166,9 @@ class Judgement {
   // Either history can be kept, and each choice loses what only the other one has.
   [[nodiscard]] std::string choices(const std::string& promoted) const {
     const std::string& primary = situation_.memory.primary;
-    return "choose: bring " + primary + " back and shut " + promoted + " down (what only " + promoted +
-           " has is lost to the cluster), or `pgkeel serve --adopt " + promoted + "` (what only " + primary +
-           " has is lost to the cluster)";
+    return "`pgkeel resolve CLUSTER --keep " + promoted + "` ends it (what only " + primary +
+           " has is set aside, and lost to the cluster); or start " + primary + " first, and --keep " + primary +
+           " (then the same of " + promoted + ")";
   }
 
   void fencing() {
@@ -306,7 +309,9 @@ Decision decide(const ClusterView& view, const ClusterMemory& memory, const Fail
   }
   const Situation after{view, decision.next, policy, now};
   keep_books(after, decision.next);
+  settle_orders(after, decision);
   Judgement(after, decision).run();
+  if (decision.condition == Condition::kCollision) decision.collision = describe_collision(after);
   for (const auto& node : view.nodes) {
     if (!decision.notes.contains(node.name)) {
       decision.notes[node.name] = node.answers_as_primary()         ? "answers as a primary"

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "replication/decide/candidate.h"
+#include "replication/decide/orders.h"
 #include "replication/decide/retry.h"
 #include "replication/model/slot_name.h"
 #include "replication/sync/standby_names.h"
@@ -164,6 +165,10 @@ bool commits_are_kept(const FailoverPolicy& policy) {
   return policy.durability != Durability::kAsync;
 }
 
+bool safety_is_demanded(const Situation& situation) {
+  return commits_are_kept(situation.policy) && !loss_is_accepted(situation);
+}
+
 void plan_durability(const Situation& situation, ClusterMemory& next) {
   const NodeView* primary = settable_primary(situation);
   if (primary == nullptr || situation.adoption_is_open()) return;
@@ -236,7 +241,7 @@ std::string safety_of(const Situation& situation, const std::string& standby) {
 }
 
 Verdict election_is_possible(const Situation& situation) {
-  if (!commits_are_kept(situation.policy)) return Verdict::good();
+  if (!safety_is_demanded(situation)) return Verdict::good();
   const SyncQuorum& promise = situation.memory.promise;
   if (promise.empty()) return Verdict::no("no standby is known to hold every acknowledged commit");
   std::uint32_t answering = 0;

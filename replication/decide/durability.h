@@ -12,6 +12,9 @@ namespace pgkeel {
 // pgkeel owns synchronous_standby_names, and only a safe standby is promoted.
 bool commits_are_kept(const FailoverPolicy& policy);
 
+// … unless an operator accepted a loss.
+bool safety_is_demanded(const Situation& situation);
+
 // Steady, while the primary answers: what is to be remembered of standby_names and promise before anything is changed
 // for it.
 void plan_durability(const Situation& situation, ClusterMemory& next);

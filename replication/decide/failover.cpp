@@ -4,6 +4,7 @@
 
 #include "replication/decide/candidate.h"
 #include "replication/decide/durability.h"
+#include "replication/decide/orders.h"
 #include "replication/sync/sync_planner.h"
 
 namespace pgkeel {
@@ -23,16 +24,6 @@ std::vector<const NodeView*> primaries(const Situation& situation) {
     if (node.answers_as_primary()) found.push_back(&node);
   }
   return found;
-}
-
-// After a start of pgkeel: a node that may, for all that is known, be a primary that somebody promoted.
-const NodeView* not_heard_from_yet(const Situation& situation) {
-  // A node that cannot even be asked (a name that does not resolve) must not stand in the way for ever.
-  if (situation.now.instant - situation.view.phase_since > 2 * situation.policy.failure_timeout) return nullptr;
-  for (const auto& node : situation.view.nodes) {
-    if (node.name != situation.memory.primary && node.suspicion.liveness == Liveness::kUnknown) return &node;
-  }
-  return nullptr;
 }
 
 // First start: who is missing, and what to do about it. Empty: nobody.
@@ -66,6 +57,15 @@ std::string why_incomplete(const Situation& situation) {
 }
 
 }  // namespace
+
+const NodeView* not_heard_from_yet(const Situation& situation) {
+  // A node that cannot even be asked (a name that does not resolve) must not stand in the way for ever.
+  if (situation.now.instant - situation.view.phase_since > 2 * situation.policy.failure_timeout) return nullptr;
+  for (const auto& node : situation.view.nodes) {
+    if (node.name != situation.memory.primary && node.suspicion.liveness == Liveness::kUnknown) return &node;
+  }
+  return nullptr;
+}
 
 const NodeView* witness_of_life(const Situation& situation) {
   const NodeView* primary = situation.primary();
@@ -177,7 +177,7 @@ Fenced fenced(const Situation& situation) {
 
 bool must_be_cut_off(const Situation& situation, const NodeView& standby, const Fenced& so_far) {
   const SyncQuorum& promise = situation.memory.promise;
-  if (!commits_are_kept(situation.policy) || so_far.proven_stopped || !standby.answers_as_standby()) return false;
+  if (!safety_is_demanded(situation) || so_far.proven_stopped || !standby.answers_as_standby()) return false;
   // The fence is still under way, and may prove it stopped.
   const NodeView* old_primary = situation.primary();
   if (!so_far.done && old_primary != nullptr && old_primary->local) return false;
@@ -226,7 +226,8 @@ const NodeView* candidate_to_promote(const Situation& situation, Instant& again_
   if (hand_promotion(situation).node != nullptr) return nullptr;  // it may have taken writes meanwhile
   // The failover was begun although a standby heard from the primary, because a fence would prove it stopped, or its
   // standbys would be cut off: neither is so.
-  if (!so_far.proven_stopped && witness_of_life(situation) != nullptr) return nullptr;
+  const bool loses = !so_far.proven_stopped && witness_of_life(situation) != nullptr;
+  if (loses && !loss_is_accepted(situation)) return nullptr;
   const Instant positions_since = so_far.positions_since;
   const auto wait_until = [&](Instant deadline) {
     if (situation.now.instant >= deadline) return false;
@@ -236,7 +237,7 @@ const NodeView* candidate_to_promote(const Situation& situation, Instant& again_
 
   const NodeView* best = best_candidate(situation);
   if (best == nullptr) return nullptr;
-  if (commits_are_kept(situation.policy)) {
+  if (safety_is_demanded(situation)) {
     if (final_positions(situation, so_far) < positions_needed(situation.memory.promise)) return nullptr;
     if (!position_is_final(situation, *best, so_far) && wait_until(positions_since + kPositionPatience)) return nullptr;
     best = best_candidate(situation, [&](const NodeView& node) { return position_is_final(situation, node, so_far); });
@@ -323,7 +324,7 @@ Adoption adoption(const Situation& situation) {
     result.two_primaries = true;
     std::vector<std::string> names;
     for (const NodeView* node : found) names.push_back(node->name);
-    result.why_not = join_names(names) + " are primaries; choose with `pgkeel serve --adopt NODE`";
+    result.why_not = join_names(names) + " are primaries; `pgkeel resolve CLUSTER --keep NODE` ends that";
     return result;
   }
   result.why_not = why_incomplete(situation);

@@ -3,8 +3,10 @@
 #include <algorithm>
 
 #include "replication/decide/candidate.h"
+#include "replication/decide/collision.h"
 #include "replication/decide/durability.h"
 #include "replication/decide/failover.h"
+#include "replication/decide/orders.h"
 #include "replication/decide/retry.h"
 #include "replication/decide/slots.h"
 #include "replication/model/slot_name.h"
@@ -27,9 +29,14 @@ bool has_slot(const NodeFacts& facts, const std::string& name) {
 class NodeRepair {
  public:
   NodeRepair(const Situation& situation, const NodeView& primary, const NodeView& node, Decision& decision)
-      : situation_(situation), primary_(primary), node_(node), decision_(decision) {}
+      : situation_(situation),
+        primary_(primary),
+        node_(node),
+        decision_(decision),
+        order_(running_order(situation.memory, OrderKind::kRejoin, node.name)) {}
 
   bool run() {  // true: healthy
+    if (order_ != nullptr && order_->rebuild && !order_->carried_out) return rejoin("to be rebuilt by order");
     if (node_.answers_as_primary()) return repair_second_primary();
     if (node_.answers_as_standby()) return repair_standby();
     return repair_silent_node();
@@ -38,15 +45,14 @@ class NodeRepair {
  private:
   bool repair_second_primary() {
     const NodeFacts& facts = *node_.facts;
-    if (situation_.is_old_primary(node_.name) && facts.system_identifier == situation_.memory.system_identifier &&
-        facts.timeline <= situation_.memory.timeline) {
+    if (is_known_old_primary(situation_, node_)) {
       note("an old primary that came back as a primary: it is fenced again");
       fence_again();
       return false;
     }
     decision_.condition = Condition::kCollision;
     note("takes writes on timeline " + std::to_string(facts.timeline) + " beside " + primary_.name + " on timeline " +
-         std::to_string(primary_.facts->timeline) + ", and pgkeel did not promote it; decide which history to keep");
+         std::to_string(primary_.facts->timeline) + ", and pgkeel did not promote it");
     return false;
   }
 
@@ -147,12 +153,16 @@ class NodeRepair {
   }
 
   bool rejoin(const std::string& state) {
+    if (!rival_primaries(situation_).empty()) {
+      note(state + "; nothing is rebuilt before the collision is resolved");
+      return false;
+    }
     if (!node_.local) {
       note(state + "; pgkeel cannot reach its files: rebuild and start it as a standby of " + primary_.name);
       return false;
     }
-    if (!situation_.policy.auto_rejoin) {
-      note(state + "; auto_rejoin is off");
+    if (!situation_.policy.auto_rejoin && order_ == nullptr) {
+      note(state + "; auto_rejoin is off: `pgkeel rejoin` makes it a standby");
       return false;
     }
     const ActionStatus* status = situation_.current_action(ActionKind::kRejoin, node_.name);
@@ -160,6 +170,7 @@ class NodeRepair {
     note(failed_before ? state + "; it could not be made a standby: " + status->message
                        : state + "; being made a standby");
     if (status != nullptr && !status->running && status->succeeded && status->finished_at >= node_.suspicion.since &&
+        !ended_before_the_order(ActionKind::kRejoin) &&
         situation_.now.instant < status->finished_at + kFollowPatience) {
       decision_.decide_again_at = std::min(decision_.decide_again_at, status->finished_at + kFollowPatience);
       return false;  // just started: wait for its first answer
@@ -184,11 +195,23 @@ class NodeRepair {
 
   void start(ActionKind kind) {
     if (host_job_runs(situation_, node_.name)) return;
-    if (!may_start(situation_, kind, node_.name, decision_.decide_again_at)) return;
+    if (!ended_before_the_order(kind) && !may_start(situation_, kind, node_.name, decision_.decide_again_at)) return;
     Action action = make_action(kind, node_.name, situation_.memory.epoch);
     action.upstream = primary_.name;
     action.old_primary = situation_.is_old_primary(node_.name);
+    if (kind == ActionKind::kRejoin && order_ != nullptr) {
+      action.ordered = true;
+      action.rebuild = order_->rebuild;
+      action.discard_old_data = order_->discard_old_data;
+    }
     decision_.actions.push_back(std::move(action));
+  }
+
+  // Whatever became of it, an operator has ordered it since.
+  [[nodiscard]] bool ended_before_the_order(ActionKind kind) const {
+    if (order_ == nullptr) return false;
+    const ActionStatus* status = situation_.view.action(kind, node_.name);
+    return status != nullptr && !status->running && status->finished_at < order_since(situation_, *order_);
   }
 
   void note(std::string text) { decision_.notes[node_.name] = std::move(text); }
@@ -197,6 +220,7 @@ class NodeRepair {
   const NodeView& primary_;
   const NodeView& node_;
   Decision& decision_;
+  const OperatorOrder* order_;  // an operator wants this node to rejoin; nullptr: none does
 };
 
 }  // namespace

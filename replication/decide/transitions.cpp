@@ -1,8 +1,12 @@
 #include "replication/decide/transitions.h"
 
+#include <algorithm>
+#include <cassert>
+
 #include "replication/decide/candidate.h"
 #include "replication/decide/durability.h"
 #include "replication/decide/failover.h"
+#include "replication/decide/orders.h"
 
 namespace pgkeel {
 namespace {
@@ -53,6 +57,43 @@ MaybeMemory begin_failover(const Situation& situation, Instant&) {
   return next;
 }
 
+// Carries out the running order of this kind, which takes the row.
+OperatorOrder& carry_out(ClusterMemory& next, OrderKind kind) {
+  const auto found = std::ranges::find_if(next.orders, [&](const OperatorOrder& order) {
+    return order.kind == kind && order.state == OrderState::kRunning && !order.carried_out;
+  });
+  assert(found != next.orders.end());
+  found->carried_out = true;
+  return *found;
+}
+
+MaybeMemory begin_ordered_failover(const Situation& situation, Instant&) {
+  if (failover_ordered(situation) == nullptr) return std::nullopt;
+  ClusterMemory next = situation.memory;
+  next.phase = Phase::kFencing;
+  next.epoch += 1;
+  const OperatorOrder& order = carry_out(next, OrderKind::kFailover);
+  next.reason =
+      "an operator ordered a failover" + (order.node.empty() ? "" : " to " + order.node) + " (" + order.given_by + ")";
+  return next;
+}
+
+MaybeMemory resolve_collision(const Situation& situation, Instant&) {
+  const NodeView* kept = resolution_ordered(situation);
+  if (kept == nullptr) return std::nullopt;
+  const bool moves = situation.memory.phase != Phase::kSteady || kept->name != situation.memory.primary;
+  ClusterMemory next = situation.memory;
+  if (moves) next = with_new_primary(situation, *kept, "");
+  next.reason =
+      "an operator keeps the history of " + kept->name + " (" + carry_out(next, OrderKind::kResolve).given_by + ")";
+  for (const auto& other : situation.view.nodes) {
+    const bool may_hold_more = other.answers_as_primary() || (moves && !other.answers_as_standby());
+    if (may_hold_more || (moves && other.name == situation.memory.primary)) next.nodes[other.name] = {true, true};
+  }
+  next.nodes.erase(kept->name);
+  return next;
+}
+
 MaybeMemory follow_hand_promotion(const Situation& situation, Instant&) {
   const HandPromotion promotion = hand_promotion(situation);
   if (promotion.node == nullptr || !promotion.safe || situation.adoption_is_open()) return std::nullopt;
@@ -70,7 +111,14 @@ MaybeMemory choose_candidate(const Situation& situation, Instant& again_at) {
   ClusterMemory next = situation.memory;
   next.phase = Phase::kPromoting;
   next.candidate = candidate->name;
-  next.reason = candidate->name + " has the most WAL: " + format_lsn(candidate->facts->wal_position) + " of timeline " +
+  const OperatorOrder* order = running_order(situation.memory, OrderKind::kFailover);
+  const bool ordered = order != nullptr && order->node == candidate->name;
+  const bool instead = order != nullptr && !order->node.empty() && !ordered;
+  next.reason = candidate->name +
+                (ordered   ? " is promoted as ordered: "
+                 : instead ? " has the most WAL, so it is promoted instead of " + order->node + ": "
+                           : " has the most WAL: ") +
+                format_lsn(candidate->facts->wal_position) + " of timeline " +
                 std::to_string(candidate->facts->timeline);
   return next;
 }
@@ -140,6 +188,10 @@ constexpr Transition kTransitions[] = {
     {Phase::kSteady, Phase::kSteady, "serve --adopt NODE", adopt_by_operator},
     {Phase::kFencing, Phase::kSteady, "serve --adopt NODE", adopt_by_operator},
     {Phase::kPromoting, Phase::kSteady, "serve --adopt NODE", adopt_by_operator},
+    {Phase::kUnadopted, Phase::kSteady, "resolve --keep NODE", resolve_collision},
+    {Phase::kSteady, Phase::kSteady, "resolve --keep NODE", resolve_collision},
+    {Phase::kFencing, Phase::kSteady, "resolve --keep NODE", resolve_collision},
+    {Phase::kSteady, Phase::kFencing, "an operator orders a failover", begin_ordered_failover},
     {Phase::kSteady, Phase::kSteady, "promoted by hand, old primary proven stopped before the fork",
      follow_hand_promotion},
     {Phase::kSteady, Phase::kFencing, "primary failed, a standby can replace it", begin_failover},

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "replication/decide/decide.h"
+#include "replication/decide/orders.h"
 #include "replication/decide/retry.h"
 
 namespace pgkeel {
@@ -19,6 +20,16 @@ constexpr Duration kAdoptionPatience = 5min;
 
 bool is_routine(ActionKind kind) {
   return kind == ActionKind::kProbe || kind == ActionKind::kKeepSlot;
+}
+
+// For the audit: what, and from where.
+std::string describe(const OperatorOrder& order) {
+  std::string text = order_name(order.kind);
+  if (!order.node.empty()) text += " " + order.node;
+  if (order.accept_loss) text += ", accepting loss";
+  if (order.rebuild) text += ", by a rebuild";
+  if (order.discard_old_data) text += ", without keeping the old data directory";
+  return text + ", from " + order.given_by;
 }
 
 }  // namespace
@@ -39,18 +50,12 @@ void ClusterController::step(const std::vector<NodeView>& nodes, Now now) {
   constexpr int kMostRounds = 16;
   for (int round = 0; round < kMostRounds; ++round) {
     keep_order_to_adopt(now);
-    ClusterView view;
-    view.nodes = nodes;
-    view.actions = actions_;
-    view.route_epoch_applied = applied_.epoch;
-    view.route_closed = applied_.node.empty();
-    view.route_applied_since = applied_since_;
-    view.phase_since = phase_since_;
-    view.flushes = flushes_.flushes();
-    decision_ = decide(view, memory_, policy_, now);
+    see_orders(now);
+    decision_ = decide(view_of(nodes), memory_, policy_, now);
     if (!policy_.adopt.empty())
       decision_.decide_again_at = std::min(decision_.decide_again_at, started_at_ + kAdoptionPatience);
 
+    const auto orders_before = memory_.orders;
     if (!make_durable(decision_.next, now)) return;
     if (!decision_.transition.empty()) {
       phase_since_ = now.instant;
@@ -62,12 +67,67 @@ void ClusterController::step(const std::vector<NodeView>& nodes, Now now) {
       tell(now, decision_.condition == Condition::kNormal ? LogLevel::kInfo : LogLevel::kWarning, "condition", "",
            std::string(condition_name(decision_.condition)) + ": " + decision_.summary);
     }
+    tell_of_orders(orders_before, now);
     publish({memory_.epoch, decision_.route_node, decision_.route_reason}, now);
     for (const auto& node : decision_.break_off) break_off_job_of(node, now);
     for (const auto& action : decision_.actions) start(action, now);
     if (decision_.transition.empty()) return;
   }
   assert(!"the transition table cycles");
+}
+
+ClusterView ClusterController::view_of(const std::vector<NodeView>& nodes) const {
+  ClusterView view;
+  view.nodes = nodes;
+  view.actions = actions_;
+  view.route_epoch_applied = applied_.epoch;
+  view.route_closed = applied_.node.empty();
+  view.route_applied_since = applied_since_;
+  view.phase_since = phase_since_;
+  view.flushes = flushes_.flushes();
+  view.orders_since = orders_since_;
+  return view;
+}
+
+OrderAnswer ClusterController::give_order(const OperatorOrder& order, bool preview, const std::vector<NodeView>& nodes,
+                                          Now now) {
+  const ClusterView view = view_of(nodes);
+  OrderAnswer answer = judge_order({view, memory_, policy_, now}, order);
+  if (preview) return answer;
+  const std::string text = describe(order);
+  if (!answer.accepted) {
+    tell(now, LogLevel::kWarning, "order", order.node, text + ": refused: " + answer.reason);
+    return answer;
+  }
+  if (!make_durable(accept_order(memory_, order), now)) {
+    answer = {};
+    answer.reason = "the state cannot be stored, so nothing is changed: " + state_error_;
+    return answer;
+  }
+  answer.id = memory_.orders_given;
+  tell(now, LogLevel::kWarning, "order", order.node, "order " + std::to_string(answer.id) + ": " + text + ": accepted");
+  return answer;
+}
+
+void ClusterController::see_orders(Now now) {
+  for (const auto& order : memory_.orders) {
+    if (order.state == OrderState::kRunning) orders_since_.emplace(order.id, now.instant);
+  }
+  std::erase_if(orders_since_, [&](const auto& seen) {
+    return std::ranges::none_of(memory_.orders, [&](const OperatorOrder& order) {
+      return order.id == seen.first && order.state == OrderState::kRunning;
+    });
+  });
+}
+
+void ClusterController::tell_of_orders(const std::vector<OperatorOrder>& before, Now now) {
+  for (const auto& order : memory_.orders) {
+    const auto old = std::ranges::find(before, order.id, &OperatorOrder::id);
+    if (order.state == OrderState::kRunning || old == before.end() || old->state != OrderState::kRunning) continue;
+    tell(now, order.state == OrderState::kDone ? LogLevel::kInfo : LogLevel::kError, "order", order.node,
+         "order " + std::to_string(order.id) + ": " + order_name(order.kind) + " " + order_state_name(order.state) +
+             ": " + order.message);
+  }
 }
 
 void ClusterController::keep_order_to_adopt(Now now) {

@@ -46,6 +46,10 @@ class ClusterController {
   // Decides and acts on what is seen now. Call after every observation, every answer, and at decide_again_at().
   void step(const std::vector<NodeView>& nodes, Now now);
 
+  // An operator's order. What is accepted is durable when this returns, and the next step() acts on it. `preview`: what
+  // it would do; nothing is changed.
+  OrderAnswer give_order(const OperatorOrder& order, bool preview, const std::vector<NodeView>& nodes, Now now);
+
   void route_applied(const RouteOrder& order);
   // The outcome of an action: succeeded, message, fence, examination are taken over. One that is not running is
   // ignored.
@@ -62,6 +66,9 @@ class ClusterController {
   [[nodiscard]] const std::string& state_error() const { return state_error_; }  // empty: the state is durable
 
  private:
+  [[nodiscard]] ClusterView view_of(const std::vector<NodeView>& nodes) const;
+  void see_orders(Now now);
+  void tell_of_orders(const std::vector<OperatorOrder>& before, Now now);
   void keep_order_to_adopt(Now now);
   bool make_durable(const ClusterMemory& next, Now now);
   void publish(RouteOrder order, Now now);
@@ -87,6 +94,7 @@ class ClusterController {
   Instant started_at_{};
   std::string state_error_;
   Instant store_again_at_{};
+  std::map<std::uint64_t, Instant> orders_since_;  // when this process saw each running order
   std::string last_summary_;
   std::map<std::string, bool> told_failed_;  // per node, whether the last event about it said so
   // What became of each action, as it was told last; forgotten where the cluster's phase or the node's life changes.

@@ -179,7 +179,7 @@ void ClusterExecutor::rejoin(const Action& action, const LocalServer& server) {
                         const std::string& oldest_wal_file, const JobRunner::Post& post) -> ActionStatus {
     UpstreamServer upstream = source;
     upstream.oldest_wal_file = oldest_wal_file;
-    if (!action.old_primary && server.look().proven_stopped()) {
+    if (!action.old_primary && !action.ordered && server.look().proven_stopped()) {
       const auto control = server.control_data();
       if (control && control->cluster_state == "shut down in recovery") {
         return outcome_of(action, Error{"it was shut down cleanly, so it is left alone; start it to have it back"}, "");
@@ -192,11 +192,13 @@ void ClusterExecutor::rejoin(const Action& action, const LocalServer& server) {
     if (const auto fenced = to_be_filled ? Result<void>() : server.fence(kFenceLimit); !fenced) {
       return outcome_of(action, fenced, "");
     }
-    const auto report = server.rejoin(upstream, [&](const std::string& line) {
+    const auto tell = [&](const std::string& line) {
       post([context, node = action.node, line] {
         if (context->progress) context->progress(node, line);
       });
-    });
+    };
+    const auto report =
+        server.rejoin(upstream, tell, {.rebuild = action.rebuild, .discard_old_data = action.discard_old_data});
     if (!report) return wanted.stop_requested() ? broken_off(action) : outcome_of(action, report.error(), "");
     std::string message = "a standby of " + upstream.node + " by " + report->method;
     if (!report->quarantine.empty()) message += "; what it alone had is in " + report->quarantine;

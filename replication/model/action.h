@@ -77,6 +77,9 @@ struct Action {
   // lifted.
   std::string standby_names;
   std::uint64_t standby_names_order = 0;  // kSetStandbyNames: the number that ClusterMemory gave the order
+  bool ordered = false;                   // kRejoin: by an operator, who knows that it was shut down cleanly
+  bool rebuild = false;                   // kRejoin: by a new copy of the primary, whatever state it is in
+  bool discard_old_data = false;          // kRejoin, with rebuild: the data directory that it replaces is removed
 
   friend bool operator==(const Action&, const Action&) = default;
 };

@@ -9,6 +9,7 @@
 
 #include "proxy/base/lsn.h"
 #include "proxy/base/time.h"
+#include "replication/model/operator_order.h"
 #include "replication/model/phase.h"
 #include "replication/model/sync_quorum.h"
 
@@ -18,6 +19,8 @@ struct NodeMemory {
   // It was the primary of an older epoch and has not been seen as a standby of the newest one since: it may hold WAL
   // that the others lack, and whenever it shows up as a primary it is fenced again.
   bool old_primary = false;
+  // An operator ended a collision against it: whatever timeline it writes, it is an old primary.
+  bool superseded = false;
 
   friend bool operator==(const NodeMemory&, const NodeMemory&) = default;
 };
@@ -43,6 +46,8 @@ struct ClusterMemory {
   // Grows with each order, and where somebody else interfered, so that what was found under an earlier one proves
   // nothing.
   std::uint64_t standby_names_order = 0;
+  std::uint64_t orders_given = 0;     // the id of the newest
+  std::vector<OperatorOrder> orders;  // oldest first: those that run, and the newest of those that ended
 
   friend bool operator==(const ClusterMemory&, const ClusterMemory&) = default;
 };

@@ -2,6 +2,7 @@
 // them out, the route as the workers have applied it. Plain data, made anew for each decision.
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
@@ -39,13 +40,14 @@ struct FlushProgress {
 };
 
 struct ClusterView {
-  std::vector<NodeView> nodes;                   // in the order of the configuration
-  std::vector<ActionStatus> actions;             // at most one per kind and node, the newest
-  std::uint64_t route_epoch_applied = 0;         // every worker has applied a route of this epoch …
-  bool route_closed = true;                      // … which led nowhere
-  Instant route_applied_since;                   // since then at the latest
-  Instant phase_since;                           // when this process saw the memory enter its phase
-  std::map<std::string, FlushProgress> flushes;  // per application_name at the primary, as its newest facts say
+  std::vector<NodeView> nodes;                    // in the order of the configuration
+  std::vector<ActionStatus> actions;              // at most one per kind and node, the newest
+  std::uint64_t route_epoch_applied = 0;          // every worker has applied a route of this epoch …
+  bool route_closed = true;                       // … which led nowhere
+  Instant route_applied_since;                    // since then at the latest
+  Instant phase_since;                            // when this process saw the memory enter its phase
+  std::map<std::string, FlushProgress> flushes;   // per application_name at the primary, as its newest facts say
+  std::map<std::uint64_t, Instant> orders_since;  // when this process saw each running order, by its id
 
   [[nodiscard]] const NodeView* node(const std::string& name) const {
     for (const auto& candidate : nodes) {

@@ -140,6 +140,11 @@ Event EventLog::record(Event event) {
   return event;
 }
 
+std::uint64_t EventLog::newest_id() const {
+  const std::lock_guard lock(mutex_);
+  return events_.empty() ? 0 : events_.back().id;
+}
+
 std::vector<Event> EventLog::since(std::uint64_t after, std::size_t most) const {
   const std::lock_guard lock(mutex_);
   std::vector<Event> found;

@@ -29,6 +29,9 @@ class EventLog {
   // Those with an id greater than `after`, oldest first, at most `most`.
   [[nodiscard]] std::vector<Event> since(std::uint64_t after, std::size_t most) const;
 
+  // 0: nothing has happened yet.
+  [[nodiscard]] std::uint64_t newest_id() const;
+
   static constexpr std::size_t kEventsInMemory = 2000;
   static constexpr std::size_t kFileBytesMax = 8 * 1024 * 1024;
 

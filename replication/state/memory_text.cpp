@@ -35,9 +35,58 @@ Result<SyncQuorum> quorum_of(const Json& json) {
   return quorum;
 }
 
+template <class Value, std::size_t kCount>
+Result<Value> named(const Value (&all)[kCount], const char* (*name_of)(Value), const std::string& name) {
+  for (const Value value : all) {
+    if (name == name_of(value)) return value;
+  }
+  return Error{"unknown word \"" + name + "\""};
+}
+
+Json order_to_json(const OperatorOrder& order) {
+  return {
+      {"id", order.id},
+      {"kind", order_name(order.kind)},
+      {"node", order.node},
+      {"accept_loss", order.accept_loss},
+      {"rebuild", order.rebuild},
+      {"discard_old_data", order.discard_old_data},
+      {"given_by", order.given_by},
+      {"given_at_ms", to_milliseconds(order.given_at.time_since_epoch())},
+      {"state", order_state_name(order.state)},
+      {"message", order.message},
+      {"primary_before", order.primary_before},
+      {"carried_out", order.carried_out},
+  };
+}
+
+Result<OperatorOrder> order_from_json(const Json& json) {
+  OperatorOrder order;
+  const auto kind = named(kAllOrderKinds, order_name, json.at("kind").get<std::string>());
+  const auto state = named(kAllOrderStates, order_state_name, json.at("state").get<std::string>());
+  if (!kind) return kind.error();
+  if (!state) return state.error();
+  order.kind = *kind;
+  order.state = *state;
+  json.at("id").get_to(order.id);
+  json.at("node").get_to(order.node);
+  json.at("accept_loss").get_to(order.accept_loss);
+  json.at("rebuild").get_to(order.rebuild);
+  json.at("discard_old_data").get_to(order.discard_old_data);
+  json.at("given_by").get_to(order.given_by);
+  order.given_at = WallTime(std::chrono::milliseconds(json.at("given_at_ms").get<std::int64_t>()));
+  json.at("message").get_to(order.message);
+  json.at("primary_before").get_to(order.primary_before);
+  json.at("carried_out").get_to(order.carried_out);
+  return order;
+}
+
 Json to_json(const std::string& cluster, const ClusterMemory& memory) {
   Json nodes = Json::object();
-  for (const auto& [name, node] : memory.nodes) nodes[name] = {{"old_primary", node.old_primary}};
+  for (const auto& [name, node] : memory.nodes)
+    nodes[name] = {{"old_primary", node.old_primary}, {"superseded", node.superseded}};
+  Json orders = Json::array();
+  for (const auto& order : memory.orders) orders.push_back(order_to_json(order));
   Json failovers = Json::array();
   for (const WallTime when : memory.automatic_failovers) failovers.push_back(to_milliseconds(when.time_since_epoch()));
   return {
@@ -56,6 +105,8 @@ Json to_json(const std::string& cluster, const ClusterMemory& memory) {
       {"promise", to_json(memory.promise)},
       {"standby_names", to_json(memory.standby_names)},
       {"standby_names_order", memory.standby_names_order},
+      {"orders_given", memory.orders_given},
+      {"orders", orders},
   };
 }
 
@@ -106,6 +157,14 @@ Result<ClusterMemory> read_memory(const std::string& cluster, std::string_view t
     }
     for (const auto& [name, node] : json.at("nodes").items()) {
       memory.nodes[name].old_primary = node.at("old_primary").get<bool>();
+      memory.nodes[name].superseded = node.value("superseded", false);
+    }
+    // A pgkeel that knew of no orders left none.
+    memory.orders_given = json.value("orders_given", std::uint64_t{0});
+    for (const auto& each : json.value("orders", Json::array())) {
+      auto order = order_from_json(each);
+      if (!order) return order.error();
+      memory.orders.push_back(std::move(*order));
     }
     if (format == kFormatWithoutPromise) return memory;
     auto promise = quorum_of(json.at("promise"));

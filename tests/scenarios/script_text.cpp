@@ -1,5 +1,6 @@
 #include "tests/scenarios/script_text.h"
 
+#include <set>
 #include <stdexcept>
 
 namespace pgkeel::scenarios {
@@ -18,6 +19,30 @@ std::string text_of(const SyncQuorum& quorum) {
   return std::to_string(quorum.acks) + "(" + members + ")";
 }
 
+OperatorOrder parse_order(const Arguments& arguments) {
+  OperatorOrder order;
+  bool known = false;
+  for (const OrderKind kind : kAllOrderKinds) {
+    if (arguments.at(0) != order_name(kind)) continue;
+    order.kind = kind;
+    known = true;
+  }
+  if (!known) throw std::runtime_error("no such order: " + arguments.at(0));
+  order.accept_loss = arguments.flag("accept_loss");
+  order.rebuild = arguments.flag("rebuild");
+  order.discard_old_data = arguments.flag("discard");
+  const std::set<std::string> flags = {"accept_loss", "rebuild", "discard"};
+  if (arguments.plain.size() > 1 && !flags.contains(arguments.at(1))) order.node = arguments.at(1);
+  order.given_by = "127.0.0.1:4242";
+  return order;
+}
+
+std::string text_of(const OperatorOrder& order) {
+  return "order " + std::to_string(order.id) + ": " + order_name(order.kind) +
+         (order.node.empty() ? "" : " " + order.node) + ": " + order_state_name(order.state) +
+         (order.message.empty() ? "" : ": " + order.message);
+}
+
 std::string text_of(const ClusterMemory& memory) {
   std::string text = std::string(phase_name(memory.phase)) + " epoch=" + std::to_string(memory.epoch);
   const auto add = [&](const char* key, const std::string& value) {
@@ -32,6 +57,16 @@ std::string text_of(const ClusterMemory& memory) {
     if (node.old_primary) old += (old.empty() ? "" : ",") + name;
   }
   add("old", old);
+  std::string superseded;
+  std::string running;
+  for (const auto& [name, node] : memory.nodes) {
+    if (node.superseded) superseded += (superseded.empty() ? "" : ",") + name;
+  }
+  for (const auto& order : memory.orders) {
+    if (order.state == OrderState::kRunning) running += (running.empty() ? "" : ",") + std::to_string(order.id);
+  }
+  add("superseded", superseded);
+  add("orders", running);
   if (!memory.automatic_failovers.empty()) add("failovers", std::to_string(memory.automatic_failovers.size()));
   add("promise", text_of(memory.promise));
   add("names", text_of(memory.standby_names));
@@ -46,6 +81,9 @@ std::string text_of(const Action& action) {
   if (action.old_primary) text += " old_primary";
   const bool is_none = action.kind == ActionKind::kSetStandbyNames && action.standby_names.empty();
   if (is_none || !action.standby_names.empty()) text += " names='" + action.standby_names + "'";
+  if (action.ordered) text += " ordered";
+  if (action.rebuild) text += " rebuild";
+  if (action.discard_old_data) text += " discard";
   return text;
 }
 

@@ -30,7 +30,8 @@ ScriptedCluster::Command ScriptedCluster::command(const std::string& word) {
       {"done", &ScriptedCluster::finish_action},  {"failed", &ScriptedCluster::finish_action},
       {"fenced", &ScriptedCluster::finish_fence}, {"examined", &ScriptedCluster::finish_examination},
       {"restart", &ScriptedCluster::restart},     {"show", &ScriptedCluster::show},
-      {"events", &ScriptedCluster::show_events},
+      {"events", &ScriptedCluster::show_events},  {"order", &ScriptedCluster::give_order},
+      {"preview", &ScriptedCluster::give_order},
   };
   if (liveness_of(word)) return &ScriptedCluster::set_liveness;
   const auto found = kCommands.find(word);
@@ -253,6 +254,18 @@ void ScriptedCluster::finish_examination(const Arguments& arguments) {
   report(*outcome);
 }
 
+// order failover b accept_loss · order rejoin b rebuild discard · order resolve b; preview: the same, and nothing is
+// done
+void ScriptedCluster::give_order(const Arguments& arguments) {
+  settle();
+  OperatorOrder order = parse_order(arguments);
+  order.given_at = now_.wall;
+  const bool preview = arguments.word == "preview";
+  const OrderAnswer answer = controller_->give_order(order, preview, node_views(), now_);
+  if (!answer.accepted) return say("refused: " + answer.reason);
+  say((preview ? "would be accepted: " : "accepted as " + std::to_string(answer.id) + ": ") + answer.consequences);
+}
+
 // pgkeel is killed and started again: it has the stored memory, and has heard from nobody.
 void ScriptedCluster::restart(const Arguments&) {
   controller_.reset();
@@ -270,6 +283,7 @@ void ScriptedCluster::restart(const Arguments&) {
 void ScriptedCluster::show(const Arguments&) {
   settle();
   say(text_of(stored_) + ": " + stored_.reason);
+  for (const auto& order : stored_.orders) say(text_of(order));
   const Instant again_at = controller_->decide_again_at();
   say("again: " + (again_at == Instant::max() ? "never" : "in " + format_duration(again_at - now_.instant)));
 }

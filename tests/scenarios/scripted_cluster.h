@@ -52,6 +52,7 @@ class ScriptedCluster : public ClusterController::Effects {
   void finish_action(const Arguments& arguments);
   void finish_fence(const Arguments& arguments);
   void finish_examination(const Arguments& arguments);
+  void give_order(const Arguments& arguments);
   void restart(const Arguments& arguments);
   void probed(const Arguments& arguments);
   void show(const Arguments& arguments);

@@ -23,6 +23,26 @@ ClusterMemory full_memory() {
   memory.promise = {{"b", "c"}, 1};
   memory.standby_names = {{"c"}, 1};
   memory.standby_names_order = 12;
+  memory.nodes["a"].superseded = true;
+  memory.orders_given = 2;
+  memory.orders.push_back({.id = 1,
+                           .kind = OrderKind::kRejoin,
+                           .node = "b",
+                           .accept_loss = false,
+                           .rebuild = true,
+                           .discard_old_data = true,
+                           .given_by = "127.0.0.1:4242",
+                           .given_at = WallTime(1'700'000'000'000ms),
+                           .state = OrderState::kFailed,
+                           .message = "no space left",
+                           .primary_before = "a",
+                           .carried_out = false});
+  memory.orders.push_back(memory.orders.front());
+  memory.orders.back().id = 2;
+  memory.orders.back().kind = OrderKind::kFailover;
+  memory.orders.back().accept_loss = true;
+  memory.orders.back().state = OrderState::kRunning;
+  memory.orders.back().carried_out = true;
   return memory;
 }
 

@@ -1,0 +1,117 @@
+#include "proxy/admin/order_json.h"
+
+#include <functional>
+#include <map>
+
+#include <nlohmann/json.hpp>
+
+namespace pgkeel {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+std::string print(const Json& json) {
+  return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+// The members that a body may have: each takes its value, or says what it should be.
+class Members {
+ public:
+  void text(const char* name, std::string& into) {
+    takers_[name] = [&into](const Json& value) -> const char* {
+      if (!value.is_string()) return "a string";
+      into = value.get<std::string>();
+      return nullptr;
+    };
+  }
+  void flag(const char* name, bool& into) {
+    takers_[name] = [&into](const Json& value) -> const char* {
+      if (!value.is_boolean()) return "true or false";
+      into = value.get<bool>();
+      return nullptr;
+    };
+  }
+
+  Result<void> take(const Json& object) const {
+    for (const auto& [name, value] : object.items()) {
+      const auto taker = takers_.find(name);
+      if (taker == takers_.end()) return Error{"\"" + name + "\" is not known here"};
+      if (const char* wanted = taker->second(value)) return Error{"\"" + name + "\" must be " + wanted};
+    }
+    return {};
+  }
+
+ private:
+  std::map<std::string, std::function<const char*(const Json&)>> takers_;
+};
+
+}  // namespace
+
+std::optional<OrderKind> order_kind_named(const std::string& name) {
+  for (const OrderKind kind : kAllOrderKinds) {
+    if (name == order_name(kind)) return kind;
+  }
+  return std::nullopt;
+}
+
+Result<OrderRequest> parse_order(OrderKind kind, std::string_view body) {
+  const Json json = body.empty() ? Json::object() : Json::parse(body, nullptr, false);
+  if (!json.is_object()) return Error{"the body is no JSON object"};
+  OrderRequest request;
+  OperatorOrder& order = request.order;
+  order.kind = kind;
+  Members members;
+  members.flag("preview", request.preview);
+  const char* needed = nullptr;
+  switch (kind) {
+    case OrderKind::kFailover:
+      members.text("to", order.node);
+      members.flag("accept_loss", order.accept_loss);
+      break;
+    case OrderKind::kRejoin:
+      members.text(needed = "node", order.node);
+      members.flag("rebuild", order.rebuild);
+      members.flag("discard_old_data", order.discard_old_data);
+      break;
+    case OrderKind::kResolve:
+      members.text(needed = "keep", order.node);
+      break;
+  }
+  if (auto taken = members.take(json); !taken) return taken.error();
+  if (needed != nullptr && order.node.empty()) return Error{"\"" + std::string(needed) + "\" must name a node"};
+  if (order.discard_old_data && !order.rebuild) return Error{"\"discard_old_data\" belongs to \"rebuild\""};
+  return request;
+}
+
+std::string order_json(const OperatorOrder& order) {
+  return print({
+      {"id", order.id},
+      {"order", order_name(order.kind)},
+      {"node", order.node.empty() ? Json(nullptr) : Json(order.node)},
+      {"accept_loss", order.accept_loss},
+      {"rebuild", order.rebuild},
+      {"discard_old_data", order.discard_old_data},
+      {"given_by", order.given_by},
+      {"given_at", format_wall_time(order.given_at)},
+      {"state", order_state_name(order.state)},
+      {"message", order.message},
+  });
+}
+
+std::string order_answer_json(const OrderAnswer& answer, const std::string& watch, std::uint64_t newest_event) {
+  Json json = {{"accepted", answer.accepted}};
+  if (!answer.accepted) {
+    json["reason"] = answer.reason;
+    return print(json);
+  }
+  json["consequences"] = answer.consequences;
+  json["bytes_at_stake"] = answer.bytes_at_stake ? Json(*answer.bytes_at_stake) : Json(nullptr);
+  if (!watch.empty()) {
+    json["id"] = answer.id;
+    json["watch"] = watch;
+    json["newest_event"] = newest_event;
+  }
+  return print(json);
+}
+
+}  // namespace pgkeel

@@ -1,0 +1,369 @@
+#include "replication/decide/orders.h"
+
+#include <algorithm>
+
+#include "replication/decide/candidate.h"
+#include "replication/decide/collision.h"
+#include "replication/decide/decide.h"
+#include "replication/decide/durability.h"
+#include "replication/decide/failover.h"
+
+namespace pgkeel {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::size_t kOrdersKept = 16;        // that have ended
+constexpr Duration kStreamingPatience = 2min;  // before a node that was made a standby counts as failed
+constexpr const char* kCannotReachFiles = "pgkeel cannot reach its processes and files";
+
+OrderAnswer refused(std::string reason) {
+  OrderAnswer answer;
+  answer.reason = std::move(reason);
+  return answer;
+}
+
+OrderAnswer accepted(std::string consequences) {
+  OrderAnswer answer;
+  answer.accepted = true;
+  answer.consequences = std::move(consequences);
+  return answer;
+}
+
+// ---- failover ------------------------------------------------------------------------------------------------------
+
+Verdict failover_is_possible(const Situation& situation, const OperatorOrder& order) {
+  const ClusterMemory& memory = situation.memory;
+  if (memory.phase == Phase::kUnadopted)
+    return Verdict::no("pgkeel does not know the primary yet; see `pgkeel status`");
+  if (memory.phase == Phase::kPromoting)
+    return Verdict::no("a failover is under way: " + memory.candidate + " is being promoted");
+  const NodeView* primary = situation.primary();
+  if (primary == nullptr)
+    return Verdict::no(memory.primary +
+                       ", the primary, is not configured any more; choose with `pgkeel serve --adopt NODE`");
+  if (situation.adoption_is_open()) return Verdict::no(why_not_adopted(situation));
+  if (const HandPromotion promotion = hand_promotion(situation); promotion.node != nullptr)
+    return Verdict::no(promotion.node->name +
+                       " is a primary that pgkeel did not promote; end that with `pgkeel resolve`");
+  if (!order.node.empty()) {
+    const NodeView* wanted = situation.view.node(order.node);
+    if (wanted == nullptr) return Verdict::no("there is no node " + order.node);
+    if (wanted == primary && memory.phase == Phase::kSteady) return Verdict::no(order.node + " is the primary already");
+    if (const Verdict may = may_be_promoted(situation, *wanted); !may) return may;
+  }
+  if (best_candidate(situation) == nullptr) return Verdict::no(why_no_candidate(situation));
+  if (const Verdict possible = election_is_possible(situation); !possible) return possible;
+  const NodeView* witness = witness_of_life(situation);
+  const bool can_be_made_safe = primary->local || safety_is_demanded(situation) || order.accept_loss;
+  if (witness != nullptr && !can_be_made_safe) {
+    return Verdict::no(witness->name + " still receives WAL from " + primary->name +
+                       ": only the path from here is cut, and what it goes on taking would be lost");
+  }
+  return Verdict::good();
+}
+
+// WAL that the primary was last known to have flushed, and the candidate lacks.
+std::optional<std::uint64_t> bytes_at_stake(const NodeView& primary, const NodeView& candidate) {
+  const bool comparable =
+      primary.facts && !primary.facts->in_recovery && primary.facts->timeline == candidate.facts->timeline;
+  if (!comparable) return std::nullopt;
+  const Lsn ahead = primary.facts->wal_position;
+  const Lsn behind = candidate.facts->wal_position;
+  return ahead > behind ? ahead.value - behind.value : 0;
+}
+
+std::string tell_what_it_lacks(const NodeView& primary, const NodeView& candidate) {
+  const auto bytes = bytes_at_stake(primary, candidate);
+  if (!bytes) return "how much WAL of " + primary.name + " " + candidate.name + " lacks is not known";
+  return candidate.name + " lacks " + std::to_string(*bytes) + " bytes of WAL that " + primary.name +
+         " was last known to have flushed (" + format_lsn(primary.facts->wal_position) + ")";
+}
+
+OrderAnswer judge_failover(const Situation& now, OperatorOrder order) {
+  const ClusterMemory with_order = accept_order(now.memory, order);
+  const Situation situation{now.view, with_order, now.policy, now.now};
+  if (const Verdict possible = failover_is_possible(situation, order); !possible) {
+    if (order.accept_loss) return refused(possible.why_not);
+    order.accept_loss = true;
+    const ClusterMemory with_loss = accept_order(now.memory, order);
+    const Situation accepting{now.view, with_loss, now.policy, now.now};
+    if (!failover_is_possible(accepting, order)) return refused(possible.why_not);
+    return refused(possible.why_not + "; --accept-loss promotes nevertheless: " +
+                   tell_what_it_lacks(*situation.primary(), *best_candidate(accepting)));
+  }
+  const NodeView& primary = *situation.primary();
+  const NodeView& candidate = *best_candidate(situation);
+  const bool lives = primary.answers_as_primary();
+  std::string text =
+      lives ? primary.name + " lives: it is cut off now, without a shutdown. " : why_not_known(primary) + ". ";
+  text += "Every client session ends with 57P01; clients that connect are held until " + candidate.name +
+          " takes writes" +
+          (order.node.empty() || order.node == candidate.name
+               ? ""
+               : " (it has more WAL than " + order.node + ", as far as is known now)") +
+          ". ";
+  if (safety_is_demanded(situation)) {
+    text += "No acknowledged commit is lost: " + candidate.name + " is a safe standby.";
+  } else {
+    text += "At stake: " + tell_what_it_lacks(primary, candidate) +
+            (lives ? "; what is written until it is cut off comes on top." : ".");
+  }
+  OrderAnswer answer = accepted(text);
+  answer.bytes_at_stake = bytes_at_stake(primary, candidate);
+  return answer;
+}
+
+// ---- rejoin --------------------------------------------------------------------------------------------------------
+
+OrderAnswer judge_rejoin(const Situation& situation, const OperatorOrder& order) {
+  const ClusterMemory& memory = situation.memory;
+  const NodeView* node = situation.view.node(order.node);
+  if (node == nullptr) return refused("there is no node " + order.node);
+  if (order.node == memory.primary) return refused(order.node + " is the primary");
+  if (memory.phase != Phase::kSteady) return refused("the cluster has no primary now; see `pgkeel status`");
+  const NodeView* primary = situation.primary();
+  if (primary == nullptr || !primary->answers_as_primary())
+    return refused(memory.primary + ", the primary, does not answer: there is nothing to be a standby of");
+  if (const OperatorOrder* other = running_order(memory, OrderKind::kRejoin, order.node))
+    return refused("order " + std::to_string(other->id) + " does that already");
+  if (const auto rivals = rival_primaries(situation); !rivals.empty()) {
+    return refused(rivals.front()->name + " is a primary beside " + primary->name +
+                   "; end the collision with `pgkeel resolve` first");
+  }
+  if (!node->local && (order.rebuild || !node->answers_as_standby())) {
+    return refused(std::string(kCannotReachFiles) + (node->local_doubt.empty() ? "" : ": " + node->local_doubt) +
+                   "; rebuild " + order.node + " by hand, as a standby of " + memory.primary);
+  }
+  if (order.rebuild) {
+    return accepted(order.node + " is stopped and made anew as a copy of " + memory.primary +
+                    "; its old data directory is " +
+                    (order.discard_old_data ? "removed where it holds nothing that the cluster lacks, else " : "") +
+                    "kept beside the new one. Until it streams again it cannot replace " + memory.primary + ".");
+  }
+  return accepted(order.node + " is made a standby of " + memory.primary +
+                  ", by start, rewind or rebuild, whatever that takes; what it alone has is set aside first. Clients "
+                  "notice nothing.");
+}
+
+// ---- resolve -------------------------------------------------------------------------------------------------------
+
+OrderAnswer judge_resolve(const Situation& situation, const OperatorOrder& order) {
+  const ClusterMemory& memory = situation.memory;
+  const NodeView* node = situation.view.node(order.node);
+  if (node == nullptr) return refused("there is no node " + order.node);
+  if (memory.phase == Phase::kPromoting)
+    return refused("a failover is under way: " + memory.candidate + " is being promoted");
+  if (situation.adoption_is_open()) return refused(why_not_adopted(situation));
+  if (const OperatorOrder* other = running_order(memory, OrderKind::kResolve))
+    return refused("order " + std::to_string(other->id) + " is still ending a collision");
+  if (decide(situation.view, memory, situation.policy, situation.now).condition != Condition::kCollision)
+    return refused("nothing collides");
+  if (!node->answers_as_primary()) {
+    return refused(order.node + " does not answer as a primary: start it as one, or keep the history of another");
+  }
+  if (!memory.system_identifier.empty() && node->facts->system_identifier != memory.system_identifier)
+    return refused(order.node + " is the primary of another cluster");
+  std::vector<std::string> others;
+  for (const auto& other : situation.view.nodes) {
+    if (&other != node && (other.answers_as_primary() || other.name == memory.primary)) others.push_back(other.name);
+  }
+  const std::string names = join_names(others);
+  return accepted((order.node == memory.primary
+                       ? "The route stays at " + order.node
+                       : "Every client session ends with 57P01, and the route moves to " + order.node) +
+                  ". What only " + names + (others.size() == 1 ? " has" : " have") +
+                  " is lost to the cluster: it is set aside before " + (others.size() == 1 ? "it is" : "they are") +
+                  " made " + (others.size() == 1 ? "a standby of " : "standbys of ") + order.node + ".");
+}
+
+// ---- how orders end ------------------------------------------------------------------------------------------------
+
+class Settlement {
+ public:
+  Settlement(const Situation& situation, Decision& decision) : situation_(situation), decision_(decision) {}
+
+  void run() {
+    for (auto& order : decision_.next.orders) {
+      if (order.state != OrderState::kRunning) continue;
+      switch (order.kind) {
+        case OrderKind::kFailover:
+          failover(order);
+          break;
+        case OrderKind::kRejoin:
+          rejoin(order);
+          break;
+        case OrderKind::kResolve:
+          resolve(order);
+          break;
+      }
+    }
+  }
+
+ private:
+  void failover(OperatorOrder& order) {
+    if (situation_.memory.phase != Phase::kSteady) return;
+    const std::string& primary = situation_.memory.primary;
+    if (order.carried_out && primary != order.primary_before) return done(order, primary + " is the primary");
+    if (order.carried_out) return failed(order, situation_.memory.reason);
+    // Before its transition: pgkeel was restarted, or something changed in the very moment.
+    if (not_heard_from_yet(situation_) != nullptr) return;
+    if (const Verdict possible = failover_is_possible(situation_, order); !possible) failed(order, possible.why_not);
+  }
+
+  void rejoin(OperatorOrder& order) {
+    if (order.node == situation_.memory.primary) return failed(order, order.node + " is the primary now");
+    const NodeView* node = situation_.view.node(order.node);
+    if (node == nullptr) return failed(order, order.node + " is not configured any more");
+    const NodeView* primary = situation_.primary();
+    if (situation_.memory.phase != Phase::kSteady || primary == nullptr || !primary->answers_as_primary()) return;
+    const ActionStatus* work = newest_since(order, ActionKind::kRejoin);
+    if (work != nullptr && work->succeeded && work->action.ordered) order.carried_out = true;
+    const bool work_is_left = order.rebuild && !order.carried_out;
+    if (!work_is_left && streams_from(*node, *primary)) {
+      return done(order, order.node + " streams from " + primary->name +
+                             (work == nullptr || work->message.empty() ? "" : ": " + work->message));
+    }
+    for (const ActionKind kind : {ActionKind::kRejoin, ActionKind::kFollow, ActionKind::kFence}) {
+      const ActionStatus* status = newest_since(order, kind);
+      if (status != nullptr && !status->succeeded)
+        return failed(order, std::string(action_name(kind)) + ": " + status->message);
+    }
+    Instant waits_since = order_since(situation_, order);
+    for (const ActionKind kind : {ActionKind::kRejoin, ActionKind::kFollow}) {
+      if (const ActionStatus* status = situation_.current_action(kind, order.node); status != nullptr) {
+        if (status->running) return;
+        waits_since = std::max(waits_since, status->finished_at);
+      }
+    }
+    const Instant due = waits_since + kStreamingPatience;
+    if (situation_.now.instant >= due) {
+      failed(order, order.node + " does not stream from " + primary->name + " after " +
+                        format_duration(kStreamingPatience) + "; its log says why");
+    } else {
+      decision_.decide_again_at = std::min(decision_.decide_again_at, due);
+    }
+  }
+
+  void resolve(OperatorOrder& order) {
+    if (!order.carried_out) {
+      const NodeView* node = situation_.view.node(order.node);
+      const bool waits =
+          node != nullptr && (node->answers_as_primary() || node->suspicion.liveness == Liveness::kUnknown ||
+                              not_heard_from_yet(situation_) != nullptr);
+      if (!waits) failed(order, order.node + " does not answer as a primary any more");
+      return;
+    }
+    if (situation_.memory.primary != order.node)
+      return failed(order, situation_.memory.primary + " is the primary now");
+    std::vector<std::string> left;
+    for (const auto& [name, memory] : situation_.memory.nodes) {
+      const NodeView* node = situation_.view.node(name);
+      if (!memory.superseded || node == nullptr) continue;
+      const ActionStatus* work = newest_since(order, ActionKind::kRejoin, name);
+      if (work != nullptr && !work->succeeded)
+        return failed(order, name + " could not be made a standby: " + work->message);
+      if (node->local && situation_.policy.auto_rejoin) return;  // it is worked on
+      left.push_back(name);
+    }
+    const std::string route = "the history of " + order.node + " stays";
+    if (left.empty()) return done(order, route + ", and the others are standbys of it");
+    done(order, route + "; " + join_names(left) +
+                    (situation_.policy.auto_rejoin ? std::string(": ") + kCannotReachFiles +
+                                                         "; shut it down and rebuild it as a standby of " + order.node
+                                                   : ": auto_rejoin is off; `pgkeel rejoin` makes it a standby"));
+  }
+
+  // The newest run of this action, where it began since the order was given, and has ended.
+  [[nodiscard]] const ActionStatus* newest_since(const OperatorOrder& order, ActionKind kind,
+                                                 const std::string& node = "") const {
+    const ActionStatus* status = situation_.current_action(kind, node.empty() ? order.node : node);
+    return status != nullptr && !status->running && status->started_at >= order_since(situation_, order) ? status
+                                                                                                         : nullptr;
+  }
+
+  static void done(OperatorOrder& order, std::string message) {
+    order.state = OrderState::kDone;
+    order.message = std::move(message);
+  }
+  static void failed(OperatorOrder& order, std::string message) {
+    order.state = OrderState::kFailed;
+    order.message = std::move(message);
+  }
+
+  const Situation& situation_;
+  Decision& decision_;
+};
+
+}  // namespace
+
+const OperatorOrder* running_order(const ClusterMemory& memory, OrderKind kind, const std::string& node) {
+  for (const auto& order : memory.orders) {
+    if (order.state == OrderState::kRunning && order.kind == kind && (node.empty() || order.node == node))
+      return &order;
+  }
+  return nullptr;
+}
+
+Instant order_since(const Situation& situation, const OperatorOrder& order) {
+  const auto seen = situation.view.orders_since.find(order.id);
+  return seen == situation.view.orders_since.end() ? situation.now.instant : seen->second;
+}
+
+OrderAnswer judge_order(const Situation& situation, const OperatorOrder& order) {
+  switch (order.kind) {
+    case OrderKind::kFailover:
+      return judge_failover(situation, order);
+    case OrderKind::kRejoin:
+      return judge_rejoin(situation, order);
+    case OrderKind::kResolve:
+      return judge_resolve(situation, order);
+  }
+  return refused("unknown order");
+}
+
+ClusterMemory accept_order(const ClusterMemory& memory, OperatorOrder order) {
+  ClusterMemory next = memory;
+  order.id = ++next.orders_given;
+  order.state = OrderState::kRunning;
+  order.primary_before = memory.primary;
+  if (order.kind == OrderKind::kFailover) {
+    for (auto& other : next.orders) {
+      if (other.kind != OrderKind::kFailover || other.state != OrderState::kRunning) continue;
+      other.state = OrderState::kFailed;
+      other.message = "order " + std::to_string(order.id) + " takes its place";
+    }
+    order.carried_out = memory.phase == Phase::kFencing;  // one is under way already: this says how it may end
+  }
+  next.orders.push_back(std::move(order));
+  const auto ended = [](const OperatorOrder& each) { return each.state != OrderState::kRunning; };
+  while (static_cast<std::size_t>(std::ranges::count_if(next.orders, ended)) > kOrdersKept)
+    next.orders.erase(std::ranges::find_if(next.orders, ended));
+  return next;
+}
+
+const OperatorOrder* failover_ordered(const Situation& situation) {
+  const OperatorOrder* order = running_order(situation.memory, OrderKind::kFailover);
+  if (order == nullptr || order->carried_out || not_heard_from_yet(situation) != nullptr) return nullptr;
+  if (!failover_is_possible(situation, *order)) return nullptr;
+  // The primary may live: it is not cut off before it is sure, now, that somebody can take its place.
+  return best_candidate(situation)->facts_at >= order_since(situation, *order) ? order : nullptr;
+}
+
+const NodeView* resolution_ordered(const Situation& situation) {
+  const OperatorOrder* order = running_order(situation.memory, OrderKind::kResolve);
+  if (order == nullptr || order->carried_out) return nullptr;
+  const NodeView* node = situation.view.node(order->node);
+  return node != nullptr && node->answers_as_primary() ? node : nullptr;
+}
+
+bool loss_is_accepted(const Situation& situation) {
+  const OperatorOrder* order = running_order(situation.memory, OrderKind::kFailover);
+  return order != nullptr && order->accept_loss;
+}
+
+void settle_orders(const Situation& situation, Decision& decision) {
+  Settlement(situation, decision).run();
+}
+
+}  // namespace pgkeel

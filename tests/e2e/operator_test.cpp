@@ -1,0 +1,146 @@
+// What an operator orders on the command line, on real servers.
+#include <filesystem>
+#include <fstream>
+
+#include "tests/e2e/cluster_fixture.h"
+
+using namespace pgkeel;
+using namespace pgkeel::test;
+using namespace std::chrono_literals;
+
+namespace {
+
+void check_done(const VerbResult& verb) {
+  INFO(verb.output);
+  INFO(verb.error_output);
+  CHECK(verb.exit_status == 0);
+}
+
+void check_refused(const VerbResult& verb, const std::string& why, int exit_status = 1) {
+  INFO(verb.output);
+  INFO(verb.error_output);
+  CHECK(verb.exit_status == exit_status);
+  CHECK(verb.error_output.find(why) != std::string::npos);
+}
+
+std::size_t quarantines_of(const PostgresServer& server) {
+  const std::filesystem::path directory = server.data_directory();
+  std::size_t count = 0;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(directory.parent_path() / "pgkeel-quarantine"))
+    count += entry.path().filename() == "report.json" ? 1 : 0;
+  return count;
+}
+
+}  // namespace
+
+TEST_CASE(
+    "a failover that is ordered takes the route from a primary that lives, and loses nothing that is synchronous") {
+  Cluster cluster({"b"}, {.cluster_lines = {"failover = \"manual\""}});
+  Writers writers(cluster.pgkeel->conninfo(), 2);
+  REQUIRE(writers.wait_for_more(20));
+  const auto verb = cluster.pgkeel->run_verb({"failover", "test", "--to", "b", "--yes"});
+  check_done(verb);
+  CHECK(verb.output.find("failover done: b is the primary") != std::string::npos);
+  REQUIRE_MESSAGE(writers.wait_for_more(20), cluster.pgkeel->describe());
+  REQUIRE_MESSAGE(cluster.pgkeel->wait_normal("b"), cluster.pgkeel->describe());
+  writers.stop();
+  CHECK(writers.count_lost(cluster.pgkeel->conninfo()) == 0);
+  cluster.check_roles("b");
+  CHECK(cluster.pgkeel->status()["orders"][0]["state"] == "done");
+  // Back again, by the best: there is one only.
+  check_done(cluster.pgkeel->run_verb({"failover", "test", "--yes"}));
+  REQUIRE_MESSAGE(cluster.pgkeel->wait_normal("a"), cluster.pgkeel->describe());
+}
+
+TEST_CASE("what cannot be, or is wrong, is refused in one line, and nothing happens") {
+  Cluster cluster;
+  const auto& pgkeel = *cluster.pgkeel;
+  check_refused(pgkeel.run_verb({"failover", "test", "--to", "a", "--yes"}), "a is the primary already");
+  check_refused(pgkeel.run_verb({"resolve", "test", "--keep", "b", "--yes"}), "nothing collides");
+  check_refused(pgkeel.run_verb({"rejoin", "test", "a", "--yes"}), "a is the primary");
+  check_refused(pgkeel.run_verb({"failover", "test", "--to", "z", "--yes"}), "no node z", 2);
+  check_refused(pgkeel.run_verb({"failover", "nobody", "--yes"}), "no cluster nobody", 2);
+  check_refused(pgkeel.run_verb({"failover"}), "CLUSTER", 2);
+  check_refused(pgkeel.run_verb({"rejoin", "test", "b", "--discard-old-data"}), "--rebuild", 2);
+  const std::string token_file = cluster.folder.path() + "/token";
+  std::ofstream(token_file, std::ios::trunc) << "not the token of the pgkeel that runs\n";
+  check_refused(pgkeel.run_verb({"failover", "test", "--yes"}), "holds no token");
+  std::ofstream(token_file, std::ios::trunc) << "another-token-than-that-of-pgkeel\n";
+  check_refused(pgkeel.run_verb({"failover", "test", "--yes"}), "401");
+  CHECK(pgkeel.status()["epoch"] == 1);
+  CHECK(pgkeel.status()["orders"].empty());
+}
+
+TEST_CASE("an order outlives pgkeel: killed in the middle of it, the next start goes on with it") {
+  Cluster cluster;
+  cluster.server("b").query("SELECT pg_wal_replay_pause()");
+  check_refused(cluster.pgkeel->run_verb({"failover", "test", "--yes"}), "replay paused");
+  cluster.server("b").query("SELECT pg_wal_replay_resume()");
+  REQUIRE_MESSAGE(cluster.pgkeel->wait_for([](const auto& now) {
+    return now["nodes"][1]["note"].template get<std::string>().find("paused") == std::string::npos &&
+           now["condition"] == "normal";
+  }),
+                  cluster.pgkeel->describe());
+  // The fence hangs on a frozen server for a moment: time to kill pgkeel.
+  cluster.server("a").freeze_tree();
+  std::thread killer([&] {
+    (void)cluster.pgkeel->wait_for([](const auto& now) { return now["phase"] == "fencing"; });
+    cluster.pgkeel->kill();
+    cluster.pgkeel->start();
+  });
+  const auto verb = cluster.pgkeel->run_verb({"failover", "test", "--yes"});
+  killer.join();
+  check_done(verb);
+  REQUIRE_MESSAGE(cluster.pgkeel->wait_normal("b"), cluster.pgkeel->describe());
+  CHECK(cluster.pgkeel->status()["epoch"] == 2);
+}
+
+TEST_CASE("a standby that was shut down is started again by order, and rebuilt by order") {
+  Cluster cluster;
+  auto& b = cluster.server("b");
+  b.stop("fast");
+  REQUIRE(cluster.pgkeel->wait_for([](const auto& now) {
+    return now["nodes"][1]["note"].template get<std::string>().find("shut down cleanly") != std::string::npos;
+  }));
+  check_done(cluster.pgkeel->run_verb({"rejoin", "test", "b", "--yes"}));
+  REQUIRE_MESSAGE(cluster.pgkeel->wait_normal("a"), cluster.pgkeel->describe());
+
+  std::ofstream(b.data_directory() + "/base/only-in-the-old-one") << "x";
+  const auto rebuilt = cluster.pgkeel->run_verb({"rejoin", "test", "b", "--rebuild", "--discard-old-data", "--yes"});
+  CAPTURE(rebuilt.output);
+  check_done(rebuilt);
+  REQUIRE_MESSAGE(cluster.pgkeel->wait_normal("a"), cluster.pgkeel->describe());
+  cluster.check_roles("a");
+  CHECK_FALSE(std::filesystem::exists(b.data_directory() + "/base/only-in-the-old-one"));
+  const std::filesystem::path parent = std::filesystem::path(b.data_directory()).parent_path();
+  for (const auto& entry : std::filesystem::directory_iterator(parent))
+    CHECK_MESSAGE(entry.path().string().find(".replaced-") == std::string::npos, entry.path().string());
+}
+
+TEST_CASE("a standby promoted by hand beside the primary is a collision, until an operator says whose history stays") {
+  for (const std::string kept : {"a", "b"}) {
+    CAPTURE(kept);
+    const std::string other = kept == "a" ? "b" : "a";
+    Cluster cluster;
+    cluster.server("a").query("CREATE TABLE sides (side text)");
+    REQUIRE(cluster.server("a").wait_caught_up("b"));
+    cluster.server("b").query("SELECT pg_promote()");
+    cluster.server("a").query("INSERT INTO sides VALUES ('a')");
+    cluster.server("b").query("INSERT INTO sides VALUES ('b')");
+    REQUIRE_MESSAGE(cluster.pgkeel->wait_for([](const auto& now) { return now["condition"] == "collision"; }),
+                    cluster.pgkeel->describe());
+    const auto status = cluster.pgkeel->status();
+    CHECK(status["route"] == "a");
+    CHECK(status["summary"].get<std::string>().find("a on timeline 1 and b on timeline 2 went apart at 0/") !=
+          std::string::npos);
+    check_refused(cluster.pgkeel->run_verb({"failover", "test", "--yes"}), "pgkeel resolve");
+    check_done(cluster.pgkeel->run_verb({"resolve", "test", "--keep", kept, "--yes"}));
+    REQUIRE_MESSAGE(cluster.pgkeel->wait_normal(kept), cluster.pgkeel->describe());
+    cluster.check_roles(kept);
+    CHECK(cluster.pgkeel->status()["epoch"] == (kept == "a" ? 1 : 2));
+    CHECK(cluster.server(kept).value("SELECT string_agg(side, ',') FROM sides") == kept);
+    REQUIRE(cluster.server(kept).wait_caught_up(other));
+    CHECK(wait_until([&] { return cluster.server(other).value("SELECT string_agg(side, ',') FROM sides") == kept; }));
+    CHECK(quarantines_of(cluster.server(other)) == 1);
+  }
+}

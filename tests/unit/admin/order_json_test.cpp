@@ -1,0 +1,55 @@
+#include "proxy/admin/order_json.h"
+
+#include <doctest/doctest.h>
+#include <nlohmann/json.hpp>
+
+using namespace pgkeel;
+
+TEST_CASE("each order has its members, and no others") {
+  const auto failover = parse_order(OrderKind::kFailover, R"({"to": "b", "accept_loss": true, "preview": true})");
+  REQUIRE(failover);
+  CHECK(failover->order.node == "b");
+  CHECK(failover->order.accept_loss);
+  CHECK(failover->preview);
+  CHECK(parse_order(OrderKind::kFailover, "")->order == OperatorOrder{});
+  CHECK(parse_order(OrderKind::kFailover, "{}")->order.node.empty());
+  const auto rejoin = parse_order(OrderKind::kRejoin, R"({"node": "b", "rebuild": true, "discard_old_data": true})");
+  REQUIRE(rejoin);
+  CHECK(rejoin->order.rebuild);
+  CHECK(rejoin->order.discard_old_data);
+  CHECK(parse_order(OrderKind::kResolve, R"({"keep": "b"})")->order.node == "b");
+}
+
+TEST_CASE("a body that is not what is described is refused, and says what is wrong") {
+  const auto refused = [](OrderKind kind, const char* body, const std::string& why) {
+    CAPTURE(body);
+    const auto parsed = parse_order(kind, body);
+    REQUIRE_FALSE(parsed);
+    CHECK_MESSAGE(parsed.error().message.find(why) != std::string::npos, parsed.error().message);
+  };
+  refused(OrderKind::kFailover, "{", "no JSON object");
+  refused(OrderKind::kFailover, "[]", "no JSON object");
+  refused(OrderKind::kFailover, "null", "no JSON object");
+  refused(OrderKind::kFailover, R"({"accept_los": true})", "\"accept_los\" is not known here");
+  refused(OrderKind::kFailover, R"({"accept_loss": "true"})", "must be true or false");
+  refused(OrderKind::kFailover, R"({"to": 1})", "must be a string");
+  refused(OrderKind::kFailover, R"({"node": "b"})", "\"node\" is not known here");
+  refused(OrderKind::kRejoin, "{}", "\"node\" must name a node");
+  refused(OrderKind::kRejoin, R"({"node": "b", "discard_old_data": true})", "belongs to \"rebuild\"");
+  refused(OrderKind::kResolve, "", "\"keep\" must name a node");
+}
+
+TEST_CASE("an answer says where the order can be watched, a refusal why") {
+  OrderAnswer answer;
+  answer.reason = "nobody can be promoted";
+  CHECK(nlohmann::json::parse(order_answer_json(answer, "", 0)) ==
+        nlohmann::json({{"accepted", false}, {"reason", "nobody can be promoted"}}));
+  answer = {.accepted = true, .id = 7, .reason = "", .consequences = "b is promoted", .bytes_at_stake = 42};
+  const auto json = nlohmann::json::parse(order_answer_json(answer, "/api/v1/clusters/orders/orders/7", 99));
+  CHECK(json["accepted"] == true);
+  CHECK(json["id"] == 7);
+  CHECK(json["watch"] == "/api/v1/clusters/orders/orders/7");
+  CHECK(json["newest_event"] == 99);
+  CHECK(json["bytes_at_stake"] == 42);
+  CHECK_FALSE(nlohmann::json::parse(order_answer_json(answer, "", 99)).contains("id"));
+}
