@@ -152,7 +152,13 @@ Instant FailureDetector::silent_from() const {
 Suspicion FailureDetector::suspicion(Instant now) const {
   const bool heard = last_heard_ != kNever;
   const auto with = [&](Liveness liveness, Instant since, std::string evidence) {
-    return Suspicion{liveness, since, heard ? last_heard_ : Instant{}, std::move(evidence), last_trouble_};
+    const Instant in_vain = newest_unanswered_.started_at;
+    return Suspicion{liveness,
+                     since,
+                     heard ? last_heard_ : Instant{},
+                     in_vain != kNever ? in_vain : Instant{},
+                     std::move(evidence),
+                     last_trouble_};
   };
   const auto in_brackets = [](const std::string& trouble) { return trouble.empty() ? "" : " (" + trouble + ")"; };
   const std::string because = in_brackets(last_trouble_);

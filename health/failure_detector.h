@@ -24,8 +24,9 @@ const char* liveness_name(Liveness liveness);
 
 struct Suspicion {
   Liveness liveness = Liveness::kUnknown;
-  Instant since;       // when this liveness began
-  Instant last_heard;  // Instant{}: never
+  Instant since;             // when this liveness began
+  Instant last_heard;        // Instant{}: never
+  Instant asked_in_vain_at;  // when the newest probe began that was not answered; Instant{}: none
   // For a person: "connection refused twice, 153ms apart". Of a node that failed it stays what it was when it failed,
   // whatever later probes run into.
   std::string evidence;

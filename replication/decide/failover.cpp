@@ -124,6 +124,13 @@ Verdict failover_is_due(const Situation& situation) {
   if (candidate->facts_at < primary->suspicion.since) {
     return Verdict::no(candidate->name + " has not answered since " + primary->name + " failed");
   }
+  // Where nobody was heard, our own network may have failed: the primary is asked once more now that it works.
+  const Suspicion& found = candidate->suspicion;
+  const bool silence_is_older = primary->suspicion.liveness == Liveness::kSilent &&
+                                found.liveness == Liveness::kAlive && primary->suspicion.asked_in_vain_at < found.since;
+  if (silence_is_older) {
+    return Verdict::no(primary->name + " has not been asked since " + candidate->name + " answers again");
+  }
   return Verdict::good();
 }
 

@@ -113,6 +113,7 @@ void set_facts(ScriptedNode& node, const Arguments& arguments) {
 
 void set_liveness(ScriptedNode& node, Liveness liveness, Instant now) {
   if (liveness == Liveness::kAlive) node.suspicion.last_heard = now;
+  if (liveness == Liveness::kSilent) node.suspicion.asked_in_vain_at = now;
   if (node.suspicion.liveness == liveness && !node.suspicion.evidence.empty()) return;
   node.suspicion.liveness = liveness;
   node.suspicion.since = now;

@@ -455,3 +455,14 @@ TEST_CASE("the evidence against a node that failed stays what it was, whatever l
   stuck.probe(2100ms, 2200ms, ProbeOutcome::kTimedOut, "the link broke");
   CHECK(stuck.suspicion(2500ms).evidence == evidence);
 }
+
+TEST_CASE("it is known when a node was last asked in vain") {
+  Node node;
+  node.answered(0ms);
+  CHECK(node.suspicion(0s).asked_in_vain_at == Instant{});
+  node.timed_out(500ms, 1500ms);
+  node.timed_out(2s, 3s);
+  CHECK(node.suspicion(4s).asked_in_vain_at == kBegin + 2s);
+  node.refused(4s);
+  CHECK(node.suspicion(4s).asked_in_vain_at == kBegin + 3999ms);
+}
