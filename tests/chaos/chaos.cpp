@@ -28,7 +28,8 @@ constexpr std::size_t kWriters = 6;
 struct Arguments {
   double minutes = 0;  // 0: the fixed short set
   std::uint64_t seed = 0;
-  std::string durability = "async";
+  std::string durability = "available";
+  std::size_t servers = 2;
   std::vector<std::string> only;
   std::string json_file;
 };
@@ -79,7 +80,8 @@ class Run {
     if (!workload_.wait_for_more(20, 60s)) throw std::runtime_error("nothing is acknowledged any more");
     RoundResult result;
     result.kind = step.fault->kind;
-    const Cluster::Roles roles = cluster_.roles();
+    const auto standbys = cluster_.standbys();
+    const Roles roles = {.primary = cluster_.primary(), .standby = standbys[random_() % standbys.size()]};
     const Instant began = monotonic_now();
     step.fault->begin(cluster_, roles, random_);
     std::this_thread::sleep_for(step.lasts);
@@ -88,7 +90,7 @@ class Run {
     const Instant settled = monotonic_now();
     result.fault_lasted = undone - began;
     result.settled = settled - undone;
-    result.primary_changed = cluster_.roles().primary != roles.primary;
+    result.primary_changed = cluster_.primary() != roles.primary;
     // In this order: what is acknowledged now must be found.
     const History history = workload_.history_of(round);
     result.lost = count_lost(history, ids_in(cluster_, " WHERE round = " + std::to_string(round)));
@@ -143,17 +145,20 @@ int run_chaos(const Arguments& arguments) {
   std::string disk_obstacle = enter_own_mount_namespace();
   if (disk_obstacle.empty()) disk_obstacle = Disk::obstacle(test::TemporaryFolder().path());
   if (!disk_obstacle.empty()) std::cout << "without faults of disks: " << disk_obstacle << std::endl;
-  std::cout << "seed " << arguments.seed << ", durability " << arguments.durability << std::endl;
+  std::cout << "seed " << arguments.seed << ", durability " << arguments.durability << ", servers " << arguments.servers
+            << std::endl;
 
   Cluster::Options options;
   options.with_disks = disk_obstacle.empty();
+  options.servers = arguments.servers;
   if (arguments.durability == "strict") options.durability = Durability::kStrict;
-  if (arguments.durability == "available") options.durability = Durability::kAvailable;
+  if (arguments.durability == "async") options.durability = Durability::kAsync;
   Cluster cluster(options);
   Run run(cluster, arguments.seed);
   Totals totals;
   totals.seed = arguments.seed;
   totals.durability = arguments.durability;
+  totals.servers = arguments.servers;
   try {
     play_all(run, arguments, options.with_disks);
     run.judge(totals);
@@ -176,6 +181,7 @@ int main(int argument_count, char** argument_values) {
   app.add_option("--minutes", arguments.minutes, "random faults for so long; without: a fixed short set");
   app.add_option("--seed", arguments.seed, "of the choice of faults");
   app.add_option("--durability", arguments.durability)->check(CLI::IsMember({"async", "available", "strict"}));
+  app.add_option("--servers", arguments.servers)->check(CLI::Range(2, 5));
   app.add_option("--only", arguments.only, "a kind of fault, as printed; may be given more than once");
   app.add_option("--json", arguments.json_file, "the summary goes there too");
   CLI11_PARSE(app, argument_count, argument_values);

@@ -1,5 +1,6 @@
 #include "tests/chaos/cluster.h"
 
+#include <algorithm>
 #include <csignal>
 #include <filesystem>
 #include <stdexcept>
@@ -23,37 +24,42 @@ constexpr Duration kPrimaryLimit = 60s;
 constexpr Duration kStandbyByItself = 10s;  // then an operator would look at it
 constexpr Duration kNormalLimit = 90s;
 
-const char* name_of(Durability durability) {
-  if (durability == Durability::kStrict) return "strict";
-  return durability == Durability::kAvailable ? "available" : "async";
+std::vector<std::string> hosts_of(const std::vector<std::string>& servers) {
+  std::vector<std::string> hosts = servers;
+  hosts.insert(hosts.end(), {kPgkeelHost, kClientsHost});
+  return hosts;
+}
+
+std::vector<std::string> names_of_servers(std::size_t count) {
+  std::vector<std::string> names;
+  for (std::size_t number = 0; number < count; ++number) names.emplace_back(1, static_cast<char>('a' + number));
+  return names;
 }
 
 }  // namespace
 
-Cluster::Cluster(const Options& options) : options_(options), network_({"a", "b", kPgkeelHost, kClientsHost}) {
+Cluster::Cluster(const Options& options) : options_(options), network_(hosts_of(names_of_servers(options.servers))) {
+  const auto names = names_of_servers(options_.servers);
   if (options_.with_disks) {
-    for (const char* name : {"a", "b"}) {
-      disks_[name] = std::make_unique<Disk>(folder_.path(), std::string("disk-") + name, kServerDiskMegabytes);
+    for (const auto& name : names) {
+      disks_[name] = std::make_unique<Disk>(folder_.path(), "disk-" + name, kServerDiskMegabytes);
     }
     disks_[kPgkeelHost] = std::make_unique<Disk>(folder_.path(), "disk-pgkeel", kStateDiskMegabytes);
   }
-  {
-    const auto at_host = network_.visit("a");
-    servers_["a"] = PostgresServer::primary(folder_, "a", server_options("a"));
-  }
-  {
-    const auto at_host = network_.visit("b");
-    servers_["b"] = PostgresServer::standby_of(server("a"), "b", server_options("b"));
+  std::vector<PostgresServer*> nodes;
+  for (const auto& name : names) {
+    const auto at_host = network_.visit(name);
+    servers_[name] = name == names.front() ? PostgresServer::primary(folder_, name, server_options(name))
+                                           : PostgresServer::standby_of(server("a"), name, server_options(name));
+    nodes.push_back(&server(name));
   }
   PgkeelOptions pgkeel_options;
   pgkeel_options.address = network_.address(kPgkeelHost);
   pgkeel_options.local_nodes = false;
   pgkeel_options.log_level = "info";
   if (options_.with_disks) pgkeel_options.state_directory = disk_of_state().path() + "/state";
-  if (options_.durability != Durability::kAsync) {
-    pgkeel_options.cluster_lines = {std::string("durability = \"") + name_of(options_.durability) + "\""};
-  }
-  pgkeel_ = std::make_unique<PgkeelProcess>(folder_, std::vector{&server("a"), &server("b")}, pgkeel_options);
+  pgkeel_options.cluster_lines = {std::string("durability = \"") + durability_name(options_.durability) + "\""};
+  pgkeel_ = std::make_unique<PgkeelProcess>(folder_, nodes, pgkeel_options);
   start_pgkeel();
   if (!settle()) throw std::runtime_error("the cluster does not become normal:\n" + describe());
 }
@@ -102,11 +108,17 @@ bool Cluster::is_normal() const {
   return now.is_object() && now["condition"] == "normal" && now["route"].is_string();
 }
 
-Cluster::Roles Cluster::roles() const {
+std::string Cluster::primary() const {
   const auto now = status();
   if (!now.is_object() || !now["route"].is_string()) throw std::runtime_error("there is no primary:\n" + describe());
-  const std::string primary = now["route"];
-  return {.primary = primary, .standby = primary == "a" ? "b" : "a"};
+  return now["route"];
+}
+
+std::vector<std::string> Cluster::standbys() const {
+  std::vector<std::string> names;
+  for (const auto& [name, server] : servers_) names.push_back(name);
+  std::erase(names, primary());
+  return names;
 }
 
 std::string Cluster::describe() const {
@@ -137,11 +149,16 @@ bool Cluster::settle() {
       },
       kPrimaryLimit);
   if (!has_primary) return false;
-  if (is_old_primary(roles().standby) || !wait_until([this] { return is_normal(); }, kStandbyByItself)) {
-    rebuild(roles());
+  for (const auto& standby : standbys()) {
+    if (is_old_primary(standby)) rebuild(standby);
+  }
+  if (!wait_until([this] { return is_normal(); }, kStandbyByItself)) {
+    for (const auto& standby : standbys()) {
+      if (!streams(standby)) rebuild(standby);
+    }
     if (!wait_until([this] { return is_normal(); }, kNormalLimit)) return false;
   }
-  make_synchronous(roles());
+  make_synchronous();
   return true;
 }
 
@@ -154,40 +171,55 @@ bool Cluster::is_old_primary(const std::string& name) const {
   }
 }
 
-void Cluster::rebuild(const Roles& roles) {
-  ++rebuilt_;
-  auto& old = servers_.at(roles.standby);
-  old->kill_tree();
-  std::filesystem::remove_all(old->data_directory());
-  const auto at_host = network_.visit(roles.standby);
-  old = PostgresServer::standby_of(server(roles.primary), roles.standby, server_options(roles.standby));
+bool Cluster::streams(const std::string& standby) const {
+  return !query_primary("SELECT 1 FROM pg_stat_replication WHERE state = 'streaming' AND application_name = '" +
+                        standby + "'")
+              .empty();
 }
 
-// Under `async` pgkeel leaves synchronous_standby_names to the operator; otherwise it is waited for.
-void Cluster::make_synchronous(const Roles& roles) {
-  const auto at_host = network_.visit(roles.primary);
-  test::SqlConnection primary(server(roles.primary).conninfo());
-  if (options_.durability == Durability::kAsync) {
-    primary.query("ALTER SYSTEM SET synchronous_standby_names = '" + roles.standby + "'");
-    primary.query("SELECT pg_reload_conf()");
+bool Cluster::is_safe(const std::string& standby) const {
+  const auto now = status();
+  if (!now.is_object()) return false;
+  return std::ranges::any_of(now["nodes"],
+                             [&](const auto& node) { return node["name"] == standby && node["safe"] == true; });
+}
+
+void Cluster::rebuild(const std::string& standby) {
+  ++rebuilt_;
+  auto& old = servers_.at(standby);
+  old->kill_tree();
+  std::filesystem::remove_all(old->data_directory());
+  const auto at_host = network_.visit(standby);
+  old = PostgresServer::standby_of(server(primary()), standby, server_options(standby));
+}
+
+// Under `async` pgkeel leaves synchronous_standby_names to the operator.
+void Cluster::make_synchronous() {
+  const auto names = standbys();
+  if (options_.durability != Durability::kAsync) {
+    const bool safe = wait_until(
+        [&] { return std::ranges::all_of(names, [&](const auto& name) { return is_safe(name); }); }, kNormalLimit);
+    if (!safe) throw std::runtime_error("not every standby becomes safe:\n" + describe());
+    return;
   }
+  std::string list;
+  for (const auto& name : names) list += (list.empty() ? "" : ", ") + name;
+  query_primary("ALTER SYSTEM SET synchronous_standby_names = 'ANY 1 (" + list + ")'");
+  query_primary("SELECT pg_reload_conf()");
   const bool synchronous = wait_until(
       [&] {
-        return primary.value(
-                   "SELECT count(*) FROM pg_stat_replication WHERE sync_state IN ('sync', 'quorum') AND "
-                   "application_name = '" +
-                   roles.standby + "'") == "1";
+        return query_primary("SELECT 1 FROM pg_stat_replication WHERE sync_state = 'quorum'").size() == names.size();
       },
       kNormalLimit);
-  if (!synchronous) throw std::runtime_error(roles.standby + " does not become synchronous:\n" + describe());
+  if (!synchronous) throw std::runtime_error("not every standby becomes synchronous:\n" + describe());
   // Backends wait only once the checkpointer has set its flag (design 2.1).
-  if (options_.durability == Durability::kAsync) primary.query("CHECKPOINT");
+  query_primary("CHECKPOINT");
 }
 
 test::Rows Cluster::query_primary(const std::string& sql) const {
-  const std::string primary = roles().primary;
-  const auto at_host = network_.visit(primary);
-  return servers_.at(primary)->query(sql);
+  const std::string name = primary();
+  const auto at_host = network_.visit(name);
+  return servers_.at(name)->query(sql);
 }
 
 }  // namespace pgkeel::chaos

@@ -1,5 +1,5 @@
-// Two servers, pgkeel and the clients, each on a host of its own, and everything that can be done to them. Failures
-// throw. One thread.
+// Two servers or more, pgkeel and the clients, each on a host of its own, and everything that can be done to them.
+// Failures throw. One thread.
 //
 // Nodes are known to pgkeel by their addresses only. What an operator does for such nodes, settle() does: a server that
 // is down is started, and one that cannot be a standby any more is rebuilt.
@@ -25,7 +25,8 @@ inline constexpr const char* kClientsHost = "clients";
 class Cluster {
  public:
   struct Options {
-    Durability durability = Durability::kAsync;
+    Durability durability = Durability::kAvailable;
+    std::size_t servers = 2;
     bool with_disks = true;  // a file system of its own for each server, and for pgkeel's state folder
   };
 
@@ -34,12 +35,9 @@ class Cluster {
   Cluster(const Cluster&) = delete;
   Cluster& operator=(const Cluster&) = delete;
 
-  struct Roles {
-    std::string primary;
-    std::string standby;
-  };
   // Of a cluster that is settled.
-  [[nodiscard]] Roles roles() const;
+  [[nodiscard]] std::string primary() const;
+  [[nodiscard]] std::vector<std::string> standbys() const;
 
   [[nodiscard]] const Network& network() const { return network_; }
   [[nodiscard]] test::PostgresServer& server(const std::string& name) { return *servers_.at(name); }
@@ -64,8 +62,10 @@ class Cluster {
   [[nodiscard]] nlohmann::json status() const;
   [[nodiscard]] bool is_normal() const;
   [[nodiscard]] bool is_old_primary(const std::string& name) const;
-  void rebuild(const Roles& roles);
-  void make_synchronous(const Roles& roles);
+  [[nodiscard]] bool streams(const std::string& standby) const;
+  [[nodiscard]] bool is_safe(const std::string& standby) const;
+  void rebuild(const std::string& standby);
+  void make_synchronous();
 
   const Options options_;
   test::TemporaryFolder folder_;

@@ -8,8 +8,6 @@
 namespace pgkeel::chaos {
 namespace {
 
-using Roles = Cluster::Roles;
-
 void pause_up_to(Random& random, int milliseconds) {
   std::this_thread::sleep_for(std::chrono::milliseconds(std::uniform_int_distribution(0, milliseconds)(random)));
 }

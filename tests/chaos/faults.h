@@ -12,9 +12,15 @@ namespace pgkeel::chaos {
 
 using Random = std::mt19937_64;
 
+// Whom a fault hits.
+struct Roles {
+  std::string primary;
+  std::string standby;  // one of them
+};
+
 struct Fault {
   std::string kind;
-  std::function<void(Cluster&, const Cluster::Roles&, Random&)> begin;
+  std::function<void(Cluster&, const Roles&, Random&)> begin;
   bool needs_disks = false;
 };
 

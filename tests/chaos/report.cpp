@@ -46,6 +46,7 @@ nlohmann::ordered_json summary(const std::vector<RoundResult>& rounds, const Tot
   return {
       {"seed", totals.seed},
       {"durability", totals.durability},
+      {"servers", totals.servers},
       {"rounds", rounds.size()},
       {"new_primaries", primary_changes},
       {"standbys_rebuilt_by_the_harness", totals.rebuilt},

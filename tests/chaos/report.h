@@ -24,6 +24,7 @@ struct RoundResult {
 struct Totals {
   std::uint64_t seed = 0;
   std::string durability;
+  std::size_t servers = 0;
   std::size_t acknowledged = 0;
   std::size_t lost = 0;
   std::size_t ghosts = 0;
