@@ -16,14 +16,18 @@ using test::SqlError;
 
 constexpr unsigned kNumberBits = 40;  // of a row's id, below the writer's number
 
+constexpr Duration kPatience = 300ms;
+constexpr const char* kQueryCanceled = "57014";
+
 // Who took the row: also two servers that were promoted to the same timeline differ.
 constexpr const char* kTakenBy =
     "host(inet_server_addr()) || ' ' || substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8)";
 
 }  // namespace
 
-Workload::Workload(const Network& network, const std::string& host, std::string conninfo, std::size_t writers)
-    : network_(network), host_(host), conninfo_(std::move(conninfo)) {
+Workload::Workload(const Network& network, const std::string& host, std::string conninfo, std::size_t writers,
+                   bool some_impatient)
+    : network_(network), host_(host), conninfo_(std::move(conninfo)), some_impatient_(some_impatient) {
   {
     const Network::Visit at_host = network_.visit(host_);
     SqlConnection(conninfo_).query("CREATE TABLE written (id bigint PRIMARY KEY, round integer NOT NULL)");
@@ -59,6 +63,8 @@ void Workload::write(std::uint64_t first_id) {
 
 void Workload::write_on_one_connection(std::uint64_t& id) {
   SqlConnection connection(conninfo_);
+  const bool is_odd = ((id >> kNumberBits) & 1U) == 1;
+  if (some_impatient_ && is_odd) connection.cancel_after(kPatience);
   while (!stopping_) {
     Acknowledgement row;
     row.id = ++id;  // never used again: its fate may stay unknown
@@ -69,6 +75,7 @@ void Workload::write_on_one_connection(std::uint64_t& id) {
                                       std::to_string(row.round) + ") RETURNING " + kTakenBy);
     } catch (const SqlError& error) {
       note_error(error.sqlstate.empty() ? error.notice_sqlstate : error.sqlstate);
+      if (error.sqlstate == kQueryCanceled) continue;
       return;
     }
     row.acknowledged = monotonic_now();

@@ -1,5 +1,6 @@
 // Writers on the clients' host: each inserts one numbered row per transaction through the access point, remembers what
 // was acknowledged and by whom it was taken, and connects again to the same address after an error, as drivers do.
+// Every other one may be impatient: it cancels a statement that takes long, and lives with whatever comes of that.
 #pragma once
 
 #include <atomic>
@@ -19,7 +20,8 @@ namespace pgkeel::chaos {
 class Workload {
  public:
   // Creates the table, then starts `writers` threads on `host`.
-  Workload(const Network& network, const std::string& host, std::string conninfo, std::size_t writers);
+  Workload(const Network& network, const std::string& host, std::string conninfo, std::size_t writers,
+           bool some_impatient);
   ~Workload();
 
   void stop();
@@ -43,6 +45,7 @@ class Workload {
   const Network& network_;
   const std::string host_;
   const std::string conninfo_;
+  const bool some_impatient_;
   std::atomic<bool> stopping_{false};
   std::atomic<std::uint32_t> round_{0};
   mutable std::mutex mutex_;  // guards the two below

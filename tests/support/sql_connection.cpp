@@ -1,5 +1,7 @@
 #include "tests/support/sql_connection.h"
 
+#include <array>
+#include <poll.h>
 #include <string_view>
 #include <utility>
 
@@ -45,6 +47,7 @@ Rows SqlConnection::query(const std::string& sql) {
   if (PQsendQuery(connection_.get(), sql.c_str()) == 0) {
     throw SqlError(PQerrorMessage(connection_.get()), "", notice_sqlstate_);
   }
+  if (patience_) await_or_cancel();
   // The first error counts: after a FATAL one libpq adds its own, of the lost link, which has no SQLSTATE.
   std::optional<SqlError> error;
   Rows rows;
@@ -59,6 +62,14 @@ Rows SqlConnection::query(const std::string& sql) {
   }
   if (error) throw *error;
   return rows;
+}
+
+void SqlConnection::await_or_cancel() const {
+  pollfd answer{.fd = PQsocket(connection_.get()), .events = POLLIN, .revents = 0};
+  if (poll(&answer, 1, static_cast<int>(to_milliseconds(*patience_))) != 0) return;
+  const std::unique_ptr<PGcancel, decltype(&PQfreeCancel)> request(PQgetCancel(connection_.get()), PQfreeCancel);
+  std::array<char, 256> error{};
+  PQcancel(request.get(), error.data(), static_cast<int>(error.size()));
 }
 
 std::string SqlConnection::value(const std::string& sql) {

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "proxy/base/time.h"
 #include "proxy/io/libpq_connect.h"
 
 namespace pgkeel::test {
@@ -33,9 +34,14 @@ class SqlConnection {
 
   Rows query(const std::string& sql);         // the last statement's rows; throws SqlError
   std::string value(const std::string& sql);  // first column of the first row, "" where it is null or absent
+  // From now on a statement that has no answer for so long is cancelled once, as drivers do with a query time-out.
+  void cancel_after(Duration patience) { patience_ = patience; }
   [[nodiscard]] pg_conn* handle() const { return connection_.get(); }  // for whatever these calls lack
 
  private:
+  void await_or_cancel() const;
+
+  std::optional<Duration> patience_;
   std::string notice_sqlstate_;  // of the last FATAL error that came as a notice
   LibpqConnection connection_;
 };
