@@ -68,11 +68,20 @@ struct DetectionConfig {
   PathCutPolicy when_path_cut = PathCutPolicy::kFailoverIfSafe;
 };
 
+// What diverged servers alone had is kept, within these bounds; what goes is told as an event.
+struct QuarantineConfig {
+  Duration max_age = 720h;
+  std::uint64_t max_bytes = 0;  // 0: no limit
+};
+
 // A PostgreSQL server on this host that pgkeel starts, stops and rebuilds itself.
 struct LocalServerConfig {
   std::string data_directory;
   std::string bin_directory;
   std::string os_user;  // empty: the user that pgkeel runs as
+
+  // The folder for what a diverged server alone had; empty: `pgkeel-quarantine` beside its data directory.
+  std::string quarantine = {};
 };
 
 struct NodeConfig {
@@ -102,6 +111,7 @@ struct Config {
   ProxyConfig proxy;
   AdminConfig admin;
   std::string state_directory = "/var/lib/pgkeel";
+  QuarantineConfig quarantine;
   LogConfig log;
   std::vector<ClusterConfig> clusters;  // in the order of the file
 };

@@ -65,6 +65,15 @@ const Table& state_table() {
   return rows;
 }
 
+const Table& quarantine_table() {
+  static const Table rows = table_of<QuarantineConfig>({
+      duration<&QuarantineConfig::max_age>("max_age", 1h, 36500 * 24h, "what is older is removed, with an event"),
+      integer<&QuarantineConfig::max_bytes>("max_bytes", 0, std::numeric_limits<std::int64_t>::max(),
+                                            "of each node, the oldest go first and the newest stays; 0: no limit"),
+  });
+  return rows;
+}
+
 const Table& vip_table() {
   static const Table rows = table_of<Nowhere>({
       required(unused_text<Nowhere>("address", "the address, with its prefix length"), R"("10.0.0.100/24")"),
@@ -156,6 +165,11 @@ const Table& local_table() {
       shown_as(text<&LocalServerConfig::os_user>("os_user", "user that the server runs as; empty: pgkeel's own",
                                                  complain_of_user_name),
                R"("postgres")", R"("postgres")"),
+      shown_as(text<&LocalServerConfig::quarantine>(
+                   "quarantine",
+                   "folder for what a diverged server alone had; empty: pgkeel-quarantine beside its data directory",
+                   complain_of_path),
+               R"("")", R"("")"),
   });
   return rows;
 }
@@ -239,6 +253,8 @@ const Table& config_schema() {
       unsupported(
           unused_table<Config>("coordination", coordination_table(), "several pgkeels that serve the same clusters"),
           kNoCoordination),
+      table<&Config::quarantine>("quarantine", quarantine_table(),
+                                 "what diverged servers on this host alone had: `pgkeel lost` shows it"),
       table<&Config::log>("log", log_table(), "the log, on stderr"),
       tables<&Config::clusters>("cluster", KeyType::kTablesByName, cluster_table(),
                                 "a primary, its standbys and their access point; once for each cluster"),

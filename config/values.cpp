@@ -19,9 +19,8 @@ struct Unit {
   Duration length;
 };
 constexpr std::array kUnits = {
-    Unit{.name = "h", .length = std::chrono::hours(1)},
-    Unit{.name = "m", .length = std::chrono::minutes(1)},
-    Unit{.name = "s", .length = std::chrono::seconds(1)},
+    Unit{.name = "d", .length = std::chrono::hours(24)},        Unit{.name = "h", .length = std::chrono::hours(1)},
+    Unit{.name = "m", .length = std::chrono::minutes(1)},       Unit{.name = "s", .length = std::chrono::seconds(1)},
     Unit{.name = "ms", .length = std::chrono::milliseconds(1)},
 };
 
@@ -69,7 +68,7 @@ Complaint complain_of_host_name(std::string_view text) {
 
 Result<Duration> parse_duration(std::string_view text) {
   const Error refused{quoted(text) +
-                      R"( is not a duration; write a whole number and ms, s, m or h: "250ms", "3s", "10m")"};
+                      R"( is not a duration; write a whole number and ms, s, m, h or d: "250ms", "3s", "10m")"};
   const std::size_t digits = std::min(text.find_first_not_of("0123456789"), text.size());
   const auto count = parse_number<std::int64_t>(text.substr(0, digits));
   const auto* unit = std::ranges::find(kUnits, text.substr(digits), &Unit::name);

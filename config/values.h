@@ -11,7 +11,7 @@
 
 namespace pgkeel {
 
-// "250ms", "3s", "10m", "2h"; whole numbers only.
+// "250ms", "3s", "10m", "2h", "30d"; whole numbers only.
 Result<Duration> parse_duration(std::string_view text);
 
 // The same way back: with the largest unit that leaves a whole number. At least milliseconds.

@@ -140,4 +140,24 @@ Result<SqlRows, SqlError> BlockingSql::read_results(const std::function<bool()>&
   return rows;
 }
 
+Result<void, SqlError> BlockingSql::copy_out(const std::string& sql, const std::function<void(std::string_view)>& use) {
+  PGconn* link = link_of(connection_.get());
+  if (PQsendQuery(link, sql.c_str()) == 0) return SqlError{"", one_line(PQerrorMessage(link))};
+  std::optional<SqlError> error;
+  while (const auto result = ResultPointer(PQgetResult(link), PQclear)) {
+    const auto status = PQresultStatus(result.get());
+    if (status == PGRES_COPY_OUT) {
+      char* piece = nullptr;
+      for (int bytes = 0; (bytes = PQgetCopyData(link, &piece, 0)) > 0;) {
+        const std::unique_ptr<char, decltype(&PQfreemem)> owner(piece, PQfreemem);
+        use(std::string_view(piece, static_cast<std::size_t>(bytes)));
+      }
+    } else if (status != PGRES_COMMAND_OK && !error) {
+      error = error_of(*result);
+    }
+  }
+  if (error) return *error;
+  return {};
+}
+
 }  // namespace pgkeel

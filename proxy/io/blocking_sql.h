@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "proxy/base/result.h"
 #include "proxy/base/time.h"
@@ -24,6 +25,9 @@ class BlockingSql {
   // One or more statements; the rows of the last count. After an error without SQLSTATE the connection is gone.
   Result<SqlRows, SqlError> run(const std::string& sql);
   Result<SqlRows, SqlError> run_within(const std::string& sql, Duration limit);
+
+  // COPY … TO STDOUT: `use` gets what is copied, piece by piece.
+  Result<void, SqlError> copy_out(const std::string& sql, const std::function<void(std::string_view)>& use);
 
  private:
   struct Close {

@@ -151,7 +151,7 @@ struct Stream {
   std::string text;
 };
 
-void read_stream(Stream& stream, std::size_t bytes_max) {
+void read_stream(Stream& stream, std::size_t bytes_max, const std::function<void(std::string_view)>& use = {}) {
   std::array<char, 16384> buffer;
   const auto count = read(stream.descriptor.number(), buffer.data(), buffer.size());
   if (count < 0 && (errno == EAGAIN || errno == EINTR)) return;
@@ -159,6 +159,7 @@ void read_stream(Stream& stream, std::size_t bytes_max) {
     stream.descriptor.reset();
     return;
   }
+  if (use) return use(std::string_view(buffer.data(), static_cast<std::size_t>(count)));
   stream.text.append(buffer.data(), static_cast<std::size_t>(count));
   if (stream.text.size() > bytes_max) stream.text.erase(0, stream.text.size() - bytes_max);
 }
@@ -242,13 +243,16 @@ ProgramResult attend(pid_t child, const ProgramCall& call, Stream input, Stream 
                                       {input.descriptor.number(), POLLOUT, 0},
                                       {unwanted ? -1 : break_off.number(), POLLIN, 0}}};
     poll(watched.data(), watched.size(), static_cast<int>(wait_milliseconds));
-    if (watched[1].revents != 0) read_stream(output, call.output_bytes_max);
+    if (watched[1].revents != 0) read_stream(output, call.output_bytes_max, call.use_output);
     if (watched[2].revents != 0) read_stream(error_output, call.output_bytes_max);
     if (watched[3].revents != 0) write_stream(input);
   }
+  const std::function<void(std::string_view)> keep;
   for (auto* stream : {&output, &error_output}) {
     pollfd ready{stream->descriptor.number(), POLLIN, 0};
-    while (stream->descriptor.open() && poll(&ready, 1, 0) > 0) read_stream(*stream, call.output_bytes_max);
+    while (stream->descriptor.open() && poll(&ready, 1, 0) > 0) {
+      read_stream(*stream, call.output_bytes_max, stream == &output ? call.use_output : keep);
+    }
   }
   if (ended < 0) status = 255 << 8;  // somebody else took its status: no success
   result.exit_status = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);

@@ -8,6 +8,7 @@
 #include <functional>
 #include <stop_token>
 #include <string>
+#include <string_view>
 #include <sys/types.h>
 #include <vector>
 
@@ -33,6 +34,8 @@ struct ProgramCall {
   std::stop_token break_off = {};
   // Where it must not be broken off at any moment: asked, every few milliseconds, from when that is requested.
   std::function<bool()> may_be_broken_off = {};
+  // Gets its standard output as it comes, on the calling thread; nothing of that is kept then.
+  std::function<void(std::string_view)> use_output = {};
 };
 
 struct ProgramResult {

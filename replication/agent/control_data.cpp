@@ -81,6 +81,9 @@ Result<ControlData> parse_control_data(std::string_view text) {
   control.data_checksums = fields.number("Data page checksum version") != 0;
   control.wal_segment_bytes = fields.number("Bytes per WAL segment");
   control.wal_block_bytes = fields.number("WAL block size");
+  control.block_bytes = fields.number("Database block size");
+  control.segment_blocks = fields.number("Blocks per segment of large relation");
+  control.max_prepared_transactions = fields.number("max_prepared_xacts setting");
   if (!fields.problem().empty()) return Error{fields.problem()};
   return control;
 }

@@ -20,6 +20,9 @@ struct ControlData {
   Timeline min_recovery_timeline = 0;
   std::uint32_t wal_segment_bytes = 0;
   std::uint32_t wal_block_bytes = 0;
+  std::uint32_t block_bytes = 0;                // of a table's page
+  std::uint32_t segment_blocks = 0;             // of each file of a large table
+  std::uint32_t max_prepared_transactions = 0;  // as it was set when the server ran last
   bool wal_log_hints = false;
   bool data_checksums = false;
 

@@ -29,6 +29,7 @@ class DataDirectory {
   // Once `break_off` is requested the program that runs is ended, and none is started any more.
   explicit DataDirectory(LocalServerConfig settings, std::stop_token break_off = {});
 
+  [[nodiscard]] const LocalServerConfig& settings() const { return settings_; }
   [[nodiscard]] const std::string& path() const { return settings_.data_directory; }
   [[nodiscard]] std::string file(std::string_view name) const { return path() + "/" + std::string(name); }
   [[nodiscard]] std::string beside(std::string_view suffix) const { return path() + std::string(suffix); }

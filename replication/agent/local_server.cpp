@@ -92,7 +92,7 @@ LocalServer::LocalServer(std::string node, HostPort address, LocalServerConfig s
     : node_(std::move(node)),
       address_(std::move(address)),
       settings_(std::move(settings)),
-      quarantine_directory_(std::move(quarantine_directory)),
+      quarantine_directory_(quarantine_directory.empty() ? settings_.quarantine : std::move(quarantine_directory)),
       claim_(std::make_shared<DirectoryClaim>(settings_.data_directory)) {}
 
 LocalServer LocalServer::until(std::stop_token break_off) const {

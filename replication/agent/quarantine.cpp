@@ -13,6 +13,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "replication/agent/quarantine_entry.h"
+
 namespace pgkeel {
 namespace {
 
@@ -20,8 +22,6 @@ using namespace std::chrono_literals;
 namespace files = std::filesystem;
 
 constexpr Duration kCopyLimit = 24h;
-constexpr const char* kSourceFile = "data_directory";  // of whose data directory it is
-
 nlohmann::json report_of(const Divergence& divergence, const std::string& data, const std::string& time_stamp) {
   const auto optional_lsn = [](const std::optional<Lsn>& lsn) {
     return lsn ? nlohmann::json(format_lsn(*lsn)) : nlohmann::json();
@@ -33,19 +33,10 @@ nlohmann::json report_of(const Divergence& divergence, const std::string& data, 
           {"upstream", divergence.upstream},
           {"upstream_timeline", divergence.upstream_timeline},
           {"fork", optional_lsn(divergence.fork)},
+          {"fork_timeline", divergence.fork_timeline},
           {"reason", divergence.reason},
           {"time", time_stamp},
           {"data", data}};
-}
-
-// Whether files of `source` can share their blocks with copies in `folder`.
-bool can_share_blocks(const std::string& source, const std::string& folder) {
-  const int from = open(source.c_str(), O_RDONLY | O_CLOEXEC);
-  const int to = open(folder.c_str(), O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
-  const bool shared = from >= 0 && to >= 0 && ioctl(to, FICLONE, from) == 0;
-  if (from >= 0) close(from);
-  if (to >= 0) close(to);
-  return shared;
 }
 
 // The folders that a data directory has elsewhere: pg_wal and tablespaces, as links.
@@ -75,6 +66,12 @@ std::string in_megabytes(std::uint64_t bytes) {
   return std::to_string((bytes >> 20) + 1) + " MB";
 }
 
+// The upstream may be another by now: what counts is that the node has not moved on.
+bool is_same(const Divergence& one, const Divergence& other) {
+  return one.node == other.node && one.system_identifier == other.system_identifier && one.timeline == other.timeline &&
+         one.wal_end == other.wal_end;
+}
+
 files::path nearest_existing(files::path path) {
   std::error_code ignored;
   while (!files::exists(path, ignored) && path.has_relative_path()) path = path.parent_path();
@@ -82,6 +79,40 @@ files::path nearest_existing(files::path path) {
 }
 
 }  // namespace
+
+bool can_share_blocks(const std::string& source, const std::string& folder) {
+  const int from = open(source.c_str(), O_RDONLY | O_CLOEXEC);
+  const int to = open(folder.c_str(), O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
+  const bool shared = from >= 0 && to >= 0 && ioctl(to, FICLONE, from) == 0;
+  if (from >= 0) close(from);
+  if (to >= 0) close(to);
+  return shared;
+}
+
+Result<void> check_room_in(const std::string& folder, std::uint64_t bytes, const std::string& for_what) {
+  const auto place = nearest_existing(folder);
+  struct statvfs space {};
+  if (statvfs(place.c_str(), &space) != 0) return Error{"cannot tell the room in " + place.string()};
+  const std::uint64_t free_bytes = std::uint64_t{space.f_bavail} * space.f_frsize;
+  if (free_bytes / 20 * 19 >= bytes) return {};
+  return Error{"no room " + for_what + ": it takes " + in_megabytes(bytes) + ", and in " + folder +
+               " there is room for " + in_megabytes(free_bytes)};
+}
+
+Result<void> copy_data_directory(const DataDirectory& directory, const std::string& copy) {
+  const auto copied = directory.run_tool({"cp", "-a", "--reflink=auto", "--", directory.path(), copy}, kCopyLimit);
+  if (!copied) return copied.error();
+  for (const auto& link : linked_folders(copy)) {
+    std::error_code problem;
+    const auto target = files::canonical(directory.path() / link.lexically_relative(copy), problem);
+    if (problem) return Error{"cannot follow " + link.string() + ": " + problem.message()};
+    files::remove(link, problem);
+    if (problem) return Error{"cannot replace " + link.string() + ": " + problem.message()};
+    const auto moved = directory.run_tool({"cp", "-a", "--reflink=auto", "--", target, link}, kCopyLimit);
+    if (!moved) return moved.error();
+  }
+  return {};
+}
 
 std::uint64_t disk_bytes_of(const std::string& folder) {
   std::uint64_t bytes = disk_bytes_below(folder);
@@ -94,18 +125,9 @@ Quarantine::Quarantine(std::string folder, const DataDirectory& directory)
 
 std::optional<std::string> Quarantine::find(const Divergence& divergence) const {
   if (!divergence.wal_end) return std::nullopt;
-  std::error_code ignored;
-  for (const auto& entry : files::directory_iterator(folder_, ignored)) {
-    const auto text = read_file(entry.path() / "report.json", 1U << 20);
-    if (!text) continue;
-    auto report = nlohmann::json::parse(*text, nullptr, false);
-    if (!report.is_object() || !report.contains("time") || !report.contains("data") || report["data"] != "data")
-      continue;
-    if (!files::exists(entry.path() / "data/global/pg_control", ignored)) continue;  // somebody took the copy away
-    // The upstream may be another by now: what counts is that the node has not moved on.
-    const auto wanted = report_of(divergence, "data", "");
-    const auto same = [&](const char* key) { return report.contains(key) && report[key] == wanted[key]; };
-    if (same("node") && same("system_identifier") && same("timeline") && same("wal_end")) return entry.path();
+  for (const auto& entry : read_quarantine(folder_, directory_.path())) {
+    const bool copied = entry.data == entry.folder + "/data" && entry.data_exists;  // nobody took the copy away
+    if ((copied || entry.has_export) && is_same(entry.divergence, divergence)) return entry.folder;
   }
   return std::nullopt;
 }
@@ -127,36 +149,14 @@ Result<std::string> Quarantine::make_folder(const std::string& node, const std::
   if (geteuid() == 0 && lchown(made.c_str(), owner->user, owner->group) != 0) {
     return Error{"cannot give " + made + " to " + directory_.os_user() + ": " + std::strerror(errno)};
   }
-  if (auto marked = write_durably(made + "/" + kSourceFile, directory_.path(), 0644); !marked) return marked.error();
+  if (auto marked = write_durably(made + "/" + kQuarantineSourceFile, directory_.path(), 0644); !marked)
+    return marked.error();
   return made;
 }
 
-Result<void> Quarantine::check_room() const {
-  const auto place = nearest_existing(folder_);
-  if (can_share_blocks(directory_.file("global/pg_control"), place)) return {};
-  struct statvfs space {};
-  if (statvfs(place.c_str(), &space) != 0) return Error{"cannot tell the room in " + place.string()};
-  const std::uint64_t free_bytes = std::uint64_t{space.f_bavail} * space.f_frsize;
-  const std::uint64_t data_bytes = disk_bytes_of(directory_.path());
-  // A twentieth stays free: a disk that is full to the brim stops more than this.
-  if (free_bytes / 20 * 19 >= data_bytes) return {};
-  return Error{"no room to set aside what the node alone has: its data directory takes " + in_megabytes(data_bytes) +
-               ", and in " + folder_ + " there is room for " + in_megabytes(free_bytes) +
-               "; make room there and rejoin again"};
-}
-
-Result<void> Quarantine::copy_linked_folders(const std::string& copied_data) const {
-  for (const auto& link : linked_folders(copied_data)) {
-    std::error_code problem;
-    const auto target = files::canonical(directory_.path() / link.lexically_relative(copied_data), problem);
-    if (problem) return Error{"cannot follow " + link.string() + ": " + problem.message()};
-    files::remove(link, problem);
-    if (problem) return Error{"cannot replace " + link.string() + ": " + problem.message()};
-    if (auto copied = directory_.run_tool({"cp", "-a", "--reflink=auto", "--", target, link}, kCopyLimit); !copied) {
-      return copied.error();
-    }
-  }
-  return {};
+Result<void> Quarantine::check_room_for_copy() const {
+  if (can_share_blocks(directory_.file("global/pg_control"), nearest_existing(folder_))) return {};
+  return check_room_in(folder_, disk_bytes_of(directory_.path()), "to set aside what the node alone has");
 }
 
 // A copy that was cut off holds nothing that the data directory does not hold still. The folder may be shared: a node
@@ -168,7 +168,7 @@ void Quarantine::remove_incomplete(const std::string& node) const {
     const auto name = entry.path().filename().string();
     const bool of_node = name.starts_with(node + "-") && name.find('-', node.size() + 1) == std::string::npos;
     if (!of_node || files::exists(entry.path() / "report.json", ignored)) continue;
-    const auto source = read_file(entry.path() / kSourceFile, 65536);
+    const auto source = read_file(entry.path() / kQuarantineSourceFile, 65536);
     if (source && *source == directory_.path()) incomplete.push_back(entry.path());
   }
   for (const auto& folder : incomplete) files::remove_all(folder, ignored);
@@ -176,13 +176,13 @@ void Quarantine::remove_incomplete(const std::string& node) const {
 
 Result<std::string> Quarantine::copy(const Divergence& divergence, const std::string& time_stamp) const {
   remove_incomplete(divergence.node);
-  if (auto room = check_room(); !room) return room.error();
+  if (auto room = check_room_for_copy(); !room) return room.error();
   auto made = make_folder(divergence.node, time_stamp);
   if (!made) return made;
   const auto data = *made + "/data";
-  auto copied = directory_.run_tool({"cp", "-a", "--reflink=auto", "--", directory_.path(), data}, kCopyLimit);
-  if (!copied) return Error{"cannot set aside what the node alone has: " + copied.error().message};
-  if (auto linked = copy_linked_folders(data); !linked) return linked.error();
+  if (auto copied = copy_data_directory(directory_, data); !copied) {
+    return Error{"cannot set aside what the node alone has: " + copied.error().message};
+  }
   if (auto synced = sync_file_system(*made); !synced) return synced.error();
   const auto report = report_of(divergence, "data", time_stamp).dump(2) + "\n";
   if (auto written = write_durably(*made + "/report.json", report, 0644); !written) return written.error();
@@ -190,14 +190,47 @@ Result<std::string> Quarantine::copy(const Divergence& divergence, const std::st
   return made;
 }
 
-Result<std::string> Quarantine::report_moved(const Divergence& divergence, const std::string& time_stamp,
-                                             const std::string& moved_aside) const {
+Result<std::string> Quarantine::make_report(const Divergence& divergence, const std::string& time_stamp,
+                                            const std::string& data) const {
   auto made = make_folder(divergence.node, time_stamp);
   if (!made) return made;
-  const auto report = report_of(divergence, moved_aside, time_stamp).dump(2) + "\n";
+  const auto report = report_of(divergence, data, time_stamp).dump(2) + "\n";
   if (auto written = write_durably(*made + "/report.json", report, 0644); !written) return written.error();
   if (auto synced = sync_folder(folder_); !synced) return synced.error();
   return made;
+}
+
+Result<std::string> Quarantine::report_moved(const Divergence& divergence, const std::string& time_stamp,
+                                             const std::string& moved_aside) const {
+  for (const auto& entry : read_quarantine(folder_, directory_.path())) {
+    if (entry.data_exists || entry.has_export || !is_same(entry.divergence, divergence)) continue;
+    auto report = read_report(entry.folder);
+    if (!report) return report.error();
+    (*report)["data"] = moved_aside;
+    if (auto written = write_durably(entry.folder + "/report.json", report->dump(2) + "\n", 0644); !written) {
+      return written.error();
+    }
+    return entry.folder;
+  }
+  return make_report(divergence, time_stamp, moved_aside);
+}
+
+Result<std::string> Quarantine::begin_export(const Divergence& divergence, const std::string& time_stamp) const {
+  for (const auto& entry : read_quarantine(folder_, directory_.path())) {
+    auto as_then = divergence;
+    as_then.wal_end = entry.divergence.wal_end;  // opening it has written to its log
+    const bool grown = divergence.wal_end >= entry.divergence.wal_end && divergence.fork == entry.divergence.fork;
+    if (entry.data.empty() && !entry.has_export && grown && is_same(entry.divergence, as_then)) return entry.folder;
+  }
+  return make_report(divergence, time_stamp, "");
+}
+
+Result<void> Quarantine::note_wal_end(const std::string& quarantine, Lsn wal_end) {
+  auto report = read_report(quarantine);
+  if (!report) return report.error();
+  (*report)["wal_end"] = format_lsn(wal_end);
+  const auto text = report->dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+  return write_durably(quarantine + "/report.json", text, 0644);
 }
 
 }  // namespace pgkeel

@@ -23,33 +23,59 @@ struct Divergence {
   std::string upstream;
   Timeline upstream_timeline = 0;
   std::optional<Lsn> fork;  // from here on the node is alone
-  std::string reason;       // one line
+  Timeline fork_timeline = 0;
+  std::string reason;  // one line
 };
+
+// In each folder: of whose data directory it is.
+constexpr const char* kQuarantineSourceFile = "data_directory";
 
 class Quarantine {
  public:
   // `folder` empty: `pgkeel-quarantine` beside the data directory.
   Quarantine(std::string folder, const DataDirectory& directory);
 
-  // A complete copy that was made for the same divergence, by a rejoin that then failed.
+  [[nodiscard]] const std::string& folder() const { return folder_; }
+
+  // A complete copy, or an export in its place, that was made for the same divergence, by a rejoin that then failed.
   [[nodiscard]] std::optional<std::string> find(const Divergence& divergence) const;
+
+  // Whether copy() has room: the file system shares blocks, or there is as much free as the data directory takes.
+  [[nodiscard]] Result<void> check_room_for_copy() const;
 
   // Copies the stopped data directory, tablespaces and all. Refuses where there is no room for it.
   Result<std::string> copy(const Divergence& divergence, const std::string& time_stamp) const;
 
-  // Only the report: the data directory itself will be `moved_aside`.
+  // Only the report: the data directory itself will be `moved_aside`. Called again for the same divergence, by a rejoin
+  // that was cut off or failed before, it says only anew where.
   Result<std::string> report_moved(const Divergence& divergence, const std::string& time_stamp,
                                    const std::string& moved_aside) const;
 
+  // A folder for an export that is made in place of a copy, and its report. The one of an export that was cut off is
+  // gone on with.
+  Result<std::string> begin_export(const Divergence& divergence, const std::string& time_stamp) const;
+  // The server was opened for the export: what it wrote by that into its log is no divergence of its own.
+  static Result<void> note_wal_end(const std::string& quarantine, Lsn wal_end);
+
  private:
   Result<std::string> make_folder(const std::string& node, const std::string& time_stamp) const;
-  Result<void> check_room() const;
-  Result<void> copy_linked_folders(const std::string& copied_data) const;
+  Result<std::string> make_report(const Divergence& divergence, const std::string& time_stamp,
+                                  const std::string& data) const;
   void remove_incomplete(const std::string& node) const;
 
   std::string folder_;
   const DataDirectory& directory_;
 };
+
+// Whether there are `bytes` free where `folder` is or will be, with a twentieth to spare: a disk that is full to the
+// brim stops more than this. The message names both.
+Result<void> check_room_in(const std::string& folder, std::uint64_t bytes, const std::string& for_what);
+
+// Whether files of `source` can share their blocks with copies in `folder`.
+bool can_share_blocks(const std::string& source, const std::string& folder);
+
+// With its log and its tablespaces where they are linked: the copy stands alone.
+Result<void> copy_data_directory(const DataDirectory& directory, const std::string& copy);
 
 // Bytes on the disk of a folder with all below it. Links to folders in it (tablespaces, pg_wal) are followed once.
 std::uint64_t disk_bytes_of(const std::string& folder);

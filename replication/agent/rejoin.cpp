@@ -172,6 +172,7 @@ Rejoin::Diagnosis Rejoin::diagnose(const ControlData& control, const UpstreamSer
                                        ", on which the upstream is one now");
   }
   divergence.fork = common->end;
+  divergence.fork_timeline = common->timeline;
   if (common->timeline == end->timeline && end->lsn <= *common->end) return diagnosis;
   return differs(Need::kRewind, "its WAL ends at " + format_lsn(end->lsn) + " on timeline " +
                                     std::to_string(end->timeline) + ", and the upstream left it at " +
@@ -186,13 +187,24 @@ std::string Rejoin::obstacle_to_rewind(const ControlData& control, const Upstrea
 Result<RejoinReport> Rejoin::rewind(const Divergence& divergence, const UpstreamAccess& upstream) {
   if (const auto kept = quarantine_.find(divergence)) {
     report_.quarantine = *kept;
-  } else {
+  } else if (const auto room = quarantine_.check_room_for_copy(); room) {
     say_("setting aside what it alone has");
     auto copied = quarantine_.copy(divergence, time_stamp());
     if (!copied) return copied.error();
     report_.quarantine = std::move(*copied);
+  } else if (const auto beside = check_room_beside(); beside) {
+    say_(room.error().message + "; so it is moved aside and rebuilt");
+    return rebuild(divergence, upstream);
+  } else {
+    const auto why = room.error().message + "; " + beside.error().message;
+    say_(why + "; so the rows that it alone has are written out first");
+    if (auto exported = export_rows(divergence); !exported) {
+      return Error{why + "; and the rows that it alone has cannot be written out: " + exported.error().message +
+                   "; make room and rejoin again"};
+    }
   }
   say_("what it alone has is in " + report_.quarantine);
+  tell_what_is_lost("");
   if (auto saved = marker_.save_configuration(); !saved) return saved.error();
   if (auto marked = marker_.write({RejoinStep::kRewind, report_.quarantine, {}, {}}); !marked) return marked.error();
 
@@ -224,6 +236,9 @@ Result<RejoinReport> Rejoin::rewind(const Divergence& divergence, const Upstream
 // The old directory stays as it is until the new one is complete: a backup that fails costs nothing.
 Result<RejoinReport> Rejoin::rebuild(const std::optional<Divergence>& divergence, const UpstreamAccess& upstream) {
   if (auto replaceable = check_replaceable(); !replaceable) return replaceable.error();
+  if (!is_empty_or_absent(directory_.path())) {
+    if (auto room = check_room_beside(); !room) return Error{room.error().message + "; make room and rejoin again"};
+  }
   if (!marker_.exists()) {
     if (auto saved = marker_.save_configuration(); !saved) return saved.error();
   }
@@ -236,6 +251,15 @@ Result<RejoinReport> Rejoin::rebuild(const std::optional<Divergence>& divergence
   }
 
   RejoinProgress progress{RejoinStep::kSwap, report_.quarantine, directory_.beside(".new-" + time_stamp()), {}};
+  if (!is_empty_or_absent(directory_.path())) {
+    progress.moved_aside = directory_.beside(".replaced-" + time_stamp());
+    if (divergence && progress.quarantine.empty()) {
+      auto reported = quarantine_.report_moved(*divergence, time_stamp(), progress.moved_aside);
+      if (!reported) return reported.error();
+      progress.quarantine = report_.quarantine = std::move(*reported);
+      tell_what_is_lost(directory_.path());
+    }
+  }
   say_("copying " + upstream_.node);
   auto made = base_backup(progress.new_directory, upstream);
   if (made) made = marker_.restore_configuration(progress.new_directory);
@@ -249,12 +273,6 @@ Result<RejoinReport> Rejoin::rebuild(const std::optional<Divergence>& divergence
 
   if (!is_empty_or_absent(directory_.path())) {
     files::permissions(progress.new_directory, files::status(directory_.path(), ignored).permissions(), ignored);
-    progress.moved_aside = directory_.beside(".replaced-" + time_stamp());
-    if (divergence && progress.quarantine.empty()) {
-      auto reported = quarantine_.report_moved(*divergence, time_stamp(), progress.moved_aside);
-      if (!reported) return reported.error();
-      progress.quarantine = std::move(*reported);
-    }
   }
   if (auto marked = marker_.write(progress); !marked) return marked.error();
   if (auto swapped = swap(progress); !swapped) return swapped.error();

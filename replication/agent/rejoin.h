@@ -40,6 +40,9 @@ class Rejoin {
   [[nodiscard]] std::string obstacle_to_rewind(const ControlData& control, const UpstreamAccess& upstream) const;
   Result<RejoinReport> rewind(const Divergence& divergence, const UpstreamAccess& upstream);
   Result<RejoinReport> rebuild(const std::optional<Divergence>& divergence, const UpstreamAccess& upstream);
+  Result<void> export_rows(const Divergence& divergence);
+  [[nodiscard]] Result<void> check_room_beside() const;
+  void tell_what_is_lost(const std::string& data_directory) const;
   Result<void> base_backup(const std::string& new_directory, const UpstreamAccess& upstream) const;
   [[nodiscard]] Result<void> check_replaceable() const;
   Result<void> swap(const RejoinProgress& progress) const;

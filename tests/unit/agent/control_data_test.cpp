@@ -22,6 +22,9 @@ Minimum recovery ending location:     0/3FFFFFF
 Min recovery ending loc's timeline:   2
 wal_level setting:                    replica
 wal_log_hints setting:                on
+max_prepared_xacts setting:           7
+Database block size:                  8192
+Blocks per segment of large relation: 131072
 WAL block size:                       8192
 Bytes per WAL segment:                16777216
 Data page checksum version:           0
@@ -45,6 +48,9 @@ TEST_CASE("pg_controldata's lines become values") {
   CHECK(control->min_recovery_end == Lsn{0x3FFFFFF});
   CHECK(control->wal_segment_bytes == 16777216);
   CHECK(control->wal_block_bytes == 8192);
+  CHECK(control->block_bytes == 8192);
+  CHECK(control->segment_blocks == 131072);
+  CHECK(control->max_prepared_transactions == 7);
   CHECK(control->wal_log_hints);
   CHECK_FALSE(control->data_checksums);
   CHECK_FALSE(control->shut_down_cleanly());

@@ -120,7 +120,7 @@ TEST_CASE("all problems are told at once, in the order of the file, with file, l
                     "name = \"A\"\n") ==
         "f:2:1: unknown key \"wrokers\" in proxy; did you mean workers?\n"
         "f:3:17: proxy.login_timeout: is a number, and must be a string such as \"250ms\", \"3s\" or \"10m\"\n"
-        "f:4:18: proxy.hold_timeout: \"3 s\" is not a duration; write a whole number and ms, s, m or h: \"250ms\", "
+        "f:4:18: proxy.hold_timeout: \"3 s\" is not a duration; write a whole number and ms, s, m, h or d: \"250ms\", "
         "\"3s\", \"10m\"\n"
         "f:5:14: proxy.login_rate: 0 is not between 1 and 1000000\n"
         "f:6:12: proxy.no_route: \"hodl\" is none of \"hold\", \"refuse\"; did you mean \"hold\"?\n"

@@ -1,0 +1,34 @@
+// Writes the rows that lost transactions left behind as CSV files, for an operator to bring back by hand: the newest
+// version of what they inserted and updated, and the keys of what they deleted. The diverged server is opened alone for
+// that (IsolatedServer). Job threads, and a command that a person waits for.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "config/config.h"
+#include "proxy/base/result.h"
+#include "replication/agent/quarantine_entry.h"
+
+namespace pgkeel {
+
+enum class OpenDiverged {
+  kWorkingCopy,  // a copy of what is kept is opened, and removed again: the evidence stays as it is
+  kInPlace,      // the directory itself, which will be given up afterwards: there is no room for more
+};
+
+struct LostExportReport {
+  std::uint64_t tables = 0;
+  std::uint64_t inserted = 0;
+  std::uint64_t updated = 0;
+  std::uint64_t deleted = 0;
+  std::vector<std::string> problems;
+};
+
+// `data_directory`: the diverged server's directory. `target`: a folder that is not there yet or empty, or one of an
+// export that was cut off, which is made anew. It has `summary.json` only when it is complete.
+Result<LostExportReport> export_lost_rows(const QuarantineEntry& entry, const LocalServerConfig& server,
+                                          const std::string& data_directory, const std::string& target,
+                                          OpenDiverged open, const std::function<void(const std::string&)>& progress);
+
+}  // namespace pgkeel

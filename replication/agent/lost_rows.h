@@ -1,0 +1,56 @@
+// Which rows of a table lost transactions inserted, changed and deleted, told from the row versions on its pages. Pure.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <span>
+#include <unordered_set>
+#include <vector>
+
+#include "replication/agent/heap_page.h"
+
+namespace pgkeel {
+
+using TransactionSet = std::unordered_set<std::uint32_t>;
+
+struct LostRows {
+  std::vector<RowPointer> inserted;  // their newest version
+  std::vector<RowPointer> updated;   // likewise
+  // The version that the cluster has, or had before: of deleted rows, and of updated ones that have another key now.
+  std::vector<RowPointer> deleted;
+  std::vector<RowPointer> old_keys;
+  std::vector<RowPointer> replaced;  // the cluster's version of every other updated row, as far as it is still there
+  std::uint64_t deletions = 0;       // that were seen, also of rows that the cluster never had
+
+  [[nodiscard]] bool any() const { return !inserted.empty() || !updated.empty() || !deleted.empty(); }
+};
+
+class LostRowFinder {
+ public:
+  // `updater_of`: who of the members of a multixact deleted or replaced the row; 0: nobody.
+  LostRowFinder(const TransactionSet& lost, std::function<std::uint32_t(std::uint32_t multixact)> updater_of);
+
+  void add_page(std::uint32_t block, std::span<const HeapTuple> tuples);
+  LostRows find();
+
+ private:
+  struct Version {
+    bool by_lost = false;       // inserted by a lost transaction
+    bool gone_by_lost = false;  // deleted or replaced by one
+    bool is_update = false;
+    bool key_changed = false;
+    bool moved = false;
+    std::uint32_t xmin = 0;
+    std::uint32_t gone_by = 0;
+    RowPointer next;
+    bool has_predecessor = false;  // among the versions here
+  };
+  [[nodiscard]] const Version* successor_of(RowPointer place, const Version& version) const;
+
+  const TransactionSet& lost_;
+  std::function<std::uint32_t(std::uint32_t)> updater_of_;
+  std::map<RowPointer, Version> versions_;
+};
+
+}  // namespace pgkeel

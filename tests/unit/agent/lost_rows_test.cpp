@@ -1,0 +1,117 @@
+#include "replication/agent/lost_rows.h"
+
+#include <doctest/doctest.h>
+
+#include "replication/agent/lost_export_text.h"
+#include "replication/agent/quarantine_bound.h"
+
+using namespace pgkeel;
+
+namespace {
+
+// xids from 100 on are lost.
+const TransactionSet kLost = {100, 101, 102};
+
+HeapTuple version(std::uint16_t offset, std::uint32_t xmin, std::uint32_t xmax, std::uint16_t next,
+                  bool is_update = false) {
+  HeapTuple tuple;
+  tuple.offset = offset;
+  tuple.xmin = xmin;
+  tuple.xmax = xmax;
+  tuple.xmax_invalid = xmax == 0;
+  tuple.next = {0, next};
+  tuple.is_update = is_update;
+  return tuple;
+}
+
+LostRows rows_of(const std::vector<HeapTuple>& tuples) {
+  LostRowFinder finder(kLost, [](std::uint32_t multixact) { return multixact == 9000 ? 101U : 0U; });
+  finder.add_page(0, tuples);
+  return finder.find();
+}
+
+using Places = std::vector<RowPointer>;
+
+}  // namespace
+
+TEST_CASE("rows are told by their chains of versions") {
+  auto with_key = version(9, 50, 100, 10);
+  with_key.keys_updated = true;
+  const auto rows = rows_of({version(1, 50, 0, 1),                                    // nobody's
+                             version(2, 100, 0, 2),                                   // inserted
+                             version(3, 50, 101, 4), version(4, 101, 0, 4, true),     // updated
+                             version(5, 50, 101, 5),                                  // deleted
+                             version(6, 100, 101, 7), version(7, 101, 102, 7, true),  // came and went
+                             version(8, 60, 70, 8),                                   // deleted, by none of them
+                             with_key, version(10, 100, 102, 11, true), version(11, 102, 0, 11, true),
+                             version(12, 102, 55, 12),         // its deletion was rolled back
+                             version(13, 102, 0, 13, true)});  // what it replaced is cleaned up
+  CHECK(rows.inserted == Places{{0, 2}, {0, 12}});
+  CHECK(rows.updated == Places{{0, 4}, {0, 11}, {0, 13}});
+  CHECK(rows.deleted == Places{{0, 5}});
+  CHECK(rows.old_keys == Places{{0, 9}});
+  CHECK(rows.replaced == Places{{0, 3}});
+  CHECK(rows.deletions == 2);
+}
+
+TEST_CASE("locks are no deletions, and of a multixact its updater counts") {
+  auto locked = version(1, 50, 100, 1);
+  locked.xmax_locks_only = true;
+  auto updated = version(2, 50, 9000, 3);
+  updated.xmax_is_multi = true;
+  auto only_locked = version(4, 50, 9001, 4);
+  only_locked.xmax_is_multi = true;
+  const auto rows = rows_of({locked, updated, version(3, 101, 0, 3, true), only_locked});
+  CHECK(rows.updated == Places{{0, 3}});
+  CHECK(rows.deleted.empty());
+}
+
+TEST_CASE("a place that was given to another row is not followed") {
+  const auto rows = rows_of({version(1, 50, 100, 2), version(2, 102, 0, 2)});
+  CHECK(rows.deleted == Places{{0, 1}});
+  CHECK(rows.inserted == Places{{0, 2}});
+}
+
+TEST_CASE("pages of any content are read without harm") {
+  std::vector<std::byte> page(8192);
+  std::uint32_t seed = 12345;
+  for (int round = 0; round < 2000; ++round) {
+    for (auto& byte : page) {
+      seed = seed * 1664525U + 1013904223U;
+      byte = static_cast<std::byte>(seed >> 24U);
+    }
+    page[12] = std::byte{0xff};  // many line pointers
+    page[13] = std::byte{0x0f};
+    page[14] = std::byte{0xff};
+    page[15] = std::byte{0x1f};
+    std::vector<std::uint16_t> offsets;
+    for (const auto& tuple : read_heap_page(page)) offsets.push_back(tuple.offset);
+    revive_tuples(page, offsets);
+  }
+  CHECK(read_heap_page({}).empty());
+}
+
+TEST_CASE("file names are safe, and statements are quoted") {
+  CHECK(safe_file_part("../a b.C_1-ü") == "%2E%2E%2Fa%20b%2EC_1-ü");
+  CHECK(copy_statement("\"s\".\"t\"", {"a", "b\"c"}, {{1, 2}, {3, 4}}, 0, 2, true) ==
+        "COPY (SELECT \"a\", \"b\"\"c\" FROM ONLY \"s\".\"t\" WHERE ctid = ANY ('{\"(1,2)\",\"(3,4)\"}'::tid[])) TO "
+        "STDOUT "
+        "(FORMAT csv, HEADER true)");
+}
+
+TEST_CASE("a quarantine is bounded by age and size, the oldest first") {
+  const auto at = [](int hours) { return WallTime(std::chrono::hours(hours)); };
+  const std::vector<QuarantineFact> facts = {
+      {"old", at(1), 10, false}, {"middle", at(50), 10, false}, {"used", at(2), 10, true}, {"new", at(99), 10, false}};
+  const auto ids = [&](const QuarantineConfig& bounds, int now) {
+    std::vector<std::string> chosen;
+    for (const auto& removal : choose_removals(facts, bounds, at(now))) chosen.push_back(removal.id);
+    return chosen;
+  };
+  using Ids = std::vector<std::string>;
+  CHECK(ids({.max_age = std::chrono::hours(1000), .max_bytes = 0}, 100).empty());
+  CHECK(ids({.max_age = std::chrono::hours(60), .max_bytes = 0}, 100) == Ids{"old"});
+  CHECK(ids({.max_age = std::chrono::hours(60), .max_bytes = 0}, 1000) == Ids{"old", "middle", "new"});
+  CHECK(ids({.max_age = std::chrono::hours(1000), .max_bytes = 35}, 100) == Ids{"old"});
+  CHECK(ids({.max_age = std::chrono::hours(1000), .max_bytes = 5}, 100) == Ids{"old", "middle"});
+}
