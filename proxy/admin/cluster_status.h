@@ -48,6 +48,14 @@ struct ReadinessReport {
   WallTime looked_at;
 };
 
+// What a node alone had committed when its history parted from the cluster's: a report of `pgkeel lost`.
+struct LostReportStatus {
+  std::string report;
+  std::string node;
+  std::uint64_t transactions = 0;
+  std::uint64_t wal_bytes = 0;
+};
+
 struct ClusterStatus {
   std::string name;
   HostPort access_point;
@@ -64,8 +72,11 @@ struct ClusterStatus {
   Duration last_failover{};     // from the intent to the new route; zero: none yet
   std::vector<NodeStatus> nodes;
   std::vector<ActionReport> actions;
-  std::vector<OperatorOrder> orders;         // oldest first
-  std::optional<ReadinessReport> readiness;  // nothing: the first look is not over
+  std::vector<OperatorOrder> orders;           // oldest first
+  std::optional<ReadinessReport> readiness;    // nothing: the first look is not over
+  std::vector<LostReportStatus> lost_reports;  // oldest first
+  std::uint64_t lost_transactions = 0;         // of all reports since this process started
+  std::uint64_t lost_wal_bytes = 0;
   ClusterSessionStats sessions;
 };
 

@@ -50,6 +50,13 @@ Json to_json(const ClusterStatus& cluster) {
   }
   Json orders = Json::array();
   for (const auto& order : cluster.orders) orders.push_back(Json::parse(order_json(order)));
+  Json lost = Json::array();
+  for (const auto& report : cluster.lost_reports) {
+    lost.push_back({{"report", report.report},
+                    {"node", report.node},
+                    {"transactions", report.transactions},
+                    {"wal_bytes", report.wal_bytes}});
+  }
   const ClusterSessionStats& sessions = cluster.sessions;
   return {
       {"name", cluster.name},
@@ -68,6 +75,7 @@ Json to_json(const ClusterStatus& cluster) {
       {"actions", actions},
       {"readiness", readiness},
       {"orders", orders},
+      {"lost", lost},
       {"sessions",
        {{"accepted", sessions.accepted},
         {"open", sessions.open},

@@ -51,8 +51,9 @@ Result<void> Application::start(std::uint64_t descriptor_limit, const std::map<s
     auto memory = state_.load(cluster.name);
     if (!memory) return memory.error();
     const auto wanted = adopt.find(cluster.name);
-    clusters_.push_back(std::make_unique<ClusterService>(
-        loop_, cluster, std::move(*memory), wanted == adopt.end() ? "" : wanted->second, state_, *events_, *workers_));
+    clusters_.push_back(std::make_unique<ClusterService>(loop_, cluster, config_.quarantine, std::move(*memory),
+                                                         wanted == adopt.end() ? "" : wanted->second, state_, *events_,
+                                                         *workers_));
   }
   if (const auto started = workers_->start(); !started) return started.error();
 

@@ -25,8 +25,9 @@ FailoverPolicy policy_of(const ClusterConfig& config, std::string adopt) {
 
 }  // namespace
 
-ClusterService::ClusterService(Loop& loop, const ClusterConfig& config, ClusterMemory memory, std::string adopt,
-                               StateDirectory& state, EventLog& events, WorkerPool& workers)
+ClusterService::ClusterService(Loop& loop, const ClusterConfig& config, const QuarantineConfig& quarantine,
+                               ClusterMemory memory, std::string adopt, StateDirectory& state, EventLog& events,
+                               WorkerPool& workers)
     : loop_(loop),
       config_(config),
       state_(state),
@@ -42,9 +43,11 @@ ClusterService::ClusterService(Loop& loop, const ClusterConfig& config, ClusterM
           loop, config_, monitor_,
           [this](const ActionStatus& outcome) {
             controller_.finished(outcome, clocks_now());
+            if (outcome.action.kind == ActionKind::kRejoin) keeper_.look_soon();
             step();
           },
           [this](const std::string& node, const std::string& line) {
+            keeper_.look_soon();
             if (controller_.is_repetition(ActionKind::kRejoin, node))
               return log(LogLevel::kInfo, config_.name, node + ": " + line);
             record({.id = 0,
@@ -57,12 +60,24 @@ ClusterService::ClusterService(Loop& loop, const ClusterConfig& config, ClusterM
                     .text = node + ": " + line});
           }),
       controller_(config_.name, policy_of(config_, std::move(adopt)), std::move(memory), *this),
+      keeper_(loop, config_, quarantine,
+              [this](LogLevel severity, const std::string& node, const std::string& text) {
+                record({.id = 0,
+                        .when = wall_now(),
+                        .cluster = config_.name,
+                        .severity = severity,
+                        .kind = "lost",
+                        .node = node,
+                        .epoch = controller_.memory().epoch,
+                        .text = text});
+              }),
       readiness_(loop, config_, [this](const Finding& finding, bool appeared) { record_finding(finding, appeared); }),
       decide_again_(loop, [this] { step(); }) {}
 
 void ClusterService::start() {
   monitor_.start();
   readiness_.start();
+  keeper_.start();
   step_soon();
 }
 
@@ -289,6 +304,9 @@ ClusterStatus ClusterService::status() const {
   }
   status.readiness = readiness_.report();
   status.orders = controller_.memory().orders;
+  status.lost_reports = keeper_.reports();
+  status.lost_transactions = keeper_.lost_transactions();
+  status.lost_wal_bytes = keeper_.lost_wal_bytes();
   status.sessions = session_stats();
   return status;
 }

@@ -11,6 +11,7 @@
 #include "proxy/admin/cluster_status.h"
 #include "proxy/app/commit_waits.h"
 #include "proxy/app/login_watch.h"
+#include "proxy/app/quarantine_keeper.h"
 #include "proxy/app/readiness_watch.h"
 #include "proxy/io/timer.h"
 #include "proxy/listener/worker_pool.h"
@@ -24,8 +25,8 @@ namespace pgkeel {
 class ClusterService final : private ClusterController::Effects {
  public:
   // The references outlive the service. `adopt`: the node that the operator wants as the primary; empty: none.
-  ClusterService(Loop& loop, const ClusterConfig& config, ClusterMemory memory, std::string adopt,
-                 StateDirectory& state, EventLog& events, WorkerPool& workers);
+  ClusterService(Loop& loop, const ClusterConfig& config, const QuarantineConfig& quarantine, ClusterMemory memory,
+                 std::string adopt, StateDirectory& state, EventLog& events, WorkerPool& workers);
 
   void start();
   void link_evidence(const LinkEvidence& evidence);
@@ -34,7 +35,7 @@ class ClusterService final : private ClusterController::Effects {
   OrderAnswer give_order(const OperatorOrder& order, bool preview);
 
   [[nodiscard]] ClusterStatus status() const;
-  [[nodiscard]] bool jobs_run() const { return executor_.jobs_run() || readiness_.looks(); }
+  [[nodiscard]] bool jobs_run() const { return executor_.jobs_run() || readiness_.looks() || keeper_.jobs_run(); }
 
  private:
   Result<void> store(const ClusterMemory& memory) override;
@@ -62,6 +63,7 @@ class ClusterService final : private ClusterController::Effects {
   CommitWaits commit_waits_;
   ClusterExecutor executor_;
   ClusterController controller_;
+  QuarantineKeeper keeper_;
   ReadinessWatch readiness_;
   Timer decide_again_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // answers of other threads may come when this is gone

@@ -7,6 +7,7 @@
 #include "proxy/cli/check.h"
 #include "proxy/cli/demo.h"
 #include "proxy/cli/exit_status.h"
+#include "proxy/cli/lost.h"
 #include "proxy/cli/order.h"
 #include "proxy/cli/serve.h"
 #include "proxy/cli/setup_sql.h"
@@ -102,6 +103,14 @@ int run_command_line(int argument_count, char** arguments) {
       add_order(app, "resolve", "End a collision: one node's history stays, the others are rebuilt from it", resolve);
   verb->add_option("--keep", resolve.order.node, "The node whose history stays")->required();
   verb->callback([&] { run = [&] { return run_order(resolve); }; });
+
+  LostOptions lost;
+  verb = add_verb(app, "lost", "What a diverged node had committed that the cluster lost", &lost.config_path);
+  verb->add_option("CLUSTER", lost.cluster, "Name of the cluster")->required();
+  verb->add_option("REPORT", lost.report, "Show this report, or the one whose name begins so");
+  verb->add_option("--export", lost.export_folder, "Write the lost rows as CSV files into this new folder");
+  verb->add_flag("--json", lost.json, "As JSON");
+  verb->callback([&] { run = [&] { return run_lost(lost); }; });
 
   try {
     app.parse(argument_count, arguments);

@@ -82,6 +82,13 @@ std::string cluster_text(const Json& cluster) {
   }
   text += table(rows);
   text += readiness_lines(cluster.at("readiness"));
+  for (const auto& lost : cluster.value("lost", Json::array())) {
+    const auto transactions = lost.at("transactions").get<std::uint64_t>();
+    if (transactions == 0) continue;
+    text += fmt::format("  lost: {} committed transactions ({} of WAL) that {} alone had: pgkeel lost {} {}\n",
+                        transactions, bytes_text(lost.at("wal_bytes")), lost.at("node").get<std::string>(),
+                        cluster.at("name").get<std::string>(), lost.at("report").get<std::string>());
+  }
   for (const auto& action : cluster.at("actions")) {
     if (action.at("state") == "done") continue;
     text += fmt::format(

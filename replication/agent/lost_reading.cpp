@@ -73,8 +73,8 @@ std::vector<Stretch> stretches_from(const TimelineHistory& history, Timeline for
 
 class Reading {
  public:
-  Reading(const LocalServerConfig& server, const Divergence& divergence)
-      : directory_(server), divergence_(divergence) {}
+  Reading(const LocalServerConfig& server, const Divergence& divergence, std::stop_token break_off)
+      : directory_(server, std::move(break_off)), divergence_(divergence) {}
 
   Result<LostReading> run() {
     if (auto placed = place_fork(); !placed) return placed.error();
@@ -192,8 +192,10 @@ class Reading {
                                   .limit = kReadLimit,
                                   .environment = {"LC_ALL=C", "TZ=UTC"},
                                   .os_user = directory_.os_user(),
+                                  .break_off = directory_.break_off(),
                                   .use_output = [&](std::string_view text) { records.feed(text); }});
     if (!ran) return ran.error();
+    if (ran->broken_off) return Error{"the work was broken off"};
     records.finish();
     if (ran->timed_out) return Error{"pg_waldump was not done after " + format_duration(kReadLimit)};
     // Where the end is not known it ends with an error, there. Without one record it could not read at all.
@@ -217,8 +219,9 @@ class Reading {
 
 }  // namespace
 
-Result<LostReading> read_lost_history(const LocalServerConfig& server, const Divergence& divergence) {
-  return Reading(server, divergence).run();
+Result<LostReading> read_lost_history(const LocalServerConfig& server, const Divergence& divergence,
+                                      std::stop_token break_off) {
+  return Reading(server, divergence, std::move(break_off)).run();
 }
 
 }  // namespace pgkeel

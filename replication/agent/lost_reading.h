@@ -2,7 +2,7 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -22,7 +22,9 @@ struct LostReading {
   std::vector<std::string> problems;  // what restricts it, one line each
 };
 
-// `server`: the programs and the user; its data directory is that of the diverged server.
-Result<LostReading> read_lost_history(const LocalServerConfig& server, const Divergence& divergence);
+// Once `break_off` is requested it fails. `server`: the programs and the user; its data directory is that of the
+// diverged server.
+Result<LostReading> read_lost_history(const LocalServerConfig& server, const Divergence& divergence,
+                                      std::stop_token break_off = {});
 
 }  // namespace pgkeel

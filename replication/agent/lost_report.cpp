@@ -175,10 +175,11 @@ std::string line_of(const Json& json) {
 }  // namespace
 
 Result<QuarantineEntry> make_lost_report(const QuarantineEntry& entry, const LocalServerConfig& server,
-                                         const std::string& data_directory, const std::string& names_directory) {
+                                         const std::string& data_directory, const std::string& names_directory,
+                                         std::stop_token break_off) {
   auto there = server;
   there.data_directory = data_directory.empty() ? entry.data : data_directory;
-  const auto reading = read_lost_history(there, entry.divergence);
+  const auto reading = read_lost_history(there, entry.divergence, std::move(break_off));
   if (!reading) return reading.error();
   auto report = read_report(entry.folder);
   if (!report) return report.error();

@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <optional>
+#include <stop_token>
 #include <string>
 
 #include "config/config.h"
@@ -29,7 +30,7 @@ struct LostNames {
 // read, of a copy that has recovered; empty: in the same.
 Result<QuarantineEntry> make_lost_report(const QuarantineEntry& entry, const LocalServerConfig& server,
                                          const std::string& data_directory = "",
-                                         const std::string& names_directory = "");
+                                         const std::string& names_directory = "", std::stop_token break_off = {});
 
 // The same, where tables are left without their names: the diverged server is opened alone, so that it recovers, in a
 // copy where that costs no room, else in place (nothing of what it keeps goes by that).
