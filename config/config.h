@@ -74,6 +74,13 @@ struct QuarantineConfig {
   std::uint64_t max_bytes = 0;  // 0: no limit
 };
 
+// Certificates in PEM files: whom to believe, and who we are.
+struct TlsFiles {
+  std::string ca;
+  std::string cert;
+  std::string key;
+};
+
 // A PostgreSQL server on this host that pgkeel starts, stops and rebuilds itself.
 struct LocalServerConfig {
   std::string data_directory;
@@ -82,13 +89,22 @@ struct LocalServerConfig {
 
   // The folder for what a diverged server alone had; empty: `pgkeel-quarantine` beside its data directory.
   std::string quarantine = {};
+  std::string config_file = {};              // postgresql.conf, or its folder, where it is not in the data directory
+  std::vector<std::string> keep_files = {};  // of the data directory's top folder: a rejoin leaves them as they are
+};
+
+// The agent beside a PostgreSQL server on another host, as pgkeel reaches it.
+struct AgentAccessConfig {
+  std::string url;  // "https://HOST:PORT"
+  TlsFiles tls;
 };
 
 struct NodeConfig {
   std::string name;
   HostPort address{"", 5432};
-  std::uint32_t priority = 100;  // 0: never promoted
-  std::optional<LocalServerConfig> local;
+  std::uint32_t priority = 100;            // 0: never promoted
+  std::optional<LocalServerConfig> local;  // never beside `agent`
+  std::optional<AgentAccessConfig> agent = {};
 };
 
 struct ClusterConfig {
@@ -114,6 +130,22 @@ struct Config {
   QuarantineConfig quarantine;
   LogConfig log;
   std::vector<ClusterConfig> clusters;  // in the order of the file
+};
+
+// `pgkeel agent`, beside one server.
+struct AgentConfig {
+  HostPort listen{"0.0.0.0", 7433};
+  TlsFiles tls;
+  LocalServerConfig server;
+  std::string quarantine = "/var/lib/pgkeel/quarantine";
+  std::string state_directory = "/var/lib/pgkeel/agent";
+  Duration fence_timeout = 0s;  // 0: never
+};
+
+// What agent.toml says.
+struct AgentFile {
+  AgentConfig agent;
+  LogConfig log;
 };
 
 }  // namespace pgkeel

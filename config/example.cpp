@@ -20,6 +20,10 @@ constexpr std::string_view kIntroduction =
     "# pgkeel.toml: every key, with its default where it has one. Made from config/schema.cpp; do not edit by hand.\n"
     "# Only the keys without a default are needed: `listen` of a cluster, and `name` and `host` of its nodes.\n";
 
+constexpr std::string_view kAgentIntroduction =
+    "# agent.toml, beside each PostgreSQL server: every key, with its default where it has one. Made from\n"
+    "# config/schema.cpp; do not edit by hand.\n";
+
 // Which of the tables of an array is shown: the first has every key, the second what differs.
 enum class Instance { kFirst, kSecond };
 
@@ -144,7 +148,7 @@ std::string lines_of_keys(const Table& table, void* owner, Instance instance) {
         }
       }
       const std::string line = fmt::format("{} = {}\n", key.name, inline_table(key, owner, instance));
-      text += key.unsupported.empty() ? line : commented_out(line);
+      text += key.unsupported.empty() && !key.shown_commented_out ? line : commented_out(line);
     }
   }
   return text;
@@ -177,6 +181,13 @@ std::string example_toml() {
   Config defaults;
   std::string text(kIntroduction);
   append_below(text, config_schema(), &defaults, "");
+  return text;
+}
+
+std::string agent_example_toml() {
+  AgentFile defaults;
+  std::string text(kAgentIntroduction);
+  append_below(text, agent_schema(), &defaults, "");
   return text;
 }
 

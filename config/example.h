@@ -8,4 +8,7 @@ namespace pgkeel {
 // A valid configuration. What this version does not support is there as a comment that says why.
 std::string example_toml();
 
+// The same of agent.toml.
+std::string agent_example_toml();
+
 }  // namespace pgkeel

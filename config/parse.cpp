@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <system_error>
@@ -177,7 +178,7 @@ std::optional<std::string> table_that_has(std::string_view name, const Table& sc
 // Fills a Config from a parsed file, and gathers problems and positions.
 class Reader {
  public:
-  explicit Reader(const std::string& file) : file_(file) {}
+  Reader(const std::string& file, const Table& whole) : file_(file), whole_(whole) {}
 
   // `owner` is the struct that the rows of `schema` fill; null where nothing keeps the values.
   void read_table(const toml::table& table, const Table& schema, void* owner, const std::string& path) {
@@ -206,6 +207,7 @@ class Reader {
   }
 
   static std::string missing_tables(const Key& key, const std::string& path) {
+    if (key.type == KeyType::kTable) return "is missing";
     return key.type == KeyType::kTableArray
                ? fmt::format("there is none; each server of the cluster is one [[{}]]", below(path, key.name))
                : fmt::format("there is none; write at least one [{}.NAME]", below(path, key.name));
@@ -224,7 +226,7 @@ class Reader {
     std::string hint;
     if (const std::string_view nearest = nearest_name(name.str(), known); !nearest.empty()) {
       hint = fmt::format("; did you mean {}?", nearest);
-    } else if (const auto home = table_that_has(name.str(), config_schema())) {
+    } else if (const auto home = table_that_has(name.str(), whole_)) {
       hint = fmt::format("; it belongs into {}", *home);
     }
     const std::string where = path.empty() ? "at the top of the file" : fmt::format("in {}", path);
@@ -299,6 +301,7 @@ class Reader {
   }
 
   const std::string& file_;
+  const Table& whole_;
   std::vector<Problem> problems_;
   KeyPositions positions_;
 };
@@ -307,9 +310,9 @@ std::vector<Problem> one_problem(const std::string& file, Position position, std
   return {Problem{.file = file, .position = position, .message = std::move(message)}};
 }
 
-}  // namespace
-
-ConfigResult parse_config(std::string_view text, const std::string& file_name) {
+// Reads `text` along `schema` into `owner`; `rules` are those between the keys.
+std::vector<Problem> read_text(std::string_view text, const std::string& file_name, const Table& schema, void* owner,
+                               const std::function<std::vector<Problem>(const KeyPositions&)>& rules) {
   if (text.size() > kLargestFile) {
     return one_problem(file_name, {}, fmt::format("is larger than {} bytes", kLargestFile));
   }
@@ -321,17 +324,15 @@ ConfigResult parse_config(std::string_view text, const std::string& file_name) {
   } catch (const toml::parse_error& error) {
     return one_problem(file_name, position_of(error.source()), "this is no TOML: " + printable(error.description()));
   }
-  Config config;
-  Reader reader(file_name);
-  reader.read_table(root, config_schema(), &config, "");
+  Reader reader(file_name, schema);
+  reader.read_table(root, schema, owner, "");
   std::vector<Problem> problems = reader.take_problems();
-  std::ranges::move(validate(config, reader.positions(), file_name), std::back_inserter(problems));
-  if (problems.empty()) return config;
+  std::ranges::move(rules(reader.positions()), std::back_inserter(problems));
   std::ranges::stable_sort(problems, {}, &Problem::position);
   return problems;
 }
 
-ConfigResult load_config(const std::string& path) {
+Result<std::string, std::vector<Problem>> text_of(const std::string& path) {
   const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "re"), std::fclose);
   std::string text;
   if (file != nullptr) {
@@ -341,7 +342,37 @@ ConfigResult load_config(const std::string& path) {
   if (file == nullptr || std::ferror(file.get()) != 0) {
     return one_problem(path, {}, "cannot be read: " + std::generic_category().message(errno));
   }
-  return parse_config(text, path);
+  return text;
+}
+
+}  // namespace
+
+ConfigResult parse_config(std::string_view text, const std::string& file_name) {
+  Config config;
+  auto problems = read_text(text, file_name, config_schema(), &config,
+                            [&](const KeyPositions& positions) { return validate(config, positions, file_name); });
+  if (!problems.empty()) return problems;
+  return config;
+}
+
+ConfigResult load_config(const std::string& path) {
+  const auto text = text_of(path);
+  if (!text) return text.error();
+  return parse_config(*text, path);
+}
+
+AgentFileResult parse_agent_file(std::string_view text, const std::string& file_name) {
+  AgentFile file;
+  auto problems =
+      read_text(text, file_name, agent_schema(), &file, [](const KeyPositions&) { return std::vector<Problem>(); });
+  if (!problems.empty()) return problems;
+  return file;
+}
+
+AgentFileResult load_agent_file(const std::string& path) {
+  const auto text = text_of(path);
+  if (!text) return text.error();
+  return parse_agent_file(*text, path);
 }
 
 }  // namespace pgkeel

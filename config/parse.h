@@ -20,4 +20,9 @@ ConfigResult parse_config(std::string_view text, const std::string& file_name);
 // Reads the file first; blocks while it does.
 ConfigResult load_config(const std::string& path);
 
+// The same of agent.toml.
+using AgentFileResult = Result<AgentFile, std::vector<Problem>>;
+AgentFileResult parse_agent_file(std::string_view text, const std::string& file_name);
+AgentFileResult load_agent_file(const std::string& path);
+
 }  // namespace pgkeel

@@ -14,8 +14,6 @@ constexpr std::string_view kNoReadOnly = "a read-only access point is not suppor
 constexpr std::string_view kNoSwitchback = "switching back is not supported by this version; leave it empty";
 constexpr std::string_view kNoCoordination =
     "several pgkeels for the same clusters are not supported by this version; leave the table out";
-constexpr std::string_view kNoAgent =
-    "agents are not supported by this version; write `local` for a node on this host, or leave `agent` out";
 
 // The owner of what this version keeps nowhere.
 struct Nowhere {};
@@ -174,12 +172,17 @@ const Table& local_table() {
   return rows;
 }
 
-const Table& agent_table() {
-  static const Table rows = table_of<Nowhere>({
-      required(unused_text<Nowhere>("url", "of the node's agent"), R"("https://10.0.0.1:7433")"),
-      shown_as(unused_text<Nowhere>("ca", "CA of the agents' certificates"), R"("/etc/pgkeel/ca.crt")"),
-      shown_as(unused_text<Nowhere>("cert", "certificate that the agent sees"), R"("/etc/pgkeel/proxy.crt")"),
-      shown_as(unused_text<Nowhere>("key", "its private key"), R"("/etc/pgkeel/proxy.key")"),
+const Table& agent_access_table() {
+  static const Table rows = table_of<AgentAccessConfig>({
+      required(text<&AgentAccessConfig::url>("url", "of the node's agent", complain_of_https_url),
+               R"("https://10.0.0.1:7433")"),
+      required(text<&AgentAccessConfig::tls, &TlsFiles::ca>("ca", "CA of the agents' certificates", complain_of_path),
+               R"("/etc/pgkeel/ca.crt")"),
+      required(text<&AgentAccessConfig::tls, &TlsFiles::cert>("cert", "certificate that the agent sees: a proxy's",
+                                                              complain_of_path),
+               R"("/etc/pgkeel/proxy.crt")"),
+      required(text<&AgentAccessConfig::tls, &TlsFiles::key>("key", "its private key", complain_of_path),
+               R"("/etc/pgkeel/proxy.key")"),
   });
   return rows;
 }
@@ -198,8 +201,8 @@ const Table& node_table() {
                                      "the higher of two equally safe standbys is promoted; 0: never"),
       written_inline(table<&NodeConfig::local>(
           "local", local_table(), "a server on this host, which pgkeel starts, stops and rebuilds itself")),
-      written_inline(
-          unsupported(unused_table<NodeConfig>("agent", agent_table(), "pgkeel's agent beside the server"), kNoAgent)),
+      shown_commented_out(written_inline(table<&NodeConfig::agent>(
+          "agent", agent_access_table(), "instead of `local`: pgkeel's agent beside a server on another host"))),
   });
   return rows;
 }
@@ -238,6 +241,50 @@ const Table& cluster_table() {
   return rows;
 }
 
+const Table& agent_tls_table() {
+  static const Table rows = table_of<TlsFiles>({
+      required(text<&TlsFiles::ca>("ca", "CA of the proxies' certificates", complain_of_path),
+               R"("/etc/pgkeel/ca.crt")"),
+      required(text<&TlsFiles::cert>("cert", "this agent's certificate", complain_of_path),
+               R"("/etc/pgkeel/agent.crt")"),
+      required(text<&TlsFiles::key>("key", "its private key", complain_of_path), R"("/etc/pgkeel/agent.key")"),
+  });
+  return rows;
+}
+
+const Table& agent_table() {
+  static const Table rows = table_of<AgentConfig>({
+      host_port<&AgentConfig::listen>("listen", "where pgkeel reaches this agent"),
+      required(written_inline(table<&AgentConfig::tls>("tls", agent_tls_table(), "made by `pgkeel keygen`")), {}),
+      required(text<&AgentConfig::server, &LocalServerConfig::data_directory>("data_directory", "of the server",
+                                                                              complain_of_path),
+               R"("/var/lib/postgresql/15/main")"),
+      required(text<&AgentConfig::server, &LocalServerConfig::bin_directory>(
+                   "bin_directory", "where pg_ctl and pg_rewind are", complain_of_path),
+               R"("/usr/lib/postgresql/15/bin")"),
+      text<&AgentConfig::server, &LocalServerConfig::os_user>(
+          "os_user", "user that the server runs as; empty: the agent's own, or postgres where that is root",
+          complain_of_user_name),
+      text<&AgentConfig::server, &LocalServerConfig::config_file>(
+          "config_file",
+          "postgresql.conf, or its folder, where it is not in the data directory (Debian: /etc/postgresql/15/main)",
+          complain_of_path),
+      not_empty(
+          text<&AgentConfig::quarantine>("quarantine", "keeps what a diverged server alone had", complain_of_path)),
+      shown_as(texts<&AgentConfig::server, &LocalServerConfig::keep_files>(
+                   "keep_files",
+                   "what a rebuild carries over of the data directory's top folder, beside configuration, keys and "
+                   "certificates",
+                   complain_of_file_name),
+               "[]"),
+      not_empty(text<&AgentConfig::state_directory>("state_directory", "the agent's own records", complain_of_path)),
+      duration<&AgentConfig::fence_timeout>(
+          "fence_timeout", 0s, 24h,
+          "not 0s: stop PostgreSQL where no pgkeel was heard for this long while it is a primary"),
+  });
+  return rows;
+}
+
 }  // namespace
 
 const Key* Table::find(std::string_view name) const {
@@ -258,6 +305,14 @@ const Table& config_schema() {
       table<&Config::log>("log", log_table(), "the log, on stderr"),
       tables<&Config::clusters>("cluster", KeyType::kTablesByName, cluster_table(),
                                 "a primary, its standbys and their access point; once for each cluster"),
+  });
+  return rows;
+}
+
+const Table& agent_schema() {
+  static const Table rows = table_of<AgentFile>({
+      required(table<&AgentFile::agent>("agent", agent_table(), "the agent of one PostgreSQL server"), {}),
+      table<&AgentFile::log>("log", log_table(), "the log, on stderr"),
   });
   return rows;
 }

@@ -61,6 +61,7 @@ struct Key {
   const Table* table = nullptr;
   void* (*open)(void* owner, std::string_view name) = nullptr;
   bool written_inline = false;  // in config/example.toml
+  bool shown_commented_out = false;
 
   [[nodiscard]] bool is_table() const { return type >= KeyType::kTable; }
   [[nodiscard]] KeyValue default_value(const void* default_owner) const {
@@ -74,7 +75,10 @@ struct Table {
   [[nodiscard]] const Key* find(std::string_view name) const;
 };
 
-// The whole file; its owner is a Config.
+// pgkeel.toml as a whole; its owner is a Config.
 const Table& config_schema();
+
+// agent.toml as a whole; its owner is an AgentFile.
+const Table& agent_schema();
 
 }  // namespace pgkeel

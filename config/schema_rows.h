@@ -100,6 +100,14 @@ auto networks(std::string_view name, std::string_view help) {
   return row;
 }
 
+template <auto... Members>
+auto texts(std::string_view name, std::string_view help, Complaint (*check)(std::string_view)) {
+  auto row = field_row<std::vector<std::string>, Path<Members...>>(name, KeyType::kTextList, help);
+  row.check = check;
+  row.may_be_empty = false;
+  return row;
+}
+
 // The names are those of the enumerators, in their order.
 template <auto... Members>
 auto choice(std::string_view name, const std::vector<std::string_view>& names, std::string_view help) {
@@ -209,6 +217,11 @@ R not_empty(R row) {
 template <class R>
 R unsupported(R row, std::string_view why) {
   row.unsupported = why;
+  return row;
+}
+template <class R>
+R shown_commented_out(R row) {
+  row.shown_commented_out = true;
   return row;
 }
 template <class R>

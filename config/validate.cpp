@@ -103,6 +103,7 @@ class Validator {
         complain(path + ".name", fmt::format("another node of this cluster is called {} too", quoted(node.name)));
       }
       servers_.push_back({path, node.address});
+      check_agent(path, node);
       if (!node.local) continue;
       const std::string data = without_spare_slashes(node.local->data_directory);
       if (data.empty()) continue;
@@ -114,6 +115,18 @@ class Validator {
       }
       data_directories_.push_back({path, data});
     }
+  }
+
+  void check_agent(const std::string& path, const NodeConfig& node) {
+    if (!node.agent) return;
+    if (node.local) complain(path + ".agent", "is beside `local`: a server is handled from here, or by its agent");
+    const auto address = parse_https_url(node.agent->url);
+    if (!address) return;
+    const auto twin = std::ranges::find(agents_, *address, &NamedAddress::address);
+    if (twin != agents_.end()) {
+      complain(path + ".agent.url", fmt::format("{} is the agent of {} too", quoted(node.agent->url), twin->path));
+    }
+    agents_.push_back({path, *address});
   }
 
   void check_listen_addresses() {
@@ -154,6 +167,7 @@ class Validator {
   std::vector<Problem> problems_;
   std::vector<NamedAddress> listens_;
   std::vector<NamedAddress> servers_;
+  std::vector<NamedAddress> agents_;
   std::vector<NamedPath> data_directories_;
 };
 

@@ -110,6 +110,27 @@ Result<HostPort> parse_host_port(std::string_view text) {
   return HostPort{.host = std::string(host), .port = *port};
 }
 
+Result<HostPort> parse_https_url(std::string_view text) {
+  constexpr std::string_view kScheme = "https://";
+  std::string_view rest = text;
+  if (!rest.starts_with(kScheme)) return Error{quoted(text) + R"( is no URL of an agent; write "https://HOST:PORT")"};
+  rest.remove_prefix(kScheme.size());
+  if (rest.ends_with('/')) rest.remove_suffix(1);
+  auto address = parse_host_port(rest);
+  if (address && address->port == 0) return Error{quoted(text) + ": the port is not a number from 1 to 65535"};
+  return address;
+}
+
+Complaint complain_of_https_url(std::string_view text) {
+  const auto address = parse_https_url(text);
+  return address ? Complaint() : Complaint(address.error().message);
+}
+
+Complaint complain_of_file_name(std::string_view text) {
+  if (text.find('/') == std::string_view::npos && text != "." && text != "..") return std::nullopt;
+  return quoted(text) + " is not the name of a file in the data directory's top folder";
+}
+
 Complaint complain_of_host(std::string_view text) {
   if (text.starts_with('/')) {
     if (text.size() > kLongestSocketFolder) return quoted(text) + " is too long for the folder of a Unix socket";

@@ -20,6 +20,9 @@ std::string format_whole_duration(Duration duration);
 // "10.0.0.1:5432", "[::1]:5432", "db.example:0". Port 0 asks the system for a free one.
 Result<HostPort> parse_host_port(std::string_view text);
 
+// "https://db1.example:7433", "https://[::1]:7433": nothing behind the port, and no other scheme.
+Result<HostPort> parse_https_url(std::string_view text);
+
 // What is wrong with the text; nothing where it is right.
 using Complaint = std::optional<std::string>;
 
@@ -29,6 +32,8 @@ Complaint complain_of_node_name(std::string_view text);  // [a-z][a-z0-9_]{0,55}
 Complaint complain_of_cluster_name(std::string_view text);  // letters, digits, '_' and '-'; at most 63
 Complaint complain_of_user_name(std::string_view text);     // of the operating system
 Complaint complain_of_path(std::string_view text);          // absolute
+Complaint complain_of_https_url(std::string_view text);     // as parse_https_url() has it
+Complaint complain_of_file_name(std::string_view text);     // of a file in one folder: no path
 
 bool is_loopback(std::string_view host);     // 127.0.0.0/8, ::1, localhost
 bool is_any_address(std::string_view host);  // 0.0.0.0, ::

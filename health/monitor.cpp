@@ -49,6 +49,7 @@ struct Monitor::Inner {
               [&inner] { inner.look_for_stall(); }),
           runner(inner.loop, access, kKeptStatementTimeout, [this, &inner] { inner.hurry(*this); }),
           next_probe(inner.loop, [this, &inner] { inner.begin_probe(*this); }) {
+      if (config.agent) agent.emplace(config.address.port);
       if (!config.local) return;
       postmaster.emplace(inner.loop, config.local->data_directory, config.address.port,
                          [this, &inner](std::string detail) { inner.postmaster_died(*this, std::move(detail)); });
@@ -59,7 +60,8 @@ struct Monitor::Inner {
     FailureDetector detector;
     Probe probe;
     SqlRunner runner;
-    std::optional<PostmasterWatch> postmaster;
+    std::optional<PostmasterWatch> postmaster;  // of a local node
+    std::optional<AgentEvidence> agent;         // of a node with an agent
     Timer next_probe;
     bool asked_for_now = false;
     Instant last_started_at;
@@ -108,6 +110,7 @@ struct Monitor::Inner {
       node.last_answered = node.last;
       node.runner.warm_up(cluster.detection.probe_timeout);
     }
+    if (node.agent) node.agent->answered(*node.last);
     if (node.postmaster) {
       std::optional<WallTime> started_at;
       if (answered) started_at = wall_now() - node.last->facts->uptime;
@@ -135,6 +138,17 @@ struct Monitor::Inner {
 
   void postmaster_died(Node& node, std::string detail) {
     node.detector.postmaster_died(monotonic_now(), std::move(detail));
+    tell_change();
+    hurry(node);
+  }
+
+  void agent_said(Node& node, const AgentWord& word) {
+    if (!node.agent) return;
+    auto death = node.agent->reported(word);
+    if (!death) return;
+    // The word may have been long on its way: an answer to a probe that began after the death is newer.
+    if (node.last_answered && node.last_answered->started_at > death->when) return hurry(node);
+    node.detector.postmaster_died(death->when, std::move(death->detail));
     tell_change();
     hurry(node);
   }
@@ -217,8 +231,13 @@ Monitor::NodeHealth Monitor::health(const std::string& node, Instant now) const 
   health.probes = found->probes;
   health.failed_probes = found->failed_probes;
   if (found->postmaster) health.local_doubt = found->postmaster->doubt();
+  if (found->agent) health.local_doubt = found->agent->doubt();
   if (found->last) health.last_probe_duration = found->last->finished_at - found->last->started_at;
   return health;
+}
+
+void Monitor::agent_said(const std::string& node, const AgentWord& word) {
+  if (auto* found = inner_->find(node)) inner_->agent_said(*found, word);
 }
 
 void Monitor::run_sql(const std::string& node, std::string sql, Duration limit,

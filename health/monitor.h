@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "config/config.h"
+#include "health/agent_evidence.h"
 #include "health/failure_detector.h"
 #include "health/observation.h"
 #include "proxy/base/result.h"
@@ -34,6 +35,9 @@ class Monitor {
   // apart at least, however often this is called.
   void probe_now(const std::string& node);
 
+  // The node's agent has said this. What a postmaster's death means holds as if it had been seen from here.
+  void agent_said(const std::string& node, const AgentWord& word);
+
   struct NodeHealth {
     std::string node;
     Suspicion suspicion;
@@ -42,7 +46,8 @@ class Monitor {
     std::uint64_t probes = 0;                  // since start
     std::uint64_t failed_probes = 0;
     Duration last_probe_duration{};
-    std::string local_doubt;  // why its configured data directory is not that of the server that answers; empty: it is
+    // Why the data directory that is configured, or its agent's, is not that of the server that answers; empty: it is.
+    std::string local_doubt;
   };
   [[nodiscard]] NodeHealth health(const std::string& node, Instant now) const;
 

@@ -56,7 +56,7 @@ void PostmasterWatch::arm(bool answers, std::optional<WallTime> started_at) {
 }
 
 void PostmasterWatch::compare(const std::optional<PostmasterFile>& file, std::optional<WallTime> started_at) {
-  if (file && file->port && *file->port != port_) {
+  if (port_ != 0 && file && file->port && *file->port != port_) {
     doubt_ = data_directory_ + " is the data directory of the server on port " + std::to_string(*file->port) +
              ", not of this one";
     return;

@@ -19,7 +19,7 @@ class Loop;
 
 class PostmasterWatch {
  public:
-  // `on_death` is called in the loop's round in which the process ended.
+  // `on_death` is called in the loop's round in which the process ended. `port` 0: whichever the server is on.
   PostmasterWatch(Loop& loop, std::string data_directory, std::uint16_t port,
                   std::function<void(std::string detail)> on_death);
 
@@ -28,6 +28,7 @@ class PostmasterWatch {
   // started, as it said, on this machine's clock.
   void arm(bool answers, std::optional<WallTime> started_at = std::nullopt);
   [[nodiscard]] bool armed() const { return watch_ != nullptr; }
+  [[nodiscard]] std::optional<pid_t> pid() const { return watch_ ? std::optional(watch_->pid()) : std::nullopt; }
 
   // Why the data directory is not that of the node's server; empty: nothing speaks against it.
   [[nodiscard]] const std::string& doubt() const { return doubt_; }

@@ -9,11 +9,11 @@
 
 #include <httplib.h>
 
-#include "proxy/admin/http_server.h"
 #include "proxy/admin/openapi.h"
 #include "proxy/admin/order_json.h"
 #include "proxy/admin/status_json.h"
 #include "proxy/admin/token_guard.h"
+#include "proxy/http/http_server.h"
 #include "proxy/io/clock.h"
 
 namespace pgkeel {

@@ -5,6 +5,7 @@
 
 #include "proxy/io/clock.h"
 #include "proxy/io/loop.h"
+#include "replication/agent/local_server.h"
 
 namespace pgkeel {
 namespace {
@@ -39,8 +40,9 @@ ClusterService::ClusterService(Loop& loop, const ClusterConfig& config, const Qu
       commit_waits_([this](const std::string& node, std::string sql, Duration limit, auto done) {
         monitor_.run_sql(node, std::move(sql), limit, std::move(done));
       }),
+      agents_(make_agent_links(loop)),
       executor_(
-          loop, config_, monitor_,
+          loop, config_, monitor_, hosts(),
           [this](const ActionStatus& outcome) {
             controller_.finished(outcome, clocks_now());
             if (outcome.action.kind == ActionKind::kRejoin) keeper_.look_soon();
@@ -74,10 +76,39 @@ ClusterService::ClusterService(Loop& loop, const ClusterConfig& config, const Qu
       readiness_(loop, config_, [this](const Finding& finding, bool appeared) { record_finding(finding, appeared); }),
       decide_again_(loop, [this] { step(); }) {}
 
+std::map<std::string, std::unique_ptr<AgentLink>> ClusterService::make_agent_links(Loop& loop) {
+  std::map<std::string, std::unique_ptr<AgentLink>> links;
+  for (const auto& node : config_.nodes) {
+    if (!node.agent) continue;
+    AgentLink::Callbacks callbacks;
+    callbacks.said = [this, name = node.name](const AgentWord& word) { monitor_.agent_said(name, word); };
+    callbacks.notice = [this, name = node.name](const std::string& text) {
+      record_of_node(LogLevel::kWarning, "agent", name, "the agent says: " + text);
+    };
+    callbacks.changed = [this, name = node.name](const std::string& trouble) {
+      record_of_node(trouble.empty() ? LogLevel::kInfo : LogLevel::kWarning, "agent", name,
+                     trouble.empty() ? "its agent answers" : trouble);
+      step_soon();
+    };
+    links.emplace(node.name, std::make_unique<AgentLink>(loop, node, std::move(callbacks)));
+  }
+  return links;
+}
+
+ClusterExecutor::Hosts ClusterService::hosts() const {
+  ClusterExecutor::Hosts hosts;
+  for (const auto& node : config_.nodes) {
+    if (node.local) hosts.emplace(node.name, std::make_shared<LocalServer>(node.name, node.address, *node.local));
+    if (node.agent) hosts.emplace(node.name, agents_.at(node.name)->host());
+  }
+  return hosts;
+}
+
 void ClusterService::start() {
   monitor_.start();
   readiness_.start();
   keeper_.start();
+  for (const auto& [node, agent] : agents_) agent->start();
   step_soon();
 }
 
@@ -127,11 +158,16 @@ void ClusterService::review_logins() {
 }
 
 void ClusterService::record_logins(LogLevel severity, const std::string& node, const std::string& text) {
+  record_of_node(severity, "node", node, text);
+}
+
+void ClusterService::record_of_node(LogLevel severity, const char* kind, const std::string& node,
+                                    const std::string& text) {
   record({.id = 0,
           .when = wall_now(),
           .cluster = config_.name,
           .severity = severity,
-          .kind = "node",
+          .kind = kind,
           .node = node,
           .epoch = controller_.memory().epoch,
           .text = node + ": " + text});
@@ -229,7 +265,7 @@ std::vector<NodeView> ClusterService::view_nodes(Instant now) const {
     view.address = config.address;
     view.priority = config.priority;
     view.local_doubt = executor_.local_doubt(config.name);
-    view.local = config.local.has_value() && view.local_doubt.empty();
+    view.local = executor_.has_host(config.name) && view.local_doubt.empty();
     view.suspicion = health.suspicion;
     if (health.last_answered) {
       view.facts = health.last_answered->facts;

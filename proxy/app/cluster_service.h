@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 
@@ -15,6 +16,7 @@
 #include "proxy/app/readiness_watch.h"
 #include "proxy/io/timer.h"
 #include "proxy/listener/worker_pool.h"
+#include "replication/execute/agent_link.h"
 #include "replication/execute/cluster_controller.h"
 #include "replication/execute/cluster_executor.h"
 #include "replication/state/event_log.h"
@@ -44,6 +46,9 @@ class ClusterService final : private ClusterController::Effects {
   void break_off(const Action& action) override;
   void record(const Event& event) override;
 
+  [[nodiscard]] std::map<std::string, std::unique_ptr<AgentLink>> make_agent_links(Loop& loop);
+  [[nodiscard]] ClusterExecutor::Hosts hosts() const;
+  void record_of_node(LogLevel severity, const char* kind, const std::string& node, const std::string& text);
   void note_unanswered_login(const LinkEvidence& evidence);
   void review_logins();
   void record_logins(LogLevel severity, const std::string& node, const std::string& text);
@@ -61,6 +66,7 @@ class ClusterService final : private ClusterController::Effects {
   WorkerPool& workers_;
   Monitor monitor_;
   CommitWaits commit_waits_;
+  std::map<std::string, std::unique_ptr<AgentLink>> agents_;
   ClusterExecutor executor_;
   ClusterController controller_;
   QuarantineKeeper keeper_;

@@ -11,10 +11,13 @@
 #include <fmt/format.h>
 
 #include "proxy/cli/check_live.h"
+#include "proxy/io/certificates.h"
+#include "proxy/io/clock.h"
 
 namespace pgkeel {
 namespace {
 
+constexpr Duration kEndsSoon = 30 * 24h;
 constexpr std::uint32_t kReadableByGroup = 0040;
 constexpr std::uint32_t kReadableByOthers = 0004;
 
@@ -97,10 +100,61 @@ std::vector<PasswordFileFacts> look_at_password_files(const Config& config) {
   return files;
 }
 
+std::vector<CertificateFacts> look_at_certificates(const Config& config) {
+  std::vector<CertificateFacts> certificates;
+  for (const ClusterConfig& cluster : config.clusters) {
+    for (std::size_t i = 0; i < cluster.nodes.size(); ++i) {
+      const auto& agent = cluster.nodes[i].agent;
+      if (!agent) continue;
+      CertificateFacts facts;
+      facts.key = fmt::format("cluster.{}.node[{}].agent", cluster.name, i);
+      const auto& tls = agent->tls;
+      const auto until = check_certificate_files(tls.ca, tls.cert, tls.key, CertificateRole::kProxy);
+      if (until) {
+        facts.until = *until;
+      } else {
+        facts.problem = until.error().message;
+      }
+      const PasswordFileFacts key = look_at(facts.key + ".key", tls.key);
+      facts.key_is_open = key.error_number == 0 && warning_of(key).has_value();
+      facts.key_file = tls.key;
+      certificates.push_back(std::move(facts));
+    }
+  }
+  return certificates;
+}
+
+std::string certificate_problems(const std::string& config_path, const std::vector<CertificateFacts>& certificates,
+                                 WallTime now, bool& usable) {
+  std::string lines;
+  for (const CertificateFacts& facts : certificates) {
+    if (!facts.problem.empty()) {
+      usable = false;
+      lines += fmt::format("{}: {}: {}\n", config_path, facts.key, facts.problem);
+      continue;
+    }
+    if (facts.key_is_open)
+      lines += fmt::format("{}: warning: {}: {} is readable by others; run: chmod 600 {}\n", config_path, facts.key,
+                           facts.key_file, facts.key_file);
+    if (facts.until - now < kEndsSoon)
+      lines += fmt::format("{}: warning: {}: the certificates end at {}; make new ones with pgkeel keygen\n",
+                           config_path, facts.key, format_wall_time(facts.until));
+  }
+  return lines;
+}
+
 int run_check(const CheckOptions& options) {
   const ConfigResult config = load_config(options.config_path);
   const auto files = config ? look_at_password_files(*config) : std::vector<PasswordFileFacts>();
-  const CheckReport report = check_report(options.config_path, config, files);
+  CheckReport report = check_report(options.config_path, config, files);
+  if (config) {
+    bool usable = true;
+    report.problems += certificate_problems(options.config_path, look_at_certificates(*config), wall_now(), usable);
+    if (!usable) {
+      report.exit_status = 1;
+      report.summary.clear();
+    }
+  }
   std::fputs(report.problems.c_str(), stderr);
   if (!options.json) std::fputs(report.summary.c_str(), stdout);
   if (!options.live || report.exit_status != 0) return report.exit_status;

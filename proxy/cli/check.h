@@ -1,5 +1,5 @@
-// `pgkeel check`: says what is wrong with a configuration file, and with the password files that it names; with --live
-// also what would go wrong in the next failover or rejoin of the clusters as they are now.
+// `pgkeel check`: says what is wrong with a configuration file, and with the password files and certificates that it
+// names; with --live also what would go wrong in the next failover or rejoin of the clusters as they are now.
 #pragma once
 
 #include <cstdint>
@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "config/parse.h"
+#include "proxy/base/time.h"
 
 namespace pgkeel {
 
@@ -30,6 +31,22 @@ struct PasswordFileFacts {
   std::uint32_t mode = 0;  // permission bits
   bool owned_by_root = false;
 };
+
+// What is known of the certificates with which pgkeel reaches an agent.
+struct CertificateFacts {
+  std::string key;      // that names them: "cluster.orders.node[0].agent"
+  std::string problem;  // why they can't be used; empty: they can
+  WallTime until;       // they end
+  std::string key_file;
+  bool key_is_open = false;  // others may read it
+};
+
+// Looks at those of every node with an agent.
+std::vector<CertificateFacts> look_at_certificates(const Config& config);
+
+// Lines for stderr. Pure. `usable` becomes false where one can't be used.
+std::string certificate_problems(const std::string& config_path, const std::vector<CertificateFacts>& certificates,
+                                 WallTime now, bool& usable);
 
 struct CheckReport {
   std::string problems;  // lines for stderr, warnings among them

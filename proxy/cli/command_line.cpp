@@ -4,9 +4,11 @@
 
 #include <CLI/CLI.hpp>
 
+#include "proxy/cli/agent.h"
 #include "proxy/cli/check.h"
 #include "proxy/cli/demo.h"
 #include "proxy/cli/exit_status.h"
+#include "proxy/cli/keygen.h"
 #include "proxy/cli/lost.h"
 #include "proxy/cli/order.h"
 #include "proxy/cli/serve.h"
@@ -48,6 +50,11 @@ int run_command_line(int argument_count, char** arguments) {
                    "Take this node as the primary: NODE, or CLUSTER.NODE where there are several clusters");
   verb->callback([&] { run = [&] { return run_serve(serve); }; });
 
+  AgentOptions agent;
+  verb = add_verb(app, "agent", "Beside each PostgreSQL server: start, stop, rewind, rebuild, fence", nullptr);
+  verb->add_option("--config", agent.config_path, "Configuration file")->capture_default_str();
+  verb->callback([&] { run = [&] { return run_agent(agent); }; });
+
   DemoOptions demo;
   verb = add_verb(app, "demo", "Primary, standby and proxy in a temporary folder; shows a failover", nullptr);
   verb->add_flag("--keep", demo.keep, "Leave everything running until Ctrl-C");
@@ -66,6 +73,15 @@ int run_command_line(int argument_count, char** arguments) {
   verb->add_option("--config", setup_sql.config_path, "Configuration file, for the names of the roles");
   verb->add_option("--cluster", setup_sql.cluster, "Of this cluster, where the file has several");
   verb->callback([&] { run = [&] { return run_setup_sql(setup_sql); }; });
+
+  KeygenOptions keygen;
+  verb = add_verb(app, "keygen", "A small CA and certificates for pgkeel and its agents (mutual TLS)", nullptr);
+  verb->add_option("--out", keygen.folder, "Folder for the files; what is there is never overwritten")->required();
+  verb->add_option("--agent", keygen.agents, "An agent's host; HOST,ADDRESS,... where it is reached by several names");
+  verb->add_option("--days", keygen.days, "How long the certificates are valid")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 36500));
+  verb->callback([&] { run = [&] { return run_keygen(keygen); }; });
 
   StatusOptions status;
   verb = add_verb(app, "status", "Clusters, nodes, lags, route, epoch, and what is wrong", &status.config_path);

@@ -149,6 +149,7 @@ std::vector<char*> pointers_to(const std::vector<std::string>& texts) {
 struct Stream {
   Descriptor descriptor;
   std::string text;
+  std::size_t offered = 0;  // of its lines
 };
 
 void read_stream(Stream& stream, std::size_t bytes_max, const std::function<void(std::string_view)>& use = {}) {
@@ -161,7 +162,22 @@ void read_stream(Stream& stream, std::size_t bytes_max, const std::function<void
   }
   if (use) return use(std::string_view(buffer.data(), static_cast<std::size_t>(count)));
   stream.text.append(buffer.data(), static_cast<std::size_t>(count));
-  if (stream.text.size() > bytes_max) stream.text.erase(0, stream.text.size() - bytes_max);
+  if (stream.text.size() <= bytes_max) return;
+  const std::size_t too_many = stream.text.size() - bytes_max;
+  stream.text.erase(0, too_many);
+  stream.offered -= std::min(stream.offered, too_many);
+}
+
+void offer_lines(Stream& stream, const std::function<bool(std::string_view)>& take) {
+  if (!take) return;
+  for (std::size_t end = 0; (end = stream.text.find('\n', stream.offered)) != std::string::npos;) {
+    const auto line = std::string_view(stream.text).substr(stream.offered, end - stream.offered);
+    if (take(line)) {
+      stream.text.erase(stream.offered, end + 1 - stream.offered);
+    } else {
+      stream.offered = end + 1;
+    }
+  }
 }
 
 void write_stream(Stream& stream) {
@@ -244,7 +260,10 @@ ProgramResult attend(pid_t child, const ProgramCall& call, Stream input, Stream 
                                       {unwanted ? -1 : break_off.number(), POLLIN, 0}}};
     poll(watched.data(), watched.size(), static_cast<int>(wait_milliseconds));
     if (watched[1].revents != 0) read_stream(output, call.output_bytes_max, call.use_output);
-    if (watched[2].revents != 0) read_stream(error_output, call.output_bytes_max);
+    if (watched[2].revents != 0) {
+      read_stream(error_output, call.output_bytes_max);
+      offer_lines(error_output, call.take_error_line);
+    }
     if (watched[3].revents != 0) write_stream(input);
   }
   const std::function<void(std::string_view)> keep;
@@ -254,6 +273,7 @@ ProgramResult attend(pid_t child, const ProgramCall& call, Stream input, Stream 
       read_stream(*stream, call.output_bytes_max, stream == &output ? call.use_output : keep);
     }
   }
+  offer_lines(error_output, call.take_error_line);
   if (ended < 0) status = 255 << 8;  // somebody else took its status: no success
   result.exit_status = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
   result.output = std::move(output.text);

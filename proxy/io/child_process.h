@@ -36,6 +36,8 @@ struct ProgramCall {
   std::function<bool()> may_be_broken_off = {};
   // Gets its standard output as it comes, on the calling thread; nothing of that is kept then.
   std::function<void(std::string_view)> use_output = {};
+  // Told each line of standard error when it comes, on the calling thread. True: it is not kept.
+  std::function<bool(std::string_view line)> take_error_line = {};
 };
 
 struct ProgramResult {

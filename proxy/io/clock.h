@@ -9,4 +9,7 @@ Instant monotonic_now();
 WallTime wall_now();
 Now clocks_now();
 
+// Since the machine was started; also counts while it is suspended.
+Duration since_boot();
+
 }  // namespace pgkeel

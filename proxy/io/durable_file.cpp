@@ -48,6 +48,17 @@ Result<void> write_durably(const std::string& path, std::string_view content, mo
   return result;
 }
 
+Result<void> write_new(const std::string& path, std::string_view content, mode_t mode) {
+  const int descriptor = open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+  if (descriptor < 0) return failure("create", path);
+  Result<void> result = write_and_sync(descriptor, content, path);
+  if (result && fchmod(descriptor, mode) != 0) result = failure("set the mode of", path);
+  if (close(descriptor) != 0 && result) result = failure("close", path);
+  if (result) return sync_folder(folder_of(path));
+  unlink(path.c_str());
+  return result;
+}
+
 Result<std::string> read_file(const std::string& path, std::size_t bytes_max) {
   const int descriptor = open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (descriptor < 0) return failure("open", path);

@@ -21,6 +21,9 @@ struct FileOwner {
 Result<void> write_durably(const std::string& path, std::string_view content, mode_t mode = 0600,
                            std::optional<FileOwner> owner = std::nullopt);
 
+// The same for a file that is not there yet; an error, and nothing is changed, where it is.
+Result<void> write_new(const std::string& path, std::string_view content, mode_t mode = 0600);
+
 // The whole file; an error where it is longer than `bytes_max`.
 Result<std::string> read_file(const std::string& path, std::size_t bytes_max = std::size_t{64} << 20);
 

@@ -62,14 +62,16 @@ Result<FileOwner> DataDirectory::owner() const {
 }
 
 Result<std::string> DataDirectory::run(const std::string& name, std::vector<std::string> arguments, Duration limit,
-                                       std::vector<std::string> environment) const {
+                                       std::vector<std::string> environment,
+                                       std::function<bool(std::string_view)> take_error_line) const {
   arguments.insert(arguments.begin(), program(name));
   environment.emplace_back("LC_ALL=C");
   return run_checked({.arguments = std::move(arguments),
                       .limit = limit,
                       .environment = std::move(environment),
                       .os_user = settings_.os_user,
-                      .break_off = break_off_});
+                      .break_off = break_off_,
+                      .take_error_line = std::move(take_error_line)});
 }
 
 Result<std::string> DataDirectory::run_tool(std::vector<std::string> arguments, Duration limit) const {
@@ -138,6 +140,8 @@ Result<WalEnd> DataDirectory::end_of_wal(const ControlData& control) const {
 
 std::optional<std::string> DataDirectory::config_file() const {
   std::error_code ignored;
+  if (const auto& configured = settings_.config_file; !configured.empty())
+    return std::filesystem::is_directory(configured, ignored) ? configured + "/postgresql.conf" : configured;
   if (std::filesystem::exists(file("postgresql.conf"), ignored)) return std::nullopt;
   const auto options = read_file(file("postmaster.opts"), 65536);
   if (!options) return std::nullopt;

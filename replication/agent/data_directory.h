@@ -2,6 +2,7 @@
 // run as its user. Reads only, but for run(). Blocking; any job thread.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <stop_token>
 #include <string>
@@ -37,14 +38,17 @@ class DataDirectory {
   [[nodiscard]] std::string program(const std::string& name) const { return settings_.bin_directory + "/" + name; }
   [[nodiscard]] const std::string& os_user() const { return settings_.os_user; }
   [[nodiscard]] const std::stop_token& break_off() const { return break_off_; }
+  [[nodiscard]] const std::vector<std::string>& keep_files() const { return settings_.keep_files; }
   [[nodiscard]] bool exists() const;  // there is a server in it; an empty folder is none
 
   // The owner of every file that we make for the server.
   [[nodiscard]] Result<FileOwner> owner() const;
 
   // Runs a program of bin_directory, or one that is found in PATH, as os_user, with LC_ALL=C.
+  // `take_error_line`: see ProgramCall.
   Result<std::string> run(const std::string& name, std::vector<std::string> arguments, Duration limit,
-                          std::vector<std::string> environment = {}) const;
+                          std::vector<std::string> environment = {},
+                          std::function<bool(std::string_view)> take_error_line = {}) const;
   Result<std::string> run_tool(std::vector<std::string> arguments, Duration limit) const;
 
   [[nodiscard]] Result<ControlData> control_data() const;
@@ -55,7 +59,8 @@ class DataDirectory {
   // From its pg_wal.
   [[nodiscard]] Result<TimelineHistory> history_of(Timeline timeline) const;
 
-  // Where postgresql.conf is not in the directory (Debian): the config_file that the server was last started with.
+  // Where postgresql.conf is not in the directory (Debian): the one that is configured, or that the server was last
+  // started with.
   [[nodiscard]] std::optional<std::string> config_file() const;
 
  private:

@@ -101,6 +101,13 @@ LocalServer LocalServer::until(std::stop_token break_off) const {
   return server;
 }
 
+LocalServer LocalServer::as_node(std::string node, HostPort address) const {
+  LocalServer server = *this;
+  server.node_ = std::move(node);
+  server.address_ = std::move(address);
+  return server;
+}
+
 std::string LocalServer::what_is_foreign(bool any_process) const {
   const auto& path = settings_.data_directory;
   const auto file = read_postmaster_file(path);

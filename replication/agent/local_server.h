@@ -1,7 +1,7 @@
 // A PostgreSQL server on this host, handled through its data directory and its programs: looked at, started, fenced,
 // rewound and rebuilt. Every call blocks, some for hours: they belong on a job thread (replication/execute), never on a
 // loop; any thread may call, but only one at a time changes a server. Programs run as os_user, without a shell. Nothing
-// here decides; the callers are the decision core's actions and, later, the agent's API.
+// here decides; the callers are the decision core's actions, and the agent's jobs.
 #pragma once
 
 #include <cstdint>
@@ -19,6 +19,7 @@
 #include "replication/agent/control_data.h"
 #include "replication/agent/data_directory.h"
 #include "replication/agent/directory_claim.h"
+#include "replication/agent/node_host.h"
 #include "replication/agent/upstream_access.h"
 
 namespace pgkeel {
@@ -40,18 +41,7 @@ struct LocalServerState {
   [[nodiscard]] bool proven_stopped() const { return nothing_runs() && data_directory_exists; }
 };
 
-struct RejoinReport {
-  std::string method;       // "start", "rewind", "basebackup"
-  std::string quarantine;   // folder with what the node alone had, or the report on it; empty: it had nothing
-  std::string moved_aside;  // folder that a rebuild replaced; empty: none
-};
-
-struct RejoinOptions {
-  bool rebuild = false;           // by pg_basebackup, whatever less would do
-  bool discard_old_data = false;  // a data directory that was replaced, and held nothing of its own, is removed
-};
-
-class LocalServer {
+class LocalServer final : public NodeHost {
  public:
   // `node` is the node's name: its application_name, and `pgkeel_<node>` its slot. `quarantine_directory` empty: beside
   // the data directory (same file system, so that a copy can share blocks).
@@ -63,9 +53,14 @@ class LocalServer {
   // program that it runs, starts none any more, and returns an error. What it began is as if pgkeel had been killed: a
   // server that starts goes on, and fence() finds it; a rejoin left its marker.
   [[nodiscard]] LocalServer until(std::stop_token break_off) const;
+  [[nodiscard]] std::shared_ptr<const NodeHost> breakable(std::stop_token break_off) const override;
+
+  // The same server under another name, or known by another address.
+  [[nodiscard]] LocalServer as_node(std::string node, HostPort address) const;
 
   // Makes the data directory ours (DirectoryClaim). Everything below that changes a server begins with it.
   Result<void> claim() const { return claim_->take(); }
+  [[nodiscard]] std::string doubt() const override;  // another pgkeel has it
 
   [[nodiscard]] LocalServerState look() const;
   [[nodiscard]] Result<ControlData> control_data() const;
@@ -76,7 +71,12 @@ class LocalServer {
   // Waits a moment for what a crash left behind to end, starts the server with pg_ctl and returns when it accepts
   // connections (of a standby: is in hot standby), fails, or `limit` is over; it then goes on starting. Already
   // running: done.
-  Result<void> start(Duration limit) const;
+  Result<void> start(Duration limit) const override;
+  Result<std::string> start_after_crash(Duration limit) const override;
+
+  // By signals to the postmaster; what does not end in time goes on ending.
+  Result<void> stop(StopMode mode, Duration limit) const override;
+  Result<void> restart(StopMode mode, Duration limit) const override;
 
   // Points the stopped server at `upstream`, and starts it as its standby. Right only for a server that was a standby:
   // rejoin() is for all others.
@@ -85,7 +85,7 @@ class LocalServer {
   // Ends the postmaster and every other process of the server at once (SIGQUIT, then SIGKILL; a stopped process too),
   // and returns when none is left: proven stopped. Its WAL is as after a crash. An error, and nothing is touched, where
   // the data directory is missing, holds the server of another node, or the node's server lives elsewhere.
-  Result<void> fence(Duration limit) const;
+  Result<void> fence(Duration limit) const override;
 
   // Makes the stopped server a streaming standby of `upstream`, and starts it. What it alone has is set aside first
   // (rule 4):
@@ -98,6 +98,12 @@ class LocalServer {
   // line. On an error the node stays stopped, and the message says what to mend.
   Result<RejoinReport> rejoin(const UpstreamServer& upstream, const std::function<void(const std::string&)>& progress,
                               RejoinOptions options = {}) const;
+
+  Result<RejoinReport> make_standby(const RejoinOrder& order, const Progress& progress) const override;
+  Result<RejoinReport> provision(const UpstreamServer& upstream, const Progress& progress) const override;
+
+  Result<Examination> examine() const override;
+  Result<NodeHostFacts> facts() const override;
 
  private:
   Result<void> start_in(const DataDirectory& directory, Duration limit) const;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cctype>
 #include <cerrno>
+#include <charconv>
 #include <cstring>
 #include <fcntl.h>
 #include <filesystem>
@@ -23,6 +24,7 @@ namespace files = std::filesystem;
 
 constexpr Duration kRewindLimit = 6h;
 constexpr Duration kBackupLimit = 48h;
+constexpr std::uint32_t kPercentStep = 10;
 constexpr mode_t kFolderMode = 0700;
 constexpr std::string_view kMovedTag = ".pgkeel-";  // in the names of folders that a rebuild makes elsewhere
 
@@ -46,6 +48,18 @@ bool is_time_stamp(const std::string& text) {
   return std::ranges::equal(text, kShape, [](char c, char shape) {
     return shape == 'd' ? std::isdigit(static_cast<unsigned char>(c)) != 0 : c == shape;
   });
+}
+
+// "  12345/67890 kB (18%), 0/1 tablespace": how pg_basebackup tells its progress.
+std::optional<std::uint32_t> percent_in(std::string_view line) {
+  constexpr std::string_view kBefore = " kB (";
+  const auto at = line.find(kBefore);
+  if (at == std::string_view::npos) return std::nullopt;
+  std::uint32_t percent = 0;
+  const char* begin = line.data() + at + kBefore.size();
+  const auto [end, code] = std::from_chars(begin, line.data() + line.size(), percent);
+  if (code != std::errc{} || end == line.data() + line.size() || *end != '%') return std::nullopt;
+  return std::min(percent, 100U);
 }
 
 bool is_empty_or_absent(const std::string& path) {
@@ -314,7 +328,17 @@ Result<void> Rejoin::base_backup(const std::string& new_directory, const Upstrea
     if (auto made = make_folder(place); !made) return made;
     arguments.insert(arguments.end(), {"--tablespace-mapping", escape_mapping(location) + "=" + escape_mapping(place)});
   }
-  const auto copied = directory_.run("pg_basebackup", arguments, kBackupLimit, upstream.environment());
+  arguments.emplace_back("--progress");
+  std::uint32_t told_percent = 0;
+  const auto tell_progress = [&](std::string_view line) {
+    const auto percent = percent_in(line);
+    if (percent && *percent >= told_percent + kPercentStep) {
+      told_percent = *percent - *percent % kPercentStep;
+      say_("copying " + upstream_.node + ": " + std::to_string(told_percent) + " %");
+    }
+    return percent.has_value();
+  };
+  const auto copied = directory_.run("pg_basebackup", arguments, kBackupLimit, upstream.environment(), tell_progress);
   return copied ? Result<void>() : Result<void>(copied.error());
 }
 

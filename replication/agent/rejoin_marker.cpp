@@ -41,8 +41,8 @@ bool is_node_local(const std::filesystem::directory_entry& entry) {
   return entry.is_regular_file(ignored) && entry.file_size(ignored) <= kConfigurationBytesMax;
 }
 
-std::vector<std::string> entries_of(const std::string& folder,
-                                    bool (*wanted)(const std::filesystem::directory_entry&)) {
+template <class Wanted>
+std::vector<std::string> entries_of(const std::string& folder, Wanted wanted) {
   std::vector<std::string> paths;
   std::error_code ignored;
   for (const auto& entry : std::filesystem::directory_iterator(folder, ignored)) {
@@ -96,7 +96,10 @@ Result<void> RejoinMarker::save_configuration() const {
       }
     }
   }
-  const auto files = entries_of(directory_.path(), is_node_local);
+  const auto files = entries_of(directory_.path(), [this](const std::filesystem::directory_entry& entry) {
+    const auto name = entry.path().filename().string();
+    return is_node_local(entry) || std::ranges::find(directory_.keep_files(), name) != directory_.keep_files().end();
+  });
   if (files.empty()) return {};
   std::vector<std::string> copy = {"cp", "-a", "--reflink=auto", "--"};
   copy.insert(copy.end(), files.begin(), files.end());

@@ -19,6 +19,10 @@ constexpr std::size_t kTimelineDigits = 8;  // a WAL file's name begins with its
 
 Result<UpstreamAccess> UpstreamAccess::open(const DataDirectory& directory, const UpstreamServer& upstream) {
   UpstreamAccess access(directory, upstream);
+  if (upstream.password) {
+    access.password_ = *upstream.password;
+    return access;
+  }
   const auto& password_file = upstream.replication.password_file;
   if (password_file.empty()) return access;
   const auto text = read_file(password_file, 65536);

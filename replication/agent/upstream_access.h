@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,7 @@ struct UpstreamServer {
   std::string node;
   HostPort address;
   DatabaseUser replication;                    // password_file: see config
+  std::optional<std::string> password;         // instead of the file: it came from elsewhere
   Timeline timeline = 0;                       // the one that it writes
   std::vector<TimelineFork> timeline_history;  // of the upstream
   std::string oldest_wal_file;                 // by its name without the timeline; empty: not known

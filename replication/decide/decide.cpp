@@ -323,7 +323,7 @@ Decision decide(const ClusterView& view, const ClusterMemory& memory, const Fail
     decision.notes[node.name] += "; its processes and files are not touched: " + node.local_doubt;
     if (decision.condition != Condition::kNormal) continue;
     decision.condition = Condition::kDegraded;
-    decision.summary += "; " + node.name + " is not handled as a local node: " + node.local_doubt;
+    decision.summary += "; the processes and files of " + node.name + " are out of reach: " + node.local_doubt;
   }
   return decision;
 }

@@ -54,15 +54,12 @@ struct ClusterExecutor::Context {
   }
 };
 
-ClusterExecutor::ClusterExecutor(Loop& loop, const ClusterConfig& cluster, Monitor& monitor,
+ClusterExecutor::ClusterExecutor(Loop& loop, const ClusterConfig& cluster, Monitor& monitor, Hosts hosts,
                                  std::function<void(const ActionStatus&)> finished,
                                  std::function<void(const std::string&, const std::string&)> progress)
     : jobs_(loop),
-      context_(std::make_shared<Context>(Context{loop, cluster, monitor, std::move(finished), std::move(progress)})) {
-  for (const auto& node : cluster.nodes) {
-    if (node.local) local_servers_.emplace(node.name, LocalServer(node.name, node.address, *node.local));
-  }
-}
+      hosts_(std::move(hosts)),
+      context_(std::make_shared<Context>(Context{loop, cluster, monitor, std::move(finished), std::move(progress)})) {}
 
 ClusterExecutor::~ClusterExecutor() {
   context_->finished = nullptr;
@@ -71,9 +68,9 @@ ClusterExecutor::~ClusterExecutor() {
 }
 
 void ClusterExecutor::start(const Action& action) {
-  const auto local = local_servers_.find(action.node);
+  const auto found = hosts_.find(action.node);
   const std::string doubt = local_doubt(action.node);
-  const bool is_local = local != local_servers_.end() && doubt.empty();
+  const Host host = found != hosts_.end() && doubt.empty() ? found->second : nullptr;
   const auto done = [context = context_](const ActionStatus& status) {
     context->loop.defer([context, status] {
       if (context->finished) context->finished(status);
@@ -84,7 +81,7 @@ void ClusterExecutor::start(const Action& action) {
       context_->monitor.probe_now(action.node);
       return done(outcome_of(action, {}, ""));
     case ActionKind::kFence:
-      return is_local ? fence_local(action, local->second) : fence_by_sql(context_->conversation(), action, done);
+      return host ? fence_host(action, host) : fence_by_sql(context_->conversation(), action, done);
     case ActionKind::kPromote:
       return promote(context_->conversation(), action, done);
     case ActionKind::kFollow:
@@ -102,12 +99,13 @@ void ClusterExecutor::start(const Action& action) {
     case ActionKind::kExamine:
       break;
   }
-  if (!is_local) {
-    return done(outcome_of(action, Error{doubt.empty() ? action.node + " is not on this host" : doubt}, ""));
+  if (!host) {
+    return done(
+        outcome_of(action, Error{doubt.empty() ? action.node + " has no agent and is not on this host" : doubt}, ""));
   }
-  if (action.kind == ActionKind::kRejoin) return rejoin(action, local->second);
-  if (action.kind == ActionKind::kStartServer) return start_server(action, local->second);
-  examine(action, local->second);
+  if (action.kind == ActionKind::kRejoin) return rejoin(action, host);
+  if (action.kind == ActionKind::kStartServer) return start_server(action, host);
+  examine(action, host);
 }
 
 void ClusterExecutor::break_off(const Action& action) {
@@ -126,36 +124,45 @@ ActionStatus ClusterExecutor::broken_off(const Action& action) {
 }
 
 std::string ClusterExecutor::local_doubt(const std::string& node) const {
-  const auto local = local_servers_.find(node);
-  if (local == local_servers_.end()) return {};
+  const auto host = hosts_.find(node);
+  if (host == hosts_.end()) return {};
   auto doubt = context_->monitor.health(node, monotonic_now()).local_doubt;
-  if (!doubt.empty()) return doubt;
-  const auto claimed = local->second.claim();
-  return claimed ? std::string() : claimed.error().message;
+  return doubt.empty() ? host->second->doubt() : doubt;
+}
+
+void ClusterExecutor::run_job(const Action& action, Work work, Finished finished) {
+  const auto started =
+      jobs_.run([action, work = std::move(work), finished](const JobRunner::Post& post) -> JobRunner::Task {
+        return [finished, status = work_or_error(action, work, post)] { finished(status); };
+      });
+  if (started) return;
+  context_->loop.defer([finished, status = outcome_of(action, started, "")] { finished(status); });
 }
 
 void ClusterExecutor::run_job(const Action& action, Work work) {
-  const auto started =
-      jobs_.run([context = context_, action, work = std::move(work)](const JobRunner::Post& post) -> JobRunner::Task {
-        return [context, status = work_or_error(action, work, post)] {
-          if (context->finished) context->finished(status);
-        };
-      });
-  if (started) return;
-  context_->loop.defer([context = context_, status = outcome_of(action, started, "")] {
+  run_job(action, std::move(work), [context = context_](const ActionStatus& status) {
     if (context->finished) context->finished(status);
   });
 }
 
-void ClusterExecutor::fence_local(const Action& action, const LocalServer& server) {
-  run_job(action, [action, server](const JobRunner::Post&) {
-    ActionStatus status = outcome_of(action, server.fence(kFenceLimit), "proven stopped: no process of it is left");
+// Where the host cannot do it (its agent died meanwhile, a process does not end), SQL is tried.
+void ClusterExecutor::fence_host(const Action& action, const Host& host) {
+  const auto work = [action, host](const JobRunner::Post&) {
+    ActionStatus status = outcome_of(action, host->fence(kFenceLimit), "proven stopped: no process of it is left");
     status.fence = status.succeeded ? FenceStrength::kProvenStopped : FenceStrength::kNone;
     return status;
+  };
+  run_job(action, work, [context = context_](const ActionStatus& status) {
+    if (!context->finished) return;
+    if (status.succeeded) return context->finished(status);
+    fence_by_sql(context->conversation(), status.action, [context, why = status.message](ActionStatus by_sql) {
+      by_sql.message += "; its host could not do it: " + why;
+      if (context->finished) context->finished(by_sql);
+    });
   });
 }
 
-void ClusterExecutor::rejoin(const Action& action, const LocalServer& server) {
+void ClusterExecutor::rejoin(const Action& action, const Host& host) {
   const auto health = context_->monitor.health(action.upstream, monotonic_now());
   const auto upstream_config = std::ranges::find(context_->cluster.nodes, action.upstream, &NodeConfig::name);
   if (!health.last_answered || !health.last_answered->facts || upstream_config == context_->cluster.nodes.end()) {
@@ -165,53 +172,40 @@ void ClusterExecutor::rejoin(const Action& action, const LocalServer& server) {
     });
     return;
   }
-  UpstreamServer source;
-  source.node = action.upstream;
-  source.address = upstream_config->address;
-  source.replication = context_->cluster.replication;
-  source.timeline = health.last_answered->facts->timeline;
-  source.timeline_history = health.last_answered->facts->timeline_history;
+  RejoinOrder wanted;
+  wanted.upstream.node = action.upstream;
+  wanted.upstream.address = upstream_config->address;
+  wanted.upstream.replication = context_->cluster.replication;
+  wanted.upstream.timeline = health.last_answered->facts->timeline;
+  wanted.upstream.timeline_history = health.last_answered->facts->timeline_history;
+  wanted.leave_what_rests = !action.old_primary && !action.ordered;
+  wanted.options = {.rebuild = action.rebuild, .discard_old_data = action.discard_old_data};
+  const auto suspicion = context_->monitor.health(action.node, monotonic_now()).suspicion;
+  wanted.leave_what_starts = !action.old_primary && suspicion.liveness == Liveness::kDead;
 
-  const auto liveness = context_->monitor.health(action.node, monotonic_now()).suspicion.liveness;
   const std::stop_source breakable;
-  const auto work = [action, server = server.until(breakable.get_token()), wanted = breakable.get_token(), source,
-                     was_dead = liveness == Liveness::kDead, context = context_](
-                        const std::string& oldest_wal_file, const JobRunner::Post& post) -> ActionStatus {
-    UpstreamServer upstream = source;
-    upstream.oldest_wal_file = oldest_wal_file;
-    if (!action.old_primary && !action.ordered && server.look().proven_stopped()) {
-      const auto control = server.control_data();
-      if (control && control->cluster_state == "shut down in recovery") {
-        return outcome_of(action, Error{"it was shut down cleanly, so it is left alone; start it to have it back"}, "");
-      }
-    }
-    const auto state = server.look();
-    if (!action.old_primary && was_dead && state.postmaster_pid)
-      return outcome_of(action, Error{"somebody is starting it: it is left alone until it is looked at anew"}, "");
-    const bool to_be_filled = !state.data_directory_exists && state.nothing_runs();
-    if (const auto fenced = to_be_filled ? Result<void>() : server.fence(kFenceLimit); !fenced) {
-      return outcome_of(action, fenced, "");
-    }
-    const auto tell = [&](const std::string& line) {
+  const auto work = [action, host = host->breakable(breakable.get_token()), wanted, stop = breakable.get_token(),
+                     context = context_](const std::string& oldest_wal_file,
+                                         const JobRunner::Post& post) -> ActionStatus {
+    RejoinOrder order = wanted;
+    order.upstream.oldest_wal_file = oldest_wal_file;
+    const auto report = host->make_standby(order, [&](const std::string& line) {
       post([context, node = action.node, line] {
         if (context->progress) context->progress(node, line);
       });
-    };
-    const auto report =
-        server.rejoin(upstream, tell, {.rebuild = action.rebuild, .discard_old_data = action.discard_old_data});
-    if (!report) return wanted.stop_requested() ? broken_off(action) : outcome_of(action, report.error(), "");
-    std::string message = "a standby of " + upstream.node + " by " + report->method;
+    });
+    if (!report) return stop.stop_requested() ? broken_off(action) : outcome_of(action, report.error(), "");
+    std::string message = "a standby of " + order.upstream.node + " by " + report->method;
     if (!report->quarantine.empty()) message += "; what it alone had is in " + report->quarantine;
     if (!report->moved_aside.empty()) message += "; its old data directory is " + report->moved_aside;
     return outcome_of(action, {}, message);
   };
-  const bool was_down = context_->monitor.health(action.node, monotonic_now()).suspicion.failed();
   breakable_[action.node] = {breakable, true};
   prepare_upstream(context_->conversation(), action,
-                   [this, alive = std::weak_ptr<Context>(context_), action, work, was_down,
-                    wanted = breakable.get_token()](const Result<std::string>& ready) {
+                   [this, alive = std::weak_ptr<Context>(context_), action, work, was_down = suspicion.failed(),
+                    stop = breakable.get_token()](const Result<std::string>& ready) {
                      const auto context = alive.lock();
-                     if (!context || !context->finished || wanted.stop_requested()) return;
+                     if (!context || !context->finished || stop.stop_requested()) return;
                      breakable_[action.node].prepares_upstream = false;
                      if (!ready) return context->finished(outcome_of(action, ready.error(), ""));
                      // A checkpoint may have taken long: by now the node may be back, or even be the primary.
@@ -228,45 +222,28 @@ void ClusterExecutor::rejoin(const Action& action, const LocalServer& server) {
                    });
 }
 
-void ClusterExecutor::start_server(const Action& action, const LocalServer& server) {
+void ClusterExecutor::start_server(const Action& action, const Host& host) {
   const std::stop_source breakable;
   breakable_[action.node] = {breakable, false};
   run_job(action,
-          [action, server = server.until(breakable.get_token()),
-           wanted = breakable.get_token()](const JobRunner::Post&) -> ActionStatus {
-            const auto control = server.control_data();
-            if (!control) return outcome_of(action, control.error(), "");
-            if (control->shut_down_cleanly() && server.look().proven_stopped()) {
-              return outcome_of(action,
-                                Error{"it was shut down cleanly, so it is left alone; start it to have it back"}, "");
-            }
-            const auto started = server.start(kStartLimit);
-            if (!started && wanted.stop_requested()) return broken_off(action);
-            if (!started && server.look().postmaster_pid) return outcome_of(action, {}, started.error().message);
-            return outcome_of(action, started, "started after a crash");
+          [action, host = host->breakable(breakable.get_token()),
+           stop = breakable.get_token()](const JobRunner::Post&) -> ActionStatus {
+            const auto started = host->start_after_crash(kStartLimit);
+            if (started) return outcome_of(action, {}, *started);
+            return stop.stop_requested() ? broken_off(action) : outcome_of(action, started.error(), "");
           });
 }
 
-void ClusterExecutor::examine(const Action& action, const LocalServer& server) {
-  run_job(action, [action, server](const JobRunner::Post&) -> ActionStatus {
-    Examination found;
-    found.proven_stopped = server.look().proven_stopped();
-    if (!found.proven_stopped) {
-      ActionStatus status = outcome_of(action, {}, "it runs");
-      status.examination = found;
-      return status;
-    }
-    const auto control = server.control_data();
-    if (!control) return outcome_of(action, control.error(), "");
-    const auto end = server.end_of_wal();
-    if (!end) return outcome_of(action, end.error(), "");
-    found.shut_down_cleanly = control->shut_down_cleanly();
-    found.timeline = end->timeline;
-    found.end_of_wal = end->lsn;
-    ActionStatus status = outcome_of(
-        action, {},
-        "stopped; its WAL ends at " + format_lsn(end->lsn) + " of timeline " + std::to_string(end->timeline));
-    status.examination = found;
+void ClusterExecutor::examine(const Action& action, const Host& host) {
+  run_job(action, [action, host](const JobRunner::Post&) -> ActionStatus {
+    const auto found = host->examine();
+    if (!found) return outcome_of(action, found.error(), "");
+    ActionStatus status =
+        outcome_of(action, {},
+                   found->proven_stopped ? "stopped; its WAL ends at " + format_lsn(found->end_of_wal) +
+                                               " of timeline " + std::to_string(found->timeline)
+                                         : "it runs");
+    status.examination = *found;
     return status;
   });
 }

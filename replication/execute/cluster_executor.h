@@ -1,5 +1,5 @@
-// Carries out the actions of one cluster on real servers: SQL through the monitor's connections, files and processes of
-// local nodes on job threads. It decides nothing. Control thread only.
+// Carries out the actions of one cluster on real servers: SQL through the monitor's connections, files and processes
+// through the nodes' hosts on job threads. It decides nothing. Control thread only.
 #pragma once
 
 #include <functional>
@@ -9,7 +9,7 @@
 #include <string>
 
 #include "config/config.h"
-#include "replication/agent/local_server.h"
+#include "replication/agent/node_host.h"
 #include "replication/execute/job_runner.h"
 #include "replication/model/action.h"
 
@@ -20,8 +20,10 @@ class Monitor;
 
 class ClusterExecutor {
  public:
-  // `finished` is called once per started action, later, with its outcome. `progress` tells one line of long work.
-  ClusterExecutor(Loop& loop, const ClusterConfig& cluster, Monitor& monitor,
+  // `hosts`: of the nodes whose processes and files can be handled, from here or through an agent. `finished` is called
+  // once per started action, later, with its outcome. `progress` tells one line of long work.
+  using Hosts = std::map<std::string, std::shared_ptr<const NodeHost>>;
+  ClusterExecutor(Loop& loop, const ClusterConfig& cluster, Monitor& monitor, Hosts hosts,
                   std::function<void(const ActionStatus&)> finished,
                   std::function<void(const std::string& node, const std::string& line)> progress);
   ~ClusterExecutor();
@@ -32,19 +34,24 @@ class ClusterExecutor {
   // if pgkeel had been killed.
   void break_off(const Action& action);
 
-  // Why the processes and files of a node that is configured as local are not handled from here; empty: they are.
+  // Why the processes and files of a node that has a host are not handled; empty: they are.
   [[nodiscard]] std::string local_doubt(const std::string& node) const;
+
+  [[nodiscard]] bool has_host(const std::string& node) const { return hosts_.contains(node); }
 
   [[nodiscard]] bool jobs_run() const { return !jobs_.idle(); }
 
  private:
   struct Context;  // what the actions share; outlives the executor while one of them waits for an answer
 
-  void fence_local(const Action& action, const LocalServer& server);
-  void rejoin(const Action& action, const LocalServer& server);
-  void start_server(const Action& action, const LocalServer& server);
-  void examine(const Action& action, const LocalServer& server);
+  using Host = std::shared_ptr<const NodeHost>;
+  void fence_host(const Action& action, const Host& host);
+  void rejoin(const Action& action, const Host& host);
+  void start_server(const Action& action, const Host& host);
+  void examine(const Action& action, const Host& host);
   using Work = std::function<ActionStatus(const JobRunner::Post& post)>;
+  using Finished = std::function<void(const ActionStatus&)>;
+  void run_job(const Action& action, Work work, Finished finished);
   void run_job(const Action& action, Work work);
 
   // The start or rejoin that was begun last on a node.
@@ -56,7 +63,7 @@ class ClusterExecutor {
 
   JobRunner jobs_;
   std::map<std::string, Breakable> breakable_;
-  std::map<std::string, LocalServer> local_servers_;
+  const Hosts hosts_;
   std::shared_ptr<Context> context_;
 };
 

@@ -5,6 +5,8 @@
 #include <cstdlib>
 #include <iostream>
 #include <map>
+#include <memory>
+#include <optional>
 #include <random>
 #include <thread>
 #include <vector>
@@ -12,6 +14,7 @@
 #include <nlohmann/json.hpp>
 
 #include "proxy/io/clock.h"
+#include "tests/support/agent_process.h"
 #include "tests/support/pgkeel_process.h"
 
 namespace {
@@ -49,11 +52,23 @@ double floor_ms() {
   }
 }
 
+enum class Reach { kLocal, kAgent, kAddress };  // how pgkeel reaches the servers
+
 // From the last acknowledged INSERT to the first one after the failure, through the access point.
-double gap_ms(bool local, void (PostgresServer::*fail)(), std::mt19937& random) {
+double gap_ms(Reach reach, void (PostgresServer::*fail)(), std::mt19937& random) {
   Pair pair;
   PgkeelOptions options;
-  options.local_nodes = local;
+  options.local_nodes = reach == Reach::kLocal;
+  std::optional<Certificates> certificates;
+  std::vector<std::unique_ptr<AgentProcess>> agents;
+  if (reach == Reach::kAgent) {
+    certificates.emplace(pair.folder);
+    for (const auto* server : {pair.primary.get(), pair.standby.get()}) {
+      agents.push_back(std::make_unique<AgentProcess>(pair.folder, *server, *certificates));
+      agents.back()->start();
+      options.agents[server->name()] = agents.back()->access();
+    }
+  }
   PgkeelProcess pgkeel(pair.folder, {pair.primary.get(), pair.standby.get()}, options);
   pgkeel.start();
   if (!pgkeel.wait_normal("a")) throw std::runtime_error(pgkeel.describe());
@@ -104,16 +119,19 @@ int main(int argument_count, char** arguments) {
   std::map<std::string, std::vector<double>> results;
   for (int round = 0; round < rounds; ++round) {
     results["floor"].push_back(floor_ms());
-    results["crash_local"].push_back(gap_ms(true, &PostgresServer::kill_tree, random));
-    results["crash_remote"].push_back(gap_ms(false, &PostgresServer::kill_tree, random));
-    results["hang_local"].push_back(gap_ms(true, &PostgresServer::freeze_tree, random));
+    results["crash_local"].push_back(gap_ms(Reach::kLocal, &PostgresServer::kill_tree, random));
+    results["crash_agent"].push_back(gap_ms(Reach::kAgent, &PostgresServer::kill_tree, random));
+    results["crash_remote"].push_back(gap_ms(Reach::kAddress, &PostgresServer::kill_tree, random));
+    results["hang_local"].push_back(gap_ms(Reach::kLocal, &PostgresServer::freeze_tree, random));
     std::cerr << "round " << round + 1 << " of " << rounds << "\n";
   }
   nlohmann::ordered_json report;
-  for (const char* name : {"floor", "crash_local", "crash_remote", "hang_local"}) report[name] = summary(results[name]);
+  for (const char* name : {"floor", "crash_local", "crash_agent", "crash_remote", "hang_local"})
+    report[name] = summary(results[name]);
   const double floor = report["floor"]["median_ms"];
   report["median_over_floor_ms"] = {
       {"crash_local", report["crash_local"]["median_ms"].get<double>() - floor},
+      {"crash_agent", report["crash_agent"]["median_ms"].get<double>() - floor},
       {"crash_remote", report["crash_remote"]["median_ms"].get<double>() - floor},
       {"hang_local_beyond_failure_timeout", report["hang_local"]["median_ms"].get<double>() - floor - 3000}};
   std::cout << report.dump(2) << "\n";

@@ -37,6 +37,12 @@ std::string cluster_text(const std::string& name, std::uint16_t port, const std:
   for (const auto* node : nodes) {
     text += "[[cluster." + name + ".node]]\nname = \"" + node->name() + "\"\nhost = \"" + node->address() +
             "\"\nport = " + std::to_string(node->port()) + "\n";
+    if (const auto agent = options.agents.find(node->name()); agent != options.agents.end()) {
+      const auto& access = agent->second;
+      text += "agent = { url = \"" + access.url + "\", ca = \"" + access.tls.ca + "\", cert = \"" + access.tls.cert +
+              "\", key = \"" + access.tls.key + "\" }\n";
+      continue;
+    }
     if (!options.local_nodes) continue;
     const LocalServerConfig local = node->local();
     text += "local = { data_directory = \"" + local.data_directory + "\", bin_directory = \"" + local.bin_directory +

@@ -46,6 +46,14 @@ TEST_CASE("config/example.toml is what the schema says (PGKEEL_REWRITE=1 writes 
   CHECK(read_file(path) == example_toml());
 }
 
+TEST_CASE("config/agent.example.toml is what the schema says (PGKEEL_REWRITE=1 writes it anew)") {
+  const std::string path = PGKEEL_SOURCE_DIR "/config/agent.example.toml";
+  if (std::getenv("PGKEEL_REWRITE") != nullptr) std::ofstream(path, std::ios::binary) << agent_example_toml();
+  CHECK(read_file(path) == agent_example_toml());
+  const auto parsed = parse_agent_file(agent_example_toml(), "f");
+  CHECK_MESSAGE(parsed, format_problems(parsed.error()));
+}
+
 TEST_CASE("the example is a valid configuration") {
   CHECK(problems_of(example_toml()) == "");
 }
@@ -63,7 +71,9 @@ TEST_CASE("what the example shows as a default is the default") {
 }
 
 TEST_CASE("every row of the schema says what its key is for, and has limits that hold its default") {
-  for (const Key* key : all_rows(config_schema())) {
+  auto rows = all_rows(config_schema());
+  for (const Key* key : all_rows(agent_schema())) rows.push_back(key);
+  for (const Key* key : rows) {
     CAPTURE(key->name);
     CHECK((!key->help.empty() || !key->choices.empty() || key->name == "port"));
     CHECK(key->least <= key->most);
@@ -76,7 +86,5 @@ TEST_CASE("every key of the contract is known, and only what this version lacks 
   CHECK(
       problems ==
       R"(f:20:1: coordination: several pgkeels for the same clusters are not supported by this version; leave the table out
-f:60:12: cluster.orders.node[0].agent: agents are not supported by this version; write `local` for a node on this host, or leave `agent` out
-f:66:12: cluster.orders.node[1].agent: agents are not supported by this version; write `local` for a node on this host, or leave `agent` out
 )");
 }

@@ -114,3 +114,43 @@ host = "!"
 )")
             .find("too") == std::string::npos);
 }
+
+TEST_CASE("a node is handled from here or by its agent, which no other node has, and over https alone") {
+  const auto agent = [](std::string_view url) {
+    return "agent = { url = \"" + std::string(url) + "\", ca = \"/c\", cert = \"/d\", key = \"/e\" }\n";
+  };
+  const std::string minimal(kMinimal);
+  CHECK(problems_of(minimal + agent("https://10.0.0.2:7433")).empty());
+  CHECK(problems_of(minimal + agent("https://[fd00::2]:7433/")).empty());
+  CHECK(problems_of(minimal + agent("http://10.0.0.2:7433")).find("is no URL of an agent") != std::string::npos);
+  CHECK(problems_of(minimal + agent("https://10.0.0.2:7433/x")).find("the port is not a number") != std::string::npos);
+  CHECK(problems_of(minimal + agent("https://10.0.0.2:0")).find("from 1 to 65535") != std::string::npos);
+  CHECK(problems_of(minimal + "agent = { url = \"https://10.0.0.2:7433\" }\n").find("agent.ca: is missing") !=
+        std::string::npos);
+  CHECK(problems_of(minimal + local("/d") + agent("https://10.0.0.2:7433"))
+            .find("node[1].agent: is beside `local`: a server is handled from here, or by its agent") !=
+        std::string::npos);
+  CHECK(problems_of(minimal + agent("https://10.0.0.2:7433") + "[[cluster.orders.node]]\nname = \"c\"\nhost = \"i\"\n" +
+                    agent("https://10.0.0.2:7433/"))
+            .find("is the agent of cluster.orders.node[1] too") != std::string::npos);
+}
+
+TEST_CASE("agent.toml needs its certificates and its server; everything else has a default") {
+  const std::string minimal =
+      "[agent]\ntls = { ca = \"/c\", cert = \"/d\", key = \"/e\" }\ndata_directory = \"/p\"\nbin_directory = \"/b\"\n";
+  const auto file = parse_agent_file(minimal, "f");
+  REQUIRE(file);
+  CHECK(file->agent.listen == HostPort{"0.0.0.0", 7433});
+  CHECK(file->agent.tls.key == "/e");
+  CHECK(file->agent.server.data_directory == "/p");
+  CHECK(file->agent.fence_timeout == Duration::zero());
+  const auto told = [](const std::string& text) {
+    const auto result = parse_agent_file(text, "f");
+    return result ? "" : format_problems(result.error());
+  };
+  CHECK(told("") == "f:1:1: agent: is missing\n");
+  CHECK(told("[agent]\n").find("agent.tls: is missing") != std::string::npos);
+  CHECK(told(minimal + "keep_files = [\"../x\"]\n").find("is not the name of a file") != std::string::npos);
+  CHECK(told(minimal + "fence_timeout = \"10\"\n").find("is not a duration") != std::string::npos);
+  CHECK(told(minimal + "[cluster.a]\n").find("unknown key \"cluster\"") != std::string::npos);
+}

@@ -196,3 +196,17 @@ TEST_CASE("a failed program's last words are in the error") {
   REQUIRE_FALSE(failed);
   CHECK(failed.error().message == "sh failed with status 7: one; two");
 }
+
+TEST_CASE("lines of error output are told as they come, and those that are taken are not kept") {
+  std::vector<std::string> told;
+  const auto ran = run_program(
+      {.arguments = {"sh", "-c", "for i in 1 2 3; do echo at $i >&2; done; echo why >&2; echo -n end >&2; exit 1"},
+       .limit = 20s,
+       .take_error_line = [&](std::string_view line) {
+         told.emplace_back(line);
+         return line.starts_with("at ");
+       }});
+  REQUIRE(ran);
+  CHECK(told == std::vector<std::string>{"at 1", "at 2", "at 3", "why"});
+  CHECK(ran->error_output == "why\nend");
+}

@@ -1,17 +1,21 @@
 // cpp-httplib's server, of which slow or silent connections cannot take all the threads: a connection that makes a
 // thread wait gives it up when others need one, and a request or an answer has a limit as a whole, not for each byte.
+// With TLS, a connection is served only to a peer that the acceptor lets in.
 #pragma once
 
 #include <atomic>
 #include <cstddef>
+#include <memory>
 
 #include <httplib.h>
+
+#include "proxy/io/tls_session.h"
 
 namespace pgkeel {
 
 class HttpServer : public httplib::Server {
  public:
-  explicit HttpServer(std::size_t threads);
+  explicit HttpServer(std::size_t threads, std::shared_ptr<const TlsAcceptor> tls = nullptr);  // none: plain HTTP
 
   // Once it is bound: cpp-httplib lets five wait in the kernel's queue, and the sixth tries again after a second.
   void widen_backlog();
@@ -25,6 +29,7 @@ class HttpServer : public httplib::Server {
  private:
   bool process_and_close_socket(socket_t socket) override;
 
+  std::shared_ptr<const TlsAcceptor> tls_;
   Crowd crowd_;
 };
 

@@ -1,4 +1,4 @@
-#include "proxy/admin/http_server.h"
+#include "proxy/http/http_server.h"
 
 #include <algorithm>
 #include <array>
@@ -7,9 +7,12 @@
 #include <condition_variable>
 #include <cstring>
 #include <deque>
+#include <fcntl.h>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <netdb.h>
+#include <optional>
 #include <poll.h>
 #include <string>
 #include <sys/socket.h>
@@ -33,8 +36,9 @@ constexpr int kListenBacklog = 1024;
 constexpr Duration kIdleLimit = 1s;      // between two requests
 constexpr Duration kRequestLimit = 2s;   // from its first byte to its last
 constexpr Duration kResponseLimit = 5s;  // likewise
-constexpr Duration kGrace = 30ms;        // so long a thread waits for a connection although others need it
-constexpr int kLookMilliseconds = 5;     // how often it looks whether they do
+constexpr Duration kDrainLimit = 200ms;
+constexpr Duration kGrace = 30ms;     // so long a thread waits for a connection although others need it
+constexpr int kLookMilliseconds = 5;  // how often it looks whether they do
 constexpr std::size_t kRequestsPerConnection = 1000;
 
 // Threads, and connections that wait for one.
@@ -96,26 +100,54 @@ class ThreadQueue : public httplib::TaskQueue {
 
 class LimitedStream : public httplib::Stream {
  public:
-  LimitedStream(int socket, const HttpServer::Crowd& crowd) : socket_(socket), crowd_(crowd) {}
+  LimitedStream(int socket, const HttpServer::Crowd& crowd, std::shared_ptr<const TlsAcceptor> tls)
+      : socket_(socket), crowd_(crowd) {
+    if (!tls) return;
+    ::fcntl(socket, F_SETFL, ::fcntl(socket, F_GETFL) | O_NONBLOCK);
+    tls_.emplace(std::move(tls), socket);
+  }
+  ~LimitedStream() override {
+    if (tls_) tls_->close_notify();
+  }
   LimitedStream(const LimitedStream&) = delete;
   LimitedStream& operator=(const LimitedStream&) = delete;
+
+  // False: the peer is not let in, or not in time.
+  bool shake_hands() {
+    begin(kRequestLimit);
+    while (tls_) {
+      const auto need = tls_->handshake();
+      if (need == TlsSession::Need::kNothing) return true;
+      if (wait_for(need)) continue;
+      drain();
+      return false;
+    }
+    return true;
+  }
+
+  // What is not read when a socket is closed makes the kernel reset it, and the peer lose the alert that says why.
+  void drain() {
+    ::shutdown(socket_, SHUT_WR);
+    begin(kDrainLimit);
+    while (wait(POLLIN) && ::recv(socket_, buffer_.data(), buffer_.size(), MSG_DONTWAIT) > 0) {
+    }
+  }
 
   // False: none has begun, and none is waited for any longer.
   bool wait_for_request() {
     begin(kIdleLimit);
-    if (buffered() == 0 && !wait(POLLIN)) return false;
+    if (!has_bytes() && !wait(POLLIN)) return false;
     begin(kRequestLimit);
     responding_ = false;
     return true;
   }
 
-  [[nodiscard]] bool is_readable() const override { return buffered() > 0 || wait(POLLIN); }
+  [[nodiscard]] bool is_readable() const override { return has_bytes() || wait(POLLIN); }
   [[nodiscard]] bool is_writable() const override { return wait(POLLOUT); }
 
   ssize_t read(char* into, std::size_t size) override {
     if (buffered() == 0) {
-      if (!wait(POLLIN)) return -1;
-      const ssize_t count = ::recv(socket_, buffer_.data(), buffer_.size(), MSG_DONTWAIT);
+      const ssize_t count = tls_ ? fill_from_tls() : fill_from_socket();
       if (count <= 0) return count;
       read_at_ = 0;
       end_ = static_cast<std::size_t>(count);
@@ -128,6 +160,7 @@ class LimitedStream : public httplib::Stream {
 
   ssize_t write(const char* bytes, std::size_t size) override {
     if (!std::exchange(responding_, true)) begin(kResponseLimit);
+    if (tls_) return write_to_tls(bytes, size);
     while (wait(POLLOUT)) {
       const ssize_t count = ::send(socket_, bytes, size, MSG_DONTWAIT | MSG_NOSIGNAL);
       if (count >= 0 || (errno != EAGAIN && errno != EINTR)) return count;
@@ -141,6 +174,30 @@ class LimitedStream : public httplib::Stream {
 
  private:
   [[nodiscard]] std::size_t buffered() const { return end_ - read_at_; }
+  [[nodiscard]] bool has_bytes() const { return buffered() > 0 || (tls_ && tls_->has_bytes()); }
+
+  ssize_t fill_from_socket() {
+    return wait(POLLIN) ? ::recv(socket_, buffer_.data(), buffer_.size(), MSG_DONTWAIT) : -1;
+  }
+
+  ssize_t fill_from_tls() {
+    while (true) {
+      const ssize_t count = tls_->read(buffer_.data(), buffer_.size());
+      if (count >= 0 || !wait_for(tls_->need())) return count;
+    }
+  }
+
+  ssize_t write_to_tls(const char* bytes, std::size_t size) {
+    while (true) {
+      const ssize_t count = tls_->write(bytes, size);
+      if (count >= 0 || !wait_for(tls_->need())) return count;
+    }
+  }
+
+  [[nodiscard]] bool wait_for(TlsSession::Need need) const {
+    if (need == TlsSession::Need::kEnd) return false;
+    return wait(need == TlsSession::Need::kWrite ? POLLOUT : POLLIN);
+  }
 
   void begin(Duration limit) {
     began_ = monotonic_now();
@@ -177,6 +234,7 @@ class LimitedStream : public httplib::Stream {
 
   const int socket_;
   const HttpServer::Crowd& crowd_;
+  std::optional<TlsSession> tls_;
   Instant began_{};
   Duration limit_{};
   bool responding_ = false;
@@ -187,7 +245,7 @@ class LimitedStream : public httplib::Stream {
 
 }  // namespace
 
-HttpServer::HttpServer(std::size_t threads) {
+HttpServer::HttpServer(std::size_t threads, std::shared_ptr<const TlsAcceptor> tls) : tls_(std::move(tls)) {
   new_task_queue = [this, threads] { return new ThreadQueue(threads, crowd_); };
 }
 
@@ -197,11 +255,13 @@ void HttpServer::widen_backlog() {
 
 bool HttpServer::process_and_close_socket(socket_t socket) {
   bool served = false;
-  LimitedStream stream(socket, crowd_);
-  bool closed = false;
-  for (std::size_t left = kRequestsPerConnection; left > 0 && !closed && stream.wait_for_request(); --left) {
-    served = process_request(stream, left == 1, closed, nullptr);
-    if (!served) break;
+  {
+    LimitedStream stream(socket, crowd_, tls_);
+    bool closed = !stream.shake_hands();
+    for (std::size_t left = kRequestsPerConnection; left > 0 && !closed && stream.wait_for_request(); --left) {
+      served = process_request(stream, left == 1, closed, nullptr);
+      if (!served) break;
+    }
   }
   ::shutdown(socket, SHUT_RDWR);
   ::close(socket);

@@ -1,0 +1,56 @@
+#include "health/agent_evidence.h"
+
+#include <algorithm>
+#include <chrono>
+
+namespace pgkeel {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr Duration kSameStart = 5s;      // both uptimes are counted by the clock of one host, but not read at once
+constexpr Duration kMismatchLasts = 2s;  // the agent may not have found a postmaster yet that has just been started
+
+}  // namespace
+
+std::optional<AgentEvidence::Death> AgentEvidence::reported(const AgentWord& word) {
+  word_ = word;
+  if (word.postmaster) {
+    if (word.postmaster->port && *word.postmaster->port != port_) {
+      confirmed_.reset();
+      doubt_ = "its agent handles the server on port " + std::to_string(*word.postmaster->port) + ", not this one";
+    }
+    if (confirmed_ &&
+        (confirmed_->pid != word.postmaster->pid || confirmed_->started_at != word.postmaster->started_at))
+      confirmed_.reset();
+    return std::nullopt;
+  }
+  if (!confirmed_) return std::nullopt;
+  Death death{std::min(word.ended_at.value_or(word.at), word.at),
+              "the agent says: postmaster " + std::to_string(confirmed_->pid) + " has ended"};
+  confirmed_.reset();
+  return death;
+}
+
+void AgentEvidence::answered(const Observation& observation) {
+  if (!word_ || !observation.facts) return;
+  const auto& postmaster = word_->postmaster;
+  if (postmaster && postmaster->port && *postmaster->port != port_) return;
+  if (postmaster) {
+    const Duration by_agent = postmaster->uptime + (observation.finished_at - word_->at);
+    const Duration difference = by_agent - observation.facts->uptime;
+    if (difference <= kSameStart && difference >= -kSameStart) {
+      confirmed_ = postmaster;
+      mismatched_since_.reset();
+      doubt_.clear();
+      return;
+    }
+  }
+  if (!mismatched_since_) mismatched_since_ = observation.finished_at;
+  if (observation.finished_at - *mismatched_since_ < kMismatchLasts) return;
+  confirmed_.reset();
+  doubt_ = postmaster ? "its agent handles a server that was not started when the one that answers was"
+                      : "its agent sees no server run, although this one answers";
+}
+
+}  // namespace pgkeel

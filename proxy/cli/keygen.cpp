@@ -1,0 +1,119 @@
+#include "proxy/cli/keygen.h"
+
+#include <filesystem>
+#include <iostream>
+#include <sys/stat.h>
+
+#include "config/values.h"
+#include "proxy/cli/exit_status.h"
+#include "proxy/io/certificates.h"
+#include "proxy/io/clock.h"
+#include "proxy/io/durable_file.h"
+
+namespace pgkeel {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr Duration kClockSkew = 1h;  // a host whose clock is behind takes the certificate all the same
+constexpr mode_t kSecretMode = 0600;
+constexpr mode_t kPublicMode = 0644;
+
+class Folder {
+ public:
+  explicit Folder(std::string path) : path_(std::move(path)) {}
+
+  [[nodiscard]] std::string certificate(const std::string& name) const { return path_ + "/" + name + ".crt"; }
+  [[nodiscard]] std::string key(const std::string& name) const { return path_ + "/" + name + ".key"; }
+
+  [[nodiscard]] bool has(const std::string& name) const {
+    std::error_code ignored;
+    return std::filesystem::exists(certificate(name), ignored) || std::filesystem::exists(key(name), ignored);
+  }
+
+  // The key first: a certificate that is there has one.
+  [[nodiscard]] Result<void> keep(const std::string& name, const KeyedCertificate& made) const {
+    if (auto written = write_new(key(name), made.key_pem, kSecretMode); !written) return written;
+    if (auto written = write_new(certificate(name), made.certificate_pem, kPublicMode); !written) return written;
+    std::cout << certificate(name) << "\n" << key(name) << "\n";
+    return {};
+  }
+
+  [[nodiscard]] Result<KeyedCertificate> read(const std::string& name) const {
+    auto certificate_pem = read_file(certificate(name), 1U << 20);
+    if (!certificate_pem) return certificate_pem.error();
+    auto key_pem = read_file(key(name), 1U << 20);
+    if (!key_pem) return key_pem.error();
+    return KeyedCertificate{std::move(*certificate_pem), std::move(*key_pem)};
+  }
+
+ private:
+  std::string path_;
+};
+
+Result<std::vector<std::string>> split_hosts(const std::string& text) {
+  std::vector<std::string> hosts;
+  for (std::size_t begin = 0; begin <= text.size();) {
+    const std::size_t end = std::min(text.find(',', begin), text.size());
+    hosts.push_back(text.substr(begin, end - begin));
+    if (hosts.back().empty() || hosts.back().starts_with('/')) return Error{"--agent " + text + ": a host is missing"};
+    if (const auto complaint = complain_of_host(hosts.back())) return Error{"--agent " + text + ": " + *complaint};
+    begin = end + 1;
+  }
+  return hosts;
+}
+
+Result<void> generate(const KeygenOptions& options, const std::vector<std::vector<std::string>>& agents) {
+  std::error_code problem;
+  std::filesystem::create_directories(options.folder, problem);
+  if (problem) return Error{"cannot create " + options.folder + ": " + problem.message()};
+  const Folder folder(options.folder);
+  const WallTime now = wall_now();
+  const Validity validity{now - kClockSkew, now + options.days * Duration(24h)};
+  if (!folder.has("ca")) {
+    const auto made = make_authority(validity);
+    if (!made) return made.error();
+    if (auto kept = folder.keep("ca", *made); !kept) return kept;
+  }
+  const auto authority = folder.read("ca");
+  if (!authority) return Error{"the authority in " + options.folder + " is not complete: " + authority.error().message};
+  const auto issue = [&](const std::string& name, CertificateRequest request) -> Result<void> {
+    if (folder.has(name)) {
+      std::cout << folder.certificate(name) << " is there already, and left as it is\n";
+      return {};
+    }
+    request.validity = validity;
+    const auto made = issue_certificate(*authority, request);
+    if (!made) return made.error();
+    return folder.keep(name, *made);
+  };
+  if (auto issued = issue("proxy", {CertificateRole::kProxy, {}, {}}); !issued) return issued;
+  for (const auto& hosts : agents) {
+    if (auto issued = issue("agent-" + hosts.front(), {CertificateRole::kAgent, hosts, {}}); !issued) return issued;
+  }
+  return {};
+}
+
+}  // namespace
+
+int run_keygen(const KeygenOptions& options) {
+  std::vector<std::vector<std::string>> agents;
+  for (const auto& text : options.agents) {
+    auto hosts = split_hosts(text);
+    if (!hosts) {
+      std::cerr << "pgkeel: " << hosts.error().message << "\n";
+      return kExitUsage;
+    }
+    agents.push_back(std::move(*hosts));
+  }
+  if (const auto generated = generate(options, agents); !generated) {
+    std::cerr << "pgkeel: " << generated.error().message << "\n";
+    return kExitRefused;
+  }
+  std::cout
+      << "Keep ca.key off the servers: whoever has it commands every agent. proxy.* go to pgkeel, agent-HOST.* to "
+         "HOST, ca.crt to all.\n";
+  return kExitDone;
+}
+
+}  // namespace pgkeel

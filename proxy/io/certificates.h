@@ -1,0 +1,45 @@
+// Certificates for mutual TLS between pgkeel and its agents: a small authority of their own, and what it signs. What a
+// certificate is for stands in it twice, as its subject's organizational unit and as its extended key usage: a proxy's
+// is good for clients alone, an agent's for servers alone, so that one agent can't command another. Any thread; reads
+// files only where it says so.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "proxy/base/result.h"
+#include "proxy/base/time.h"
+
+namespace pgkeel {
+
+enum class CertificateRole { kProxy, kAgent };
+
+// The organizational unit: "pgkeel proxy", "pgkeel agent".
+const char* certificate_role_name(CertificateRole role);
+
+struct KeyedCertificate {
+  std::string certificate_pem;
+  std::string key_pem;
+};
+
+struct Validity {
+  WallTime from;
+  WallTime until;
+};
+
+// A new authority, with a key on the curve P-256.
+Result<KeyedCertificate> make_authority(const Validity& validity);
+
+struct CertificateRequest {
+  CertificateRole role = CertificateRole::kAgent;
+  std::vector<std::string> hosts;  // an agent's: names and addresses by which it is reached; the first is its name
+  Validity validity;
+};
+Result<KeyedCertificate> issue_certificate(const KeyedCertificate& authority, const CertificateRequest& request);
+
+// Whether the files belong together and do for `role` now: readable, the key is the certificate's, the authority's
+// signature holds, it is valid, and it has the role. Returns when the first of the two certificates ends. Reads files.
+Result<WallTime> check_certificate_files(const std::string& authority_file, const std::string& certificate_file,
+                                         const std::string& key_file, CertificateRole role);
+
+}  // namespace pgkeel

@@ -1,0 +1,151 @@
+#include "proxy/io/https_client.h"
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+
+#include <curl/curl.h>
+#include <openssl/ssl.h>
+#include <openssl/x509.h>
+
+#include "proxy/io/certificate_role.h"
+#include "proxy/io/certificates.h"
+#include "proxy/io/clock.h"
+
+namespace pgkeel {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::size_t kAnswerBytesMax = 1U << 20;
+constexpr Duration kConnectLimit = 2s;
+constexpr Duration kWaitMost = 1s;
+
+using Headers = std::unique_ptr<curl_slist, decltype([](curl_slist* list) { curl_slist_free_all(list); })>;
+
+void initialize_curl() {
+  [[maybe_unused]] static const CURLcode once = curl_global_init(CURL_GLOBAL_DEFAULT);
+}
+
+std::size_t take_body(char* bytes, std::size_t size, std::size_t count, void* into) {
+  auto& body = *static_cast<std::string*>(into);
+  if (body.size() + size * count > kAnswerBytesMax) return 0;
+  body.append(bytes, size * count);
+  return size * count;
+}
+
+// Chain, dates, extended key usage and host name are verified by libcurl; the role is ours.
+int verify_agent(int verified, X509_STORE_CTX* store) {
+  if (verified != 1 || X509_STORE_CTX_get_error_depth(store) > 0) return verified;
+  if (certificate_role_in(X509_STORE_CTX_get_current_cert(store)) == certificate_role_name(CertificateRole::kAgent))
+    return 1;
+  X509_STORE_CTX_set_error(store, X509_V_ERR_APPLICATION_VERIFICATION);
+  return 0;
+}
+
+CURLcode demand_role(CURL*, void* context, void*) {
+  auto* tls = static_cast<SSL_CTX*>(context);
+  SSL_CTX_set_verify(tls, SSL_CTX_get_verify_mode(tls), verify_agent);
+  return CURLE_OK;
+}
+
+}  // namespace
+
+struct HttpsClient::Inner {
+  explicit Inner(HttpsPeer server) : peer(std::move(server)) {
+    initialize_curl();
+    multi = curl_multi_init();
+    easy = curl_easy_init();
+    headers.reset(curl_slist_append(nullptr, "Content-Type: application/json"));
+    // An answer may be waited for, but not permission to send: we send little.
+    headers.reset(curl_slist_append(headers.release(), "Expect:"));
+  }
+  ~Inner() {
+    curl_easy_cleanup(easy);
+    curl_multi_cleanup(multi);
+  }
+  Inner(const Inner&) = delete;
+  Inner& operator=(const Inner&) = delete;
+
+  // Neither the environment (proxies) nor the server (redirects, other protocols) leads us elsewhere.
+  void prepare(const std::string& path, Duration limit) {
+    curl_easy_reset(easy);
+    body.clear();
+    problem.fill('\0');
+    curl_easy_setopt(easy, CURLOPT_URL, (peer.url + path).c_str());
+    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "https");
+    curl_easy_setopt(easy, CURLOPT_PROXY, "");
+    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_1_1));
+    curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers.get());
+    curl_easy_setopt(easy, CURLOPT_SSLVERSION, static_cast<long>(CURL_SSLVERSION_TLSv1_2));
+    curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L);
+    curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L);
+    curl_easy_setopt(easy, CURLOPT_SSL_SESSIONID_CACHE, 0L);
+    curl_easy_setopt(easy, CURLOPT_SSL_CTX_FUNCTION, demand_role);
+    curl_easy_setopt(easy, CURLOPT_CAINFO, peer.authority_file.c_str());
+    curl_easy_setopt(easy, CURLOPT_CAPATH, nullptr);
+    curl_easy_setopt(easy, CURLOPT_SSLCERT, peer.certificate_file.c_str());
+    curl_easy_setopt(easy, CURLOPT_SSLKEY, peer.key_file.c_str());
+    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS,
+                     static_cast<long>(to_milliseconds(std::min(limit, kConnectLimit))));
+    curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, static_cast<long>(std::max<std::int64_t>(1, to_milliseconds(limit))));
+    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, take_body);
+    curl_easy_setopt(easy, CURLOPT_WRITEDATA, &body);
+    curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, problem.data());
+  }
+
+  const HttpsPeer peer;
+  CURLM* multi = nullptr;
+  CURL* easy = nullptr;
+  Headers headers;
+  std::string body;
+  std::array<char, CURL_ERROR_SIZE> problem{};
+  std::atomic<bool> cancelled{false};
+};
+
+HttpsClient::HttpsClient(HttpsPeer peer) : inner_(std::make_unique<Inner>(std::move(peer))) {}
+HttpsClient::~HttpsClient() = default;
+
+Result<HttpsAnswer> HttpsClient::get(const std::string& path, Duration limit) {
+  inner_->prepare(path, limit);
+  return perform(path, limit);
+}
+
+Result<HttpsAnswer> HttpsClient::post(const std::string& path, const std::string& json, Duration limit) {
+  inner_->prepare(path, limit);
+  curl_easy_setopt(inner_->easy, CURLOPT_POSTFIELDS, json.data());
+  curl_easy_setopt(inner_->easy, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(json.size()));
+  return perform(path, limit);
+}
+
+void HttpsClient::cancel() {
+  inner_->cancelled = true;
+  curl_multi_wakeup(inner_->multi);
+}
+
+Result<HttpsAnswer> HttpsClient::perform(const std::string& path, Duration limit) {
+  const auto cannot = [&](const std::string& why) { return Error{inner_->peer.url + path + ": " + why}; };
+  if (curl_multi_add_handle(inner_->multi, inner_->easy) != CURLM_OK) return cannot("no memory for a request");
+  const Instant deadline = monotonic_now() + limit;
+  int running = 1;
+  while (running > 0 && !inner_->cancelled) {
+    if (curl_multi_perform(inner_->multi, &running) != CURLM_OK || running == 0) break;
+    const auto left = std::clamp<Duration>(deadline - monotonic_now(), 1ms, kWaitMost);
+    curl_multi_poll(inner_->multi, nullptr, 0, static_cast<int>(to_milliseconds(left)), nullptr);
+  }
+  CURLcode code = CURLE_ABORTED_BY_CALLBACK;
+  int left_over = 0;
+  while (const CURLMsg* message = curl_multi_info_read(inner_->multi, &left_over)) {
+    if (message->msg == CURLMSG_DONE && message->easy_handle == inner_->easy) code = message->data.result;
+  }
+  HttpsAnswer answer;
+  if (code == CURLE_OK) curl_easy_getinfo(inner_->easy, CURLINFO_RESPONSE_CODE, &answer.status);
+  curl_multi_remove_handle(inner_->multi, inner_->easy);
+  if (inner_->cancelled) return cannot("not waited for any longer");
+  if (code != CURLE_OK) return cannot(inner_->problem[0] != '\0' ? inner_->problem.data() : curl_easy_strerror(code));
+  answer.body = std::move(inner_->body);
+  return answer;
+}
+
+}  // namespace pgkeel

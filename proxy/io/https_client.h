@@ -1,0 +1,47 @@
+// A client of one HTTPS server, with certificates on both sides: the server's must be of the authority and bear the
+// host's name or address, and be an agent's. The connection is kept between requests. Blocks: for job threads. One
+// thread at a time; cancel() from any.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "proxy/base/result.h"
+#include "proxy/base/time.h"
+
+namespace pgkeel {
+
+struct HttpsPeer {
+  std::string url;  // "https://HOST:PORT", without a path
+  std::string authority_file;
+  std::string certificate_file;
+  std::string key_file;
+};
+
+struct HttpsAnswer {
+  long status = 0;
+  std::string body;
+};
+
+class HttpsClient {
+ public:
+  explicit HttpsClient(HttpsPeer peer);
+  ~HttpsClient();
+  HttpsClient(const HttpsClient&) = delete;
+  HttpsClient& operator=(const HttpsClient&) = delete;
+
+  // `limit`: for all of it, connect and answer. An error where no answer came, or one that is longer than a megabyte.
+  Result<HttpsAnswer> get(const std::string& path, Duration limit);
+  Result<HttpsAnswer> post(const std::string& path, const std::string& json, Duration limit);
+
+  // The request that runs, and all later ones, fail at once.
+  void cancel();
+
+ private:
+  struct Inner;
+  Result<HttpsAnswer> perform(const std::string& path, Duration limit);
+
+  std::unique_ptr<Inner> inner_;
+};
+
+}  // namespace pgkeel

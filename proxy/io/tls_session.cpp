@@ -1,0 +1,121 @@
+#include "proxy/io/tls_session.h"
+
+#include <algorithm>
+#include <limits>
+
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <openssl/x509.h>
+
+#include "proxy/io/certificate_role.h"
+
+namespace pgkeel {
+namespace {
+
+constexpr int kChainDepthMax = 2;
+
+Error failure(const std::string& what) {
+  const char* reason = ERR_reason_error_string(ERR_get_error());
+  ERR_clear_error();
+  return Error{what + (reason != nullptr ? std::string(": ") + reason : std::string())};
+}
+
+// What OpenSSL has verified (chain, dates, extended key usage) is not enough: the peer must have the role too.
+template <CertificateRole kRole>
+int verify_role(int verified, X509_STORE_CTX* store) {
+  if (verified != 1 || X509_STORE_CTX_get_error_depth(store) > 0) return verified;
+  if (certificate_role_in(X509_STORE_CTX_get_current_cert(store)) == certificate_role_name(kRole)) return 1;
+  X509_STORE_CTX_set_error(store, X509_V_ERR_APPLICATION_VERIFICATION);
+  return 0;
+}
+
+}  // namespace
+
+Result<std::shared_ptr<const TlsAcceptor>> TlsAcceptor::open(const std::string& authority_file,
+                                                             const std::string& certificate_file,
+                                                             const std::string& key_file, CertificateRole peers) {
+  SSL_CTX* context = SSL_CTX_new(TLS_server_method());
+  if (context == nullptr) return failure("no TLS");
+  const std::shared_ptr<const TlsAcceptor> acceptor(new TlsAcceptor(context));
+  SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
+  SSL_CTX_set_options(context, SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
+  SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
+  SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+  if (SSL_CTX_load_verify_locations(context, authority_file.c_str(), nullptr) != 1)
+    return failure("the authority's certificate " + authority_file + " cannot be used");
+  if (SSL_CTX_use_certificate_chain_file(context, certificate_file.c_str()) != 1)
+    return failure("the certificate " + certificate_file + " cannot be used");
+  if (SSL_CTX_use_PrivateKey_file(context, key_file.c_str(), SSL_FILETYPE_PEM) != 1 ||
+      SSL_CTX_check_private_key(context) != 1) {
+    return failure("the key " + key_file + " cannot be used with " + certificate_file);
+  }
+  SSL_CTX_set_verify(
+      context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT,
+      peers == CertificateRole::kProxy ? verify_role<CertificateRole::kProxy> : verify_role<CertificateRole::kAgent>);
+  SSL_CTX_set_verify_depth(context, kChainDepthMax);
+  return acceptor;
+}
+
+TlsAcceptor::~TlsAcceptor() {
+  SSL_CTX_free(context_);
+}
+
+TlsSession::TlsSession(std::shared_ptr<const TlsAcceptor> acceptor, int descriptor)
+    : acceptor_(std::move(acceptor)), session_(SSL_new(acceptor_->context())) {
+  if (session_ == nullptr || SSL_set_fd(session_, descriptor) != 1) need_ = Need::kEnd;
+}
+
+TlsSession::~TlsSession() {
+  SSL_free(session_);
+}
+
+TlsSession::Need TlsSession::handshake() {
+  if (need_ == Need::kEnd) return need_;
+  ERR_clear_error();
+  note_result(SSL_accept(session_));
+  return need_;
+}
+
+ssize_t TlsSession::read(char* into, std::size_t size) {
+  if (need_ == Need::kEnd) return -1;
+  ERR_clear_error();
+  const int count = SSL_read(session_, into, static_cast<int>(std::min<std::size_t>(size, 1U << 30)));
+  note_result(count);
+  if (count <= 0 && SSL_get_shutdown(session_) == SSL_RECEIVED_SHUTDOWN) return 0;
+  return count > 0 ? count : -1;
+}
+
+ssize_t TlsSession::write(const char* bytes, std::size_t size) {
+  if (need_ == Need::kEnd) return -1;
+  ERR_clear_error();
+  const int count = SSL_write(session_, bytes, static_cast<int>(std::min<std::size_t>(size, 1U << 30)));
+  note_result(count);
+  return count > 0 ? count : -1;
+}
+
+bool TlsSession::has_bytes() const {
+  return need_ != Need::kEnd && SSL_pending(session_) > 0;
+}
+
+void TlsSession::close_notify() {
+  if (need_ == Need::kEnd) return;
+  ERR_clear_error();
+  SSL_shutdown(session_);
+}
+
+void TlsSession::note_result(int result) {
+  need_ = Need::kNothing;
+  if (result > 0) return;
+  switch (SSL_get_error(session_, result)) {
+    case SSL_ERROR_WANT_READ:
+      need_ = Need::kRead;
+      return;
+    case SSL_ERROR_WANT_WRITE:
+      need_ = Need::kWrite;
+      return;
+    default:
+      need_ = Need::kEnd;
+  }
+}
+
+}  // namespace pgkeel

@@ -1,0 +1,127 @@
+// The parts of agent_protocol.h that tell of a host and of its agent.
+#include <chrono>
+#include <limits>
+#include <utility>
+
+#include "replication/agent/agent_protocol.h"
+#include "replication/agent/json_members.h"
+
+namespace pgkeel {
+
+std::string to_json(const NodeHostFacts& facts) {
+  Json json = {
+      {"nothing_runs", facts.nothing_runs},
+      {"data_directory_exists", facts.data_directory_exists},
+      {"has_standby_signal", facts.has_standby_signal},
+      {"rejoin_cut_off", facts.rejoin_cut_off},
+      {"disk_free_bytes", facts.disk_free_bytes},
+      {"disk_total_bytes", facts.disk_total_bytes},
+      {"memory_available_bytes", facts.memory_available_bytes},
+      {"memory_total_bytes", facts.memory_total_bytes},
+      {"postgres_version", facts.postgres_version},
+      {"pgkeel_version", facts.pgkeel_version},
+      {"clock_ms", std::chrono::duration_cast<std::chrono::milliseconds>(facts.clock.time_since_epoch()).count()}};
+  if (facts.postmaster_pid) json["postmaster_pid"] = *facts.postmaster_pid;
+  if (facts.control) {
+    const auto& control = *facts.control;
+    json["control"] = {{"system_identifier", control.system_identifier},
+                       {"cluster_state", control.cluster_state},
+                       {"checkpoint_timeline", control.checkpoint_timeline},
+                       {"checkpoint", format_lsn(control.checkpoint)},
+                       {"checkpoint_redo", format_lsn(control.checkpoint_redo)},
+                       {"min_recovery_end", format_lsn(control.min_recovery_end)},
+                       {"min_recovery_timeline", control.min_recovery_timeline},
+                       {"wal_segment_bytes", control.wal_segment_bytes},
+                       {"wal_block_bytes", control.wal_block_bytes},
+                       {"wal_log_hints", control.wal_log_hints},
+                       {"data_checksums", control.data_checksums}};
+  }
+  return dump_line(json);
+}
+
+Result<NodeHostFacts> parse_node_host_facts(std::string_view text) {
+  const Json json = parse_json(text);
+  Members members(json);
+  NodeHostFacts facts;
+  facts.nothing_runs = members.flag("nothing_runs");
+  facts.data_directory_exists = members.flag("data_directory_exists");
+  facts.has_standby_signal = members.flag("has_standby_signal");
+  facts.rejoin_cut_off = members.flag("rejoin_cut_off");
+  facts.disk_free_bytes = members.number<std::uint64_t>("disk_free_bytes");
+  facts.disk_total_bytes = members.number<std::uint64_t>("disk_total_bytes");
+  facts.memory_available_bytes = members.number<std::uint64_t>("memory_available_bytes");
+  facts.memory_total_bytes = members.number<std::uint64_t>("memory_total_bytes");
+  facts.postgres_version = members.text("postgres_version");
+  facts.pgkeel_version = members.text("pgkeel_version");
+  facts.clock = WallTime(std::chrono::milliseconds(
+      members.number<std::int64_t>("clock_ms", std::numeric_limits<std::int64_t>::max() / 2'000'000)));
+  if (members.find("postmaster_pid") != nullptr) facts.postmaster_pid = members.number<std::int32_t>("postmaster_pid");
+  if (const Json* found = members.find("control")) {
+    Members inner(*found);
+    ControlData control;
+    control.system_identifier = inner.text("system_identifier");
+    control.cluster_state = inner.text("cluster_state");
+    control.checkpoint_timeline = inner.number<Timeline>("checkpoint_timeline");
+    control.checkpoint = inner.lsn("checkpoint");
+    control.checkpoint_redo = inner.lsn("checkpoint_redo");
+    control.min_recovery_end = inner.lsn("min_recovery_end");
+    control.min_recovery_timeline = inner.number<Timeline>("min_recovery_timeline");
+    control.wal_segment_bytes = inner.number<std::uint32_t>("wal_segment_bytes");
+    control.wal_block_bytes = inner.number<std::uint32_t>("wal_block_bytes");
+    control.wal_log_hints = inner.flag("wal_log_hints");
+    control.data_checksums = inner.flag("data_checksums");
+    if (!inner.problem().empty()) members.complain(inner.problem());
+    facts.control = std::move(control);
+  }
+  return checked(members, std::move(facts), "facts of a host");
+}
+
+std::string to_json(const AgentReport& report) {
+  Json json = {{"instance", report.instance},
+               {"sequence", report.sequence},
+               {"clock_ns", report.clock.count()},
+               {"job", report.job},
+               {"notices", Json::array()}};
+  if (report.postmaster) {
+    json["postmaster"] = {{"pid", report.postmaster->pid},
+                          {"started_at", report.postmaster->started_at},
+                          {"uptime_ms", to_milliseconds(report.postmaster->uptime)}};
+    if (report.postmaster->port) json["postmaster"]["port"] = *report.postmaster->port;
+  }
+  if (report.postmaster_ended) json["postmaster_ended_ns"] = report.postmaster_ended->count();
+  for (const auto& notice : report.notices)
+    json["notices"].push_back({{"number", notice.number}, {"text", notice.text}});
+  return dump_line(json);
+}
+
+Result<AgentReport> parse_agent_report(std::string_view text) {
+  const Json json = parse_json(text);
+  Members members(json);
+  AgentReport report;
+  report.instance = members.text("instance", kIdBytesMax);
+  report.sequence = members.number<std::uint64_t>("sequence");
+  report.clock = Duration(members.number<std::int64_t>("clock_ns"));
+  report.job = members.text("job");
+  if (const Json* found = members.find("postmaster")) {
+    Members inner(*found);
+    ReportedPostmaster postmaster;
+    postmaster.pid = inner.number<std::int32_t>("pid");
+    if (inner.find("port") != nullptr) postmaster.port = inner.number<std::uint16_t>("port");
+    postmaster.started_at = inner.number<std::int64_t>("started_at");
+    postmaster.uptime = std::chrono::milliseconds(
+        inner.number<std::int64_t>("uptime_ms", std::numeric_limits<std::int64_t>::max() / 2'000'000));
+    if (!inner.problem().empty()) members.complain(inner.problem());
+    report.postmaster = postmaster;
+  }
+  if (members.find("postmaster_ended_ns") != nullptr)
+    report.postmaster_ended = Duration(members.number<std::int64_t>("postmaster_ended_ns"));
+  for (const auto& row : members.array("notices", 1000)) {
+    Members inner(row);
+    report.notices.push_back({inner.number<std::uint64_t>("number"), inner.text("text")});
+    if (!inner.problem().empty()) members.complain(inner.problem());
+  }
+  if (!is_id(report.instance)) members.complain("instance is empty, or has a strange character");
+  return checked(members, std::move(report), "report of an agent");
+}
+
+}  // namespace pgkeel

@@ -1,0 +1,190 @@
+#include "replication/agent/job_desk.h"
+
+#include <algorithm>
+#include <exception>
+#include <filesystem>
+#include <system_error>
+#include <utility>
+
+#include "proxy/base/log.h"
+#include "proxy/io/clock.h"
+#include "proxy/io/durable_file.h"
+
+namespace pgkeel {
+namespace {
+
+constexpr std::size_t kRecordsMost = 32;
+constexpr std::size_t kLinesMost = 1000;
+constexpr std::size_t kLineBytesMost = 1000;
+
+const char* const kCutOff =
+    "the agent ended while this ran, and gave it up; what it left half done is found by the next job";
+
+}  // namespace
+
+Result<std::unique_ptr<JobDesk>> JobDesk::open(std::string file, Work work, std::function<void()> on_change) {
+  std::unique_ptr<JobDesk> desk(new JobDesk(std::move(file), std::move(work), std::move(on_change)));
+  std::error_code problem;
+  if (!std::filesystem::exists(desk->file_, problem)) return desk;
+  const auto text = read_file(desk->file_);
+  if (!text) return text.error();
+  auto records = parse_job_records(*text);
+  if (!records) return Error{desk->file_ + " is damaged; move it away: " + records.error().message};
+  for (auto& record : *records) {
+    if (record.state == JobState::kRunning) {
+      record.state = JobState::kInterrupted;
+      record.message = kCutOff;
+      desk->interrupted_.push_back(record);
+    }
+    desk->records_.push_back(std::move(record));
+  }
+  if (desk->interrupted_.empty()) return desk;
+  if (const auto stored = desk->store(desk->records_); !stored) return stored.error();
+  return desk;
+}
+
+JobDesk::JobDesk(std::string file, Work work, std::function<void()> on_change)
+    : file_(std::move(file)), work_(std::move(work)), on_change_(std::move(on_change)) {}
+
+JobDesk::~JobDesk() {
+  wait();
+}
+
+void JobDesk::wait() {
+  {
+    const std::lock_guard lock(mutex_);
+    closed_ = true;
+  }
+  news_.notify_all();
+  if (thread_.joinable()) thread_.join();
+}
+
+Result<JobDesk::Admission> JobDesk::submit(JobRequest request) {
+  std::unique_lock lock(mutex_);
+  const auto known = std::ranges::find(records_, request.id, &JobRecord::id);
+  if (known != records_.end()) return Admission{true, *known};
+  if (running_) return Admission{running_->same_work(request), records_.back()};
+  if (closed_) return Error{"the agent is about to end"};
+  if (thread_.joinable()) thread_.join();  // it has nothing left to do
+
+  auto records = records_;
+  if (records.size() >= kRecordsMost) records.pop_front();
+  JobRecord record;
+  record.id = request.id;
+  record.kind = request.kind;
+  record.node = request.node;
+  record.started_at = wall_now();
+  records.push_back(record);
+  if (const auto stored = store(records); !stored) return stored.error();
+  records_ = std::move(records);
+  running_ = request;
+  break_off_ = std::stop_source();
+  works_ = true;
+  try {
+    thread_ =
+        std::thread([this, order = std::move(request), break_off = break_off_.get_token()] { run(order, break_off); });
+  } catch (const std::system_error& problem) {
+    works_ = false;
+    lock.unlock();
+    finish(JobState::kFailed, {false, std::string("no thread for the job: ") + problem.what(), {}, {}});
+    lock.lock();
+    return Admission{true, records_.back()};
+  }
+  lock.unlock();
+  on_change_();
+  return Admission{true, record};
+}
+
+void JobDesk::break_off(const std::string& id) {
+  std::stop_source source(std::nostopstate);
+  {
+    const std::lock_guard lock(mutex_);
+    if (running_ && running_->id == id) source = break_off_;
+  }
+  if (source.request_stop()) log(LogLevel::kWarning, "agent", "job " + id + ": to be broken off");
+}
+
+void JobDesk::run(const JobRequest& request, const std::stop_token& break_off) {
+  log(LogLevel::kInfo, "agent", std::string(job_kind_name(request.kind)) + " of " + request.node + ": started");
+  JobOutcome outcome;
+  // What the standard library throws (no memory, a disk that fails under an iterator) must not end the agent.
+  try {
+    outcome = work_(
+        request, [this](const std::string& line) { add_line(line); }, break_off);
+  } catch (const std::exception& problem) {
+    outcome.message = problem.what();
+  }
+  const JobState state = outcome.succeeded ? JobState::kDone : JobState::kFailed;
+  finish(state, std::move(outcome));
+  works_ = false;
+}
+
+void JobDesk::add_line(const std::string& line) {
+  log(LogLevel::kInfo, "agent", line);
+  const std::lock_guard lock(mutex_);
+  auto& record = records_.back();
+  record.lines.push_back(line.substr(0, kLineBytesMost));
+  if (record.lines.size() > kLinesMost) {
+    record.lines.erase(record.lines.begin());
+    record.lines_before += 1;
+  }
+  news_.notify_all();
+}
+
+void JobDesk::finish(JobState state, JobOutcome outcome) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (!running_) return;  // given up
+    auto& record = records_.back();
+    record.state = state;
+    record.message = std::move(outcome.message);
+    record.examination = outcome.examination;
+    record.report = std::move(outcome.report);
+    log(state == JobState::kDone ? LogLevel::kInfo : LogLevel::kWarning, "agent",
+        std::string(job_kind_name(record.kind)) + " of " + record.node + ": " + job_state_name(state) +
+            (record.message.empty() ? "" : ": " + record.message));
+    running_.reset();
+    // Where it can't be stored, a restart of the agent takes the job for interrupted: it is repeated then.
+    if (const auto stored = store(records_); !stored) log(LogLevel::kError, "agent", stored.error().message);
+    news_.notify_all();
+  }
+  on_change_();
+}
+
+std::optional<JobRecord> JobDesk::find(const std::string& id, std::uint64_t lines_known, Duration wait) {
+  std::unique_lock lock(mutex_);
+  std::optional<JobRecord> found;
+  const auto has_news = [&] {
+    const auto record = std::ranges::find(records_, id, &JobRecord::id);
+    if (record == records_.end()) return true;
+    found = *record;
+    return found->state != JobState::kRunning || found->lines_before + found->lines.size() > lines_known || closed_;
+  };
+  news_.wait_for(lock, wait, has_news);
+  if (!found) return std::nullopt;
+  const auto skipped = std::min<std::uint64_t>(
+      lines_known > found->lines_before ? lines_known - found->lines_before : 0, found->lines.size());
+  found->lines.erase(found->lines.begin(), found->lines.begin() + static_cast<std::ptrdiff_t>(skipped));
+  found->lines_before += skipped;
+  return found;
+}
+
+std::optional<JobRecord> JobDesk::running() const {
+  const std::lock_guard lock(mutex_);
+  return running_ ? std::optional(records_.back()) : std::nullopt;
+}
+
+void JobDesk::give_up() {
+  finish(JobState::kInterrupted, {false, kCutOff, {}, {}});
+  const std::lock_guard lock(mutex_);
+  closed_ = true;
+  news_.notify_all();
+}
+
+Result<void> JobDesk::store(const std::deque<JobRecord>& records) const {
+  std::vector<JobRecord> kept(records.begin(), records.end());
+  for (auto& record : kept) record.lines.clear();
+  return write_durably(file_, to_json(kept));
+}
+
+}  // namespace pgkeel

@@ -1,0 +1,90 @@
+// The jobs of an agent: one at a time, on a thread of its own, with a durable record, so that whoever asked may ask
+// again for the outcome, also after the agent was restarted. Passwords are in no record. Any thread.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "proxy/base/result.h"
+#include "proxy/base/time.h"
+#include "replication/agent/agent_protocol.h"
+
+namespace pgkeel {
+
+struct JobOutcome {
+  bool succeeded = false;
+  std::string message;
+  std::optional<Examination> examination;
+  std::optional<RejoinReport> report;
+};
+
+class JobDesk {
+ public:
+  using Work = std::function<JobOutcome(const JobRequest& request, const NodeHost::Progress& progress,
+                                        const std::stop_token& break_off)>;
+
+  // Reads the records in `file`. A job that was running then was cut off with the agent: it is given up, and said to
+  // be interrupted; what it has left half done is found by the next job. `on_change`: a job began or ended; on any
+  // thread.
+  static Result<std::unique_ptr<JobDesk>> open(std::string file, Work work, std::function<void()> on_change);
+  ~JobDesk();  // as wait()
+  JobDesk(const JobDesk&) = delete;
+  JobDesk& operator=(const JobDesk&) = delete;
+
+  struct Admission {
+    bool accepted =
+        false;         // `record` is of this job: new, known by its id, or the same work that somebody else ordered
+    JobRecord record;  // else of the one that runs
+  };
+  // An error where it can't be recorded; it is not begun then.
+  Result<Admission> submit(JobRequest request);
+
+  // The job, where it runs, is to end soon, done or not.
+  void break_off(const std::string& id);
+
+  // The record with the lines of progress after the first `lines_known`. Waits up to `wait` for news.
+  [[nodiscard]] std::optional<JobRecord> find(const std::string& id, std::uint64_t lines_known, Duration wait);
+
+  [[nodiscard]] std::optional<JobRecord> running() const;
+
+  // What was cut off with the agent before this one.
+  [[nodiscard]] const std::vector<JobRecord>& interrupted() const { return interrupted_; }
+
+  // The agent is about to end: the job that runs is recorded as interrupted, whatever becomes of it, and no other is
+  // begun.
+  void give_up();
+  [[nodiscard]] bool works() const { return works_; }  // the job's thread has not ended, given up or not
+  void wait();                                         // for the job's thread; no other is begun meanwhile
+
+ private:
+  JobDesk(std::string file, Work work, std::function<void()> on_change);
+  Result<void> store(const std::deque<JobRecord>& records) const;
+  void run(const JobRequest& request, const std::stop_token& break_off);
+  void add_line(const std::string& line);
+  void finish(JobState state, JobOutcome outcome);
+
+  const std::string file_;
+  const Work work_;
+  const std::function<void()> on_change_;
+  std::vector<JobRecord> interrupted_;
+
+  std::atomic<bool> works_{false};
+  mutable std::mutex mutex_;  // guards all below
+  std::condition_variable news_;
+  std::deque<JobRecord> records_;  // newest last
+  std::optional<JobRequest> running_;
+  std::stop_source break_off_;  // of the job that runs
+  bool closed_ = false;
+  std::thread thread_;
+};
+
+}  // namespace pgkeel

@@ -1,0 +1,166 @@
+// What the host of a node does beside the single steps of LocalServer.
+#include <algorithm>
+#include <csignal>
+#include <filesystem>
+#include <sys/statvfs.h>
+#include <unistd.h>
+#include <utility>
+
+#include "proxy/io/clock.h"
+#include "replication/agent/local_server.h"
+#include "replication/agent/server_processes.h"
+
+namespace pgkeel {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr Duration kFenceLimit = 5s;
+constexpr Duration kLookAgain = 20ms;
+constexpr Duration kVersionLimit = 10s;
+
+// "postgres (PostgreSQL) 15.14 (Debian 15.14-0+deb12u1)" -> "15.14"
+std::string version_in(std::string_view text) {
+  constexpr std::string_view kBefore = "(PostgreSQL) ";
+  const auto at = text.find(kBefore);
+  if (at == std::string_view::npos) return {};
+  text.remove_prefix(at + kBefore.size());
+  return std::string(text.substr(0, text.find_first_of(" \n")));
+}
+
+// "MemAvailable:   123 kB"
+std::uint64_t memory_line(std::string_view text, std::string_view name) {
+  const auto at = text.find(name);
+  if (at == std::string_view::npos) return 0;
+  std::uint64_t kilobytes = 0;
+  for (const char c : text.substr(at + name.size())) {
+    if (c == '\n' || c == 'k') break;
+    if (c >= '0' && c <= '9') kilobytes = kilobytes * 10 + static_cast<std::uint64_t>(c - '0');
+  }
+  return kilobytes * 1024;
+}
+
+// Of the folder, or where it is not there yet of what it will be made in.
+void look_at_disk(std::filesystem::path folder, NodeHostFacts& facts) {
+  struct statvfs status {};
+  while (statvfs(folder.c_str(), &status) != 0) {
+    if (!folder.has_relative_path()) return;
+    folder = folder.parent_path();
+  }
+  facts.disk_free_bytes = static_cast<std::uint64_t>(status.f_bavail) * status.f_frsize;
+  facts.disk_total_bytes = static_cast<std::uint64_t>(status.f_blocks) * status.f_frsize;
+}
+
+}  // namespace
+
+std::string LocalServer::doubt() const {
+  const auto claimed = claim();
+  return claimed ? std::string() : claimed.error().message;
+}
+
+std::shared_ptr<const NodeHost> LocalServer::breakable(std::stop_token break_off) const {
+  return std::make_shared<LocalServer>(until(std::move(break_off)));
+}
+
+Result<NodeHostFacts> LocalServer::facts() const {
+  const DataDirectory directory(settings_);
+  const auto state = look();
+  NodeHostFacts facts;
+  facts.postmaster_pid = state.postmaster_pid;
+  facts.nothing_runs = state.nothing_runs();
+  facts.data_directory_exists = state.data_directory_exists;
+  facts.has_standby_signal = state.has_standby_signal;
+  facts.rejoin_cut_off = state.rejoin_cut_off;
+  if (state.data_directory_exists) {
+    if (auto control = directory.control_data()) facts.control = std::move(*control);
+  }
+  look_at_disk(directory.path(), facts);
+  if (const auto memory = read_file("/proc/meminfo", 65536)) {
+    facts.memory_available_bytes = memory_line(*memory, "MemAvailable:");
+    facts.memory_total_bytes = memory_line(*memory, "MemTotal:");
+  }
+  if (const auto version = directory.run("postgres", {"--version"}, kVersionLimit))
+    facts.postgres_version = version_in(*version);
+  facts.pgkeel_version = PGKEEL_VERSION;
+  facts.clock = wall_now();
+  return facts;
+}
+
+Result<Examination> LocalServer::examine() const {
+  Examination found;
+  found.proven_stopped = look().proven_stopped();
+  if (!found.proven_stopped) return found;
+  const auto control = control_data();
+  if (!control) return control.error();
+  const auto end = end_of_wal();
+  if (!end) return end.error();
+  found.shut_down_cleanly = control->shut_down_cleanly();
+  found.timeline = end->timeline;
+  found.end_of_wal = end->lsn;
+  return found;
+}
+
+Result<std::string> LocalServer::start_after_crash(Duration limit) const {
+  const auto control = control_data();
+  if (!control) return control.error();
+  if (control->shut_down_cleanly() && look().proven_stopped())
+    return Error{"it was shut down cleanly, so it is left alone; start it to have it back"};
+  const auto started = start(limit);
+  if (started) return std::string("started after a crash");
+  if (!break_off_.stop_requested() && look().postmaster_pid) return started.error().message;  // it goes on starting
+  return started.error();
+}
+
+Result<void> LocalServer::stop(StopMode mode, Duration limit) const {
+  if (auto claimed = claim(); !claimed) return claimed;
+  const Instant deadline = monotonic_now() + limit;
+  auto state = look();
+  if (!state.foreign.empty()) return Error{state.foreign};
+  if (state.postmaster_pid)
+    signal_server_process(settings_.data_directory, *state.postmaster_pid, mode == StopMode::kFast ? SIGINT : SIGQUIT);
+  while (!state.nothing_runs()) {
+    if (monotonic_now() >= deadline) {
+      return Error{"the server in " + settings_.data_directory + " has not stopped within " + format_duration(limit)};
+    }
+    wait_for_process_end(state.postmaster_pid       ? *state.postmaster_pid
+                         : state.other_pids.empty() ? state.unidentified_pids.front()
+                                                    : state.other_pids.front(),
+                         kLookAgain);
+    state = look();
+    if (!state.foreign.empty()) return Error{state.foreign};
+  }
+  if (state.proven_stopped()) return {};
+  return Error{"the data directory " + settings_.data_directory + " is missing, which proves nothing of its server"};
+}
+
+Result<void> LocalServer::restart(StopMode mode, Duration limit) const {
+  const Instant deadline = monotonic_now() + limit;
+  if (auto stopped = stop(mode, limit); !stopped) return stopped;
+  return start(std::max<Duration>(deadline - monotonic_now(), 1s));
+}
+
+Result<RejoinReport> LocalServer::make_standby(const RejoinOrder& order, const Progress& progress) const {
+  const auto state = look();
+  if (order.leave_what_rests && state.proven_stopped()) {
+    const auto control = control_data();
+    if (control && control->cluster_state == "shut down in recovery")
+      return Error{"it was shut down cleanly, so it is left alone; start it to have it back"};
+  }
+  if (order.leave_what_starts && state.postmaster_pid)
+    return Error{"somebody is starting it: it is left alone until it is looked at anew"};
+  const bool to_be_filled = !state.data_directory_exists && state.nothing_runs();
+  if (!to_be_filled) {
+    if (const auto fenced = fence(kFenceLimit); !fenced) return fenced.error();
+  }
+  return rejoin(order.upstream, progress, order.options);
+}
+
+Result<RejoinReport> LocalServer::provision(const UpstreamServer& upstream, const Progress& progress) const {
+  const auto state = look();
+  if (!state.foreign.empty()) return Error{state.foreign};
+  if (state.data_directory_exists || !state.nothing_runs())
+    return Error{settings_.data_directory + " holds a server already; nothing was touched: rejoin it instead"};
+  return rejoin(upstream, progress);
+}
+
+}  // namespace pgkeel

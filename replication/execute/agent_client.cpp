@@ -1,0 +1,225 @@
+#include "replication/execute/agent_client.h"
+
+#include <algorithm>
+#include <thread>
+#include <utility>
+
+#include "proxy/io/clock.h"
+#include "proxy/io/durable_file.h"
+#include "proxy/io/https_client.h"
+#include "proxy/io/random_id.h"
+#include "replication/agent/standby_settings.h"
+
+namespace pgkeel {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr Duration kCallLimit = 3s;
+constexpr Duration kPollWait = 1s;
+constexpr Duration kBreakablePollWait = 100ms;  // of a job that may have to be broken off
+constexpr Duration kAskAgainPause = 100ms;
+constexpr Duration kOverhead = 3s;  // of a job with a limit: until the agent has begun it and its end is known here
+constexpr Duration kFactsLimit = 30s;
+constexpr Duration kExaminePatience = 60s;
+constexpr Duration kLongWorkPatience = 60s;  // so long an agent that is restarted may be silent in the middle of it
+
+HttpsPeer peer_of(const AgentAccessConfig& access) {
+  std::string url = access.url;
+  if (url.ends_with('/')) url.pop_back();
+  return {url, access.tls.ca, access.tls.cert, access.tls.key};
+}
+
+std::string path(const std::string& rest) {
+  return std::string(kAgentPathPrefix) + rest;
+}
+
+const NodeHost::Progress kNobody = [](const std::string&) {};
+
+Result<void> done_or_error(const Result<JobRecord>& record) {
+  return record ? Result<void>() : Result<void>(record.error());
+}
+
+// One job, from its order to its end.
+class JobCall {
+ public:
+  JobCall(const AgentAccessConfig& access, Duration patience, const NodeHost::Progress& progress,
+          std::stop_token break_off)
+      : client_(peer_of(access)),
+        patience_(patience),
+        progress_(progress),
+        break_off_(std::move(break_off)),
+        heard_at_(monotonic_now()) {}
+
+  Result<JobRecord> order(const JobRequest& request) {
+    const std::string json = to_json(request);
+    while (true) {
+      const auto answer = client_.post(path("/jobs"), json, kCallLimit);
+      if (answer && answer->status == 202) return parse_job_record(answer->body);
+      // A start or a rejoin that an earlier pgkeel ordered does not keep a fence waiting.
+      const std::string in_the_way = answer && request.kind == JobKind::kFence ? parse_busy_id(answer->body) : "";
+      if (!in_the_way.empty()) break_off(in_the_way);
+      if (answer && in_the_way.empty()) return refusal(*answer);
+      if (!ask_again()) return answer ? refusal(*answer) : answer.error();
+    }
+  }
+
+  Result<JobRecord> wait_for_end(JobRecord record) {
+    std::uint64_t lines_told = 0;
+    while (true) {
+      for (std::size_t i = 0; i < record.lines.size(); ++i) {
+        if (record.lines_before + i >= lines_told) progress_(record.lines[i]);
+      }
+      lines_told = std::max<std::uint64_t>(lines_told, record.lines_before + record.lines.size());
+      if (record.state != JobState::kRunning) return record;
+      if (break_off_.stop_requested()) break_off(record.id);
+      const Duration wait = break_off_.stop_possible() ? kBreakablePollWait : kPollWait;
+      const auto answer = client_.get(path("/jobs/" + record.id + "?after=" + std::to_string(lines_told) +
+                                           "&wait_ms=" + std::to_string(to_milliseconds(wait))),
+                                      wait + kCallLimit);
+      if (answer && answer->status != 200) return refusal(*answer);
+      if (!answer) {
+        if (break_off_.stop_requested() || !ask_again())
+          return Error{"the agent was lost while it carried out " + std::string(job_kind_name(record.kind)) +
+                       ", which may go on: " + answer.error().message};
+        continue;
+      }
+      heard_at_ = monotonic_now();
+      auto newer = parse_job_record(answer->body);
+      if (!newer) return newer.error();
+      record = std::move(*newer);
+    }
+  }
+
+ private:
+  static Error refusal(const HttpsAnswer& answer) {
+    return Error{"the agent refuses (" + std::to_string(answer.status) + "): " + parse_error(answer.body)};
+  }
+
+  void break_off(const std::string& id) {
+    // Whether it arrived is seen by what becomes of the job.
+    [[maybe_unused]] const auto answer = client_.post(path("/jobs/" + id + "/break_off"), "{}", kCallLimit);
+  }
+
+  // False: it has been silent for too long.
+  [[nodiscard]] bool ask_again() const {
+    if (monotonic_now() - heard_at_ >= patience_) return false;
+    std::this_thread::sleep_for(kAskAgainPause);
+    return true;
+  }
+
+  HttpsClient client_;
+  const Duration patience_;
+  const NodeHost::Progress& progress_;
+  const std::stop_token break_off_;
+  Instant heard_at_;
+};
+
+}  // namespace
+
+AgentClient::AgentClient(std::string node, HostPort address, AgentAccessConfig access,
+                         std::shared_ptr<const AgentSilence> silence)
+    : node_(std::move(node)), address_(std::move(address)), access_(std::move(access)), silence_(std::move(silence)) {}
+
+JobRequest AgentClient::request(JobKind kind, Duration limit) const {
+  JobRequest request;
+  request.id = random_id();
+  request.kind = kind;
+  request.node = node_;
+  request.address = address_;
+  request.limit = limit;
+  return request;
+}
+
+Result<JobRecord> AgentClient::carry_out(JobRequest request, Duration patience, const Progress& progress) const {
+  JobCall call(access_, patience, progress, break_off_);
+  const Instant began = monotonic_now();
+  while (true) {
+    auto ordered = call.order(request);
+    if (!ordered) return ordered;
+    auto ended = call.wait_for_end(std::move(*ordered));
+    if (!ended || ended->state == JobState::kDone) return ended;
+    // What has no side effect when done twice is ordered again from an agent that was restarted in the middle.
+    const bool may_be_repeated = request.kind == JobKind::kFence || request.kind == JobKind::kExamine;
+    if (ended->state != JobState::kInterrupted || !may_be_repeated || monotonic_now() - began >= patience)
+      return Error{ended->message};
+    request.id = random_id();
+  }
+}
+
+std::shared_ptr<const NodeHost> AgentClient::breakable(std::stop_token break_off) const {
+  auto host = std::make_shared<AgentClient>(*this);
+  host->break_off_ = std::move(break_off);
+  return host;
+}
+
+Result<NodeHostFacts> AgentClient::facts() const {
+  HttpsClient client(peer_of(access_));
+  const auto answer = client.get(
+      path("/facts?node=" + node_ + "&host=" + address_.host + "&port=" + std::to_string(address_.port)), kFactsLimit);
+  if (!answer) return answer.error();
+  if (answer->status != 200) return Error{"the agent refuses: " + parse_error(answer->body)};
+  return parse_node_host_facts(answer->body);
+}
+
+Result<Examination> AgentClient::examine() const {
+  const auto record = carry_out(request(JobKind::kExamine, kExaminePatience), kExaminePatience, kNobody);
+  if (!record) return record.error();
+  if (!record->examination) return Error{"the agent did not say what it found"};
+  return *record->examination;
+}
+
+Result<void> AgentClient::fence(Duration limit) const {
+  return done_or_error(carry_out(request(JobKind::kFence, limit), limit + kOverhead, kNobody));
+}
+
+Result<void> AgentClient::start(Duration limit) const {
+  return done_or_error(carry_out(request(JobKind::kStart, limit), limit + kOverhead, kNobody));
+}
+
+Result<std::string> AgentClient::start_after_crash(Duration limit) const {
+  const auto record = carry_out(request(JobKind::kStartAfterCrash, limit), limit + kOverhead, kNobody);
+  if (!record) return record.error();
+  return record->message;
+}
+
+Result<void> AgentClient::stop(StopMode mode, Duration limit) const {
+  auto order = request(JobKind::kStop, limit);
+  order.mode = mode;
+  return done_or_error(carry_out(std::move(order), limit + kOverhead, kNobody));
+}
+
+Result<void> AgentClient::restart(StopMode mode, Duration limit) const {
+  auto order = request(JobKind::kRestart, limit);
+  order.mode = mode;
+  return done_or_error(carry_out(std::move(order), limit + kOverhead, kNobody));
+}
+
+Result<RejoinReport> AgentClient::make_standby(const RejoinOrder& order, const Progress& progress) const {
+  auto job = request(JobKind::kRejoin, Duration::zero());
+  job.leave_what_rests = order.leave_what_rests;
+  job.leave_what_starts = order.leave_what_starts;
+  job.options = order.options;
+  return standby_by(std::move(job), order.upstream, progress);
+}
+
+Result<RejoinReport> AgentClient::provision(const UpstreamServer& upstream, const Progress& progress) const {
+  return standby_by(request(JobKind::kProvision, Duration::zero()), upstream, progress);
+}
+
+// The password goes along: the agent has no file with it, and keeps it only where the standby needs it.
+Result<RejoinReport> AgentClient::standby_by(JobRequest request, const UpstreamServer& upstream,
+                                             const Progress& progress) const {
+  request.upstream = upstream;
+  if (const auto& file = upstream.replication.password_file; !upstream.password && !file.empty()) {
+    const auto text = read_file(file, 65536);
+    if (!text) return Error{"the password of " + upstream.replication.user + ": " + text.error().message};
+    request.upstream->password = first_line(*text);
+  }
+  const auto record = carry_out(std::move(request), kLongWorkPatience, progress);
+  if (!record) return record.error();
+  if (!record->report) return Error{"the agent did not say what it did"};
+  return *record->report;
+}
+
+}  // namespace pgkeel

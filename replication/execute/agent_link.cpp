@@ -1,0 +1,148 @@
+#include "replication/execute/agent_link.h"
+
+#include <algorithm>
+#include <condition_variable>
+#include <mutex>
+#include <optional>
+#include <thread>
+#include <utility>
+
+#include "proxy/base/log.h"
+#include "proxy/io/clock.h"
+#include "proxy/io/https_client.h"
+#include "proxy/io/loop.h"
+#include "proxy/io/wakeup.h"
+#include "replication/execute/agent_client.h"
+
+namespace pgkeel {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr Duration kWait = 500ms;       // so long an agent keeps a call open where nothing happens
+constexpr Duration kAnswerLimit = 1s;   // more than that: silence
+constexpr Duration kCallAgain = 200ms;  // an agent that did not answer
+
+}  // namespace
+
+struct AgentLink::Inner {
+  Inner(Loop& loop, const NodeConfig& config, Callbacks told)
+      : node(config),
+        callbacks(std::move(told)),
+        silence(std::make_shared<AgentSilence>("its agent at " + config.agent->url + " has not answered yet")),
+        client({.url = config.agent->url.ends_with('/') ? config.agent->url.substr(0, config.agent->url.size() - 1)
+                                                        : config.agent->url,
+                .authority_file = config.agent->tls.ca,
+                .certificate_file = config.agent->tls.cert,
+                .key_file = config.agent->tls.key}),
+        wakeup(loop) {}
+
+  ~Inner() {
+    {
+      const std::lock_guard lock(mutex);
+      stopping = true;
+    }
+    ended.notify_all();
+    client.cancel();
+    if (caller.joinable()) caller.join();
+  }
+
+  void call_on() {
+    while (true) {
+      const auto answer = client.get(next_path(), kWait + kAnswerLimit);
+      const Instant received_at = monotonic_now();
+      auto report = !answer                 ? Result<AgentReport>(answer.error())
+                    : answer->status == 200 ? parse_agent_report(answer->body)
+                                            : Result<AgentReport>(Error{"it refuses: " + parse_error(answer->body)});
+      if (!report) {
+        known.reset();
+        wakeup.post([this, why = report.error().message] { lost(why); });
+        std::unique_lock lock(mutex);
+        if (ended.wait_for(lock, kCallAgain, [this] { return stopping; })) return;
+        continue;
+      }
+      // The shortest way of an answer tells best how far apart the two clocks are. Each new agent is measured anew.
+      const Duration apart = received_at.time_since_epoch() - report->clock;
+      clocks_apart = known && known->instance == report->instance ? std::min(clocks_apart, apart) : apart;
+      std::optional<Instant> ended_at;
+      if (report->postmaster_ended) ended_at = std::min(Instant(*report->postmaster_ended + clocks_apart), received_at);
+      known = *report;
+      wakeup.post([this, report = std::move(*report), received_at, ended_at] { heard(report, received_at, ended_at); });
+      const std::lock_guard lock(mutex);
+      if (stopping) return;
+    }
+  }
+
+  std::string next_path() {
+    std::string path = std::string(kAgentPathPrefix) + "/watch?wait_ms=" + std::to_string(to_milliseconds(kWait));
+    if (known) path += "&instance=" + known->instance + "&after=" + std::to_string(known->sequence);
+    const std::lock_guard lock(mutex);
+    if (notices_heard > 0) path += "&heard=" + std::to_string(notices_heard);
+    return path;
+  }
+
+  void lost(const std::string& why) {
+    const bool was_silent = !silence->why().empty();
+    const std::string text = "its agent does not answer: " + why;
+    silence->set(text);
+    if (!was_silent || !std::exchange(told_of_silence, true)) callbacks.changed(text);
+  }
+
+  void heard(const AgentReport& report, Instant received_at, std::optional<Instant> ended_at) {
+    const bool was_silent = !silence->why().empty();
+    silence->set({});
+    told_of_silence = true;
+    AgentWord word;
+    word.at = received_at;
+    word.ended_at = ended_at;
+    if (report.postmaster) {
+      word.postmaster = AgentWord::Postmaster{report.postmaster->pid, report.postmaster->started_at,
+                                              report.postmaster->port, report.postmaster->uptime};
+    }
+    if (std::exchange(told_by, report.instance) != report.instance) notices_told = 0;
+    for (const auto& notice : report.notices) {
+      if (notice.number <= notices_told) continue;
+      callbacks.notice(notice.text);
+      notices_told = notice.number;
+    }
+    {
+      const std::lock_guard lock(mutex);
+      notices_heard = report.notices.empty() ? 0 : notices_told;
+    }
+    callbacks.said(word);
+    if (was_silent) callbacks.changed({});
+  }
+
+  const NodeConfig node;
+  const Callbacks callbacks;
+  const std::shared_ptr<AgentSilence> silence;
+  HttpsClient client;
+  bool told_of_silence = false;    // control thread
+  std::string told_by;             // control thread: the agent's instance
+  std::uint64_t notices_told = 0;  // control thread: of its notices
+
+  std::optional<AgentReport> known;  // caller's thread
+  Duration clocks_apart{};           // caller's thread
+
+  std::mutex mutex;  // guards stopping, notices_heard
+  std::condition_variable ended;
+  bool stopping = false;
+  std::uint64_t notices_heard = 0;
+  Wakeup wakeup;
+  std::thread caller;
+};
+
+AgentLink::AgentLink(Loop& loop, const NodeConfig& node, Callbacks callbacks)
+    : inner_(std::make_unique<Inner>(loop, node, std::move(callbacks))) {}
+
+AgentLink::~AgentLink() = default;
+
+void AgentLink::start() {
+  inner_->caller = std::thread([inner = inner_.get()] { inner->call_on(); });
+}
+
+std::shared_ptr<const NodeHost> AgentLink::host() const {
+  return std::make_shared<AgentClient>(inner_->node.name, inner_->node.address, *inner_->node.agent, inner_->silence);
+}
+
+}  // namespace pgkeel

@@ -1,0 +1,45 @@
+// One node's agent as pgkeel keeps in touch with it: a call that is always open, which the agent answers in the moment
+// in which something changes, and otherwise now and then. Each call tells the agent that pgkeel lives, each answer
+// tells pgkeel that the agent does. An agent that does not answer is silence, and no evidence of anything. Control
+// thread; the calls themselves are made on a thread of its own.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "config/config.h"
+#include "health/agent_evidence.h"
+#include "replication/agent/agent_protocol.h"
+#include "replication/agent/node_host.h"
+
+namespace pgkeel {
+
+class Loop;
+
+class AgentLink {
+ public:
+  struct Callbacks {
+    std::function<void(const AgentWord&)> said;           // each answer
+    std::function<void(const std::string& text)> notice;  // told once; must be durable when it returns
+    // It answers, or (`trouble` not empty) does not any more.
+    std::function<void(const std::string& trouble)> changed;
+  };
+
+  AgentLink(Loop& loop, const NodeConfig& node, Callbacks callbacks);
+  ~AgentLink();
+  AgentLink(const AgentLink&) = delete;
+  AgentLink& operator=(const AgentLink&) = delete;
+
+  // Begins to call; before that the agent counts as silent.
+  void start();
+
+  // The node's host, reached through the agent; doubted while it is silent. Outlives the link.
+  [[nodiscard]] std::shared_ptr<const NodeHost> host() const;
+
+ private:
+  struct Inner;
+  std::unique_ptr<Inner> inner_;
+};
+
+}  // namespace pgkeel

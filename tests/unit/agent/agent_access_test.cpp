@@ -1,0 +1,81 @@
+// Who may call an agent, and what it makes of strange callers.
+#include <fstream>
+#include <iterator>
+#include <vector>
+
+#include "proxy/io/certificates.h"
+#include "proxy/io/clock.h"
+#include "tests/support/peer.h"
+#include "tests/unit/agent/agent_of_a.h"
+
+using namespace pgkeel;
+using namespace pgkeel::test;
+
+TEST_CASE("only a pgkeel with a certificate of the agent's authority is let in, and only over TLS") {
+  const AgentOfA setup;
+  const auto& certificates = setup.certificates;
+  const Validity now{wall_now() - 24h, wall_now() + 24h};
+  const auto write = [&](const std::string& name, const KeyedCertificate& made) {
+    std::ofstream(certificates.file(name + ".crt")) << made.certificate_pem;
+    std::ofstream(certificates.file(name + ".key")) << made.key_pem;
+  };
+  const auto read = [&](const std::string& name) {
+    std::ifstream file(certificates.file(name));
+    return std::string{std::istreambuf_iterator<char>(file), {}};
+  };
+  const KeyedCertificate authority{read("ca.crt"), read("ca.key")};
+  const auto call_with = [&](const std::string& certificate, const std::string& key) {
+    HttpsClient http({setup.agent.access().url, certificates.file("ca.crt"),
+                      certificate.empty() ? "" : certificates.file(certificate),
+                      key.empty() ? "" : certificates.file(key)});
+    return told(http.get("/agent/v1/watch", kCallLimit));
+  };
+  CHECK(call_with("proxy.crt", "proxy.key") == "200");
+
+  const auto foreign = make_authority(now).value();
+  write("foreign", issue_certificate(foreign, {CertificateRole::kProxy, {}, now}).value());
+  CHECK(call_with("foreign.crt", "foreign.key").starts_with("https://"));
+  write("expired",
+        issue_certificate(authority, {CertificateRole::kProxy, {}, {wall_now() - 48h, wall_now() - 24h}}).value());
+  CHECK(call_with("expired.crt", "expired.key").starts_with("https://"));
+  CHECK(call_with("agent-127.0.0.1.crt", "agent-127.0.0.1.key").starts_with("https://"));
+  CHECK(call_with("", "").starts_with("https://"));
+  CHECK(call_with("proxy.crt", "proxy.key") == "200");
+
+  auto plain = Peer::connect_to(setup.agent.port());
+  plain.send("GET /agent/v1/watch HTTP/1.1\r\nHost: a\r\n\r\n");
+  CHECK(plain.receive_to_end().find("200") == std::string::npos);
+}
+
+TEST_CASE("pgkeel talks to no agent of another authority, of another host, or to what is no agent") {
+  const AgentOfA setup;
+  auto peer = setup.agent.peer();
+  peer.url = "https://localhost:" + std::to_string(setup.agent.port());
+  CHECK(told(HttpsClient(peer).get("/agent/v1/watch", kCallLimit)).find("certificate") != std::string::npos);
+  const Validity now{wall_now() - 24h, wall_now() + 24h};
+  std::ofstream(setup.certificates.file("other.crt")) << make_authority(now)->certificate_pem;
+  peer = setup.agent.peer();
+  peer.authority_file = setup.certificates.file("other.crt");
+  CHECK(told(HttpsClient(peer).get("/agent/v1/watch", kCallLimit)).find("certificate") != std::string::npos);
+  const auto silence = std::make_shared<AgentSilence>("");
+  const AgentClient nobody("a", {"127.0.0.1", setup.pair.a->port()},
+                           {"https://127.0.0.1:1", setup.certificates.proxy()}, silence);
+  const Instant began = monotonic_now();
+  CHECK_FALSE(nobody.fence(1s));
+  CHECK(monotonic_now() - began < 20s);
+}
+
+TEST_CASE("strange requests are refused, and an agent that was called by hundreds of silent peers still answers") {
+  const AgentOfA setup;
+  HttpsClient http(setup.agent.peer());
+  CHECK(http.post("/agent/v1/jobs", "{", kCallLimit)->status == 400);
+  CHECK(http.post("/agent/v1/jobs", "{\"id\": \"1\"}", kCallLimit)->status == 400);
+  CHECK(told(http.post("/agent/v1/jobs", std::string(2U << 20U, 'x'), kCallLimit)) != "202");
+  CHECK(http.get("/agent/v2/watch", kCallLimit)->status == 404);
+  CHECK(http.get("/agent/v1/facts?node=a&host=x;y&port=5432", kCallLimit)->status == 400);
+  CHECK(http.get("/agent/v1/facts", kCallLimit)->status == 400);
+  std::vector<Peer> silent;
+  for (int i = 0; i < 300; ++i) silent.push_back(Peer::connect_to(setup.agent.port()));
+  CHECK(wait_until([&] { return told(HttpsClient(setup.agent.peer()).get("/agent/v1/watch", 5s)) == "200"; }, 30s));
+  CHECK(setup.pair.a->is_primary());
+}

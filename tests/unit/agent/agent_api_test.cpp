@@ -1,0 +1,268 @@
+// The agent as a process of its own, called over HTTPS: what it does, and what becomes of a job whose caller or agent
+// is killed.
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <thread>
+
+#include "proxy/io/clock.h"
+#include "tests/unit/agent/agent_of_a.h"
+
+using namespace pgkeel;
+using namespace pgkeel::test;
+
+TEST_CASE("a server is looked at, stopped, started, restarted and fenced through its agent") {
+  const AgentOfA setup;
+  const auto client = setup.client();
+  const auto facts = client.facts();
+  REQUIRE_MESSAGE(facts, facts.error().message);
+  CHECK(facts->postmaster_pid == setup.pair.a->processes().front());
+  CHECK(facts->control->cluster_state == "in production");
+  CHECK(facts->control->system_identifier == setup.pair.a->value("SELECT system_identifier FROM pg_control_system()"));
+  CHECK(setup.pair.a->value("SHOW server_version").starts_with(facts->postgres_version));
+  CHECK_FALSE(facts->postgres_version.empty());
+  CHECK_FALSE(facts->pgkeel_version.empty());
+  CHECK(facts->disk_free_bytes > 0);
+  CHECK(facts->disk_total_bytes >= facts->disk_free_bytes);
+  CHECK(facts->memory_total_bytes > facts->memory_available_bytes);
+  CHECK(facts->clock > wall_now() - 60s);
+  CHECK_FALSE(client.examine()->proven_stopped);
+
+  REQUIRE(client.stop(StopMode::kFast, 60s));
+  CHECK_FALSE(setup.pair.a->is_running());
+  auto examined = client.examine();
+  REQUIRE(examined);
+  CHECK(examined->proven_stopped);
+  CHECK(examined->shut_down_cleanly);
+  const auto left_alone = client.start_after_crash(60s);
+  CHECK_FALSE(left_alone);
+  CHECK(left_alone.error().message.find("shut down cleanly") != std::string::npos);
+
+  REQUIRE(client.start(60s));
+  CHECK(setup.pair.a->is_primary());
+  const auto before = setup.pair.a->processes().front();
+  REQUIRE(client.restart(StopMode::kImmediate, 60s));
+  CHECK(setup.pair.a->processes().front() != before);
+
+  setup.pair.a->freeze_tree();  // no order reaches it; a fence does all the same
+  REQUIRE(client.fence(30s));
+  CHECK(setup.pair.a->processes().empty());
+  examined = client.examine();
+  REQUIRE(examined);
+  CHECK_FALSE(examined->shut_down_cleanly);
+  CHECK(examined->end_of_wal.valid());
+  const auto started = client.start_after_crash(60s);
+  REQUIRE_MESSAGE(started, started.error().message);
+  CHECK(*started == "started after a crash");
+}
+
+TEST_CASE(
+    "a job is ordered once under its id, whoever waits for it, and its outcome is kept for a caller that was lost") {
+  const AgentOfA setup;
+  {
+    HttpsClient lost(setup.agent.peer());
+    const std::string order = to_json(setup.request(JobKind::kStop, "once"));
+    CHECK(lost.post("/agent/v1/jobs", order, kCallLimit)->status == 202);
+    CHECK(lost.post("/agent/v1/jobs", order, kCallLimit)->status == 202);
+  }
+  CHECK(setup.end_of("once").state == JobState::kDone);
+  HttpsClient http(setup.agent.peer());
+  CHECK(http.post("/agent/v1/jobs", to_json(setup.request(JobKind::kStop, "once")), kCallLimit)->status == 202);
+  CHECK(setup.end_of("once").message == "stopped: no process of it is left");
+  CHECK(http.get("/agent/v1/jobs/never", kCallLimit)->status == 404);
+}
+
+TEST_CASE("while one job runs any other is refused, and says what runs; the same work is the same job") {
+  AgentOfA setup;
+  setup.pair.a->kill_tree();
+  ServerPair::promote(*setup.pair.b, "a");
+  setup.pair.b->freeze_tree();  // the rejoin does not get on
+  HttpsClient http(setup.agent.peer());
+  auto order = setup.request(JobKind::kRejoin, "one");
+  order.upstream.emplace();
+  order.upstream->node = "b";
+  order.upstream->address = {"127.0.0.1", setup.pair.b->port()};
+  order.upstream->replication = {.user = "pgkeel_repl", .database = "postgres", .password_file = ""};
+  order.upstream->timeline = 2;
+  REQUIRE(http.post("/agent/v1/jobs", to_json(order), kCallLimit)->status == 202);
+  const auto refused = http.post("/agent/v1/jobs", to_json(setup.request(JobKind::kStart, "two")), kCallLimit);
+  REQUIRE_MESSAGE(refused, refused.error().message);
+  CHECK(refused->status == 409);
+  CHECK(parse_error(refused->body).find("the agent is busy: rejoin of a runs since") != std::string::npos);
+  order.id = "three";
+  const auto same = http.post("/agent/v1/jobs", to_json(order), kCallLimit);
+  REQUIRE(same->status == 202);
+  CHECK(parse_job_record(same->body)->id == "one");
+  setup.pair.b->thaw_tree();
+  CHECK(setup.end_of("one").state == JobState::kDone);
+  CHECK(ServerPair::replicates(*setup.pair.b, *setup.pair.a));
+}
+
+TEST_CASE("a diverged primary is rejoined through its agent, which tells its progress") {
+  AgentOfA setup;
+  setup.pair.diverge();
+  std::vector<std::string> lines;
+  const auto report = setup.client().make_standby({ServerPair::upstream(*setup.pair.b)},
+                                                  [&](const std::string& line) { lines.push_back(line); });
+  REQUIRE_MESSAGE(report, report.error().message);
+  CHECK(report->method == "rewind");
+  CHECK(std::filesystem::exists(report->quarantine + "/report.json"));
+  CHECK(lines.size() > 2);
+  CHECK(ServerPair::replicates(*setup.pair.b, *setup.pair.a));
+}
+
+TEST_CASE("an empty host is provisioned, and one that holds a server is not") {
+  AgentOfA setup;
+  setup.pair.a->stop();
+  ServerPair::promote(*setup.pair.b, "a");
+  const auto refused = setup.client().provision(ServerPair::upstream(*setup.pair.b), [](const std::string&) {});
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().message.find("holds a server already") != std::string::npos);
+  std::filesystem::rename(setup.pair.a->data_directory(), setup.pair.a->data_directory() + ".elsewhere");
+  std::string lines;
+  const auto report = setup.client().provision(ServerPair::upstream(*setup.pair.b),
+                                               [&](const std::string& line) { lines += line + "\n"; });
+  REQUIRE_MESSAGE(report, report.error().message);
+  CHECK(lines.find("copying b: 100 %\n") != std::string::npos);
+  CHECK(report->method == "basebackup");
+  CHECK(ServerPair::replicates(*setup.pair.b, *setup.pair.a));
+}
+
+TEST_CASE("the password of the replication user reaches the standby through the agent, and no record keeps it") {
+  AgentOfA setup;
+  setup.pair.a->query("ALTER USER pgkeel_repl PASSWORD 'hush-hush'");
+  REQUIRE(setup.pair.a->wait_caught_up("b"));
+  const std::string file = setup.pair.folder.path() + "/replication.password";
+  std::ofstream(file) << "hush-hush\n";
+  setup.pair.a->kill_tree();
+  ServerPair::promote(*setup.pair.b, "a");
+  auto upstream = ServerPair::upstream(*setup.pair.b);
+  upstream.replication.password_file = file;
+  const auto report = setup.client().make_standby({upstream}, [](const std::string&) {});
+  REQUIRE_MESSAGE(report, report.error().message);
+  std::ifstream kept(setup.pair.a->data_directory() + "/pgkeel.pgpass");
+  const std::string text{std::istreambuf_iterator<char>(kept), {}};
+  CHECK(text.find("hush-hush") != std::string::npos);
+  std::ifstream records(setup.agent.state_directory() + "/jobs.json");
+  const std::string recorded{std::istreambuf_iterator<char>(records), {}};
+  CHECK(recorded.find("rejoin") != std::string::npos);
+  CHECK(recorded.find("hush-hush") == std::string::npos);
+  CHECK(setup.agent.log_text().find("hush-hush") == std::string::npos);
+}
+
+TEST_CASE("an agent that is killed in the middle of pg_basebackup gives the rejoin up, and the next one ends well") {
+  AgentOfA setup;
+  setup.pair.b->query("SELECT pg_promote(true)");
+  ServerPair::prepare_upstream(*setup.pair.b, "a");
+  setup.pair.a->kill_tree();
+  std::filesystem::rename(setup.pair.a->data_directory(), setup.pair.a->data_directory() + ".elsewhere");
+  setup.kill_agent_in_rejoin("copying b");
+  CHECK_FALSE(setup.pair.a->is_running());
+  const auto started = setup.client().start(10s);
+  CHECK_FALSE(started);
+  const auto report = setup.client().make_standby({ServerPair::upstream(*setup.pair.b)}, [](const std::string&) {});
+  REQUIRE_MESSAGE(report, report.error().message);
+  CHECK(report->method == "basebackup");
+  CHECK(ServerPair::replicates(*setup.pair.b, *setup.pair.a));
+  for (const auto& entry : std::filesystem::directory_iterator(setup.pair.folder.path()))
+    CHECK(entry.path().string().find(".new-") == std::string::npos);
+}
+
+TEST_CASE(
+    "an agent that is killed in the middle of pg_rewind never starts what it left, and the next rejoin ends well") {
+  AgentOfA setup;
+  setup.pair.diverge();
+  setup.kill_agent_in_rejoin("rewinding it to where b took over");
+  const auto facts = setup.client().facts();
+  REQUIRE(facts);
+  CHECK(facts->rejoin_cut_off);
+  const auto started = setup.client().start(10s);
+  REQUIRE_FALSE(started);
+  CHECK(started.error().message.find("half changed by a rejoin that was cut off") != std::string::npos);
+  const auto report = setup.client().make_standby({ServerPair::upstream(*setup.pair.b)}, [](const std::string&) {});
+  REQUIRE_MESSAGE(report, report.error().message);
+  CHECK(report->method == "basebackup");
+  CHECK_FALSE(report->quarantine.empty());
+  CHECK(ServerPair::replicates(*setup.pair.b, *setup.pair.a));
+}
+
+TEST_CASE("an agent that is told to end leaves PostgreSQL alone, and its job is recorded as interrupted") {
+  AgentOfA setup;
+  setup.pair.diverge();
+  HttpsClient http(setup.agent.peer());
+  auto order = setup.rejoin(*setup.pair.b, "given-up");
+  setup.pair.b->freeze_tree();
+  REQUIRE(http.post("/agent/v1/jobs", to_json(order), kCallLimit)->status == 202);
+  setup.agent.terminate();
+  setup.pair.b->thaw_tree();
+  setup.agent.start();
+  const auto record = setup.end_of("given-up");
+  CHECK(record.state == JobState::kInterrupted);
+  CHECK(record.message.find("the agent ended while this ran") != std::string::npos);
+  REQUIRE(setup.client().make_standby({ServerPair::upstream(*setup.pair.b)}, [](const std::string&) {}));
+  setup.agent.terminate();
+  CHECK(ServerPair::replicates(*setup.pair.b, *setup.pair.a));
+}
+
+TEST_CASE("the end of a postmaster is told in the moment in which it happens, and its start soon") {
+  AgentOfA setup;
+  HttpsClient http(setup.agent.peer());
+  const auto watch = [&](const AgentReport& known) {
+    const auto answer = http.get(
+        "/agent/v1/watch?wait_ms=20000&instance=" + known.instance + "&after=" + std::to_string(known.sequence),
+        kCallLimit);
+    REQUIRE_MESSAGE(answer, answer.error().message);
+    return parse_agent_report(answer->body).value();
+  };
+  auto report = watch({});
+  while (!report.postmaster || !report.postmaster->port) report = watch(report);
+  CHECK(report.postmaster->pid == setup.pair.a->processes().front());
+  CHECK(report.postmaster->port == setup.pair.a->port());
+
+  Instant killed_at;
+  std::thread killer([&] {
+    std::this_thread::sleep_for(300ms);  // the call waits by then
+    killed_at = monotonic_now();
+    setup.pair.a->kill_tree();
+  });
+  const auto after = watch(report);
+  const Instant told_at = monotonic_now();
+  killer.join();
+  CHECK_FALSE(after.postmaster);
+  REQUIRE(after.postmaster_ended);
+  CHECK(*after.postmaster_ended <= after.clock);
+  MESSAGE("told after " << std::chrono::duration<double, std::milli>(told_at - killed_at).count() << " ms");
+  CHECK(told_at - killed_at < 1s);
+
+  setup.pair.a->start();
+  auto again = watch(after);
+  while (!again.postmaster) again = watch(again);
+  CHECK(again.postmaster->pid == setup.pair.a->processes().front());
+}
+
+TEST_CASE("a primary whose agent hears no pgkeel for fence_timeout is stopped, and the next pgkeel is told") {
+  AgentOfA setup({"fence_timeout = \"2s\""});
+  HttpsClient http(setup.agent.peer());
+  const auto heard = [&](const std::string& more) {
+    const auto answer = http.get("/agent/v1/watch?x=1" + more, kCallLimit);
+    REQUIRE_MESSAGE(answer, answer.error().message);
+    return parse_agent_report(answer->body).value();
+  };
+  const Instant until = monotonic_now() + 4s;
+  while (monotonic_now() < until) {  // heard, it is left alone
+    CHECK(heard("").notices.empty());
+    std::this_thread::sleep_for(100ms);
+  }
+  CHECK(setup.pair.a->is_primary());
+  const Instant unheard_since = monotonic_now();
+  REQUIRE(wait_until([&] { return !setup.pair.a->is_running(); }, 20s));
+  CHECK(monotonic_now() - unheard_since >= 1500ms);
+  setup.pair.a->start();  // by hand: it is a primary, and still nobody is heard
+  REQUIRE(wait_until([&] { return !setup.pair.a->is_running(); }, 20s));
+  REQUIRE(wait_until([&] { return setup.agent.log_text().find("no pgkeel was heard for 2s") != std::string::npos; }));
+  const auto report = heard("");
+  REQUIRE(report.notices.size() == 1);
+  CHECK(report.notices.front().text.find("it was stopped, and no process of it is left") != std::string::npos);
+  CHECK(heard("&heard=" + std::to_string(report.notices.front().number)).notices.empty());
+}

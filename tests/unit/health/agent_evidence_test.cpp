@@ -1,0 +1,97 @@
+#include "health/agent_evidence.h"
+
+#include <doctest/doctest.h>
+
+using namespace pgkeel;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr std::uint16_t kPort = 5432;
+
+Instant at(Duration since) {
+  return Instant(100s + since);
+}
+
+Observation answer(Instant when, Duration uptime) {
+  Observation observation;
+  observation.started_at = when;
+  observation.finished_at = when;
+  observation.outcome = ProbeOutcome::kAnswered;
+  observation.facts.emplace();
+  observation.facts->uptime = uptime;
+  return observation;
+}
+
+AgentWord runs(Instant when, std::int32_t pid, Duration uptime, std::uint16_t port = kPort) {
+  return {when, AgentWord::Postmaster{pid, 1000 + pid, port, uptime}, std::nullopt};
+}
+
+AgentWord nothing_runs(Instant when, std::optional<Instant> ended_at = std::nullopt) {
+  return {when, std::nullopt, ended_at};
+}
+
+}  // namespace
+
+TEST_CASE("the death of a postmaster that was known as the node's is told once, with its own time") {
+  AgentEvidence evidence(kPort);
+  CHECK_FALSE(evidence.reported(runs(at(0s), 7, 60s)));
+  evidence.answered(answer(at(100ms), 60s));
+  const auto death = evidence.reported(nothing_runs(at(2s), at(1999ms)));
+  REQUIRE(death);
+  CHECK(death->when == at(1999ms));
+  CHECK(death->detail == "the agent says: postmaster 7 has ended");
+  CHECK_FALSE(evidence.reported(nothing_runs(at(3s), at(1999ms))));
+}
+
+TEST_CASE("no postmaster is no death where none was known: the agent may look at another directory") {
+  AgentEvidence evidence(kPort);
+  CHECK_FALSE(evidence.reported(nothing_runs(at(0s), at(-1s))));
+  CHECK_FALSE(evidence.reported(runs(at(1s), 7, 60s)));
+  CHECK_FALSE(evidence.reported(nothing_runs(at(2s))));
+}
+
+TEST_CASE("another agent that finds no postmaster says the same of one that was known") {
+  AgentEvidence evidence(kPort);
+  CHECK_FALSE(evidence.reported(runs(at(0s), 7, 60s)));
+  evidence.answered(answer(at(0s), 60s));
+  const auto death = evidence.reported(nothing_runs(at(9s)));
+  REQUIRE(death);
+  CHECK(death->when == at(9s));
+}
+
+TEST_CASE("a postmaster that runs in place of the one that was known is no death") {
+  AgentEvidence evidence(kPort);
+  CHECK_FALSE(evidence.reported(runs(at(0s), 7, 60s)));
+  evidence.answered(answer(at(0s), 60s));
+  CHECK_FALSE(evidence.reported(runs(at(1s), 8, 0s)));
+  CHECK_FALSE(evidence.reported(nothing_runs(at(2s))));  // 8 has not answered yet
+}
+
+TEST_CASE("an agent of another server is doubted, and its word no evidence") {
+  AgentEvidence evidence(kPort);
+  CHECK_FALSE(evidence.reported(runs(at(0s), 7, 60s, 5433)));
+  CHECK(evidence.doubt() == "its agent handles the server on port 5433, not this one");
+  evidence.answered(answer(at(0s), 60s));
+  CHECK_FALSE(evidence.reported(nothing_runs(at(1s))));
+
+  AgentEvidence other(kPort);
+  CHECK_FALSE(other.reported(runs(at(0s), 7, 60s)));
+  other.answered(answer(at(0s), 600s));
+  CHECK(other.doubt().empty());
+  other.answered(answer(at(3s), 603s));
+  CHECK(other.doubt() == "its agent handles a server that was not started when the one that answers was");
+  CHECK_FALSE(other.reported(nothing_runs(at(4s))));
+  CHECK_FALSE(other.reported(runs(at(5s), 9, 5s)));
+  other.answered(answer(at(5s), 5s));
+  CHECK(other.doubt().empty());
+}
+
+TEST_CASE("a server that answers although its agent sees none is doubted only when that lasts") {
+  AgentEvidence evidence(kPort);
+  CHECK_FALSE(evidence.reported(nothing_runs(at(0s))));
+  evidence.answered(answer(at(0s), 0s));
+  CHECK(evidence.doubt().empty());
+  evidence.answered(answer(at(2s), 2s));
+  CHECK(evidence.doubt() == "its agent sees no server run, although this one answers");
+}
