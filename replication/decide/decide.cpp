@@ -11,6 +11,7 @@
 #include "replication/decide/retry.h"
 #include "replication/decide/transitions.h"
 #include "replication/sync/standby_names.h"
+#include "replication/sync/sync_planner.h"
 
 namespace pgkeel {
 namespace {
@@ -187,7 +188,9 @@ class Judgement {
       if (must_be_cut_off(situation_, node, so_far) && !is_cut_off(situation_, node)) start(ActionKind::kCutOff, node);
     }
     for (const auto& node : situation_.view.nodes) {
-      if (node.name != memory.primary && node.answering() && !position_is_final(situation_, node, so_far)) ask(node);
+      const bool is_being_cut_off = must_be_cut_off(situation_, node, so_far) && !is_cut_off(situation_, node);
+      if (node.name == memory.primary || !node.answering() || is_being_cut_off) continue;
+      if (!position_is_final(situation_, node, so_far)) ask(node);
     }
     watch_wal_receiver(so_far);
     if (best_candidate(situation_) == nullptr) {
@@ -312,6 +315,10 @@ Decision decide(const ClusterView& view, const ClusterMemory& memory, const Fail
   settle_orders(after, decision);
   Judgement(after, decision).run();
   if (decision.condition == Condition::kCollision) decision.collision = describe_collision(after);
+  // What a standby held may be gone as soon as its files are worked on.
+  for (const auto& action : decision.actions) {
+    if (action.kind == ActionKind::kRejoin) decision.next.promise = promise_without(decision.next.promise, action.node);
+  }
   for (const auto& node : view.nodes) {
     if (!decision.notes.contains(node.name)) {
       decision.notes[node.name] = node.answers_as_primary()         ? "answers as a primary"

@@ -24,7 +24,7 @@ constexpr Duration kWatchInterval = 200ms;  // of the primary, while that is to 
 // The primary's walsenders that bear the name of one node.
 struct Senders {
   const WalSender* own = nullptr;  // holds the node's slot, and streams
-  bool others = false;             // stream under its name: pg_receivewal, a clone, a subscription
+  std::uint32_t others = 0;        // that stream under its name: pg_receivewal, a clone, a subscription
 };
 
 Senders senders_of(const NodeFacts& primary, const std::string& node) {
@@ -36,7 +36,7 @@ Senders senders_of(const NodeFacts& primary, const std::string& node) {
     if (holds_slot) {
       found.own = &sender;
     } else {
-      found.others = true;
+      found.others += 1;
     }
   }
   return found;
@@ -73,29 +73,38 @@ class PrimarySync {
     return status != nullptr && in_force() &&
            std::ranges::all_of(situation_.memory.standby_names.members, [&](const std::string& member) {
              const Senders senders = senders_of(facts_, member);
-             const bool counts = senders.own != nullptr && !senders.others &&
+             const bool counts = senders.own != nullptr && senders.others == 0 &&
                                  (senders.own->sync_state == "sync" || senders.own->sync_state == "quorum");
              return counts && status->waited_from && senders.own->flushed >= *status->waited_from;
            });
   }
 
-  // Commits may have been acknowledged that the promised standbys do not have: somebody else changed the setting.
-  [[nodiscard]] bool breaks_promise() const {
-    if (situation_.memory.promise.empty()) return false;
+  // What commits may have been acknowledged by. Somebody else may have changed the setting.
+  [[nodiscard]] SyncQuorum weakest_in_force() const {
+    const ClusterMemory& memory = situation_.memory;
+    if (in_force()) return carried_out() != nullptr ? memory.standby_names : memory.standby_names_in_force;
     const auto names = parse_standby_names(facts_.synchronous_standby_names);
-    return !names || !keeps_promise(*names, situation_.memory.promise);
+    return names ? mixture(memory.standby_names_in_force, *names) : SyncQuorum{};
   }
 
-  // Members whose name something else streams under, too.
-  [[nodiscard]] std::vector<std::string> impostors() const {
-    std::vector<std::string> names;
-    for (const auto& member : situation_.memory.promise.members) add_impostor(member, names);
-    for (const auto& member : situation_.memory.standby_names.members) add_impostor(member, names);
-    return names;
+  // Walsenders that bear the name of a member, and are not its own.
+  [[nodiscard]] std::uint32_t impostors(const SyncQuorum& names) const {
+    std::uint32_t count = 0;
+    for (const auto& member : names.members) count += senders_of(facts_, member).others;
+    return count;
   }
 
-  // What the run that carried out the order found proves nothing any more.
-  [[nodiscard]] bool is_outdated() const { return carried_out() != nullptr && (!in_force() || !impostors().empty()); }
+  // What the run of the newest order found, or is about to find, proves nothing: meanwhile commits may have been
+  // acknowledged without the standbys that it names.
+  [[nodiscard]] bool is_outdated() const {
+    const ClusterMemory& memory = situation_.memory;
+    const ActionStatus* run = situation_.current_action(ActionKind::kSetStandbyNames, primary_.name);
+    const bool is_of_newest_order = run != nullptr && (run->running || run->succeeded) &&
+                                    run->action.standby_names_order == memory.standby_names_order;
+    if (!is_of_newest_order || primary_.facts_at <= run->started_at) return false;
+    if (impostors(memory.standby_names) > 0 || (carried_out() != nullptr && !in_force())) return true;
+    return weakest_in_force() != memory.standby_names_in_force && !in_force();
+  }
 
   [[nodiscard]] SyncQuorum goal() const {
     std::vector<std::string> reliable;
@@ -126,20 +135,17 @@ class PrimarySync {
   }
 
  private:
-  void add_impostor(const std::string& member, std::vector<std::string>& names) const {
-    if (senders_of(facts_, member).others && std::ranges::find(names, member) == names.end()) names.push_back(member);
-  }
-
   [[nodiscard]] bool is_reliable(const NodeView& node) const {
     const Senders senders = senders_of(facts_, node.name);
-    if (senders.own == nullptr || senders.others || !could_be_promoted(node)) return false;
+    if (senders.own == nullptr || senders.others > 0 || !could_be_promoted(node)) return false;
     const auto found = situation_.view.flushes.find(node.name);
     const FlushProgress flush = found == situation_.view.flushes.end() ? FlushProgress{} : found->second;
     if (!situation_.memory.standby_names.contains(node.name))
       return flush.keeps_up && streams_from(node, primary_) && node.facts->timeline == facts_.timeline;
     const Liveness liveness = node.suspicion.liveness;
     if (liveness == Liveness::kDead || liveness == Liveness::kStuck) return false;
-    if (!flush.stands_still_since) return true;
+    // Where the primary is silent too it cannot be told, and the silence may be on our side.
+    if (!flush.stands_still_since || primary_.suspicion.liveness != Liveness::kAlive) return true;
     const Duration patience = liveness == Liveness::kAlive ? kSlowStandbyPatience : kStoppedStandbyPatience;
     return primary_.facts_at - *flush.stands_still_since < patience;
   }
@@ -174,20 +180,21 @@ void plan_durability(const Situation& situation, ClusterMemory& next) {
   if (primary == nullptr || situation.adoption_is_open()) return;
   const PrimarySync sync(situation, *primary);
   if (!commits_are_kept(situation.policy)) {
-    next.promise = {};
+    next.promise = next.standby_names_in_force = {};
     const ActionStatus* released = sync.carried_out();
     if (released != nullptr && released->action.standby_names.empty()) next.standby_names = {};
     return;
   }
-  if (sync.breaks_promise()) next.promise = {};
-  next.promise = promise_without(next.promise, sync.impostors());
   const SyncQuorum goal = sync.goal();
-  SyncState state{next.promise, next.standby_names, sync.settled()};
+  SyncState state{.promise = next.promise, .standby_names = next.standby_names, .in_force = sync.weakest_in_force()};
+  state.impostors = sync.impostors(mixture(state.in_force, state.standby_names));
+  state.settled = sync.settled();
   // Each step is safe by what is remembered alone, so all that need no waiting are remembered at once.
   for (SyncState step = next_step(state, goal); step != state; step = next_step(state, goal)) state = step;
   if (sync.is_outdated() || state.standby_names != next.standby_names) next.standby_names_order += 1;
   next.promise = state.promise;
   next.standby_names = state.standby_names;
+  next.standby_names_in_force = state.in_force;
 }
 
 bool enforce_durability(const Situation& situation, Decision& decision) {
@@ -204,7 +211,7 @@ bool enforce_durability(const Situation& situation, Decision& decision) {
                        last->action.standby_names_order == memory.standby_names_order;
   const bool facts_are_news = last == nullptr || primary->facts_at > last->finished_at;
   const bool differs = facts_are_news && primary->facts->synchronous_standby_names != text;
-  const bool unproven = !was_set && memory.promise != wanted;
+  const bool unproven = !was_set && memory.promise != wanted && sync.impostors(memory.standby_names) == 0;
   if ((differs || unproven) &&
       may_start(situation, ActionKind::kSetStandbyNames, primary->name, decision.decide_again_at)) {
     Action action = make_action(ActionKind::kSetStandbyNames, primary->name, memory.epoch);
@@ -213,8 +220,16 @@ bool enforce_durability(const Situation& situation, Decision& decision) {
     decision.actions.push_back(std::move(action));
   }
   const bool wait_for_news = was_set && memory.promise != wanted;
-  if (sync.is_to_be_watched() || wait_for_news || sync.lost_since_asked())
+  if (sync.lost_since_asked()) {
     ask(situation, *primary, kWatchInterval, decision);
+  } else if (sync.is_to_be_watched() || wait_for_news) {
+    const Instant due = primary->facts_at + kWatchInterval;
+    if (situation.now.instant >= due) {
+      ask(situation, *primary, kWatchInterval, decision);
+    } else {
+      decision.decide_again_at = std::min(decision.decide_again_at, due);
+    }
+  }
   return std::ranges::all_of(situation.view.nodes, [&](const NodeView& node) {
     return &node == primary || node.priority == 0 || !kept || memory.promise.contains(node.name);
   });
@@ -235,9 +250,18 @@ std::string safety_of(const Situation& situation, const std::string& standby) {
   const NodeView* node = situation.view.node(standby);
   if (node != nullptr && !could_be_promoted(*node)) return ", never safe: it cannot be promoted as it is";
   const NodeView* primary = situation.primary();
-  if (primary != nullptr && primary->facts && senders_of(*primary->facts, standby).others)
+  if (primary != nullptr && primary->facts && senders_of(*primary->facts, standby).others > 0)
     return ", not safe: something else streams from " + primary->name + " under its name";
   return ", not safe yet";
+}
+
+const NodeView* member_with_more(const Situation& situation, const NodeView& candidate) {
+  const auto found = std::ranges::find_if(situation.view.nodes, [&](const NodeView& node) {
+    return situation.memory.promise.contains(node.name) && node.answers_as_standby() &&
+           node.facts->timeline >= candidate.facts->timeline &&
+           node.facts->wal_position > candidate.facts->wal_position && !may_be_promoted(situation, node);
+  });
+  return found == situation.view.nodes.end() ? nullptr : &*found;
 }
 
 Verdict election_is_possible(const Situation& situation) {
@@ -250,7 +274,13 @@ Verdict election_is_possible(const Situation& situation) {
     if (node != nullptr && node->answers_as_standby()) ++answering;
   }
   const std::uint32_t needed = positions_needed(promise);
-  if (answering >= needed) return Verdict::good();
+  if (answering >= needed) {
+    const NodeView* best = best_candidate(situation);
+    const NodeView* more = best == nullptr ? nullptr : member_with_more(situation, *best);
+    return more == nullptr ? Verdict::good()
+                           : Verdict::no("the last commit may be on " + more->name + " alone, and " +
+                                         may_be_promoted(situation, *more).why_not);
+  }
   return Verdict::no("the last commit may be on any " + std::to_string(promise.acks) + " of " +
                      join_names(promise.members) + ", and only " + std::to_string(answering) + " of the " +
                      std::to_string(needed) + " that must tell their position " +

@@ -29,6 +29,9 @@ SyncQuorum first_standby_names(const Situation& situation, const std::string& ca
 // ", safe", or why it is not; empty under async.
 std::string safety_of(const Situation& situation, const std::string& standby);
 
+// A member of the promise that holds more than the candidate, and may not be promoted itself; nullptr: there is none.
+const NodeView* member_with_more(const Situation& situation, const NodeView& candidate);
+
 // Enough of the promise's members answer to elect the one that holds every acknowledged commit.
 Verdict election_is_possible(const Situation& situation);
 

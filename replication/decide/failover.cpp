@@ -248,7 +248,7 @@ const NodeView* candidate_to_promote(const Situation& situation, Instant& again_
     if (final_positions(situation, so_far) < positions_needed(situation.memory.promise)) return nullptr;
     if (!position_is_final(situation, *best, so_far) && wait_until(positions_since + kPositionPatience)) return nullptr;
     best = best_candidate(situation, [&](const NodeView& node) { return position_is_final(situation, node, so_far); });
-    if (best == nullptr) return nullptr;
+    if (best == nullptr || member_with_more(situation, *best) != nullptr) return nullptr;
   }
   if (!position_is_final(situation, *best, so_far)) return nullptr;
   const bool all_positions_known = std::ranges::all_of(view.nodes, [&](const NodeView& node) {

@@ -23,8 +23,7 @@ ClusterMemory with_new_primary(const Situation& situation, const NodeView& prima
   next.reason = std::move(reason);
   next.system_identifier = primary.facts->system_identifier;
   next.timeline = primary.facts->timeline;
-  next.promise = {};
-  next.standby_names = {};
+  next.promise = next.standby_names = next.standby_names_in_force = {};
   return next;
 }
 
@@ -138,7 +137,7 @@ MaybeMemory return_to_old_primary(const Situation& situation, Instant&) {
   next.phase = Phase::kSteady;
   if (!next.abandoned_candidate.empty()) next.nodes[next.abandoned_candidate].old_primary = true;
   next.abandoned_candidate.clear();
-  next.promise = {};  // it belonged to the epoch before
+  next.promise = next.standby_names_in_force = {};  // it belonged to the epoch before
   next.reason = old_primary->name + " is back, and nobody could replace it";
   return next;
 }
@@ -158,7 +157,7 @@ MaybeMemory finish_promotion(const Situation& situation, Instant&) {
   // It writes a newer timeline now, which one exactly its next facts say: whoever stayed on the old one may lack
   // writes.
   if (next.timeline != 0) next.timeline += 1;
-  next.promise = {};
+  next.promise = next.standby_names_in_force = {};
   next.standby_names = first_standby_names(situation, next.primary);
   return next;
 }

@@ -34,8 +34,13 @@ std::string describe(const OperatorOrder& order) {
 
 }  // namespace
 
-ClusterController::ClusterController(std::string name, FailoverPolicy policy, ClusterMemory memory, Effects& effects)
-    : name_(std::move(name)), policy_(std::move(policy)), memory_(std::move(memory)), effects_(effects) {
+ClusterController::ClusterController(std::string name, FailoverPolicy policy, ClusterMemory memory, Effects& effects,
+                                     DecisionCore core)
+    : name_(std::move(name)),
+      policy_(std::move(policy)),
+      memory_(std::move(memory)),
+      effects_(effects),
+      core_(std::move(core)) {
   applied_.epoch = 0;
 }
 
@@ -51,7 +56,7 @@ void ClusterController::step(const std::vector<NodeView>& nodes, Now now) {
   for (int round = 0; round < kMostRounds; ++round) {
     keep_order_to_adopt(now);
     see_orders(now);
-    decision_ = decide(view_of(nodes), memory_, policy_, now);
+    decision_ = core_(view_of(nodes), memory_, policy_, now);
     if (!policy_.adopt.empty())
       decision_.decide_again_at = std::min(decision_.decide_again_at, started_at_ + kAdoptionPatience);
 

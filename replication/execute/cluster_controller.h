@@ -3,12 +3,14 @@
 // application implements on real servers and the simulation on simulated ones. One thread.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "proxy/base/result.h"
+#include "replication/decide/decide.h"
 #include "replication/execute/event.h"
 #include "replication/execute/flush_watch.h"
 #include "replication/model/cluster_memory.h"
@@ -27,6 +29,10 @@ struct RouteOrder {
   [[nodiscard]] bool same_route(const RouteOrder& other) const { return epoch == other.epoch && node == other.node; }
 };
 
+// decide(), or what a test puts in its place.
+using DecisionCore = std::function<Decision(const ClusterView& view, const ClusterMemory& memory,
+                                            const FailoverPolicy& policy, Now now)>;
+
 class ClusterController {
  public:
   class Effects {
@@ -41,7 +47,8 @@ class ClusterController {
     virtual void record(const Event& event) = 0;
   };
 
-  ClusterController(std::string name, FailoverPolicy policy, ClusterMemory memory, Effects& effects);
+  ClusterController(std::string name, FailoverPolicy policy, ClusterMemory memory, Effects& effects,
+                    DecisionCore core = decide);
 
   // Decides and acts on what is seen now. Call after every observation, every answer, and at decide_again_at().
   void step(const std::vector<NodeView>& nodes, Now now);
@@ -81,6 +88,7 @@ class ClusterController {
   FailoverPolicy policy_;
   ClusterMemory memory_;
   Effects& effects_;
+  DecisionCore core_;
   Decision decision_;
   std::vector<ActionStatus> actions_;
   FlushWatch flushes_;

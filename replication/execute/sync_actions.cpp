@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <utility>
+#include <vector>
 
 #include "proxy/io/conninfo.h"
 #include "proxy/io/timer.h"
@@ -51,13 +52,12 @@ class SettingStandbyNames : public std::enable_shared_from_this<SettingStandbyNa
         done_(std::move(done)),
         watching_(conversation_) {}
 
-  // ALTER SYSTEM must be a statement of its own.
+  // That a walsender waits for one standby only, by an older setting, is not to be seen: so it is made to show first
+  // that it has read a newer one.
   void begin() {
-    ask("ALTER SYSTEM SET synchronous_standby_names = " + quote_literal(action_.standby_names),
-        [](SettingStandbyNames& self, const SqlRows&) {
-          self.ask("SELECT pg_catalog.pg_reload_conf()",
-                   [](SettingStandbyNames& again, const SqlRows&) { again.look(); });
-        });
+    const SyncQuorum quorum = parse_standby_names(action_.standby_names).value_or(SyncQuorum{});
+    by_priority_ = quorum.acks > 1;
+    set(by_priority_ ? standby_names_text_by_priority(quorum) : action_.standby_names);
   }
 
  private:
@@ -71,31 +71,51 @@ class SettingStandbyNames : public std::enable_shared_from_this<SettingStandbyNa
                                   });
   }
 
-  [[nodiscard]] std::string members_as_array() const {
-    std::string names;
-    for (const auto& member : parse_standby_names(action_.standby_names).value_or(SyncQuorum{}).members)
-      names += (names.empty() ? "" : ",") + member;
-    return quote_literal("{" + names + "}") + "::text[]";
+  // ALTER SYSTEM must be a statement of its own.
+  void set(std::string text) {
+    text_ = std::move(text);
+    ask("ALTER SYSTEM SET synchronous_standby_names = " + quote_literal(text_), [](SettingStandbyNames& self,
+                                                                                   const SqlRows&) {
+      self.ask("SELECT pg_catalog.pg_reload_conf()", [](SettingStandbyNames& again, const SqlRows&) { again.look(); });
+    });
+  }
+
+  [[nodiscard]] std::vector<std::string> members() const {
+    return parse_standby_names(action_.standby_names).value_or(SyncQuorum{}).members;
+  }
+
+  [[nodiscard]] std::vector<std::string> nodes() const {
+    std::vector<std::string> names;
+    for (const auto& node : conversation_.cluster.nodes) names.push_back(node.name);
+    return names;
+  }
+
+  static std::string array_of(const std::vector<std::string>& names) {
+    std::string listed;
+    for (const auto& name : names) listed += (listed.empty() ? "" : ",") + name;
+    return quote_literal("{" + listed + "}") + "::text[]";
   }
 
   // Each walsender takes the setting over by itself; until the last one has, one of them may acknowledge by the old
-  // one.
+  // one. Which one it acts by is not to be seen of one that has not been told of any flush.
   void look() {
     ask("SELECT pg_catalog.current_setting('synchronous_standby_names'), "
-        "(SELECT pg_catalog.count(*) FROM pg_catalog.pg_stat_replication WHERE state = 'streaming' AND "
-        "(application_name = ANY (" +
-            members_as_array() +
-            ")) <> (sync_state <> 'async')), "
+        "(SELECT pg_catalog.count(*) FROM pg_catalog.pg_stat_replication WHERE CASE WHEN application_name = ANY (" +
+            array_of(members()) + ") THEN " +
+            (by_priority_ ? "sync_priority < 2 " : "state = 'streaming' AND sync_priority <> 1 ") +
+            "ELSE sync_state <> 'async' OR (flush_lsn IS NULL AND application_name = ANY (" + array_of(nodes()) +
+            ")) END), "
             "(SELECT pg_catalog.count(*) FROM pg_catalog.pg_stat_activity WHERE wait_event = 'SyncRep')",
         [](SettingStandbyNames& self, const SqlRows& rows) { self.judge(rows); });
   }
 
   void judge(const SqlRows& rows) {
-    const bool taken_over = cell(rows, 0) == action_.standby_names && cell(rows, 1) == "0";
+    const bool taken_over = cell(rows, 0) == text_ && cell(rows, 1) == "0";
     if (!taken_over) {
       if (watching_.too_long()) return finish(Error{"the walsenders do not take synchronous_standby_names over"});
       return look_again();
     }
+    if (std::exchange(by_priority_, false)) return set(action_.standby_names);
     if (action_.standby_names.empty()) return finish({});
     if (cell(rows, 2) != "0") return mark();
     if (++looks_for_waiters_ < kLooksForWaiters) return look_again();
@@ -137,6 +157,8 @@ class SettingStandbyNames : public std::enable_shared_from_this<SettingStandbyNa
   Action action_;
   ActionDone done_;
   Watching watching_;
+  std::string text_;          // set last
+  bool by_priority_ = false;  // … and this is its kind
   int looks_for_waiters_ = 0;
   std::optional<Lsn> waited_from_;
 };

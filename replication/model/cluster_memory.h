@@ -43,6 +43,8 @@ struct ClusterMemory {
   // and strengthened after it has caught up (rule 3). Earned anew by each primary.
   SyncQuorum promise;
   SyncQuorum standby_names;  // what synchronous_standby_names of that primary was ordered to be
+  // The weakest that its processes may act by, until each has taken the order over; empty: that is not known.
+  SyncQuorum standby_names_in_force;
   // Grows with each order, and where somebody else interfered, so that what was found under an earlier one proves
   // nothing.
   std::uint64_t standby_names_order = 0;

@@ -104,6 +104,7 @@ Json to_json(const std::string& cluster, const ClusterMemory& memory) {
       {"nodes", nodes},
       {"promise", to_json(memory.promise)},
       {"standby_names", to_json(memory.standby_names)},
+      {"standby_names_in_force", to_json(memory.standby_names_in_force)},
       {"standby_names_order", memory.standby_names_order},
       {"orders_given", memory.orders_given},
       {"orders", orders},
@@ -171,7 +172,10 @@ Result<ClusterMemory> read_memory(const std::string& cluster, std::string_view t
     if (!promise) return promise.error();
     auto standby_names = quorum_of(json.at("standby_names"));
     if (!standby_names) return standby_names.error();
+    auto in_force = quorum_of(json.at("standby_names_in_force"));
+    if (!in_force) return in_force.error();
     memory.promise = std::move(*promise);
+    memory.standby_names_in_force = std::move(*in_force);
     memory.standby_names = std::move(*standby_names);
     json.at("standby_names_order").get_to(memory.standby_names_order);
     return memory;

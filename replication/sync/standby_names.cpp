@@ -5,30 +5,48 @@
 
 namespace pgkeel {
 
-std::string standby_names_text(const SyncQuorum& quorum) {
-  if (quorum.empty()) return "";
-  std::string names;
-  for (const auto& member : quorum.members) {
+namespace {
+
+constexpr std::string_view kAny = "ANY ";
+constexpr std::string_view kFirst = "FIRST ";
+constexpr std::string_view kNobody = "pgkeel: nobody";  // no node is called so (config)
+
+std::string text_of(std::string_view method, std::uint32_t acks, std::string names,
+                    const std::vector<std::string>& members) {
+  for (const auto& member : members) {
     if (!names.empty()) names += ", ";
     // Quoted: a node may be called "any" or "first". Names of nodes have no quotes in them (config).
     names.append("\"").append(member).append("\"");
   }
-  return "ANY " + std::to_string(quorum.acks) + " (" + names + ")";
+  return std::string(method) + std::to_string(acks) + " (" + names + ")";
+}
+
+}  // namespace
+
+std::string standby_names_text(const SyncQuorum& quorum) {
+  return quorum.empty() ? "" : text_of(kAny, quorum.acks, "", quorum.members);
+}
+
+std::string standby_names_text_by_priority(const SyncQuorum& quorum) {
+  const std::string nobody = "\"" + std::string(kNobody) + "\"";
+  return quorum.empty() ? "" : text_of(kFirst, quorum.acks, nobody, quorum.members);
 }
 
 std::optional<SyncQuorum> parse_standby_names(const std::string& text) {
   SyncQuorum quorum;
-  constexpr std::string_view kBegin = "ANY ";
-  if (text.starts_with(kBegin)) {
-    std::from_chars(text.data() + kBegin.size(), text.data() + text.size(), quorum.acks);
+  const std::string_view method = text.starts_with(kFirst) ? kFirst : kAny;
+  if (text.starts_with(method)) {
+    std::from_chars(text.data() + method.size(), text.data() + text.size(), quorum.acks);
     for (auto open = text.find('"'); open != std::string::npos;) {
       const auto close = text.find('"', open + 1);
       if (close == std::string::npos) break;
-      quorum.members.push_back(text.substr(open + 1, close - open - 1));
+      const std::string name = text.substr(open + 1, close - open - 1);
+      if (name != kNobody) quorum.members.push_back(name);
       open = text.find('"', close + 1);
     }
   }
-  if (!quorum.well_formed() || standby_names_text(quorum) != text) return std::nullopt;
+  const bool is_of_ours = standby_names_text(quorum) == text || standby_names_text_by_priority(quorum) == text;
+  if (!quorum.well_formed() || !is_of_ours) return std::nullopt;
   return quorum;
 }
 

@@ -27,14 +27,19 @@ SyncQuorum quorum(std::vector<std::string> members, std::uint32_t acks) {
   return {std::move(members), acks};
 }
 
-// As much of the promise as names of `goal` would keep: of its members alone where that says anything, since fewer
-// positions are then needed; else of the present ones and its members.
-SyncQuorum weakened(const SyncQuorum& promise, const SyncQuorum& goal) {
-  const std::uint32_t lost = size_of(difference(promise.members, goal.members));
-  if (const std::uint32_t acks = std::min(minus(promise.acks, lost), goal.acks); acks > 0) return {goal.members, acks};
-  std::vector<std::string> either;
-  std::ranges::set_union(promise.members, goal.members, std::back_inserter(either));
-  return quorum(std::move(either), std::min(promise.acks, goal.acks));
+std::vector<std::string> either(const std::vector<std::string>& left, const std::vector<std::string>& right) {
+  std::vector<std::string> names;
+  std::ranges::set_union(left, right, std::back_inserter(names));
+  return names;
+}
+
+// As much of the promise as these names would keep: of their members alone where that says anything, since fewer
+// positions are then needed; else of the present ones and theirs.
+SyncQuorum weakened(const SyncQuorum& promise, const SyncQuorum& names) {
+  const std::uint32_t lost = size_of(difference(promise.members, names.members));
+  if (const std::uint32_t acks = std::min(minus(promise.acks, lost), names.acks); acks > 0)
+    return {names.members, acks};
+  return quorum(either(promise.members, names.members), std::min(promise.acks, names.acks));
 }
 
 }  // namespace
@@ -56,13 +61,17 @@ SyncQuorum quorum_of(std::vector<std::string> standbys) {
   return quorum(std::move(standbys), acks);
 }
 
-SyncQuorum promise_without(const SyncQuorum& promise, const std::vector<std::string>& impostors) {
-  std::vector<std::string> members;
-  std::ranges::copy_if(promise.members, std::back_inserter(members), [&](const std::string& member) {
-    return std::ranges::find(impostors, member) == impostors.end();
-  });
-  const std::uint32_t doubtful = size_of(promise.members) - size_of(members);
-  return quorum(std::move(members), minus(promise.acks, doubtful));
+SyncQuorum promise_without(const SyncQuorum& promise, const std::string& member) {
+  if (!promise.contains(member)) return promise;
+  return quorum(difference(promise.members, {member}), promise.acks - 1);
+}
+
+SyncQuorum discounted(const SyncQuorum& names, std::uint32_t impostors) {
+  return quorum(names.members, minus(names.acks, impostors));
+}
+
+SyncQuorum mixture(const SyncQuorum& left, const SyncQuorum& right) {
+  return quorum(either(left.members, right.members), std::min(left.acks, right.acks));
 }
 
 std::uint32_t positions_needed(const SyncQuorum& promise) {
@@ -71,18 +80,23 @@ std::uint32_t positions_needed(const SyncQuorum& promise) {
 
 SyncState next_step(const SyncState& state, const SyncQuorum& goal) {
   SyncState next = state;
+  if (const SyncQuorum now = discounted(state.in_force, state.impostors); !keeps_promise(now, state.promise)) {
+    next.promise = weakened(state.promise, now);
+    return next;
+  }
   if (state.standby_names == goal) {
     if (state.settled) next.promise = goal;
     return next;
   }
-  if (!keeps_promise(goal, state.promise)) {
-    next.promise = weakened(state.promise, goal);
+  const SyncQuorum meanwhile = mixture(state.in_force, goal);
+  if (const SyncQuorum then = discounted(meanwhile, state.impostors); !keeps_promise(then, state.promise)) {
+    next.promise = weakened(state.promise, then);
     assert(implies(state.promise, next.promise));
-    assert(keeps_promise(state.standby_names, next.promise));
-    assert(keeps_promise(goal, next.promise));
+    assert(keeps_promise(then, next.promise));
     return next;
   }
   next.standby_names = goal;
+  next.in_force = meanwhile;
   next.settled = false;
   return next;
 }

@@ -25,17 +25,26 @@ bool implies(const SyncQuorum& promise, const SyncQuorum& weaker);
 // waiting.
 SyncQuorum quorum_of(std::vector<std::string> standbys);
 
-// What is left of the promise where acknowledgements in the names of these members may have come from somebody else.
-SyncQuorum promise_without(const SyncQuorum& promise, const std::vector<std::string>& impostors);
+// What is left of the promise without this member.
+SyncQuorum promise_without(const SyncQuorum& promise, const std::string& member);
+
+// What names still say while so many impostors bear a name among them: each acknowledges once.
+SyncQuorum discounted(const SyncQuorum& names, std::uint32_t impostors);
+
+// What two readings of synchronous_standby_names allow together. After a reload some processes of the primary act by
+// the one and some by the other: a walsender needs as many acknowledgements as its own reading says, and counts every
+// walsender that takes itself for synchronous by *its* reading.
+SyncQuorum mixture(const SyncQuorum& left, const SyncQuorum& right);
 
 // Whose positions must be known before a primary is elected: this many of the promise's members.
 std::uint32_t positions_needed(const SyncQuorum& promise);
 
 struct SyncState {
   SyncQuorum promise;
-  SyncQuorum standby_names;  // ordered last; earlier ones may be in force until it is settled
-  // It is in force for each walsender and backend, and each of its members has flushed all that was acknowledged before
-  // that.
+  SyncQuorum standby_names;     // ordered last
+  SyncQuorum in_force;          // what it and earlier ones allow together, as long as some process may act by those
+  std::uint32_t impostors = 0;  // how many other walsenders bear names of these
+  // What was ordered is alone in force, and each of its members has flushed all that was acknowledged before that.
   bool settled = false;
 
   friend bool operator==(const SyncState&, const SyncState&) = default;

@@ -100,7 +100,7 @@ void ScriptedCluster::set_memory(const Arguments& arguments) {
   memory.timeline = arguments.has("timeline") ? static_cast<Timeline>(std::stoul(text("timeline"))) : 1;
   for (const auto& old : split(text("old"), ',')) memory.nodes[old].old_primary = true;
   memory.promise = quorum_of_text(text("promise"));
-  memory.standby_names = quorum_of_text(text("names"));
+  memory.standby_names = memory.standby_names_in_force = quorum_of_text(text("names"));
   if (arguments.has("failed_over")) memory.automatic_failovers = {now_.wall - parse_duration(text("failed_over"))};
   stored_ = memory;
   controller_.reset();

@@ -22,6 +22,7 @@ ClusterMemory full_memory() {
   memory.nodes["b"].old_primary = false;
   memory.promise = {{"b", "c"}, 1};
   memory.standby_names = {{"c"}, 1};
+  memory.standby_names_in_force = {{"b", "c"}, 1};
   memory.standby_names_order = 12;
   memory.nodes["a"].superseded = true;
   memory.orders_given = 2;
@@ -56,11 +57,11 @@ TEST_CASE("a memory reads back as it was written") {
 
 TEST_CASE("a memory of the format before promises is read, and promises nothing") {
   ClusterMemory before = full_memory();
-  before.promise = before.standby_names = {};
+  before.promise = before.standby_names = before.standby_names_in_force = {};
   before.standby_names_order = 0;
   std::string body = write_memory("orders", before).substr(9);
   body.replace(body.find("\"format\": 2"), 11, "\"format\": 1");
-  for (const char* key : {"promise", "standby_names", "standby_names_order"}) {
+  for (const char* key : {"promise", "standby_names", "standby_names_in_force", "standby_names_order"}) {
     const auto found = body.find("\"" + std::string(key) + "\"");
     REQUIRE(found != std::string::npos);
     body.replace(found + 1, 1, "x");  // not known there
