@@ -38,7 +38,9 @@ void Checkers::stored(Phase before, const std::string& transition) {
     if (unsettled_ && memory.primary == *unsettled_) failovers_ += 1;
     unsettled_.reset();
   }
-  if (transition != "serve --adopt NODE") return;  // who chooses a node accepts what is lost
+  const bool chosen_by_operator = transition == "serve --adopt NODE";
+  durability.stored(chosen_by_operator);
+  if (!chosen_by_operator) return;  // who chooses a node accepts what is lost
   newest_timeline_written_ = 0;
   promised_by_one_.clear();
   for (const auto& server : world_.servers) {
@@ -102,7 +104,8 @@ void Checkers::client_wrote(std::size_t worker, std::size_t node) {
   newest_timeline_written_ = server.wal.timeline;
 }
 
-void Checkers::acknowledged(std::size_t node, RecordId record) {
+void Checkers::acknowledged(std::size_t node, RecordId record, std::uint32_t meddling) {
+  if (world_.keeps_commits()) return durability.acknowledged(world_.servers[node], record, meddling);
   std::size_t holders = 0;
   for (const auto& server : world_.servers) {
     if (server.number != node && !server.half_rebuilt && server.wal.holds(record)) holders += 1;

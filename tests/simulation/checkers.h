@@ -10,16 +10,10 @@
 #include <vector>
 
 #include "replication/execute/cluster_controller.h"
+#include "tests/simulation/durability_checkers.h"
 #include "tests/simulation/world.h"
 
 namespace pgkeel::simulation {
-
-// pgkeel's state file.
-struct Disk {
-  ClusterMemory memory;  // what a restart reads
-  // A store was reported as failed, although it was not: what the process goes on with meanwhile.
-  std::optional<ClusterMemory> or_else;
-};
 
 constexpr std::size_t kWorkers = 2;
 
@@ -31,7 +25,9 @@ struct Reached {
 
 class Checkers {
  public:
-  Checkers(World& world, const Disk& disk) : world_(world), disk_(disk), routes_(kWorkers) {}
+  Checkers(World& world, const Disk& disk) : durability(world, disk), world_(world), disk_(disk), routes_(kWorkers) {}
+
+  DurabilityCheckers durability;
 
   // pgkeel's process.
   void process_started();
@@ -40,9 +36,12 @@ class Checkers {
   void published(const RouteOrder& order);
   void applied(std::size_t worker, const RouteOrder& order);
   void client_wrote(std::size_t worker, std::size_t node);
-  void acknowledged(std::size_t node, RecordId record);
+  void acknowledged(std::size_t node, RecordId record, std::uint32_t meddling);
   void candidate_chosen(bool positions_could_be_read);
   void promotion_sent(const Action& action);
+  void candidate_is_told(const Server& candidate, const Quorum& standby_names) {
+    durability.candidate_is_told(candidate, standby_names);
+  }
   void fence_reported(std::size_t node, FenceStrength strength, std::uint32_t incarnation_before);
   void host_job_started(const std::string& node);
   void host_job_ended(const std::string& node) { host_jobs_.erase(node); }
@@ -53,7 +52,7 @@ class Checkers {
   [[nodiscard]] const Reached& reached() const { return reached_; }
   [[nodiscard]] std::uint64_t steps() const { return steps_; }
   [[nodiscard]] std::size_t failovers() const { return failovers_; }
-  [[nodiscard]] std::size_t promised() const { return promised_.size(); }
+  [[nodiscard]] std::size_t promised() const { return promised_.size() + durability.acknowledgements(); }
 
  private:
   struct WorkerRoute {

@@ -18,8 +18,9 @@ class EventQueue {
 
   [[nodiscard]] Instant now() const { return now_; }
   [[nodiscard]] Now both_clocks() const {
-    return {now_, WallTime{std::chrono::hours(24 * 365 * 50)} + now_.time_since_epoch()};
+    return {now_, WallTime{std::chrono::hours(24 * 365 * 50)} + now_.time_since_epoch() + wall_jumps_};
   }
+  void jump_wall_clock(Duration jump) { wall_jumps_ += jump; }
 
   void at(Instant when, Work work) {
     events_.push_back({std::max(when, now_), made_++, std::move(work)});
@@ -52,6 +53,7 @@ class EventQueue {
   }
 
   Instant now_{std::chrono::hours(1)};
+  Duration wall_jumps_{};
   std::uint64_t made_ = 0;
   std::vector<Event> events_;
 };

@@ -11,6 +11,8 @@ namespace {
 constexpr Duration kStatementLimit = 1s;
 constexpr Duration kPoll = 20ms;
 
+}  // namespace
+
 ActionStatus failed(const Action& action, std::string message) {
   ActionStatus outcome;
   outcome.action = action;
@@ -24,8 +26,6 @@ ActionStatus succeeded(const Action& action) {
   outcome.succeeded = true;
   return outcome;
 }
-
-}  // namespace
 
 void Executor::start(const Action& action, Done report) {
   const bool is_host_job = action.kind == ActionKind::kFence || action.kind == ActionKind::kRejoin ||
@@ -59,8 +59,9 @@ void Executor::start(const Action& action, Done report) {
     case ActionKind::kKeepSlot:
       return keep_slot(action, done);
     case ActionKind::kSetStandbyNames:
+      return set_standby_names(action, done);
     case ActionKind::kCutOff:
-      return done(failed(action, "commits wait for nobody in this world"));
+      return cut_off(action, done);
   }
 }
 
@@ -166,37 +167,6 @@ void Executor::fence_by_sql(std::size_t node,
       });
 }
 
-void Executor::promote(const Action& action, const Done& done) {
-  checkers_.promotion_sent(action);
-  const std::size_t node = server(action.node).number;
-  if (world_.mutant == Mutant::kPromoteTwice) {
-    for (auto& other : world_.servers) {
-      if (other.number != node) other.begin_promotion();
-    }
-  }
-  const auto promoted = [=, this](bool well) {
-    if (!well) return done(failed(action, "no answer"));
-    const auto reachable = [=, this] { return world_.connected(world_.pgkeel(), node); };
-    wait_until([=, this] { return reachable() && world_.servers[node].writable(); },
-               [=, this] { return reachable() && world_.servers[node].state != ProcessState::kRunning; },
-               world_.queue.now() + 10s,
-               [=](bool writes) { done(writes ? succeeded(action) : failed(action, "it does not take writes")); });
-  };
-  sql(
-      node, [](Server& there) { there.sync.alter_system({}); },
-      [=, this](bool well) {
-        if (!well) return promoted(false);
-        sql(
-            node,
-            [](Server& there) {
-              there.sync.reload();
-              there.promoted_by_hand = false;
-              there.begin_promotion();  // no effect where it is primary already
-            },
-            promoted);
-      });
-}
-
 void Executor::follow(const Action& action, const Done& done) {
   const std::size_t node = server(action.node).number;
   const std::size_t upstream = server(action.upstream).number;
@@ -207,10 +177,11 @@ void Executor::follow(const Action& action, const Done& done) {
         sql(
             node,
             [upstream](Server& there) {
-              if (there.upstream != upstream || !there.has_slot_name || !there.named) there.streaming = false;
-              there.upstream = upstream;
+              if (!there.has_slot_name || !there.named) there.streaming = false;
+              there.upstream_file = upstream;
               there.has_slot_name = true;
               there.named = true;
+              there.read_conninfo_later();
             },
             [=](bool told) { done(told ? succeeded(action) : failed(action, "no answer")); });
       });
@@ -226,7 +197,10 @@ void Executor::rejoin(const Action& action, const Done& done) {
       return done(failed(action, "the primary cannot be reached"));
     bool copy = node.half_rebuilt || !node.wal.is_prefix_of(upstream.wal) || !node.wal.can_stream_from(upstream.wal);
     if (world_.mutant == Mutant::kRejoinInPlace) copy = false;
-    if (copy) node.half_rebuilt = true;
+    if (copy) {
+      node.half_rebuilt = true;
+      checkers_.durability.files_changed();
+    }
     const Duration time = !copy                       ? Duration(10ms)
                           : world_.random.chance(0.1) ? world_.random.between(4s, 15s)
                                                       : world_.random.between(100ms, 2s);

@@ -13,6 +13,9 @@
 
 namespace pgkeel::simulation {
 
+ActionStatus failed(const Action& action, std::string message);
+ActionStatus succeeded(const Action& action);
+
 class Executor {
  public:
   using Done = std::function<void(const ActionStatus& outcome)>;
@@ -33,7 +36,15 @@ class Executor {
 
   void fence(const Action& action, const Done& done);
   void fence_by_sql(std::size_t node, const std::function<void(FenceStrength strength, std::uint32_t)>& report);
+  void set_standby_names(const Action& action, const Done& done);
+  void set_and_look(const Action& action, const Quorum& names, const Done& done);
+  void look_at_walsenders(const Action& action, const Quorum& names, const Done& done, int looks_left);
+  void wait_for_flag(const Action& action, const Done& done);
+  void mark_position(const Action& action, const Done& done);
+  void cut_off(const Action& action, const Done& done);
+  void look_at_walreceiver(const Action& action, const Done& done, int looks_left, int quiet_looks);
   void promote(const Action& action, const Done& done);
+  void send_promotion(const Action& action, const Done& done);
   void follow(const Action& action, const Done& done);
   void rejoin(const Action& action, const Done& done);
   void copy_and_start(const Action& action, const Done& done, bool copy);

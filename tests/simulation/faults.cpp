@@ -6,14 +6,8 @@ namespace pgkeel::simulation {
 
 using namespace std::chrono_literals;
 
-namespace {
-constexpr Duration kMendInterval = 3s;
-constexpr int kRoundsBeforeResolving = 5;
-}  // namespace
-
 void Faults::begin(Instant until) {
   next(until);
-  traffic_beside();
   world_.on_transition = [this, until] {
     if (world_.random.chance(0.6)) return;
     world_.queue.after(world_.random.between(0ms, 300ms), [this, until] {
@@ -32,20 +26,13 @@ void Faults::next(Instant until) {
   });
 }
 
-Server* Faults::primary() {
-  for (auto& server : world_.servers) {
-    if (server.name == pgkeel_.memory().primary) return &server;
-  }
-  return nullptr;
-}
-
 Server& Faults::any_or_primary() {
-  Server* found = primary();
-  return found != nullptr && world_.random.chance(0.6) ? *found : any();
+  Server* found = pgkeel_.primary_server();
+  return found != nullptr && world_.random.chance(0.6) ? *found : world_.any_server();
 }
 
 void Faults::one() {
-  switch (world_.random.below(14)) {
+  switch (world_.random.below(17)) {
     case 0:
     case 1:
     case 2:
@@ -67,6 +54,12 @@ void Faults::one() {
       return any_or_primary().crash_and_restart();
     case 12:
       return operator_meddles();
+    case 13:
+      return slow_disk();
+    case 14:
+      return impostor();
+    case 15:
+      return change_clock();
     default:
       if (world_.setting.hand_promotions) return promote_by_hand();
       return operator_meddles();
@@ -163,11 +156,11 @@ void Faults::fill_disk() {
 
 // Somebody acts beside pgkeel, on a server or on its settings.
 void Faults::operator_meddles() {
-  Server& node = any();
+  Server& node = world_.any_server();
   switch (world_.random.below(5)) {
     case 0:
       if (node.state != ProcessState::kDead) return;
-      start(node);
+      operator_.start(node);
       return;
     case 1:
       if (node.state != ProcessState::kRunning || node.hung) return;
@@ -180,35 +173,56 @@ void Faults::operator_meddles() {
       node.replay_paused = node.standby_signal && !node.replay_paused;
       return;
     default: {
-      Server* routed = primary();
-      if (routed == nullptr || !routed->writable() || routed->sync.file().members == Quorum::kNobody) return;
-      routed->sync.alter_system(routed->sync.file().waits() ? Quorum{} : world_.operators_quorum(routed->number));
-      world_.trace([&] { return routed->name + ": synchronous_standby_names = " + text_of(routed->sync.file()); });
-      routed->sync.reload();
-      return;
+      return change_standby_names();
     }
   }
 }
 
+// Under durability = async it is the operator's own; else it is pgkeel's, and somebody interferes.
+void Faults::change_standby_names() {
+  Server* routed = pgkeel_.primary_server();
+  if (routed == nullptr || !routed->writable() || routed->sync.file().members == Quorum::kNobody) return;
+  Quorum value = routed->sync.file().waits() ? Quorum{} : world_.operators_quorum(routed->number);
+  if (world_.keeps_commits()) {
+    if (world_.random.chance(0.3)) value = quorum_of("*");
+    value.meddling = world_.new_meddling();
+  }
+  routed->sync.alter_system(value);
+  world_.trace([&] { return routed->name + ": somebody sets synchronous_standby_names = '" + text_of(value) + "'"; });
+  if (world_.random.chance(0.9)) routed->sync.reload();
+}
+
+// pg_receivewal, a clone, a subscription: it bears the name of a standby.
+void Faults::impostor() {
+  Server* routed = pgkeel_.primary_server();
+  if (routed == nullptr || !routed->writable()) return;
+  const Server& named = world_.any_server();
+  world_.trace([&] { return routed->name + ": an impostor streams under the name of " + named.name; });
+  routed->sync.disguise(name_bit(named.number), world_.new_meddling());
+  world_.queue.after(world_.random.between(200ms, 10s), [routed, incarnation = routed->incarnation] {
+    if (routed->incarnation == incarnation) routed->sync.end_impostors();
+  });
+}
+
+void Faults::slow_disk() {
+  Server& node = world_.any_server();
+  const Duration time = world_.random.between(200ms, 6s);
+  world_.trace([&] { return node.name + ": its disk stands still for " + format_duration(time); });
+  node.disk_slow_until = world_.queue.now() + time;
+}
+
+void Faults::change_clock() {
+  world_.trace([] { return "the wall clock jumps"; });
+  world_.queue.jump_wall_clock(world_.random.between(-20min, 20min));
+}
+
 void Faults::promote_by_hand() {
-  Server& node = any();
+  Server& node = world_.any_server();
   if (!node.up() || !node.standby_signal) return;
   world_.trace([&] { return node.name + ": is promoted by hand"; });
   node.promoted_by_hand = true;
   node.begin_promotion();
 }
-
-// What a server writes that no client of pgkeel sent: it makes histories diverge.
-void Faults::traffic_beside() {
-  world_.queue.after(world_.random.between(100ms, 1s), [this] {
-    for (auto& server : world_.servers) {
-      if (server.writable() && world_.random.chance(0.5)) server.write();
-    }
-    if (!healed_) traffic_beside();
-  });
-}
-
-// ---- the operator --------------------------------------------------------------------------------------------------
 
 void Faults::heal() {
   world_.trace([] { return "everything is healed"; });
@@ -220,95 +234,12 @@ void Faults::heal() {
     server.hung = false;
     server.host_down = false;
     server.replay_paused = false;
+    server.disk_slow_until = {};
+    server.sync.end_impostors();
   }
   pgkeel_.start();
-  mend();
-}
-
-void Faults::mend() {
-  for (auto& server : world_.servers) mend_node(server);
-  mend_standby_names();
-  resolve_collision();
-  world_.queue.after(kMendInterval, [this] { mend(); });
-}
-
-// Nodes on pgkeel's host are its own business, but for those that somebody shut down, and what a collision asks for.
-void Faults::mend_node(Server& node) {
-  const ClusterMemory& memory = pgkeel_.memory();
-  Server* routed = primary();
-  const bool other_is_primary =
-      routed != nullptr && routed != &node && routed->writable() && pgkeel_.leads_to(routed->name);
-  if (node.local) {
-    const bool nobody_else_starts_it = node.cleanly_stopped || memory.phase == Phase::kUnadopted;
-    if (node.state == ProcessState::kDead && nobody_else_starts_it) start(node);
-    return;
-  }
-  if (node.state == ProcessState::kDead) {
-    if (other_is_primary) {
-      rebuild(node, *routed);
-    } else {
-      start(node);
-    }
-    return;
-  }
-  if (!other_is_primary || !node.up()) return;
-  const auto marked = memory.nodes.find(node.name);
-  const bool is_old_primary = marked != memory.nodes.end() && marked->second.old_primary && !node.standby_signal;
-  const bool is_lost_standby = node.standby_signal && !node.wal.is_prefix_of(routed->wal);
-  if (is_old_primary || is_lost_standby) rebuild(node, *routed);
-}
-
-// A setting that came with a copy names the wrong standbys, or the node itself.
-void Faults::mend_standby_names() {
-  Server* routed = primary();
-  if (routed == nullptr || !routed->writable()) return;
-  const Quorum& present = routed->sync.file();
-  if (!present.names(name_bit(routed->number)) || present.members == Quorum::kNobody) return;
-  world_.trace([&] { return routed->name + ": the operator mends synchronous_standby_names"; });
-  routed->sync.alter_system({});
-  routed->sync.reload();
-}
-
-void Faults::start(Server& node) {
-  node.start();
-  node.started_by_operator = true;
-}
-
-void Faults::rebuild(Server& node, const Server& primary) {
-  world_.trace([&] { return node.name + ": is rebuilt by the operator"; });
-  node.die();
-  node.become_standby_of(primary);
-  node.has_slot_name = false;
-  node.named = world_.random.chance(0.5);
-  node.start();
-}
-
-// Two primaries, or nobody who may become one: somebody has to choose.
-void Faults::resolve_collision() {
-  const bool stuck = pgkeel_.condition() == Condition::kCollision || pgkeel_.memory().phase == Phase::kUnadopted;
-  rounds_in_collision_ = stuck ? rounds_in_collision_ + 1 : 0;
-  if (rounds_in_collision_ < kRoundsBeforeResolving) return;
-  rounds_in_collision_ = 0;
-  Server* kept = nullptr;
-  for (auto& server : world_.servers) {
-    if (!server.writable()) continue;
-    if (kept == nullptr || server.wal.timeline > kept->wal.timeline) kept = &server;
-  }
-  if (kept == nullptr) {
-    any().begin_promotion();
-    return;
-  }
-  if (kept->name == pgkeel_.memory().primary && pgkeel_.memory().phase == Phase::kSteady) {
-    for (auto& server : world_.servers) {
-      if (&server == kept || !server.writable()) continue;
-      server.die();  // pgkeel rebuilds those of its host, the operator the others
-      if (!server.local) rebuild(server, *kept);
-    }
-    return;
-  }
-  world_.trace([&] { return "the operator chooses " + kept->name; });
-  pgkeel_.kill();
-  pgkeel_.start(kept->name);
+  operator_.leave_alone(std::nullopt);
+  operator_.begin_mending();
 }
 
 }  // namespace pgkeel::simulation

@@ -1,7 +1,7 @@
-// What goes wrong in a schedule, at random; and the operator, who mends afterwards what pgkeel cannot: hosts, the
-// network, disks, servers on other hosts, collisions. Tests only.
+// What goes wrong in a schedule, at random and as often as it comes: any number of faults at once. Tests only.
 #pragma once
 
+#include "tests/simulation/operator.h"
 #include "tests/simulation/pgkeel_process.h"
 #include "tests/simulation/world.h"
 
@@ -9,7 +9,7 @@ namespace pgkeel::simulation {
 
 class Faults {
  public:
-  Faults(World& world, PgkeelProcess& pgkeel) : world_(world), pgkeel_(pgkeel) {}
+  Faults(World& world, PgkeelProcess& pgkeel, Operator& mender) : world_(world), pgkeel_(pgkeel), operator_(mender) {}
 
   void begin(Instant until);  // faults come until then
   void heal();                // everything that was broken on purpose works again; the operator goes on mending
@@ -26,24 +26,19 @@ class Faults {
   void fill_disk();
   void operator_meddles();
   void promote_by_hand();
-  void traffic_beside();
   void restart_pgkeel_later();
 
-  void mend();
-  void mend_node(Server& node);
-  void mend_standby_names();
-  void resolve_collision();
-  void start(Server& node);
-  void rebuild(Server& node, const Server& primary);
+  void impostor();
+  void slow_disk();
+  void change_standby_names();
+  void change_clock();
 
-  Server& any() { return world_.servers[world_.random.below(world_.servers.size())]; }
   Server& any_or_primary();
-  [[nodiscard]] Server* primary();
 
   World& world_;
   PgkeelProcess& pgkeel_;
+  Operator& operator_;
   bool healed_ = false;
-  int rounds_in_collision_ = 0;
 };
 
 }  // namespace pgkeel::simulation

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "replication/sync/sync_planner.h"
+
 namespace pgkeel::simulation {
 
 using namespace std::chrono_literals;
@@ -11,10 +13,17 @@ namespace {
 
 struct ProcessKilled {};
 
+std::string text_of_quorum(const SyncQuorum& quorum) {
+  std::string text = std::to_string(quorum.acks) + "(";
+  for (const auto& member : quorum.members) text += member;
+  return text + ")";
+}
+
 std::string text_of(const ClusterMemory& memory) {
   std::string text = std::string(phase_name(memory.phase)) + " epoch=" + std::to_string(memory.epoch) +
                      " primary=" + memory.primary + " candidate=" + memory.candidate +
                      " abandoned=" + memory.abandoned_candidate + " timeline=" + std::to_string(memory.timeline);
+  text += " promise=" + text_of_quorum(memory.promise) + " names=" + text_of_quorum(memory.standby_names);
   for (const auto& [name, node] : memory.nodes) {
     if (node.old_primary) text += " old=" + name;
   }
@@ -34,13 +43,15 @@ void PgkeelProcess::start(const std::string& adopt) {
   if (running()) return;
   life_ += 1;
   effects_left_ = 0;
+  started_at_ = world_.queue.now();
   asleep_until_ = {};
   was_asleep_ = false;
   world_.trace([&] { return "pgkeel: starts with " + text_of(disk_.memory); });
   if (disk_.or_else) disk_.or_else.reset();
   FailoverPolicy policy = world_.setting.policy;
   policy.adopt = adopt;
-  controller_ = std::make_unique<ClusterController>("orders", policy, disk_.memory, *this);
+  controller_ =
+      std::make_unique<ClusterController>("orders", policy, disk_.memory, *this, decision_core(world_.mutant));
   checkers_.process_started();
   workers_.start();
   const Instant now = world_.queue.now();
@@ -60,6 +71,10 @@ void PgkeelProcess::start(const std::string& adopt) {
   step();
 }
 
+Server* PgkeelProcess::primary_server() const {
+  return world_.server(memory().primary);
+}
+
 void PgkeelProcess::kill() {
   if (!running()) return;
   world_.trace([] { return "pgkeel: killed"; });
@@ -74,6 +89,11 @@ void PgkeelProcess::sleep(Duration time) {
   world_.trace([&] { return "pgkeel: sleeps for " + format_duration(time); });
   asleep_until_ = std::max(asleep_until_, world_.queue.now() + time);
   was_asleep_ = true;
+}
+
+Instant PgkeelProcess::well_since() const {
+  const bool well = running() && disk_mode == DiskMode::kWorks && controller_->state_error().empty();
+  return well ? std::max(started_at_, asleep_until_) : Instant::max();
 }
 
 Condition PgkeelProcess::condition() const {
@@ -155,6 +175,12 @@ Result<void> PgkeelProcess::store(const ClusterMemory& memory) {
     written.candidate.clear();
   }
   if (world_.mutant == Mutant::kEpochForgotten && written.epoch > 1) written.epoch -= world_.random.below(2);
+  if (world_.mutant == Mutant::kWeakeningLate && !implies(memory.promise, disk_.memory.promise)) {
+    written.promise = disk_.memory.promise;
+    world_.queue.after(world_.random.between(10ms, 1s), [this, weakened = memory.promise, life = life_] {
+      if (life == life_) disk_.memory.promise = weakened;
+    });
+  }
   if (world_.mutant == Mutant::kStoreLost && world_.random.chance(0.3)) return {};
   if (world_.mutant == Mutant::kStoreLate) {
     world_.queue.after(world_.random.between(10ms, 300ms), [this, written, life = life_] {
@@ -288,10 +314,15 @@ void PgkeelProcess::probe_arrives(std::size_t node) {
   } else {
     outcome = server.state == ProcessState::kDead ? ProbeOutcome::kRefused : ProbeOutcome::kStarting;
   }
-  world_.queue.at(answered_at, [this, node, outcome, facts = std::move(facts), life = life_]() mutable {
+  world_.queue.at(answered_at, [this, node, outcome, facts = std::move(facts), shown = server.sync.meddlings_shown(),
+                                life = life_]() mutable {
     if (life != life_) return;
-    on_control(
-        [this, node, outcome, facts = std::move(facts)]() mutable { probe_ends(node, outcome, std::move(facts)); });
+    on_control([this, node, outcome, facts = std::move(facts), shown]() mutable {
+      const bool has_facts = facts.has_value();
+      probe_ends(node, outcome, std::move(facts));
+      if (!has_facts || !acts_on(node)) return;
+      for (const std::uint32_t meddling : shown) world_.meddlings[meddling] = true;
+    });
   });
 }
 
@@ -313,6 +344,12 @@ void PgkeelProcess::probe_ends(std::size_t node, ProbeOutcome outcome, std::opti
   const Instant next = probe.wanted_again ? now : std::min(regular, detectors_[node].confirm_probe_at());
   probe_at(node, std::max(next, now));
   step();
+}
+
+// What the facts of this node mean for its standbys is written down by now.
+bool PgkeelProcess::acts_on(std::size_t node) const {
+  return running() && disk_mode == DiskMode::kWorks && controller_->memory().phase == Phase::kSteady &&
+         controller_->last_decision().route_node == world_.servers[node].name;
 }
 
 void PgkeelProcess::node_died(std::size_t node) {

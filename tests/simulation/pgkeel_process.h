@@ -31,12 +31,14 @@ class PgkeelProcess : public ClusterController::Effects {
 
   [[nodiscard]] bool running() const { return controller_ != nullptr; }
   [[nodiscard]] const ClusterMemory& memory() const { return running() ? controller_->memory() : disk_.memory; }
+  [[nodiscard]] Server* primary_server() const;
   [[nodiscard]] Condition condition() const;
+  [[nodiscard]] Instant well_since() const;  // awake, and able to store; Instant::max(): it is not
   [[nodiscard]] bool leads_to(const std::string& node) const { return running() && workers_.all_lead_to(node); }
   [[nodiscard]] bool serves_normally() const;  // as it says itself, and as its clients see it
   [[nodiscard]] std::string summary() const;
   [[nodiscard]] Instant last_acknowledged() const { return workers_.last_acknowledged(); }
-  [[nodiscard]] const Checkers& checkers() const { return checkers_; }
+  [[nodiscard]] Checkers& checkers() { return checkers_; }
 
  private:
   struct Probe {
@@ -61,6 +63,7 @@ class PgkeelProcess : public ClusterController::Effects {
   void probe(std::size_t node);
   void probe_arrives(std::size_t node);
   void probe_ends(std::size_t node, ProbeOutcome outcome, std::optional<NodeFacts> facts);
+  [[nodiscard]] bool acts_on(std::size_t node) const;
   void node_died(std::size_t node);
 
   World& world_;
@@ -73,6 +76,7 @@ class PgkeelProcess : public ClusterController::Effects {
   std::uint64_t life_ = 0;
   std::uint64_t wake_timer_ = 0;
   std::size_t effects_left_ = 0;  // until it is killed; 0: it is not
+  Instant started_at_;
   Instant asleep_until_;
   bool was_asleep_ = false;
   std::deque<FailureDetector> detectors_;

@@ -2,6 +2,7 @@
 // acknowledged. Tests only.
 #pragma once
 
+#include <bit>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -14,15 +15,24 @@ struct Quorum {
 
   std::uint32_t members = 0;  // a bit for each node, by its number
   std::uint32_t acks = 0;     // 0: no commit waits
+  bool by_priority = false;   // FIRST, behind a name that nobody bears; else ANY
   // Who set it: 0 is pgkeel, or whoever set the cluster up; else the number of what somebody did beside pgkeel.
   std::uint32_t meddling = 0;
 
   [[nodiscard]] bool waits() const { return acks > 0; }
-  [[nodiscard]] bool names(std::uint32_t name) const { return waits() && (members & name) != 0; }
+  [[nodiscard]] bool names(std::uint32_t name) const {
+    return waits() && (members == kEverybody || (members & name) != 0);
+  }
   [[nodiscard]] bool same_value(const Quorum& other) const {
-    return acks == other.acks && (acks == 0 || members == other.members);
+    return acks == other.acks && (acks == 0 || (members == other.members && by_priority == other.by_priority));
   }
 };
+
+// sync_priority of a walsender of this name that has read it; 0: it is not synchronous.
+inline std::uint32_t priority_of(const Quorum& quorum, std::uint32_t name) {
+  if (!quorum.names(name)) return 0;
+  return quorum.by_priority ? 2 + static_cast<std::uint32_t>(std::popcount(quorum.members & (name - 1))) : 1;
+}
 
 constexpr std::uint32_t name_bit(std::size_t node) {
   return 1U << node;

@@ -1,7 +1,9 @@
 #include "tests/simulation/schedule.h"
 
 #include "tests/simulation/faults.h"
+#include "tests/simulation/operator.h"
 #include "tests/simulation/pgkeel_process.h"
+#include "tests/simulation/single_faults.h"
 
 namespace pgkeel::simulation {
 
@@ -17,7 +19,7 @@ void start_servers(World& world) {
   for (auto& server : world.servers) {
     if (server.number != 0) {
       server.standby_signal = true;
-      server.upstream = 0;
+      server.upstream_file = 0;
       server.named = true;
       server.has_slot_name = world.random.chance(0.7);
       if (server.has_slot_name) world.servers[0].slots.insert(server.number);
@@ -35,26 +37,53 @@ void replicate_for_ever(World& world, std::size_t number) {
                     [&world, number] { replicate_for_ever(world, number); });
 }
 
+// Clients that connect to the servers themselves: they are promised the same. Some do not wait for their commits, and
+// some are cancelled while they wait.
+void write_beside_for_ever(World& world, Checkers& checkers) {
+  for (auto& server : world.servers) {
+    if (!server.writable() || world.random.chance(0.5)) continue;
+    if (!world.keeps_commits() || world.random.chance(0.3)) {
+      server.write();
+      continue;
+    }
+    const RecordId record = world.records_made + 1;
+    server.commit([&checkers, number = server.number, record](std::uint32_t meddling) {
+      checkers.acknowledged(number, record, meddling);
+    });
+    if (world.random.chance(0.05)) server.sync.cancel_one();
+  }
+  world.queue.after(world.random.between(100ms, 1s), [&world, &checkers] { write_beside_for_ever(world, checkers); });
+}
+
 void play_to_the_end(World& world, PgkeelProcess& pgkeel, ScheduleResult& result) {
   start_servers(world);
   for (std::size_t i = 0; i < world.servers.size(); ++i) replicate_for_ever(world, i);
+  write_beside_for_ever(world, pgkeel.checkers());
   pgkeel.start();
   const auto run_until = [&](Instant until) {
     while (world.queue.run_next(until)) {
     }
   };
   run_until(world.queue.now() + kQuietBefore);
-  Faults faults(world, pgkeel);
-  const Instant faults_end = world.queue.now() + world.setting.faults_for;
-  faults.begin(faults_end);
-  run_until(faults_end);
+  Operator mender(world, pgkeel);
+  Faults faults(world, pgkeel, mender);
+  SingleFaults single_faults(world, pgkeel, mender);
+  if (world.setting.one_fault_at_a_time) {
+    single_faults.begin();
+    while (!single_faults.over()) run_until(world.queue.now() + 1s);
+  } else {
+    const Instant faults_end = world.queue.now() + world.setting.faults_for;
+    faults.begin(faults_end);
+    run_until(faults_end);
+  }
   faults.heal();
 
   const Instant healed_at = world.queue.now();
   Instant normal_since = Instant::max();
   while (true) {
     const Instant now = world.queue.now();
-    const bool normal = pgkeel.serves_normally() && pgkeel.last_acknowledged() > healed_at;
+    const bool normal = pgkeel.serves_normally() && pgkeel.checkers().durability.all_standbys_are_safe() &&
+                        pgkeel.last_acknowledged() > healed_at;
     if (!normal) {
       normal_since = Instant::max();
     } else if (normal_since == Instant::max()) {

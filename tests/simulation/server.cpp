@@ -26,6 +26,7 @@ Server::Server(World& world, std::size_t its_number, bool is_local, std::uint32_
       address{"10.0.0." + std::to_string(its_number + 1), 5432},
       local(is_local),
       priority(its_priority),
+      upstream_file(its_number),
       upstream(its_number),
       sync(world, *this),
       world_(world) {}
@@ -42,6 +43,7 @@ void Server::start() {
 
 void Server::recover(Duration time) {
   state = ProcessState::kStarting;
+  upstream = upstream_file;
   const std::uint32_t starting = incarnation;
   world_.queue.after(time, [this, starting] {
     if (incarnation != starting) return;
@@ -109,6 +111,14 @@ void Server::finish_promotion(std::uint32_t of_incarnation) {
   world_.trace([&] { return name + ": is primary on timeline " + std::to_string(wal.timeline); });
 }
 
+void Server::read_conninfo_later() {
+  world_.queue.after(world_.random.between(0ms, 15ms), [this, reading = incarnation] {
+    if (incarnation != reading || upstream == upstream_file) return;
+    upstream = upstream_file;
+    streaming = false;
+  });
+}
+
 void Server::replicate() {
   if (!up() || replay_paused || !world_.connected(world_.pgkeel(), number)) undisturbed_since = world_.queue.now();
   if (!up()) return;
@@ -168,7 +178,7 @@ void Server::become_standby_of(const Server& primary) {
   half_rebuilt = false;
   standby_signal = true;
   cleanly_stopped = false;
-  upstream = primary.number;
+  upstream_file = primary.number;
   named = true;
   has_slot_name = true;
   replay_paused = false;
@@ -192,6 +202,7 @@ NodeFacts Server::facts() const {
   facts.primary_slot_name = has_slot_name ? "pgkeel_" + name : "";
   facts.uptime = world_.queue.now() - started_at;
   facts.synchronous_standby_names = text_of(sync.shown());
+  if (sync.shown().waits()) facts.backends_waiting_for_standbys = static_cast<std::uint32_t>(sync.waiting());
   if (standby_signal && streaming) {
     facts.wal_receiver_streaming = true;
     facts.wal_receiver_source = world_.servers[upstream].address;

@@ -41,14 +41,15 @@ class Server {
   // Files and settings: they survive the process.
   bool standby_signal = false;
   Wal wal;
-  std::size_t upstream;  // primary_conninfo; itself: none
-  bool named = false;    // application_name is its name
+  std::size_t upstream_file;  // primary_conninfo; itself: it leads nowhere
+  bool named = false;         // application_name is its name
   bool has_slot_name = false;
   std::set<std::size_t> slots;  // of these nodes, here
   bool replay_paused = false;
   bool promoted_by_hand = false;  // its timeline is not pgkeel's doing
 
   // What is lost with the process.
+  std::size_t upstream;  // primary_conninfo as its recovery has read it
   bool streaming = false;
   std::uint32_t receiver = 0;  // its walreceivers, counted
   Instant last_message;
@@ -60,12 +61,13 @@ class Server {
   [[nodiscard]] bool up() const { return state == ProcessState::kRunning && !hung; }
   [[nodiscard]] bool writable() const { return up() && !standby_signal; }
 
-  void start();              // begins recovery; no effect where it runs, or must not
-  void die();                // SIGKILL of the whole tree
-  void crash_and_restart();  // of a backend: the postmaster goes through crash recovery
-  void begin_promotion();    // pg_promote(): takes effect later, if the process lives on
-  void replicate();          // one turn of its walreceiver and its walsenders
-  RecordId write();          // of a primary: with synchronous_commit = local, or of a transaction that is not awaited
+  void start();                // begins recovery; no effect where it runs, or must not
+  void die();                  // SIGKILL of the whole tree
+  void crash_and_restart();    // of a backend: the postmaster goes through crash recovery
+  void begin_promotion();      // pg_promote(): takes effect later, if the process lives on
+  void read_conninfo_later();  // pg_reload_conf()
+  void replicate();            // one turn of its walreceiver and its walsenders
+  RecordId write();            // of a primary: with synchronous_commit = local, or of a transaction that is not awaited
   void commit(SyncReplication::Acknowledged acknowledged);
   void become_standby_of(const Server& primary);  // of a stopped one: its files are a copy now, settings included
 

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <functional>
 #include <utility>
 
 #include "tests/simulation/server.h"
@@ -127,6 +126,15 @@ void SyncReplication::look_after_senders() {
   }
 }
 
+bool SyncReplication::senders_take(const Quorum& names) const {
+  return std::ranges::all_of(senders_, [&](const WalSenderProcess& sender) {
+    // By which setting one acts that has not been told of any flush cannot be seen.
+    const std::uint32_t priority = sender.flushed > 0 ? priority_of(sender.setting, sender.name) : 0;
+    if (!names.names(sender.name)) return priority == 0 && (sender.flushed > 0 || sender.name == 0);
+    return names.by_priority ? priority >= 2 : !sender.streaming || priority == 1;
+  });
+}
+
 void SyncReplication::list_senders(std::vector<WalSender>& rows) const {
   for (const auto& sender : senders_) {
     WalSender row;
@@ -171,31 +179,49 @@ std::optional<Instant> SyncReplication::oldest_waits_since() const {
 void SyncReplication::release_by(const WalSenderProcess& sender) {
   if (waiting_.empty() || server_.standby_signal || !counts(sender)) return;
   const std::size_t records = held_by_quorum(sender, false);
-  if (records > 0) release(records, held_by_quorum(sender, true), newest_meddling_of(sender));
+  if (records > 0) release(records, held_by_quorum(sender, true), meddling_behind(sender));
 }
 
 // How many records the quorum of this walsender holds, for all that it was told; only_ordered: were there nothing but
 // what pgkeel set and knows.
 std::size_t SyncReplication::held_by_quorum(const WalSenderProcess& sender, bool only_ordered) const {
   if (only_ordered && (sender.setting.meddling != 0 || sender.node == kImpostor)) return 0;
-  std::array<std::size_t, kMostSenders + 4> flushed{};
-  std::size_t found = 0;
+  std::array<const WalSenderProcess*, kMostSenders + 4> found{};
+  std::size_t count = 0;
   for (const auto& other : senders_) {
     if (!counts(other)) continue;
     if (only_ordered && (other.setting.meddling != 0 || other.node == kImpostor)) continue;
-    flushed[found++] = other.flushed;
+    found[count++] = &other;
   }
-  if (found < sender.setting.acks) return 0;
-  std::sort(flushed.begin(), flushed.begin() + static_cast<std::ptrdiff_t>(found), std::greater<>());
-  return flushed[sender.setting.acks - 1];
+  const std::size_t acks = sender.setting.acks;
+  if (count < acks) return 0;
+  const auto end = found.begin() + static_cast<std::ptrdiff_t>(count);
+  if (!sender.setting.by_priority) {
+    std::sort(found.begin(), end, [](const auto* left, const auto* right) { return left->flushed > right->flushed; });
+    return found[acks - 1]->flushed;
+  }
+  std::stable_sort(found.begin(), end, [](const auto* left, const auto* right) {
+    return priority_of(left->setting, left->name) < priority_of(right->setting, right->name);
+  });
+  const auto last = found.begin() + static_cast<std::ptrdiff_t>(acks);
+  if (std::find(found.begin(), last, &sender) == last) return 0;
+  return (*std::min_element(found.begin(), last,
+                            [](const auto* left, const auto* right) { return left->flushed < right->flushed; }))
+      ->flushed;
 }
 
-std::uint32_t SyncReplication::newest_meddling_of(const WalSenderProcess& sender) const {
-  std::uint32_t newest = sender.setting.meddling;
+// Of what somebody did that made it acknowledge: rather what pgkeel does not know of.
+std::uint32_t SyncReplication::meddling_behind(const WalSenderProcess& sender) const {
+  std::uint32_t found = sender.setting.meddling;
+  const auto consider = [&](std::uint32_t meddling) {
+    if (meddling != 0 && world_.meddlings[found]) found = meddling;
+  };
   for (const auto& other : senders_) {
-    if (counts(other)) newest = std::max({newest, other.setting.meddling, other.meddling});
+    if (!counts(other)) continue;
+    consider(other.setting.meddling);
+    consider(other.meddling);
   }
-  return newest;
+  return found;
 }
 
 void SyncReplication::release(std::size_t records, std::size_t ordered, std::uint32_t meddling) {
@@ -206,14 +232,25 @@ void SyncReplication::release(std::size_t records, std::size_t ordered, std::uin
   if (rest == waiting_.begin()) return;
   std::vector<WaitingCommit> ready(std::make_move_iterator(waiting_.begin()), std::make_move_iterator(rest));
   waiting_.erase(waiting_.begin(), rest);
+  world_.trace([&] {
+    std::string text = server_.name + ": acknowledges up to " + std::to_string(ready.back().record) + "; told:";
+    for (const auto& sender : senders_) {
+      text += " " + (sender.node == kImpostor ? "impostor" : world_.servers[sender.node].name) + "=" +
+              std::to_string(sender.flushed == 0 ? 0 : log[sender.flushed - 1]) + "/" + text_of(sender.setting);
+    }
+    return text;
+  });
   for (const auto& commit : ready) commit.acknowledged(commit.record <= newest_ordered ? 0 : meddling);
 }
 
-// What a session sees of it: SHOW and pg_stat_replication.
-std::uint32_t SyncReplication::meddlings_shown() const {
-  std::uint32_t newest = shown_.meddling;
-  for (const auto& sender : senders_) newest = std::max(newest, sender.meddling);
-  return newest;
+// SHOW and pg_stat_replication.
+std::vector<std::uint32_t> SyncReplication::meddlings_shown() const {
+  std::vector<std::uint32_t> shown;
+  if (shown_.meddling != 0) shown.push_back(shown_.meddling);
+  for (const auto& sender : senders_) {
+    if (sender.meddling != 0) shown.push_back(sender.meddling);
+  }
+  return shown;
 }
 
 }  // namespace pgkeel::simulation

@@ -47,7 +47,8 @@ class SyncReplication {
   SyncReplication(World& world, Server& server) : world_(world), server_(server) {}
 
   // synchronous_standby_names
-  [[nodiscard]] const Quorum& file() const { return file_; }    // as ALTER SYSTEM left it
+  [[nodiscard]] const Quorum& file() const { return file_; }  // as ALTER SYSTEM left it
+  [[nodiscard]] const Quorum& loaded() const { return loaded_; }
   [[nodiscard]] const Quorum& shown() const { return shown_; }  // to a session
   void alter_system(const Quorum& value) { file_ = value; }
   void reload();
@@ -62,6 +63,7 @@ class SyncReplication {
   void disguise(std::uint32_t name, std::uint32_t meddling);  // an impostor connects
   void end_impostors();
   [[nodiscard]] WalSenderProcess* sender_to(std::size_t node);
+  [[nodiscard]] bool senders_take(const Quorum& names) const;  // as far as pg_stat_replication can tell
   void replied(WalSenderProcess& sender, std::size_t flushed);
   void look_after_senders();  // one turn: those whose walreceivers are gone end, impostors reply
   [[nodiscard]] const std::vector<WalSenderProcess>& senders() const { return senders_; }
@@ -74,7 +76,7 @@ class SyncReplication {
   [[nodiscard]] std::size_t waiting() const { return waiting_.size(); }
   [[nodiscard]] std::optional<Instant> oldest_waits_since() const;
 
-  [[nodiscard]] std::uint32_t meddlings_shown() const;  // the newest that a session can see
+  [[nodiscard]] std::vector<std::uint32_t> meddlings_shown() const;  // that a session can see
 
  private:
   struct WaitingCommit {
@@ -92,7 +94,7 @@ class SyncReplication {
   void checkpointer_reads(std::int32_t);
   void release_by(const WalSenderProcess& sender);
   [[nodiscard]] std::size_t held_by_quorum(const WalSenderProcess& sender, bool only_ordered) const;
-  [[nodiscard]] std::uint32_t newest_meddling_of(const WalSenderProcess& sender) const;
+  [[nodiscard]] std::uint32_t meddling_behind(const WalSenderProcess& sender) const;
   void release(std::size_t records, std::size_t ordered, std::uint32_t meddling);
 
   World& world_;

@@ -77,10 +77,10 @@ void Workers::write(std::size_t number) {
   if (!server.writable()) return;  // 25006
   checkers_.client_wrote(number, node);
   const RecordId record = world_.records_made + 1;
-  server.commit([this, number, node, record, sessions = worker.sessions](std::uint32_t) {
+  server.commit([this, number, node, record, sessions = worker.sessions](std::uint32_t meddling) {
     if (workers_[number].sessions != sessions || !world_.connected(world_.pgkeel(), node)) return;
     last_acknowledged_ = world_.queue.now();
-    checkers_.acknowledged(node, record);
+    checkers_.acknowledged(node, record, meddling);
   });
 }
 

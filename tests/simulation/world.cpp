@@ -10,32 +10,6 @@ namespace {
 constexpr std::size_t kMostPeers = 5;  // four nodes and pgkeel
 }
 
-const char* mutant_name(Mutant mutant) {
-  switch (mutant) {
-    case Mutant::kNone:
-      return "none";
-    case Mutant::kStoreLost:
-      return "store-lost";
-    case Mutant::kStoreLate:
-      return "store-late";
-    case Mutant::kCandidateForgotten:
-      return "candidate-forgotten";
-    case Mutant::kEpochForgotten:
-      return "epoch-forgotten";
-    case Mutant::kRouteNotAwaited:
-      return "route-not-awaited";
-    case Mutant::kWorkerKeepsRoute:
-      return "worker-keeps-route";
-    case Mutant::kFenceLies:
-      return "fence-lies";
-    case Mutant::kRejoinInPlace:
-      return "rejoin-in-place";
-    case Mutant::kPromoteTwice:
-      return "promote-twice";
-  }
-  return "unknown";
-}
-
 World::World(std::uint64_t seed, Mutant played_mutant, bool traced)
     : random(seed), mutant(played_mutant), traced_(traced), cuts_(kMostPeers * kMostPeers, false) {
   draw_setting();
@@ -60,8 +34,23 @@ void World::draw_setting() {
   setting.between_faults = random.between(1s, 5s);
   setting.faults_for = random.between(8s, 30s);
   setting.hand_promotions = random.chance(0.06);
+  const double kind = random.fraction();
+  setting.policy.durability = kind < 0.45   ? Durability::kAvailable
+                              : kind < 0.75 ? Durability::kStrict
+                                            : Durability::kAsync;
+  setting.one_fault_at_a_time = random.chance(0.4);
   setting.probes_get_lost = random.chance(0.5);
   setting.all_standbys_acknowledge = random.chance(0.6);
+  if (setting.one_fault_at_a_time) {
+    setting.hand_promotions = false;
+    setting.policy.failover_pause = 0s;
+    setting.probes_get_lost = false;
+  }
+}
+
+Server* World::server(const std::string& name) {
+  const auto number = static_cast<std::size_t>(name.empty() ? '~' : name[0]) - 'a';
+  return number < servers.size() ? &servers[number] : nullptr;
 }
 
 Quorum World::operators_quorum(std::size_t primary) const {

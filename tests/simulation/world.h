@@ -10,6 +10,7 @@
 #include "config/config.h"
 #include "replication/model/failover_policy.h"
 #include "tests/simulation/event_queue.h"
+#include "tests/simulation/mutants.h"
 #include "tests/simulation/random.h"
 #include "tests/simulation/server.h"
 
@@ -23,24 +24,6 @@ struct Violation : std::runtime_error {
 // What PostgreSQL itself cannot tell apart, a known limit (replication/README.md): ends the schedule without a verdict.
 struct GivenUp {};
 
-// A deliberate fault in what carries out the decisions: the checkers must find each.
-enum class Mutant {
-  kNone,
-  kStoreLost,           // some stores are never durable
-  kStoreLate,           // announced first, durable later
-  kCandidateForgotten,  // the state does not say that a candidate may have been promoted
-  kEpochForgotten,      // the state does not say the newest epoch
-  kRouteNotAwaited,     // route_applied is told before the workers have applied it
-  kWorkerKeepsRoute,    // a worker keeps its sessions when the route closes
-  kFenceLies,           // reported as proven stopped, but it runs
-  kRejoinInPlace,       // a diverged node is started as it is
-  kPromoteTwice,        // the promotion is sent to another standby too
-};
-constexpr Mutant kAllMutants[] = {Mutant::kStoreLost,      Mutant::kStoreLate,       Mutant::kCandidateForgotten,
-                                  Mutant::kEpochForgotten, Mutant::kRouteNotAwaited, Mutant::kWorkerKeepsRoute,
-                                  Mutant::kFenceLies,      Mutant::kRejoinInPlace,   Mutant::kPromoteTwice};
-const char* mutant_name(Mutant mutant);
-
 // Drawn once for each schedule.
 struct Setting {
   std::size_t node_count = 2;
@@ -53,6 +36,8 @@ struct Setting {
   Duration between_faults{};
   Duration faults_for{};
   bool hand_promotions = false;
+  // A node fails only when all is well again; else anything may fail at any time.
+  bool one_fault_at_a_time = false;
   bool probes_get_lost = false;          // or answer late, although nothing is wrong
   bool all_standbys_acknowledge = true;  // where the operator lets commits wait: for each of them; else for any
 };
@@ -67,6 +52,12 @@ class World {
   Setting setting;
   std::deque<Server> servers;
   RecordId records_made = 0;
+  // What somebody did beside pgkeel to synchronous replication; and whether pgkeel has acted on facts that showed it.
+  std::vector<bool> meddlings = {true};  // 0: nothing
+  std::uint32_t new_meddling() {
+    meddlings.push_back(false);
+    return static_cast<std::uint32_t>(meddlings.size() - 1);
+  }
   bool candidate_was_abandoned = false;  // two nodes may have been promoted at the same position
 
   // Between servers, and between pgkeel (the number after the last server) and each.
@@ -86,6 +77,9 @@ class World {
     if (traced_) write_trace(text());
   }
 
+  [[nodiscard]] bool keeps_commits() const { return setting.policy.durability != Durability::kAsync; }
+  [[nodiscard]] Server* server(const std::string& name);  // nullptr: there is none of this name
+  Server& any_server() { return servers[random.below(servers.size())]; }
   [[nodiscard]] Quorum operators_quorum(std::size_t primary) const;
 
   [[noreturn]] void violated(const std::string& rule);

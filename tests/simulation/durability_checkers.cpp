@@ -1,0 +1,87 @@
+#include "tests/simulation/durability_checkers.h"
+
+#include <algorithm>
+
+namespace pgkeel::simulation {
+
+namespace {
+bool holds(const Server& server, RecordId record) {
+  return !server.half_rebuilt && server.wal.holds(record);
+}
+}  // namespace
+
+// The node that clients are or will be led to.
+const Server* DurabilityCheckers::leader() const {
+  const ClusterMemory& memory = disk_.memory;
+  if (memory.phase == Phase::kPromoting) return world_.server(memory.candidate);
+  return memory.phase == Phase::kSteady ? world_.server(memory.primary) : nullptr;
+}
+
+void DurabilityCheckers::acknowledged(const Server& server, RecordId record, std::uint32_t meddling) {
+  if (!world_.keeps_commits() || !world_.meddlings[meddling]) return;
+  if (disk_.memory.primary != server.name) {
+    // One that was never led to, because it failed while it was promoted, or that somebody changed or started since.
+    const bool somebodys_doing = server.promoted_by_hand || server.started_by_operator || meddling != 0;
+    if (!was_led_to_[server.number] || somebodys_doing) return;
+  }
+  const Server* led_to = leader();
+  if (led_to != nullptr && !holds(*led_to, record)) {
+    world_.violated(server.name + " acknowledged the write " + std::to_string(record) + " that " + led_to->name +
+                    ", chosen in its place, does not have");
+  }
+  newest_ = std::max(newest_, record);
+  acknowledgements_ += 1;
+  check_promises();
+}
+
+void DurabilityCheckers::stored(bool chosen_by_operator) {
+  if (!world_.keeps_commits()) return;
+  if (chosen_by_operator) {  // who chooses a node accepts what is lost
+    newest_ = 0;
+    was_led_to_.fill(false);
+  }
+  const Server* led_to = leader();
+  if (led_to != nullptr) was_led_to_[led_to->number] = disk_.memory.phase == Phase::kSteady;
+  if (led_to != nullptr && newest_ != 0 && !holds(*led_to, newest_)) {
+    world_.violated("the acknowledged write " + std::to_string(newest_) + " is lost: " + led_to->name +
+                    " is chosen without it");
+  }
+  check_promises();
+}
+
+void DurabilityCheckers::check_promises() const {
+  if (newest_ == 0) return;
+  check_promise(disk_.memory);
+  if (disk_.or_else && disk_.or_else->primary == disk_.memory.primary) check_promise(*disk_.or_else);
+}
+
+void DurabilityCheckers::check_promise(const ClusterMemory& memory) const {
+  const SyncQuorum& promise = memory.promise;
+  std::size_t holders = 0;
+  for (const auto& member : promise.members) {
+    const Server* server = world_.server(member);
+    if (server != nullptr && holds(*server, newest_)) holders += 1;
+  }
+  if (holders >= promise.acks) return;
+  std::string members;
+  for (const auto& member : promise.members) members += " " + member;
+  world_.violated("promised is that any " + std::to_string(promise.acks) + " of" + members +
+                  " hold every acknowledged write, but only " + std::to_string(holders) + " of them have " +
+                  std::to_string(newest_));
+}
+
+void DurabilityCheckers::candidate_is_told(const Server& candidate, const Quorum& standby_names) {
+  const Quorum& loaded = candidate.sync.loaded();
+  if (loaded.meddling != 0 || loaded.same_value(standby_names)) return;
+  world_.violated(candidate.name + " is told to promote with synchronous_standby_names = '" + text_of(loaded) +
+                  "' instead of '" + text_of(standby_names) + "'");
+}
+
+bool DurabilityCheckers::all_standbys_are_safe() const {
+  const ClusterMemory& memory = disk_.memory;
+  return !world_.keeps_commits() || std::ranges::all_of(world_.servers, [&](const Server& server) {
+    return server.priority == 0 || server.name == memory.primary || memory.promise.contains(server.name);
+  });
+}
+
+}  // namespace pgkeel::simulation

@@ -1,0 +1,140 @@
+#include "tests/simulation/mutants.h"
+
+#include <algorithm>
+
+#include "replication/decide/decide.h"
+#include "replication/sync/standby_names.h"
+
+namespace pgkeel::simulation {
+
+const char* mutant_name(Mutant mutant) {
+  switch (mutant) {
+    case Mutant::kNone:
+      return "none";
+    case Mutant::kStoreLost:
+      return "store-lost";
+    case Mutant::kStoreLate:
+      return "store-late";
+    case Mutant::kCandidateForgotten:
+      return "candidate-forgotten";
+    case Mutant::kEpochForgotten:
+      return "epoch-forgotten";
+    case Mutant::kRouteNotAwaited:
+      return "route-not-awaited";
+    case Mutant::kWorkerKeepsRoute:
+      return "worker-keeps-route";
+    case Mutant::kFenceLies:
+      return "fence-lies";
+    case Mutant::kRejoinInPlace:
+      return "rejoin-in-place";
+    case Mutant::kPromoteTwice:
+      return "promote-twice";
+    case Mutant::kWeakeningLate:
+      return "weakening-late";
+    case Mutant::kFlagNotAwaited:
+      return "flag-not-awaited";
+    case Mutant::kAcksNotProven:
+      return "acks-not-proven";
+    case Mutant::kNotCutOff:
+      return "not-cut-off";
+    case Mutant::kCandidateNamesForgotten:
+      return "candidate-names-forgotten";
+    case Mutant::kTooFewPositions:
+      return "too-few-positions";
+    case Mutant::kPromiseKept:
+      return "promise-kept";
+    case Mutant::kImpostorTrusted:
+      return "impostor-trusted";
+    case Mutant::kPriorityFirst:
+      return "priority-first";
+    case Mutant::kCatchUpNotAwaited:
+      return "catch-up-not-awaited";
+    case Mutant::kMeddlingIgnored:
+      return "meddling-ignored";
+  }
+  return "unknown";
+}
+
+namespace {
+
+// Of each name only one walsender is seen, and it is the one that holds the slot.
+void trust_impostors(NodeFacts& facts) {
+  std::vector<WalSender> seen;
+  for (const auto& sender : facts.wal_senders) {
+    const auto same = std::ranges::find(seen, sender.application_name, &WalSender::application_name);
+    if (same == seen.end()) {
+      seen.push_back(sender);
+    } else if (sender.flushed > same->flushed) {
+      *same = sender;
+    }
+  }
+  for (auto& slot : facts.slots) {
+    for (const auto& sender : seen) {
+      if (slot.name == "pgkeel_" + sender.application_name) slot.active_pid = sender.pid;
+    }
+  }
+  facts.wal_senders = std::move(seen);
+}
+
+Decision decide_with_fewer_positions(const ClusterView& view, const ClusterMemory& memory, const FailoverPolicy& policy,
+                                     Now now) {
+  ClusterMemory believed = memory;
+  const bool elects = memory.phase == Phase::kSteady || memory.phase == Phase::kFencing;
+  if (elects && !memory.promise.empty() && memory.promise.acks < memory.promise.members.size())
+    believed.promise.acks += 1;
+  Decision decision = decide(view, believed, policy, now);
+  if (decision.next.promise == believed.promise) decision.next.promise = memory.promise;
+  return decision;
+}
+
+Decision decide_with_old_promise(const ClusterView& view, const ClusterMemory& memory, const FailoverPolicy& policy,
+                                 Now now) {
+  Decision decision = decide(view, memory, policy, now);
+  const bool promoted = memory.phase == Phase::kPromoting && decision.next.phase == Phase::kSteady;
+  if (promoted && decision.next.promise.empty()) decision.next.promise = memory.promise;
+  return decision;
+}
+
+// Changes what is seen of each node that answers.
+Decision decide_on(const ClusterView& view, const ClusterMemory& memory, const FailoverPolicy& policy, Now now,
+                   void (*change)(NodeFacts& facts, const NodeView& node, const ClusterMemory& memory)) {
+  ClusterView believed = view;
+  for (auto& node : believed.nodes) {
+    if (node.facts) change(*node.facts, node, memory);
+  }
+  return decide(believed, memory, policy, now);
+}
+
+}  // namespace
+
+DecisionCore decision_core(Mutant mutant) {
+  const auto seeing = [](auto change) {
+    return [change](const ClusterView& view, const ClusterMemory& memory, const FailoverPolicy& policy, Now now) {
+      return decide_on(view, memory, policy, now, change);
+    };
+  };
+  switch (mutant) {
+    case Mutant::kTooFewPositions:
+      return decide_with_fewer_positions;
+    case Mutant::kPromiseKept:
+      return decide_with_old_promise;
+    case Mutant::kImpostorTrusted:
+      return seeing([](NodeFacts& facts, const NodeView&, const ClusterMemory&) { trust_impostors(facts); });
+    case Mutant::kPriorityFirst:
+      return seeing([](NodeFacts& facts, const NodeView&, const ClusterMemory& memory) {
+        if (facts.in_recovery && memory.phase == Phase::kFencing) facts.wal_position = Lsn{1};
+      });
+    case Mutant::kCatchUpNotAwaited:
+      return seeing([](NodeFacts& facts, const NodeView&, const ClusterMemory&) {
+        for (auto& sender : facts.wal_senders) sender.flushed = facts.wal_position;
+      });
+    case Mutant::kMeddlingIgnored:
+      return seeing([](NodeFacts& facts, const NodeView& node, const ClusterMemory& memory) {
+        if (node.name == memory.primary) facts.synchronous_standby_names = standby_names_text(memory.standby_names);
+      });
+    default:
+      return decide;
+  }
+}
+
+}  // namespace pgkeel::simulation

@@ -1,0 +1,48 @@
+// Deliberate faults in what decides, or in what carries out the decisions: the checkers must find each. Tests only.
+#pragma once
+
+#include "replication/execute/cluster_controller.h"
+
+namespace pgkeel::simulation {
+
+enum class Mutant {
+  kNone,
+  // In what carries out the decisions.
+  kStoreLost,                // some stores are never durable
+  kStoreLate,                // announced first, durable later
+  kCandidateForgotten,       // the state does not say that a candidate may have been promoted
+  kEpochForgotten,           // the state does not say the newest epoch
+  kRouteNotAwaited,          // route_applied is told before the workers have applied it
+  kWorkerKeepsRoute,         // a worker keeps its sessions when the route closes
+  kFenceLies,                // reported as proven stopped, but it runs
+  kRejoinInPlace,            // a diverged node is started as it is
+  kPromoteTwice,             // the promotion is sent to another standby too
+  kWeakeningLate,            // a standby is released before it is written down as unsafe
+  kFlagNotAwaited,           // a standby counts as soon as sync_state says so, whether backends wait or not
+  kAcksNotProven,            // more standbys count as awaited as soon as they are named
+  kNotCutOff,                // a standby is reported as cut off, and goes on receiving
+  kCandidateNamesForgotten,  // synchronous_standby_names of the candidate stays as it is
+  // In what decides.
+  kTooFewPositions,    // one position less than needed is read
+  kPromiseKept,        // the promise outlives its epoch
+  kImpostorTrusted,    // who bears a standby's name is taken for it
+  kPriorityFirst,      // the highest priority is promoted, wherever its WAL ends
+  kCatchUpNotAwaited,  // a standby is safe as soon as commits wait for it
+  kMeddlingIgnored,    // synchronous_standby_names is taken for what was ordered
+};
+constexpr Mutant kAllMutants[] = {Mutant::kStoreLost,          Mutant::kStoreLate,
+                                  Mutant::kCandidateForgotten, Mutant::kEpochForgotten,
+                                  Mutant::kRouteNotAwaited,    Mutant::kWorkerKeepsRoute,
+                                  Mutant::kFenceLies,          Mutant::kRejoinInPlace,
+                                  Mutant::kPromoteTwice,       Mutant::kWeakeningLate,
+                                  Mutant::kFlagNotAwaited,     Mutant::kAcksNotProven,
+                                  Mutant::kNotCutOff,          Mutant::kCandidateNamesForgotten,
+                                  Mutant::kTooFewPositions,    Mutant::kPromiseKept,
+                                  Mutant::kImpostorTrusted,    Mutant::kPriorityFirst,
+                                  Mutant::kCatchUpNotAwaited,  Mutant::kMeddlingIgnored};
+const char* mutant_name(Mutant mutant);
+
+// The decision core, with the fault where it is one of what decides.
+DecisionCore decision_core(Mutant mutant);
+
+}  // namespace pgkeel::simulation

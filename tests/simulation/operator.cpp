@@ -1,0 +1,107 @@
+#include "tests/simulation/operator.h"
+
+namespace pgkeel::simulation {
+
+using namespace std::chrono_literals;
+
+namespace {
+constexpr Duration kMendInterval = 3s;
+constexpr int kRoundsBeforeResolving = 5;
+}  // namespace
+
+void Operator::begin_mending() {
+  if (mending_) return;
+  mending_ = true;
+  mend();
+}
+
+void Operator::mend() {
+  for (auto& server : world_.servers) {
+    if (server.number != left_alone_) mend_node(server);
+  }
+  mend_standby_names();
+  resolve_collision();
+  world_.queue.after(kMendInterval, [this] { mend(); });
+}
+
+// Nodes on pgkeel's host are its own business, but for those that somebody shut down, and what a collision asks for.
+void Operator::mend_node(Server& node) {
+  const ClusterMemory& memory = pgkeel_.memory();
+  Server* routed = pgkeel_.primary_server();
+  const bool other_is_primary =
+      routed != nullptr && routed != &node && routed->writable() && pgkeel_.leads_to(routed->name);
+  if (node.local) {
+    const bool nobody_else_starts_it = node.cleanly_stopped || memory.phase == Phase::kUnadopted;
+    if (node.state == ProcessState::kDead && nobody_else_starts_it) start(node);
+    return;
+  }
+  if (node.state == ProcessState::kDead) {
+    if (other_is_primary) {
+      rebuild(node, *routed);
+    } else {
+      start(node);
+    }
+    return;
+  }
+  if (!other_is_primary || !node.up()) return;
+  const auto marked = memory.nodes.find(node.name);
+  const bool is_old_primary = marked != memory.nodes.end() && marked->second.old_primary && !node.standby_signal;
+  const bool is_lost_standby = node.standby_signal && !node.wal.is_prefix_of(routed->wal);
+  if (is_old_primary || is_lost_standby) rebuild(node, *routed);
+}
+
+// Where pgkeel does not manage it: a setting that came with a copy names the node itself.
+void Operator::mend_standby_names() {
+  Server* routed = pgkeel_.primary_server();
+  if (world_.keeps_commits() || routed == nullptr || !routed->writable()) return;
+  const Quorum& present = routed->sync.file();
+  if (!present.names(name_bit(routed->number)) || present.members == Quorum::kNobody) return;
+  world_.trace([&] { return routed->name + ": the operator mends synchronous_standby_names"; });
+  routed->sync.alter_system({});
+  routed->sync.reload();
+}
+
+void Operator::start(Server& node) {
+  node.start();
+  node.started_by_operator = true;
+}
+
+void Operator::rebuild(Server& node, const Server& primary) {
+  world_.trace([&] { return node.name + ": is rebuilt by the operator"; });
+  node.die();
+  node.become_standby_of(primary);
+  pgkeel_.checkers().durability.files_changed();
+  node.has_slot_name = false;
+  node.named = world_.random.chance(0.5);
+  node.start();
+}
+
+// Two primaries, or nobody who may become one: somebody has to choose.
+void Operator::resolve_collision() {
+  const bool stuck = pgkeel_.condition() == Condition::kCollision || pgkeel_.memory().phase == Phase::kUnadopted;
+  rounds_in_collision_ = stuck ? rounds_in_collision_ + 1 : 0;
+  if (rounds_in_collision_ < kRoundsBeforeResolving) return;
+  rounds_in_collision_ = 0;
+  Server* kept = nullptr;
+  for (auto& server : world_.servers) {
+    if (!server.writable()) continue;
+    if (kept == nullptr || server.wal.timeline > kept->wal.timeline) kept = &server;
+  }
+  if (kept == nullptr) {
+    world_.any_server().begin_promotion();
+    return;
+  }
+  if (kept->name == pgkeel_.memory().primary && pgkeel_.memory().phase == Phase::kSteady) {
+    for (auto& server : world_.servers) {
+      if (&server == kept || !server.writable()) continue;
+      server.die();  // pgkeel rebuilds those of its host, the operator the others
+      if (!server.local) rebuild(server, *kept);
+    }
+    return;
+  }
+  world_.trace([&] { return "the operator chooses " + kept->name; });
+  pgkeel_.kill();
+  pgkeel_.start(kept->name);
+}
+
+}  // namespace pgkeel::simulation
