@@ -132,7 +132,7 @@ std::vector<std::string> IsolatedServer::arguments(bool checksums_may_fail, bool
       "unix_socket_directories=" + folder_,
       "unix_socket_permissions=0700",
       "listen_addresses=",
-      "port=5432",
+      "port=" + std::to_string(port_),
       "max_wal_senders=0",
       "primary_conninfo=",
       "primary_slot_name=",
@@ -199,7 +199,8 @@ Result<void> IsolatedServer::launch(bool checksums_may_fail, bool own_libraries,
 }
 
 Result<std::unique_ptr<IsolatedServer>> IsolatedServer::start(const LocalServerConfig& server, bool checksums_may_fail,
-                                                              const std::function<void(const std::string&)>& progress) {
+                                                              const std::function<void(const std::string&)>& progress,
+                                                              std::uint16_t port) {
   const DataDirectory directory(server);
   const auto running = find_server_processes(directory.path());
   if (!running.pids.empty()) {
@@ -210,6 +211,7 @@ Result<std::unique_ptr<IsolatedServer>> IsolatedServer::start(const LocalServerC
   const auto superuser = CatalogFiles(directory.path(), control->block_bytes).bootstrap_superuser();
   std::unique_ptr<IsolatedServer> isolated(
       new IsolatedServer(directory.settings(), superuser.value_or(directory.os_user())));
+  isolated->port_ = port;
   const auto version = read_file(directory.file("PG_VERSION"), 64);
   if (!version) return version.error();
   std::from_chars(version->data(), version->data() + version->size(), isolated->major_version_);
@@ -247,7 +249,7 @@ std::string IsolatedServer::conninfo(const std::string& database) const {
       "-c enable_bitmapscan=off -c role=none";
   if (major_version_ >= 17) options += " -c event_triggers=off";
   return format_conninfo({{"host", folder_},
-                          {"port", "5432"},
+                          {"port", std::to_string(port_)},
                           {"user", superuser_},
                           {"dbname", database},
                           {"client_encoding", "UTF8"},

@@ -3,6 +3,7 @@
 // would act by itself; none of its log is removed. It dies with us. Blocking; one thread.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -15,10 +16,14 @@ namespace pgkeel {
 
 class IsolatedServer {
  public:
+  static constexpr std::uint16_t kUsualPort = 5432;  // a part of its socket's name, nothing else
+
   // `server`: the programs, the user, and the data directory to open. `progress` is told once in a while that it still
-  // recovers. `checksums_may_fail`: pages were changed behind its back.
+  // recovers. `checksums_may_fail`: pages were changed behind its back. `port`: of the node, where its own data
+  // directory is opened, so that a postmaster.pid that is left behind is not taken for another node's.
   static Result<std::unique_ptr<IsolatedServer>> start(const LocalServerConfig& server, bool checksums_may_fail,
-                                                       const std::function<void(const std::string&)>& progress);
+                                                       const std::function<void(const std::string&)>& progress,
+                                                       std::uint16_t port = kUsualPort);
   ~IsolatedServer();  // stops it, by force where need be
   IsolatedServer(const IsolatedServer&) = delete;
   IsolatedServer& operator=(const IsolatedServer&) = delete;
@@ -41,6 +46,7 @@ class IsolatedServer {
   std::string superuser_;
   std::string folder_;  // private: socket, pg_hba.conf, postgresql.conf
   int major_version_ = 0;
+  std::uint16_t port_ = kUsualPort;
   std::unique_ptr<Process> process_;
 };
 

@@ -40,8 +40,8 @@ TransactionSet lost_xids(const LostHistory& history) {
 class Export {
  public:
   Export(const QuarantineEntry& entry, LocalServerConfig server, std::string target,
-         const std::function<void(const std::string&)>& progress)
-      : entry_(entry), server_(std::move(server)), target_(std::move(target)), say_(progress) {}
+         const std::function<void(const std::string&)>& progress, std::uint16_t port)
+      : entry_(entry), server_(std::move(server)), target_(std::move(target)), say_(progress), port_(port) {}
 
   Result<LostExportReport> run(const LostReading& reading) {
     lost_ = lost_xids(reading.history);
@@ -63,7 +63,7 @@ class Export {
   // The first opening: the server recovers, and what is on its pages then is read from their files.
   Result<void> find_rows(const LostReading& reading) {
     say_("opening it alone");
-    auto server = IsolatedServer::start(server_, false, say_);
+    auto server = IsolatedServer::start(server_, false, say_, port_);
     if (!server) return server.error();
     if (auto written = ask_isolated(**server, "postgres", "CHECKPOINT"); !written) return written.error();
     catalog_.emplace(server_.data_directory, pages_->block_bytes());
@@ -173,7 +173,7 @@ class Export {
   }
 
   Result<void> write_tables() {
-    auto server = IsolatedServer::start(server_, true, say_);
+    auto server = IsolatedServer::start(server_, true, say_, port_);
     if (!server) return server.error();
     std::size_t done = 0;
     for (auto& table : tables_) {
@@ -273,6 +273,7 @@ class Export {
   LocalServerConfig server_;
   std::string target_;
   std::function<void(const std::string&)> say_;
+  std::uint16_t port_;
   TransactionSet lost_;
   std::optional<LostPages> pages_;
   std::optional<CatalogFiles> catalog_;
@@ -309,7 +310,8 @@ Result<void> prepare_target(const std::string& target) {
 
 Result<LostExportReport> export_lost_rows(const QuarantineEntry& entry, const LocalServerConfig& server,
                                           const std::string& data_directory, const std::string& target,
-                                          OpenDiverged open, const std::function<void(const std::string&)>& progress) {
+                                          OpenDiverged open, const std::function<void(const std::string&)>& progress,
+                                          std::uint16_t port) {
   auto there = server;
   there.data_directory = data_directory;
   if (auto prepared = prepare_target(target); !prepared) return prepared.error();
@@ -322,7 +324,7 @@ Result<LostExportReport> export_lost_rows(const QuarantineEntry& entry, const Lo
   auto copy = open == OpenDiverged::kInPlace ? DivergedCopy::in_place(there, entry.folder)
                                              : DivergedCopy::make(there, entry.folder, target, progress);
   if (!copy) return copy.error();
-  auto report = Export(entry, (*copy)->server(), target, progress).run(*reading);
+  auto report = Export(entry, (*copy)->server(), target, progress, port).run(*reading);
   if (report) {
     for (const char* name : {kUnfinishedFile, kRevivedFile}) {
       if (auto removed = remove_durably(target + name); !removed) return removed.error();

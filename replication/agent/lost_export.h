@@ -8,6 +8,7 @@
 
 #include "config/config.h"
 #include "proxy/base/result.h"
+#include "replication/agent/isolated_server.h"
 #include "replication/agent/quarantine_entry.h"
 
 namespace pgkeel {
@@ -26,9 +27,11 @@ struct LostExportReport {
 };
 
 // `data_directory`: the diverged server's directory. `target`: a folder that is not there yet or empty, or one of an
-// export that was cut off, which is made anew. It has `summary.json` only when it is complete.
+// export that was cut off, which is made anew. `port`: see IsolatedServer::start(). It has `summary.json` only when it
+// is complete.
 Result<LostExportReport> export_lost_rows(const QuarantineEntry& entry, const LocalServerConfig& server,
                                           const std::string& data_directory, const std::string& target,
-                                          OpenDiverged open, const std::function<void(const std::string&)>& progress);
+                                          OpenDiverged open, const std::function<void(const std::string&)>& progress,
+                                          std::uint16_t port = IsolatedServer::kUsualPort);
 
 }  // namespace pgkeel

@@ -14,8 +14,8 @@ Result<void> Rejoin::export_rows(const Divergence& divergence) {
   if (!entry) return Error{"the report in " + *folder + " cannot be read"};
   const auto& server = directory_.settings();
   if (auto made = make_lost_report(*entry, server, directory_.path()); !made) return made.error();
-  const auto exported =
-      export_lost_rows(*entry, server, directory_.path(), *folder + "/export", OpenDiverged::kInPlace, say_);
+  const auto exported = export_lost_rows(*entry, server, directory_.path(), *folder + "/export", OpenDiverged::kInPlace,
+                                         say_, node_.port);
   if (!exported) return exported.error();
   // The directory has recovered by now, so that its catalog knows all names; and its log has grown by that.
   if (auto made = make_lost_report(*entry, server, directory_.path()); !made) return made.error();
