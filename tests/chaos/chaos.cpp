@@ -88,6 +88,7 @@ class Run {
     const Instant began = monotonic_now();
     step.fault->begin(cluster_, roles, random_);
     std::this_thread::sleep_for(step.lasts);
+    cluster_.undo();
     const Instant undone = monotonic_now();
     if (!cluster_.settle()) throw std::runtime_error("after \"" + result.kind + "\" it does not become normal");
     const Instant settled = monotonic_now();

@@ -137,7 +137,6 @@ void Cluster::undo() {
 }
 
 bool Cluster::settle() {
-  undo();
   for (const auto& [name, server] : servers_) {
     if (!server->is_running()) start_server(name);
   }

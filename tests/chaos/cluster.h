@@ -49,7 +49,9 @@ class Cluster {
   void start_server(const std::string& name);
   void start_pgkeel();
 
-  // Undoes what was done, and waits until all is redundant again. False: it did not become so.
+  // Heals the network, the disks, and whoever stands still.
+  void undo();
+  // Starts what is down, and waits until all is redundant again. False: it did not become so.
   [[nodiscard]] bool settle();
   [[nodiscard]] std::size_t rebuilt() const { return rebuilt_; }
   [[nodiscard]] std::string describe() const;
@@ -58,7 +60,6 @@ class Cluster {
 
  private:
   [[nodiscard]] test::ServerOptions server_options(const std::string& name) const;
-  void undo();
   [[nodiscard]] nlohmann::json status() const;
   [[nodiscard]] bool is_normal() const;
   [[nodiscard]] bool is_old_primary(const std::string& name) const;

@@ -1,4 +1,4 @@
-// What can go wrong, by name. Each begins; Cluster::settle() undoes it.
+// What can go wrong, by name. Each begins; Cluster::undo() ends it.
 #pragma once
 
 #include <functional>
