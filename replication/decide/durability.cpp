@@ -134,12 +134,29 @@ class PrimarySync {
                                [](const auto& entry) { return entry.second.stands_still_since.has_value(); });
   }
 
+  // A standby that commits wait for has just gone: was it the standby, or the primary?
+  [[nodiscard]] bool asks_for_confirmation() const {
+    return std::ranges::any_of(situation_.memory.standby_names.members, [&](const std::string& member) {
+      const NodeView* node = situation_.view.node(member);
+      const auto found = situation_.view.flushes.find(member);
+      return node != nullptr && found != situation_.view.flushes.end() && is_to_be_confirmed(*node, found->second);
+    });
+  }
+
  private:
+  // The walsenders of a primary whose postmaster dies end first, and what still answers shows none: a second answer
+  // tells.
+  [[nodiscard]] bool is_to_be_confirmed(const NodeView& standby, const FlushProgress& flush) const {
+    return situation_.memory.standby_names.contains(standby.name) && flush.gone_since == primary_.facts_at &&
+           standby.suspicion.liveness != Liveness::kDead;
+  }
+
   [[nodiscard]] bool is_reliable(const NodeView& node) const {
     const Senders senders = senders_of(facts_, node.name);
-    if (senders.own == nullptr || senders.others > 0 || !could_be_promoted(node)) return false;
     const auto found = situation_.view.flushes.find(node.name);
     const FlushProgress flush = found == situation_.view.flushes.end() ? FlushProgress{} : found->second;
+    if (is_to_be_confirmed(node, flush)) return true;
+    if (senders.own == nullptr || senders.others > 0 || !could_be_promoted(node)) return false;
     if (!situation_.memory.standby_names.contains(node.name))
       return flush.keeps_up && streams_from(node, primary_) && node.facts->timeline == facts_.timeline;
     const Liveness liveness = node.suspicion.liveness;
@@ -220,7 +237,7 @@ bool enforce_durability(const Situation& situation, Decision& decision) {
     decision.actions.push_back(std::move(action));
   }
   const bool wait_for_news = was_set && memory.promise != wanted;
-  if (sync.lost_since_asked()) {
+  if (sync.lost_since_asked() || sync.asks_for_confirmation()) {
     ask(situation, *primary, kWatchInterval, decision);
   } else if (sync.is_to_be_watched() || wait_for_news) {
     const Instant due = primary->facts_at + kWatchInterval;

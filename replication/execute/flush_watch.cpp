@@ -22,6 +22,9 @@ void FlushWatch::primary_said(const NodeFacts& facts, Instant facts_at) {
     const auto since = moved ? std::nullopt : flushes_before.at(name).stands_still_since;
     progress.stands_still_since = since.value_or(facts_at);
   }
+  for (const auto& [name, progress] : flushes_before) {
+    if (!flushes_.contains(name)) flushes_[name].gone_since = progress.gone_since.value_or(facts_at);
+  }
 }
 
 }  // namespace pgkeel

@@ -37,6 +37,7 @@ struct NodeView {
 struct FlushProgress {
   bool keeps_up = false;                      // it has flushed what the primary had at the probe before
   std::optional<Instant> stands_still_since;  // commits wait, and it flushes nothing more
+  std::optional<Instant> gone_since;          // its walsender was there, and is not since the facts of then
 };
 
 struct ClusterView {

@@ -60,5 +60,9 @@ TEST_CASE("a standby keeps up where it has flushed what the primary had at the p
   CHECK_FALSE(first.flushes().at("b").keeps_up);
   later.wal_senders.clear();
   first.primary_said(later, kStart + 1s);
-  CHECK(first.flushes().empty());
+  CHECK(first.flushes().at("b").gone_since == kStart + 1s);
+  first.primary_said(later, kStart + 2s);
+  CHECK(first.flushes().at("b").gone_since == kStart + 1s);
+  first.primary_said(primary_with(Lsn{0x3000}, 0), kStart + 3s);
+  CHECK_FALSE(first.flushes().at("b").gone_since);
 }
