@@ -138,6 +138,7 @@ struct Monitor::Inner {
 
   void postmaster_died(Node& node, std::string detail) {
     node.detector.postmaster_died(monotonic_now(), std::move(detail));
+    node.probe.connect_anew();
     tell_change();
     hurry(node);
   }

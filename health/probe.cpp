@@ -50,6 +50,14 @@ void Probe::begin(std::function<void(Observation)> done) {
   }
 }
 
+void Probe::connect_anew() {
+  if (running()) {
+    kept_is_doubtful_ = true;
+  } else {
+    connection_.close();
+  }
+}
+
 void Probe::extend() {
   if (!running()) return;
   input_read_ = false;
@@ -158,7 +166,7 @@ void Probe::end(ProbeOutcome outcome, std::string detail, std::optional<NodeFact
   deadline_.stop();
   knock_.reset();
   looking_up_ = false;
-  if (connection_.state() != PgConnection::State::kIdle) connection_.close();
+  if (std::exchange(kept_is_doubtful_, false) || connection_.state() != PgConnection::State::kIdle) connection_.close();
   const auto done = std::exchange(done_, nullptr);
   done({.node = node_,
         .started_at = started_at_,

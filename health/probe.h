@@ -29,6 +29,9 @@ class Probe {
   void begin(std::function<void(Observation)> done);
   [[nodiscard]] bool running() const { return static_cast<bool>(done_); }
 
+  // The next probe makes a new connection: whoever answers on the kept one may have outlived its postmaster.
+  void connect_anew();
+
   // A running probe gets its whole time limit anew.
   void extend();
 
@@ -60,6 +63,7 @@ class Probe {
   std::unique_ptr<Knock> knock_;
   std::string connect_error_;  // without an SQLSTATE: a second knock tells what it was
   bool connected_anew_ = false;
+  bool kept_is_doubtful_ = false;  // connect_anew() was called while it ran
   int questions_ = 0;
   bool input_read_ = false;  // since the limit passed
 };
