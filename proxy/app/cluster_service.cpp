@@ -44,12 +44,14 @@ ClusterService::ClusterService(Loop& loop, const ClusterConfig& config, const Qu
       executor_(
           loop, config_, monitor_, hosts(),
           [this](const ActionStatus& outcome) {
+            if (outcome.action.kind == ActionKind::kRejoin) progress_.ended(outcome.action.node);
             controller_.finished(outcome, clocks_now());
             if (outcome.action.kind == ActionKind::kRejoin) keeper_.look_soon();
             step();
           },
           [this](const std::string& node, const std::string& line) {
             keeper_.look_soon();
+            if (!progress_.take(node, line)) return;
             if (controller_.is_repetition(ActionKind::kRejoin, node))
               return log(LogLevel::kInfo, config_.name, node + ": " + line);
             record({.id = 0,
@@ -335,8 +337,10 @@ ClusterStatus ClusterService::status() const {
     if (action.action.kind == ActionKind::kProbe) continue;
     const bool failed = !action.running && !action.succeeded;
     if (failed && decision.condition == Condition::kNormal) continue;  // its aim was reached otherwise
+    const bool tells_progress = action.running && action.action.kind == ActionKind::kRejoin;
     status.actions.push_back({std::string(action_name(action.action.kind)) + " " + action.action.node, action.running,
-                              action.succeeded, action.message});
+                              action.succeeded,
+                              tells_progress ? progress_.latest(action.action.node) : action.message});
   }
   status.readiness = readiness_.report();
   status.orders = controller_.memory().orders;

@@ -12,6 +12,7 @@
 #include "proxy/admin/cluster_status.h"
 #include "proxy/app/commit_waits.h"
 #include "proxy/app/login_watch.h"
+#include "proxy/app/progress_board.h"
 #include "proxy/app/quarantine_keeper.h"
 #include "proxy/app/readiness_watch.h"
 #include "proxy/io/timer.h"
@@ -71,6 +72,7 @@ class ClusterService final : private ClusterController::Effects {
   ClusterController controller_;
   QuarantineKeeper keeper_;
   ReadinessWatch readiness_;
+  ProgressBoard progress_;
   Timer decide_again_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // answers of other threads may come when this is gone
   bool step_is_due_ = false;

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "proxy/base/sql_quote.h"
 #include "replication/readiness/hba.h"
 #include "replication/readiness/rule_set.h"
 
@@ -36,9 +37,10 @@ void judge_synchronous_commit(const Judged& judged) {
   }
   for (const auto& setting : node->server->synchronous_commit) {
     if (!is_below_on(setting.value)) continue;
-    const std::string role = setting.role.empty() ? "ALL" : setting.role;
-    const std::string in_database = setting.database.empty() ? "" : " IN DATABASE " + setting.database;
-    const std::string whose = setting.role.empty() && !setting.database.empty() ? "ALTER DATABASE " + setting.database
+    const std::string role = setting.role.empty() ? "ALL" : quote_identifier(setting.role);
+    const std::string database = quote_identifier(setting.database);
+    const std::string in_database = setting.database.empty() ? "" : " IN DATABASE " + database;
+    const std::string whose = setting.role.empty() && !setting.database.empty() ? "ALTER DATABASE " + database
                                                                                 : "ALTER ROLE " + role + in_database;
     judged.find({.rule = "synchronous_commit",
                  .node = node->node,
