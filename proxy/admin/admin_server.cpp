@@ -24,6 +24,7 @@ using namespace std::chrono_literals;
 constexpr std::size_t kThreads = 24;
 constexpr int kWaitingMax = 8;  // requests that wait for events: the other threads stay free for the rest
 constexpr std::size_t kEventsAtOnce = 500;
+constexpr std::size_t kDecisionsAtOnce = 100;
 constexpr auto kEventPoll = 50ms;
 constexpr auto kEventWaitMax = 20s;
 constexpr std::size_t kRequestBytesMax = 64 * 1024;
@@ -96,6 +97,8 @@ struct AdminServer::Inner {
     });
     route("GET", "/api/v1/clusters/{cluster}/orders/{id}",
           [this](const httplib::Request& request, httplib::Response& response) { order(request, response); });
+    route("GET", "/api/v1/clusters/{cluster}/decisions",
+          [this](const httplib::Request& request, httplib::Response& response) { decisions(request, response); });
     for (const OrderKind kind : kAllOrderKinds) {
       route("POST", std::string("/api/v1/clusters/{cluster}/") + order_name(kind),
             [this, kind](const httplib::Request& request, httplib::Response& response) {
@@ -192,6 +195,18 @@ struct AdminServer::Inner {
           return response.set_content(order_json(order), "application/json");
       }
       answer_text(response, 404, "no such order, or one that ended long ago; see the events");
+    });
+  }
+
+  void decisions(const httplib::Request& request, httplib::Response& response) {
+    with_cluster(request, response, [&](const ClusterStatus& cluster) {
+      std::string json = "{\"decisions\": [";
+      const char* separator = "\n";
+      for (const auto& each : sources.decisions->newest(cluster.name, kDecisionsAtOnce)) {
+        json += separator + each;
+        separator = ",\n";
+      }
+      response.set_content(json + "\n]}\n", "application/json");
     });
   }
 

@@ -14,6 +14,7 @@
 #include "proxy/base/address.h"
 #include "proxy/base/result.h"
 #include "replication/model/operator_order.h"
+#include "replication/state/decision_log.h"
 #include "replication/state/event_log.h"
 
 namespace pgkeel {
@@ -22,6 +23,7 @@ struct AdminSources {
   std::function<std::optional<std::vector<ClusterStatus>>()> clusters;    // any thread; nothing: no answer in time
   std::function<std::string(const std::vector<ClusterStatus>&)> metrics;  // in Prometheus' text format
   const EventLog* events = nullptr;
+  const DecisionLog* decisions = nullptr;
   std::string token;  // empty: nothing can be changed
   // Any thread. `preview`: nothing is changed. Nothing: no answer in time, and the order is not carried out.
   std::function<std::optional<OrderAnswer>(const std::string& cluster, const OperatorOrder&, bool preview)> give_order;

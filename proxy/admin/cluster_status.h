@@ -11,6 +11,7 @@
 #include "proxy/base/lsn.h"
 #include "proxy/base/time.h"
 #include "proxy/session/session_stats.h"
+#include "replication/model/collision.h"
 #include "replication/model/operator_order.h"
 #include "replication/readiness/finding.h"
 
@@ -72,6 +73,7 @@ struct ClusterStatus {
   Duration last_failover{};     // from the intent to the new route; zero: none yet
   std::vector<NodeStatus> nodes;
   std::vector<ActionReport> actions;
+  std::optional<Collision> collision;
   std::vector<OperatorOrder> orders;           // oldest first
   std::optional<ReadinessReport> readiness;    // nothing: the first look is not over
   std::vector<LostReportStatus> lost_reports;  // oldest first

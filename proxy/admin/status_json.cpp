@@ -32,6 +32,19 @@ Json node_to_json(const NodeStatus& node) {
   return json;
 }
 
+Json collision_to_json(const std::optional<Collision>& collision) {
+  if (!collision) return nullptr;
+  Json sides = Json::array();
+  for (const auto& side : collision->sides) {
+    sides.push_back(
+        {{"node", side.node}, {"timeline", side.timeline}, {"wal_position", format_lsn(side.wal_position)}});
+  }
+  const auto& fork = collision->fork;
+  return {{"sides", sides},
+          {"fork_timeline", fork ? Json(fork->timeline) : Json(nullptr)},
+          {"fork_lsn", fork ? Json(format_lsn(fork->end)) : Json(nullptr)}};
+}
+
 Json to_json(const ClusterStatus& cluster) {
   Json nodes = Json::array();
   for (const auto& node : cluster.nodes) nodes.push_back(node_to_json(node));
@@ -74,6 +87,7 @@ Json to_json(const ClusterStatus& cluster) {
       {"nodes", nodes},
       {"actions", actions},
       {"readiness", readiness},
+      {"collision", collision_to_json(cluster.collision)},
       {"orders", orders},
       {"lost", lost},
       {"sessions",

@@ -30,13 +30,21 @@ Result<std::unique_ptr<Application>> Application::create(const Config& config,
   if (!state) return state.error();
   auto events = EventLog::open(config.state_directory);
   if (!events) return events.error();
-  std::unique_ptr<Application> application(new Application(config, std::move(*state), std::move(*events)));
+  auto decisions = DecisionLog::open(config.state_directory);
+  if (!decisions) return decisions.error();
+  std::unique_ptr<Application> application(
+      new Application(config, std::move(*state), std::move(*events), std::move(*decisions)));
   if (const auto started = application->start(descriptor_limit, adopt); !started) return started.error();
   return application;
 }
 
-Application::Application(const Config& config, StateDirectory state, std::unique_ptr<EventLog> events)
-    : config_(config), state_(std::move(state)), events_(std::move(events)), wakeup_(std::make_unique<Wakeup>(loop_)) {}
+Application::Application(const Config& config, StateDirectory state, std::unique_ptr<EventLog> events,
+                         std::unique_ptr<DecisionLog> decisions)
+    : config_(config),
+      state_(std::move(state)),
+      events_(std::move(events)),
+      decisions_(std::move(decisions)),
+      wakeup_(std::make_unique<Wakeup>(loop_)) {}
 
 Result<void> Application::start(std::uint64_t descriptor_limit, const std::map<std::string, std::string>& adopt) {
   workers_ = std::make_unique<WorkerPool>(
@@ -53,7 +61,7 @@ Result<void> Application::start(std::uint64_t descriptor_limit, const std::map<s
     const auto wanted = adopt.find(cluster.name);
     clusters_.push_back(std::make_unique<ClusterService>(loop_, cluster, config_.quarantine, std::move(*memory),
                                                          wanted == adopt.end() ? "" : wanted->second, state_, *events_,
-                                                         *workers_));
+                                                         *decisions_, *workers_));
   }
   if (const auto started = workers_->start(); !started) return started.error();
 
@@ -81,6 +89,7 @@ Result<void> Application::start_admin() {
   sources.clusters = [this] { return ask_clusters(); };
   sources.metrics = prometheus_text;
   sources.events = events_.get();
+  sources.decisions = decisions_.get();
   sources.give_order = [this](const std::string& cluster, const OperatorOrder& order, bool preview) {
     return give_order(cluster, order, preview);
   };

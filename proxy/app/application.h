@@ -17,6 +17,7 @@
 #include "proxy/io/signal_watch.h"
 #include "proxy/io/wakeup.h"
 #include "proxy/listener/worker_pool.h"
+#include "replication/state/decision_log.h"
 #include "replication/state/event_log.h"
 #include "replication/state/state_directory.h"
 
@@ -35,7 +36,8 @@ class Application {
   [[nodiscard]] bool jobs_run() const;
 
  private:
-  Application(const Config& config, StateDirectory state, std::unique_ptr<EventLog> events);
+  Application(const Config& config, StateDirectory state, std::unique_ptr<EventLog> events,
+              std::unique_ptr<DecisionLog> decisions);
   Result<void> start(std::uint64_t descriptor_limit, const std::map<std::string, std::string>& adopt);
   [[nodiscard]] ClusterService* find_cluster(const std::string& name) const;
   Result<void> start_admin();
@@ -51,6 +53,7 @@ class Application {
   const Config config_;
   StateDirectory state_;
   std::unique_ptr<EventLog> events_;
+  std::unique_ptr<DecisionLog> decisions_;
   Loop loop_;
   std::unique_ptr<Wakeup> wakeup_;
   std::unique_ptr<WorkerPool> workers_;

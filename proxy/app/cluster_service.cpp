@@ -28,7 +28,7 @@ FailoverPolicy policy_of(const ClusterConfig& config, std::string adopt) {
 
 ClusterService::ClusterService(Loop& loop, const ClusterConfig& config, const QuarantineConfig& quarantine,
                                ClusterMemory memory, std::string adopt, StateDirectory& state, EventLog& events,
-                               WorkerPool& workers)
+                               DecisionLog& decisions, WorkerPool& workers)
     : loop_(loop),
       config_(config),
       state_(state),
@@ -45,6 +45,7 @@ ClusterService::ClusterService(Loop& loop, const ClusterConfig& config, const Qu
           loop, config_, monitor_, hosts(),
           [this](const ActionStatus& outcome) {
             if (outcome.action.kind == ActionKind::kRejoin) progress_.ended(outcome.action.node);
+            recorder_.finished(outcome, clocks_now());
             controller_.finished(outcome, clocks_now());
             if (outcome.action.kind == ActionKind::kRejoin) keeper_.look_soon();
             step();
@@ -76,6 +77,7 @@ ClusterService::ClusterService(Loop& loop, const ClusterConfig& config, const Qu
                         .text = text});
               }),
       readiness_(loop, config_, [this](const Finding& finding, bool appeared) { record_finding(finding, appeared); }),
+      recorder_(config_.name, [&decisions](const DecisionRecord& record) { return decisions.keep(record); }),
       decide_again_(loop, [this] { step(); }) {}
 
 std::map<std::string, std::unique_ptr<AgentLink>> ClusterService::make_agent_links(Loop& loop) {
@@ -209,7 +211,11 @@ void ClusterService::step_soon() {
 void ClusterService::step() {
   const Now now = clocks_now();
   const Phase phase_before = controller_.memory().phase;
-  controller_.step(view_nodes(now.instant), now);
+  const auto nodes = view_nodes(now.instant);
+  controller_.step(nodes, now);
+  const Decision& decision = controller_.last_decision();
+  recorder_.decided(controller_.memory(), nodes, decision.failover_refused, decision.condition == Condition::kNormal,
+                    now);
   const Phase phase_after = controller_.memory().phase;
   review_logins();
   readiness_.primary_is(controller_.published_route().node);
@@ -227,7 +233,12 @@ void ClusterService::step() {
 }
 
 Result<void> ClusterService::store(const ClusterMemory& memory) {
-  return state_.store(config_.name, memory);
+  auto stored = state_.store(config_.name, memory);
+  if (stored && memory.phase != controller_.memory().phase) {
+    const Now now = clocks_now();
+    recorder_.stored(controller_.memory(), memory, view_nodes(now.instant), clients(), now);
+  }
+  return stored;
 }
 
 void ClusterService::publish_route(const RouteOrder& order) {
@@ -241,11 +252,21 @@ void ClusterService::publish_route(const RouteOrder& order) {
   workers_.publish_route(config_.name, std::move(route), [this, order, alive = std::weak_ptr<bool>(alive_)] {
     if (alive.expired()) return;
     controller_.route_applied(order);
+    recorder_.route_applied(order.epoch, order.node, clients(), clocks_now());
     step_soon();
   });
 }
 
+DecisionRecord::Clients ClusterService::clients() const {
+  const auto stats = session_stats();
+  return {.ended_idle = stats.ended_idle,
+          .ended_in_transaction = stats.ended_in_transaction,
+          .ended_outcome_unknown = stats.ended_outcome_unknown,
+          .held = stats.held};
+}
+
 void ClusterService::start(const Action& action) {
+  recorder_.started(action, clocks_now());
   executor_.start(action);
 }
 
@@ -343,6 +364,7 @@ ClusterStatus ClusterService::status() const {
                               tells_progress ? progress_.latest(action.action.node) : action.message});
   }
   status.readiness = readiness_.report();
+  status.collision = decision.collision;
   status.orders = controller_.memory().orders;
   status.lost_reports = keeper_.reports();
   status.lost_transactions = keeper_.lost_transactions();

@@ -20,6 +20,8 @@
 #include "replication/execute/agent_link.h"
 #include "replication/execute/cluster_controller.h"
 #include "replication/execute/cluster_executor.h"
+#include "replication/execute/decision_recorder.h"
+#include "replication/state/decision_log.h"
 #include "replication/state/event_log.h"
 #include "replication/state/state_directory.h"
 
@@ -29,7 +31,8 @@ class ClusterService final : private ClusterController::Effects {
  public:
   // The references outlive the service. `adopt`: the node that the operator wants as the primary; empty: none.
   ClusterService(Loop& loop, const ClusterConfig& config, const QuarantineConfig& quarantine, ClusterMemory memory,
-                 std::string adopt, StateDirectory& state, EventLog& events, WorkerPool& workers);
+                 std::string adopt, StateDirectory& state, EventLog& events, DecisionLog& decisions,
+                 WorkerPool& workers);
 
   void start();
   void link_evidence(const LinkEvidence& evidence);
@@ -55,6 +58,7 @@ class ClusterService final : private ClusterController::Effects {
   void record_logins(LogLevel severity, const std::string& node, const std::string& text);
   [[nodiscard]] ClusterSessionStats session_stats() const;
   void record_finding(const Finding& finding, bool appeared);
+  [[nodiscard]] DecisionRecord::Clients clients() const;
   void step();
   void step_soon();
   [[nodiscard]] std::vector<NodeView> view_nodes(Instant now) const;
@@ -73,6 +77,7 @@ class ClusterService final : private ClusterController::Effects {
   QuarantineKeeper keeper_;
   ReadinessWatch readiness_;
   ProgressBoard progress_;
+  DecisionRecorder recorder_;
   Timer decide_again_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // answers of other threads may come when this is gone
   bool step_is_due_ = false;

@@ -95,6 +95,13 @@ int run_command_line(int argument_count, char** arguments) {
   verb->add_flag("--follow", events.follow, "Go on with what happens");
   verb->callback([&] { run = [&] { return run_events(events); }; });
 
+  DecisionsOptions decisions;
+  verb = add_verb(app, "decisions", "On what each failover and rejoin was founded, and how long its steps took",
+                  &decisions.config_path);
+  verb->add_option("CLUSTER", decisions.cluster, "The cluster")->required();
+  verb->add_flag("--json", decisions.json, "One JSON object a line");
+  verb->callback([&] { run = [&] { return run_decisions(decisions); }; });
+
   OrderOptions failover;
   failover.order.kind = OrderKind::kFailover;
   verb = add_order(app, "failover", "Promote a standby now, without waiting for the primary", failover);

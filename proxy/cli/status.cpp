@@ -38,6 +38,17 @@ int run_status(const StatusOptions& options) {
   }
 }
 
+int run_decisions(const DecisionsOptions& options) {
+  const auto config = load_or_tell(options.config_path);
+  if (!config) return kExitRefused;
+  const auto answer = ask_admin(*config, "/api/v1/clusters/" + options.cluster + "/decisions");
+  if (!answer) return tell(answer.error());
+  const auto text = options.json ? decisions_json_lines(*answer) : decisions_text(*answer);
+  if (!text) return tell(text.error());
+  std::cout << *text << std::flush;
+  return kExitDone;
+}
+
 int run_events(const EventsOptions& options) {
   const auto config = load_or_tell(options.config_path);
   if (!config) return kExitRefused;

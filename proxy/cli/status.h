@@ -22,4 +22,12 @@ struct EventsOptions {
 
 int run_events(const EventsOptions& options);
 
+struct DecisionsOptions {
+  std::string config_path;
+  std::string cluster;
+  bool json = false;
+};
+
+int run_decisions(const DecisionsOptions& options);
+
 }  // namespace pgkeel

@@ -133,4 +133,34 @@ Result<std::string> events_json_lines(const std::string& events_json, std::uint6
   });
 }
 
+Result<std::string> decisions_text(const std::string& decisions_json) {
+  return print_document(decisions_json, "decisions", "", [](const Json& record) {
+    std::string text = fmt::format("{} {} {} -> {}: {}: {}\n", record.at("began").get<std::string>(),
+                                   record.at("kind").get<std::string>(), text_or_dash(record.at("from")),
+                                   text_or_dash(record.at("to")), record.at("outcome").get<std::string>(),
+                                   record.at("reason").get<std::string>());
+    std::string steps;
+    for (const auto& step : record.at("steps")) {
+      steps += fmt::format("{}{} {:.0f} ms", steps.empty() ? "" : ", ", step.at("step").get<std::string>(),
+                           step.at("after_ms").get<double>());
+    }
+    if (!steps.empty()) text += "  after the evidence: " + steps + "\n";
+    if (record.contains("fence")) text += "  old primary: " + record.at("fence").get<std::string>() + "\n";
+    if (!record.contains("wal")) return text;
+    const Json& clients = record.at("clients");
+    return text +
+           fmt::format(
+               "  WAL that {} lacks: {}{}\n  sessions ended: {} idle, {} in a transaction, {} with an unknown "
+               "outcome; clients held: {}\n",
+               text_or_dash(record.at("to")), bytes_text(record.at("wal").at("bytes_lacking")),
+               record.at("wal").at("proven_lossless") == true ? ", and no acknowledged commit" : "",
+               clients.at("ended_idle").get<std::uint64_t>(), clients.at("ended_in_transaction").get<std::uint64_t>(),
+               clients.at("ended_outcome_unknown").get<std::uint64_t>(), clients.at("held").get<std::uint64_t>());
+  });
+}
+
+Result<std::string> decisions_json_lines(const std::string& decisions_json) {
+  return print_document(decisions_json, "decisions", "", [](const Json& record) { return record.dump() + "\n"; });
+}
+
 }  // namespace pgkeel

@@ -17,4 +17,8 @@ Result<std::string> events_text(const std::string& events_json, std::uint64_t& l
 // The events one JSON object per line.
 Result<std::string> events_json_lines(const std::string& events_json, std::uint64_t& last_id);
 
+// The records of decisions, a few lines each; and one JSON object per line.
+Result<std::string> decisions_text(const std::string& decisions_json);
+Result<std::string> decisions_json_lines(const std::string& decisions_json);
+
 }  // namespace pgkeel

@@ -95,6 +95,13 @@ void add_clusters(Families& families, const std::vector<ClusterStatus>& clusters
       {"pgkeel_cancel_requests_held_back_total",
        "Cancel requests that were not forwarded because a commit waited for a standby, or that could not be ruled out",
        kCounter, [](const ClusterStatus& cluster) { return number(cluster.sessions.cancels_held_back); }},
+      {"pgkeel_sessions_ended_idle_total", "Sessions that ended with their route while no transaction was open",
+       kCounter, [](const ClusterStatus& cluster) { return number(cluster.sessions.ended_idle); }},
+      {"pgkeel_sessions_ended_in_transaction_total", "Sessions that ended with their route inside a transaction",
+       kCounter, [](const ClusterStatus& cluster) { return number(cluster.sessions.ended_in_transaction); }},
+      {"pgkeel_sessions_ended_outcome_unknown_total",
+       "Sessions that ended with their route while a statement or a commit was on its way", kCounter,
+       [](const ClusterStatus& cluster) { return number(cluster.sessions.ended_outcome_unknown); }},
       {"pgkeel_commit_waits_interrupted_total",
        "Sessions ended because the wait of a commit for a standby was interrupted on the server", kCounter,
        [](const ClusterStatus& cluster) { return number(cluster.sessions.commit_waits_interrupted); }},
@@ -133,6 +140,18 @@ void add_clusters(Families& families, const std::vector<ClusterStatus>& clusters
       const auto count = std::ranges::count(cluster.readiness->readiness.findings, severity, &Finding::severity);
       families.add({{"cluster", cluster.name}, {"severity", severity_name(severity)}}, static_cast<double>(count));
     }
+  }
+  families.family("pgkeel_collision_timeline", "Timeline of a node that took writes apart from another one", kGauge);
+  for (const auto& cluster : clusters) {
+    if (!cluster.collision) continue;
+    for (const auto& side : cluster.collision->sides)
+      families.add({{"cluster", cluster.name}, {"node", side.node}}, side.timeline);
+  }
+  families.family("pgkeel_collision_fork_lsn_bytes", "The last position that nodes in a collision share", kGauge);
+  for (const auto& cluster : clusters) {
+    if (!cluster.collision || !cluster.collision->fork) continue;
+    families.add({{"cluster", cluster.name}, {"timeline", std::to_string(cluster.collision->fork->timeline)}},
+                 number(cluster.collision->fork->end.value));
   }
   families.family("pgkeel_client_errors_total", "FATAL errors created by pgkeel, by SQLSTATE", kCounter);
   for (const auto& cluster : clusters) {

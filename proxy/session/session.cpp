@@ -181,12 +181,25 @@ void Session::leave_old_route() {
   // What the kernel has not sent yet must not reach the old server.
   if (server_) server_->reset();
   if (state_ == State::kEstablished) {
+    count_end();
     end_with_error(SqlState::kAdminShutdown, "terminating connection: " + route.reason);
   } else if (login_.challenge_forwarded || server_said_goodbye_) {
     end_with_error(SqlState::kCannotConnect, "could not connect: " + route.reason);
   } else {
     login_.last_failure = route.reason;
     wait_again();
+  }
+}
+
+// By its route: what its client will have to find out.
+void Session::count_end() {
+  switch (transaction_.outcome()) {
+    case TransactionOutcome::kNoneOpen:
+      return access_point_.counters().ended_idle.add();
+    case TransactionOutcome::kRolledBack:
+      return access_point_.counters().ended_in_transaction.add();
+    case TransactionOutcome::kUnknown:
+      return access_point_.counters().ended_outcome_unknown.add();
   }
 }
 

@@ -98,6 +98,7 @@ class Session {
   void deadline_reached();
   [[nodiscard]] Duration& time_left(Clock clock);
   [[nodiscard]] std::string node_phrase() const;
+  void count_end();
   void end_with_error(SqlState sqlstate, std::string message);
   void begin_closing();
   void release_server();  // its link, its cancel key, its place

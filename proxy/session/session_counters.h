@@ -35,6 +35,9 @@ struct alignas(64) SessionCounters {
   Counter cancels_forwarded;
   Counter cancels_held_back;
   Counter commit_waits_interrupted;
+  Counter ended_idle;
+  Counter ended_in_transaction;
+  Counter ended_outcome_unknown;
   Counter bytes_from_clients;
   Counter bytes_from_servers;
   Counter closed_without_error_at_unclean_boundary;
@@ -51,6 +54,9 @@ struct alignas(64) SessionCounters {
     sum.cancels_forwarded += cancels_forwarded.value();
     sum.cancels_held_back += cancels_held_back.value();
     sum.commit_waits_interrupted += commit_waits_interrupted.value();
+    sum.ended_idle += ended_idle.value();
+    sum.ended_in_transaction += ended_in_transaction.value();
+    sum.ended_outcome_unknown += ended_outcome_unknown.value();
     sum.bytes_from_clients += bytes_from_clients.value();
     sum.bytes_from_servers += bytes_from_servers.value();
     sum.closed_without_error_at_unclean_boundary += closed_without_error_at_unclean_boundary.value();

@@ -152,6 +152,7 @@ class Judgement {
     if (!primary.suspicion.failed()) return;
     const Verdict due = failover_is_due(situation_);
     if (!due) decision_.summary += "; no failover: " + due.why_not;
+    decision_.failover_refused = due.why_not;
     ask_standbys_since(primary.suspicion.since);
     const auto& failovers = situation_.memory.automatic_failovers;
     if (!failovers.empty()) {

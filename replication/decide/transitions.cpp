@@ -104,6 +104,24 @@ MaybeMemory follow_hand_promotion(const Situation& situation, Instant&) {
   return next;
 }
 
+// Which fence holds the old primary, as one clause.
+std::string tell_fence(const Situation& situation) {
+  const std::string& name = situation.memory.primary;
+  const ActionStatus* fence = situation.current_action(ActionKind::kFence, name);
+  const FenceStrength strength =
+      fence == nullptr || fence->running || !fence->succeeded ? FenceStrength::kNone : fence->fence;
+  switch (strength) {
+    case FenceStrength::kProvenStopped:
+      return name + " is proven stopped";
+    case FenceStrength::kWeak:
+      return name + " is fenced weakly, by SQL";
+    case FenceStrength::kNone:
+      break;
+  }
+  return name + " cannot be reached: the route keeps clients away from it" +
+         (commits_are_kept(situation.policy) ? ", and it acknowledges no commit without its standbys" : "");
+}
+
 MaybeMemory choose_candidate(const Situation& situation, Instant& again_at) {
   const NodeView* candidate = candidate_to_promote(situation, again_at);
   if (candidate == nullptr) return std::nullopt;
@@ -118,7 +136,7 @@ MaybeMemory choose_candidate(const Situation& situation, Instant& again_at) {
                  : instead ? " has the most WAL, so it is promoted instead of " + order->node + ": "
                            : " has the most WAL: ") +
                 format_lsn(candidate->facts->wal_position) + " of timeline " +
-                std::to_string(candidate->facts->timeline);
+                std::to_string(candidate->facts->timeline) + "; " + tell_fence(situation);
   return next;
 }
 

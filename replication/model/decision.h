@@ -45,6 +45,7 @@ struct Decision {
   // One line: what the condition means here. It is recorded as an event whenever it changes, so nothing in it may
   // change with time alone, or with each attempt of an action.
   std::string summary;
+  std::string failover_refused;  // why there is none although the primary failed; empty: it did not, or there is one
   std::optional<Collision> collision;        // where the condition is one
   std::map<std::string, std::string> notes;  // per node: what it is, or what is wrong with it and what mends it
   Instant decide_again_at = Instant::max();  // although nothing new is observed

@@ -47,6 +47,12 @@ TEST_CASE(
   CHECK(writers.count_lost(cluster.pgkeel->conninfo()) == 0);
   cluster.check_roles("b");
   CHECK(cluster.pgkeel->status()["orders"][0]["state"] == "done");
+  const auto decisions = cluster.pgkeel->run_verb({"decisions", "test", "--json"});
+  check_done(decisions);
+  CHECK(decisions.output.find("\"kind\":\"failover\"") != std::string::npos);
+  CHECK(decisions.output.find("\"proven_lossless\":true") != std::string::npos);
+  CHECK(decisions.output.find("redundant again") != std::string::npos);
+  check_done(cluster.pgkeel->run_verb({"decisions", "test"}));
   // Back again, by the best: there is one only.
   check_done(cluster.pgkeel->run_verb({"failover", "test", "--yes"}));
   REQUIRE_MESSAGE(cluster.pgkeel->wait_normal("a"), cluster.pgkeel->describe());
