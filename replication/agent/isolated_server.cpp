@@ -148,6 +148,7 @@ std::vector<std::string> IsolatedServer::arguments(bool checksums_may_fail, bool
       "autovacuum_freeze_max_age=2000000000",
       // What is found in it may be asked for again: its slots are kept, and so is its log.
       "wal_level=logical",
+      "wal_log_hints=on",  // pg_rewind looks at what the server was started with last
       "max_replication_slots=" + std::to_string(slots),
       "wal_keep_size=1000000000",
       "max_slot_wal_keep_size=-1",
