@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <csignal>
 #include <filesystem>
+#include <sstream>
 #include <utility>
 
 #include "proxy/io/child_process.h"
@@ -22,15 +23,37 @@ namespace files = std::filesystem;
 
 constexpr Duration kQuitGrace = 100ms;  // an immediate shutdown tells the clients 57P02; it takes a few milliseconds
 constexpr Duration kLookAgain = 20ms;
+constexpr Duration kSettingLimit = 5s;
 constexpr Duration kReadyLimit = 10min;   // after a rejoin; a standby with more WAL to replay goes on by itself
 constexpr Duration kOrphanPatience = 5s;  // children see their postmaster's end within milliseconds, busy ones later
 constexpr std::uintmax_t kStartLogBytesMax = 16U << 20;
 
 // PostgreSQL takes any process with the number in postmaster.pid for a running server: a zombie that nobody has reaped
 // (containers without an init), or a stranger who got the number after a restart of the machine. We have looked better.
-void remove_stale_lock_files(const DataDirectory& directory) {
+// Where postmaster.pid is gone with an earlier data directory of that name, the lock beside the socket says whose it
+// is: its second line is the data directory (PostgreSQL's miscinit.c, CreateLockFile).
+void remove_socket_locks_of(const DataDirectory& directory, std::uint16_t port) {
+  std::vector<std::string> arguments = {"-C", "unix_socket_directories", "-D", directory.path()};
+  if (const auto config_file = directory.config_file()) arguments.push_back("--config_file=" + *config_file);
+  const auto folders = directory.run("postgres", arguments, kSettingLimit);
+  if (!folders) return;  // whatever is wrong with it, the start says it
+  std::istringstream list(*folders);
+  std::error_code ignored;
+  for (std::string folder; std::getline(list, folder, ',');) {
+    std::erase_if(folder, [](char c) { return c == ' ' || c == '"' || c == '\n'; });
+    const auto lock = folder + "/.s.PGSQL." + std::to_string(port) + ".lock";
+    const auto text = read_file(lock, 65536);
+    if (!text) continue;
+    const auto first_end = text->find('\n');
+    if (first_end == std::string::npos) continue;
+    if (text->substr(first_end + 1).starts_with(directory.path() + "\n")) files::remove(lock, ignored);
+  }
+}
+
+void remove_stale_lock_files(const DataDirectory& directory, std::uint16_t port) {
   const auto postmaster = read_postmaster_file(directory.path());
   std::error_code ignored;
+  if (!postmaster) remove_socket_locks_of(directory, port);
   files::remove(directory.file("postmaster.pid"), ignored);
   if (!postmaster || postmaster->socket_folder.empty() || !postmaster->port) return;
   const auto lock = postmaster->socket_folder + "/.s.PGSQL." + std::to_string(*postmaster->port) + ".lock";
@@ -177,7 +200,7 @@ Result<void> LocalServer::start_in(const DataDirectory& directory, Duration limi
     return Error{"processes of an earlier server are left in " + directory.path() + ": " +
                  join(state.other_pids.empty() ? state.unidentified_pids : state.other_pids)};
   }
-  remove_stale_lock_files(directory);
+  remove_stale_lock_files(directory, address_.port);
   const auto log = directory.file("pgkeel-start.log");
   rotate_start_log(log);
   std::error_code ignored;
@@ -258,7 +281,7 @@ Result<RejoinReport> LocalServer::rejoin(const UpstreamServer& upstream,
   const auto state = look();
   if (!state.foreign.empty()) return Error{state.foreign};
   if (!state.nothing_runs()) return Error{"the server in " + directory.path() + " is not stopped"};
-  remove_stale_lock_files(directory);  // they would stop pg_rewind's crash recovery too
+  remove_stale_lock_files(directory, address_.port);  // they would stop pg_rewind's crash recovery too
   auto report = Rejoin({node_, address_.port, quarantine_directory_}, directory, upstream, progress, options).run();
   if (!report) return report;
   progress("starting it as a standby of " + upstream.node);

@@ -56,8 +56,8 @@ TEST_CASE("an agent that was killed is silence: the cluster is degraded, and pro
 }
 
 TEST_CASE("pgkeel and the agent are killed in the middle of a rejoin, and it ends well all the same") {
-  AgentCluster cluster;
-  // What the standby does not have makes a rewind necessary.
+  // What the standby does not have makes a rewind necessary, and must not keep it from being promoted.
+  AgentCluster cluster({}, {"durability = \"async\""});
   cluster.server("b").freeze_tree();
   cluster.server("a").query("CREATE TABLE more AS SELECT generate_series(1, 300000) AS id");
   cluster.server("a").kill_tree();

@@ -13,10 +13,13 @@
 namespace pgkeel::test {
 
 struct AgentCluster {
-  explicit AgentCluster(const std::vector<std::string>& agent_lines = {}) : certificates(folder) {
+  explicit AgentCluster(const std::vector<std::string>& agent_lines = {},
+                        const std::vector<std::string>& cluster_lines = {})
+      : certificates(folder) {
     servers.push_back(PostgresServer::primary(folder, "a"));
     servers.push_back(PostgresServer::standby_of(*servers.front(), "b"));
     PgkeelOptions options;
+    options.cluster_lines = cluster_lines;
     for (const auto& server : servers) {
       auto& agent = agents[server->name()];
       agent = std::make_unique<AgentProcess>(folder, *server, certificates, agent_lines);
