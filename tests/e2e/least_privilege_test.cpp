@@ -29,8 +29,10 @@ void run_setup_sql(const Cluster& cluster) {
 
 TEST_CASE(
     "with the roles of setup-sql a failover, a follow and a rewind work, and check --live finds no privilege missing") {
-  Cluster cluster({"b", "c"}, {.proxy_lines = {}, .cluster_lines = kRoles, .detection_lines = {}},
-                  Cluster::Start::kLater);
+  PgkeelOptions options;
+  options.cluster_lines = kRoles;
+  options.cluster_lines.emplace_back("durability = \"async\"");  // a standby that lacks something is promoted
+  Cluster cluster({"b", "c"}, options, Cluster::Start::kLater);
   run_setup_sql(cluster);
   run_setup_sql(cluster);  // it may be run again
   cluster.pgkeel->start();

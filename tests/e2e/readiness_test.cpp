@@ -62,7 +62,7 @@ TEST_CASE("what stands in the way of a failover or a rejoin is found, node by no
   CHECK_FALSE(looked.failover_would_work());
   CHECK(looked.rejoin_would_work());
   CHECK(looked.severity("replay_paused", "b") == "error");
-  CHECK(looked.severity("synchronous_commit", "a") == "warning");
+  CHECK(looked.severity("synchronous_commit", "a") == "error");  // what it writes escapes durability = available
   CHECK(looked.severity("wal_sender_timeout", "a") == "warning");
   CHECK(looked.severity("pending_restart", "a") == "warning");
 
