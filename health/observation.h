@@ -55,6 +55,8 @@ struct NodeFacts {
   Duration recovery_min_apply_delay{};
   bool restore_command_set = false;
   std::string synchronous_standby_names;
+  std::uint32_t sessions_despite_fence =
+      0;  // of clients, where synchronous_standby_names says that it is fenced by SQL
   std::uint32_t backends_waiting_for_standbys = 0;  // with a commit that a synchronous standby has not acknowledged yet
   std::string primary_conninfo;                     // as set; passwords are blanked out
   std::string primary_slot_name;

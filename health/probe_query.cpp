@@ -43,6 +43,8 @@ SELECT json_build_object(
 'synchronous_standby_names', current_setting('synchronous_standby_names'),
 'sync_waiters', CASE WHEN current_setting('synchronous_standby_names') <> '' THEN
   (SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep') END,
+'sessions_despite_fence', CASE WHEN current_setting('synchronous_standby_names') = 'pgkeel_fenced' THEN
+  (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND usename <> current_user) END,
 'primary_conninfo', CASE WHEN pg_has_role('pg_read_all_settings', 'USAGE') THEN current_setting('primary_conninfo') END,
 'primary_slot_name', current_setting('primary_slot_name'),
 'receiver', (SELECT json_build_object('status', status, 'host', sender_host, 'port', sender_port,
@@ -190,6 +192,8 @@ Result<ProbeAnswer> parse_probe_answer(std::string_view json_text) {
   facts.recovery_min_apply_delay = milliseconds_of(root, "apply_delay_ms");
   facts.restore_command_set = flag_of(root, "restore_command_set");
   facts.synchronous_standby_names = text_of(root, "synchronous_standby_names");
+  facts.sessions_despite_fence = static_cast<std::uint32_t>(
+      number_of(root, "sessions_despite_fence", 0, std::numeric_limits<std::int32_t>::max()));
   facts.backends_waiting_for_standbys =
       static_cast<std::uint32_t>(number_of(root, "sync_waiters", 0, std::numeric_limits<std::int32_t>::max()));
   facts.primary_conninfo = without_passwords(text_of(root, "primary_conninfo"));

@@ -20,6 +20,7 @@ namespace {
 constexpr Duration kFollowPatience = 10s;  // before a standby that was pointed at the primary is pointed there again
 constexpr Duration kStartPatience = 5s;    // before a node that was started, and is not heard from, is started again
 constexpr Duration kFencePause = 10s;      // before a node that lives on after it was fenced is fenced again
+constexpr Duration kReconnectPause = 1s;   // … where clients have come back meanwhile
 
 bool has_slot(const NodeFacts& facts, const std::string& name) {
   return std::ranges::any_of(facts.slots, [&](const PhysicalSlot& slot) { return slot.name == name; });
@@ -183,7 +184,8 @@ class NodeRepair {
   void fence_again() {
     const ActionStatus* fence = situation_.current_action(ActionKind::kFence, node_.name);
     if (fence != nullptr && !fence->running && fence->succeeded && fence->finished_at >= node_.suspicion.since) {
-      const Instant due = fence->finished_at + kFencePause;
+      const bool clients_came_back = node_.facts_at > fence->finished_at && node_.facts->sessions_despite_fence > 0;
+      const Instant due = fence->finished_at + (clients_came_back ? kReconnectPause : kFencePause);
       if (situation_.now.instant < due) {
         decision_.decide_again_at = std::min(decision_.decide_again_at, due);
         return;

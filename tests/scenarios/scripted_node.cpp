@@ -81,6 +81,8 @@ void set_facts(ScriptedNode& node, const Arguments& arguments) {
       node.redo = lsn_of(value);
     } else if (key == "flushed") {
       node.flushed = lsn_of(value);
+    } else if (key == "sessions") {
+      node.sessions = static_cast<std::uint32_t>(std::stoul(value));
     } else if (key == "waiting") {
       node.waiting = static_cast<std::uint32_t>(std::stoul(value));
     } else if (key == "names") {
@@ -133,6 +135,7 @@ NodeFacts facts_of(const ScriptedNode& asked, const std::deque<ScriptedNode>& no
   facts.wal_position = asked.wal;
   facts.synchronous_standby_names = asked.fenced ? kFencingStandbyName : asked.standby_names;
   facts.backends_waiting_for_standbys = asked.waiting;
+  if (asked.fenced) facts.sessions_despite_fence = asked.sessions;
   const auto waits_for = parse_standby_names(asked.standby_names).value_or(SyncQuorum{});
   facts.replay_paused = asked.replay_paused;
   facts.recovery_min_apply_delay = asked.apply_delay;
