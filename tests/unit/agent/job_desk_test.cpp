@@ -9,6 +9,7 @@
 #include "proxy/io/durable_file.h"
 #include "replication/agent/notice_board.h"
 #include "tests/support/temporary_folder.h"
+#include "tests/support/wait_until.h"
 
 using namespace pgkeel;
 using namespace std::chrono_literals;
@@ -98,7 +99,7 @@ TEST_CASE("one job at a time: the same id, or the same work, is the same job, an
   desk.succeeds = false;
   REQUIRE(desk.desk->submit(request("4", JobKind::kStop))->accepted);
   CHECK(desk.finish("4").state == JobState::kFailed);
-  CHECK(desk.changes == 4);
+  CHECK(test::wait_until([&] { return desk.changes == 4; }));  // told after whoever waits for the end
 }
 
 TEST_CASE("progress is told from where the caller is") {
