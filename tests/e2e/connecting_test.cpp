@@ -13,7 +13,9 @@ namespace {
 // The primary has crashed, and the standby is kept from replacing it by an operator, until resume().
 struct Outage {
   explicit Outage(std::vector<std::string> proxy_lines)
-      : cluster({"b"}, {.proxy_lines = std::move(proxy_lines), .local_nodes = false}) {}
+      : cluster({"b"}, {.proxy_lines = std::move(proxy_lines),
+                        .cluster_lines = {"durability = \"async\""},  // else b, paused, counts as unsafe and stays so
+                        .local_nodes = false}) {}
 
   void begin() {
     cluster.server("b").query("SELECT pg_wal_replay_pause()");
