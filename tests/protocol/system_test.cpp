@@ -1,6 +1,8 @@
 // What the system gives or denies: descriptors, Unix sockets, host names.
+#include <arpa/inet.h>
 #include <string>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <unistd.h>
 #include <vector>
 
@@ -34,6 +36,14 @@ class DescriptorShortage {
  private:
   rlimit before_{};
 };
+
+void connect_to(int descriptor, std::uint16_t port) {
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(port);
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  REQUIRE(connect(descriptor, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
+}
 
 // One worker, two clusters of two nodes each: the limit leaves 48 descriptors to clients, a quarter of them to
 // newcomers.
@@ -78,11 +88,18 @@ TEST_CASE("silent clients keep nobody out: while there are many, they go early")
 
 TEST_CASE("clients that come in one burst are not taken for silent ones because nobody has listened yet") {
   ProxyUnderTest proxy(with_room_for_clients);
-  std::vector<Peer> clients;
   constexpr std::size_t kClients = kRoomForNewcomers + 4;
-  while (clients.size() < kClients) {
-    clients.push_back(proxy.connect());
-    clients.back().send(startup_message());
+  std::vector<int> sockets;
+  while (sockets.size() < kClients) sockets.push_back(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  std::vector<Peer> clients;
+  {
+    // Connected, and their startup packets sent, before the first of them is accepted.
+    const DescriptorShortage shortage(0);
+    for (const int descriptor : sockets) {
+      connect_to(descriptor, proxy.port());
+      clients.emplace_back(descriptor);
+      clients.back().send(startup_message());
+    }
   }
   REQUIRE(wait_until([&] { return proxy.stats().held >= kClients; }));
   CHECK(proxy.stats().newcomers_dropped == 0);
