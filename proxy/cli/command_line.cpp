@@ -3,7 +3,9 @@
 #include <functional>
 
 #include <CLI/CLI.hpp>
+#include <fmt/format.h>
 
+#include "proxy/base/version.h"
 #include "proxy/cli/agent.h"
 #include "proxy/cli/check.h"
 #include "proxy/cli/demo.h"
@@ -41,7 +43,7 @@ CLI::App* add_order(CLI::App& app, const std::string& name, const std::string& w
 int run_command_line(int argument_count, char** arguments) {
   CLI::App app{"pgkeel: a PostgreSQL failover proxy with a virtual endpoint", "pgkeel"};
   app.require_subcommand(1);
-  app.set_version_flag("--version", std::string("pgkeel ") + PGKEEL_VERSION);
+  app.set_version_flag("--version", fmt::format("pgkeel {}", pgkeel_version()));
   std::function<int()> run;
 
   ServeOptions serve;

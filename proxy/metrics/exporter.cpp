@@ -7,6 +7,8 @@
 #include <prometheus/metric_family.h>
 #include <prometheus/text_serializer.h>
 
+#include "proxy/base/version.h"
+
 namespace pgkeel {
 namespace {
 
@@ -204,7 +206,7 @@ void add_nodes(Families& families, const std::vector<ClusterStatus>& clusters) {
 std::string prometheus_text(const std::vector<ClusterStatus>& clusters) {
   Families families;
   families.family("pgkeel_build_info", "The version of this pgkeel", MetricType::Gauge);
-  families.add({{"version", PGKEEL_VERSION}}, 1);
+  families.add({{"version", std::string(pgkeel_version())}}, 1);
   add_clusters(families, clusters);
   add_nodes(families, clusters);
   return families.text();

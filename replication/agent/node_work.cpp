@@ -6,6 +6,7 @@
 #include <unistd.h>
 #include <utility>
 
+#include "proxy/base/version.h"
 #include "proxy/io/clock.h"
 #include "replication/agent/local_server.h"
 #include "replication/agent/server_processes.h"
@@ -81,7 +82,7 @@ Result<NodeHostFacts> LocalServer::facts() const {
   }
   if (const auto version = directory.run("postgres", {"--version"}, kVersionLimit))
     facts.postgres_version = version_in(*version);
-  facts.pgkeel_version = PGKEEL_VERSION;
+  facts.pgkeel_version = pgkeel_version();
   facts.clock = wall_now();
   return facts;
 }

@@ -1,6 +1,7 @@
 // Hosts: disks, files, programs, agents.
 #include <fmt/format.h>
 
+#include "proxy/base/version.h"
 #include "replication/readiness/rule_set.h"
 
 namespace pgkeel {
@@ -105,12 +106,12 @@ void judge_agent(const Judged& judged, const NodeReadinessFacts& node) {
                  .prevents = Prevents::kRejoin,
                  .problem = "its agent does not answer: " + node.agent.error,
                  .remedy = "start `pgkeel agent` there, and see that its port can be reached from here"});
-  } else if (node.agent.version != PGKEEL_VERSION) {
+  } else if (node.agent.version != pgkeel_version()) {
     judged.find(
         {.rule = "agent",
          .node = node.node,
          .severity = FindingSeverity::kWarning,
-         .problem = fmt::format("its agent is version {}, and this pgkeel is {}", node.agent.version, PGKEEL_VERSION),
+         .problem = fmt::format("its agent is version {}, and this pgkeel is {}", node.agent.version, pgkeel_version()),
          .remedy = "install the same version everywhere"});
   }
 }

@@ -7,6 +7,7 @@
 
 #include <doctest/doctest.h>
 
+#include "proxy/base/version.h"
 #include "replication/model/slot_name.h"
 #include "replication/readiness/rules.h"
 
@@ -22,7 +23,7 @@ struct ReadyCluster {
       node.node = name;
       node.address = {"10.0.0." + std::to_string(name[0] - 'a' + 1), 5432};
       node.addresses = {node.address.host};
-      node.agent = {.configured = true, .error = "", .version = PGKEEL_VERSION};
+      node.agent = {.configured = true, .error = "", .version = std::string(pgkeel_version())};
       node.replication_login.tried = node.rewind_login.tried = true;
       node.server = server(name == "a");
       nodes.push_back(std::move(node));
