@@ -31,6 +31,37 @@ constexpr const char* durability_name(Durability durability) {
   return "unknown";
 }
 
+enum class ClientTlsMode { kOff, kAllow, kRequire, kVerifyClient };
+constexpr const char* client_tls_mode_name(ClientTlsMode mode) {
+  switch (mode) {
+    case ClientTlsMode::kOff:
+      return "off";
+    case ClientTlsMode::kAllow:
+      return "allow";
+    case ClientTlsMode::kRequire:
+      return "require";
+    case ClientTlsMode::kVerifyClient:
+      return "verify-client";
+  }
+  return "unknown";
+}
+
+enum class ServerTlsMode { kDisable, kRequire, kVerifyCa, kVerifyFull };
+// As libpq's sslmode has it.
+constexpr const char* server_tls_mode_name(ServerTlsMode mode) {
+  switch (mode) {
+    case ServerTlsMode::kDisable:
+      return "disable";
+    case ServerTlsMode::kRequire:
+      return "require";
+    case ServerTlsMode::kVerifyCa:
+      return "verify-ca";
+    case ServerTlsMode::kVerifyFull:
+      return "verify-full";
+  }
+  return "unknown";
+}
+
 enum class FailoverMode { kAutomatic, kManual };
 enum class PathCutPolicy { kFailoverIfSafe, kWait };
 
@@ -81,6 +112,20 @@ struct TlsFiles {
   std::string key;
 };
 
+// Between clients and their access point.
+struct ClientTlsConfig {
+  ClientTlsMode mode = ClientTlsMode::kOff;
+  std::string cert;  // PEM files, as are the others
+  std::string key;
+  std::string client_ca;  // whose certificate each client must show
+};
+
+// Between pgkeel and the nodes, and from standbys to their primary.
+struct ServerTlsConfig {
+  ServerTlsMode mode = ServerTlsMode::kDisable;
+  std::string ca;  // with mode require it means verify-ca, as in libpq
+};
+
 // A PostgreSQL server on this host that pgkeel starts, stops and rebuilds itself.
 struct LocalServerConfig {
   std::string data_directory;
@@ -119,6 +164,8 @@ struct ClusterConfig {
   Duration failover_pause = 10min;
   DatabaseUser monitor{.user = "pgkeel", .database = "postgres", .password_file = ""};
   DatabaseUser replication{.user = "pgkeel_repl", .database = "postgres", .password_file = ""};
+  ClientTlsConfig client_tls;
+  ServerTlsConfig server_tls;
   DetectionConfig detection;
   std::vector<NodeConfig> nodes;
 };

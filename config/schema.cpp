@@ -120,19 +120,22 @@ const Table& replication_table() {
 }
 
 const Table& client_tls_table() {
-  static const Table rows = table_of<Nowhere>({
-      unsupported(unused_choice<Nowhere>("mode", {"off", "allow", "require", "verify-client"}, ""), kNoTls),
-      unused_text<Nowhere>("cert", "certificate that clients see"),
-      unused_text<Nowhere>("key", "its private key"),
-      unused_text<Nowhere>("client_ca", "CA of the clients' certificates"),
+  static const Table rows = table_of<ClientTlsConfig>({
+      choice<&ClientTlsConfig::mode>("mode", {"off", "allow", "require", "verify-client"},
+                                     "allow: both kinds of connections; require: encrypted ones only; verify-client: "
+                                     "these, with a certificate of client_ca"),
+      text<&ClientTlsConfig::cert>("cert", "certificate that clients see, and its chain", complain_of_path),
+      text<&ClientTlsConfig::key>("key", "its private key, without a passphrase", complain_of_path),
+      text<&ClientTlsConfig::client_ca>("client_ca", "CA of the clients' certificates", complain_of_path),
   });
   return rows;
 }
 
 const Table& server_tls_table() {
-  static const Table rows = table_of<Nowhere>({
-      unsupported(unused_choice<Nowhere>("mode", {"disable", "require", "verify-ca", "verify-full"}, ""), kNoTls),
-      unused_text<Nowhere>("ca", "CA of the servers' certificates"),
+  static const Table rows = table_of<ServerTlsConfig>({
+      choice<&ServerTlsConfig::mode>("mode", {"disable", "require", "verify-ca", "verify-full"},
+                                     "as libpq's sslmode; also for probes, and for standbys that stream"),
+      text<&ServerTlsConfig::ca>("ca", "CA of the servers' certificates", complain_of_path),
   });
   return rows;
 }
@@ -233,8 +236,9 @@ const Table& cluster_table() {
       written_inline(table<&ClusterConfig::monitor>("monitor", monitor_table(), "how pgkeel looks at the nodes")),
       written_inline(
           table<&ClusterConfig::replication>("replication", replication_table(), "how standbys reach the primary")),
-      written_inline(unused_table<ClusterConfig>("client_tls", client_tls_table(), "between clients and pgkeel")),
-      written_inline(unused_table<ClusterConfig>("server_tls", server_tls_table(), "between pgkeel and the nodes")),
+      written_inline(table<&ClusterConfig::client_tls>("client_tls", client_tls_table(), "between clients and pgkeel")),
+      written_inline(
+          table<&ClusterConfig::server_tls>("server_tls", server_tls_table(), "between pgkeel and the nodes")),
       table<&ClusterConfig::detection>("detection", detection_table(), "when a node counts as failed"),
       tables<&ClusterConfig::nodes>("node", KeyType::kTableArray, node_table(), "one PostgreSQL server"),
   });

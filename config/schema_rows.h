@@ -132,13 +132,6 @@ Row<Owner> unused_text(std::string_view name, std::string_view help) {
   return unused<Owner>(name, KeyType::kText, std::string(), help);
 }
 
-template <class Owner>
-Row<Owner> unused_choice(std::string_view name, const std::vector<std::string_view>& names, std::string_view help) {
-  auto row = unused<Owner>(name, KeyType::kChoice, std::int64_t{0}, help);
-  row.choices = names;
-  return row;
-}
-
 template <auto Member>
 auto table(std::string_view name, const Table& rows, std::string_view help) {
   using P = Path<Member>;

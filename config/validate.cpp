@@ -53,6 +53,7 @@ class Validator {
       const std::string path = "cluster." + cluster.name;
       check_detection(path + ".detection", cluster.detection);
       if (cluster.allow.empty()) complain(path + ".allow", "is empty: no client could connect");
+      check_tls(path, cluster);
       check_nodes(path, cluster);
     }
     check_listen_addresses();
@@ -92,6 +93,29 @@ class Validator {
       complain(path + ".refused_confirm", fmt::format("{} is not shorter than failure_timeout ({})",
                                                       format_whole_duration(detection.refused_confirm), timeout));
     }
+  }
+
+  void check_tls(const std::string& path, const ClusterConfig& cluster) {
+    const ClientTlsConfig& clients = cluster.client_tls;
+    const std::string mode = quoted(client_tls_mode_name(clients.mode));
+    if (clients.mode != ClientTlsMode::kOff) {
+      if (clients.cert.empty()) complain(path + ".client_tls.cert", fmt::format("is missing: mode {} needs it", mode));
+      if (clients.key.empty()) complain(path + ".client_tls.key", fmt::format("is missing: mode {} needs it", mode));
+    }
+    if (clients.mode == ClientTlsMode::kVerifyClient && clients.client_ca.empty())
+      complain(path + ".client_tls.client_ca", fmt::format("is missing: mode {} needs it", mode));
+    if (clients.mode != ClientTlsMode::kVerifyClient && !clients.client_ca.empty()) {
+      complain(path + ".client_tls.client_ca",
+               fmt::format("no certificate of a client is looked at in mode {}: that needs \"verify-client\"", mode));
+    }
+    const ServerTlsConfig& servers = cluster.server_tls;
+    const bool verifies = servers.mode == ServerTlsMode::kVerifyCa || servers.mode == ServerTlsMode::kVerifyFull;
+    if (verifies && servers.ca.empty()) {
+      complain(path + ".server_tls.ca",
+               fmt::format("is missing: mode {} needs it", quoted(server_tls_mode_name(servers.mode))));
+    }
+    if (servers.mode == ServerTlsMode::kDisable && !servers.ca.empty())
+      complain(path + ".server_tls.ca", "no certificate of a server is looked at in mode \"disable\"");
   }
 
   void check_nodes(const std::string& cluster_path, const ClusterConfig& cluster) {

@@ -42,7 +42,7 @@ struct Monitor::Inner {
   struct Node {
     Node(Inner& inner, const NodeConfig& config)
         : name(config.name),
-          access(inner.loop, config.address, inner.cluster.monitor),
+          access(inner.loop, config.address, inner.cluster.monitor, inner.cluster.server_tls),
           detector(inner.cluster.detection, monotonic_now()),
           probe(
               inner.loop, name, access, inner.cluster.detection.probe_timeout, [this, &inner] { inner.hurry(*this); },

@@ -18,10 +18,11 @@ Result<std::string> first_line(const std::string& path) {
 
 }  // namespace
 
-ServerAccess::ServerAccess(Loop& loop, HostPort server, DatabaseUser role)
+ServerAccess::ServerAccess(Loop& loop, HostPort server, DatabaseUser role, ServerTlsConfig tls)
     : loop_(loop),
       server_(std::move(server)),
       role_(std::move(role)),
+      tls_(std::move(tls)),
       addresses_(numeric_socket_addresses(server_)),
       resolver_(loop) {
   is_name_ = addresses_.empty();
@@ -51,6 +52,8 @@ Result<PgSettings> ServerAccess::settings(Duration statement_timeout) const {
                       .user = role_.user,
                       .database = role_.database,
                       .password = "",
+                      .sslmode = server_tls_mode_name(tls_.mode),
+                      .sslrootcert = tls_.ca,
                       .parameters = {{"statement_timeout", std::to_string(to_milliseconds(statement_timeout))},
                                      {"search_path", "pg_catalog"},
                                      {"synchronous_commit", "local"},

@@ -19,7 +19,7 @@ class Loop;
 
 class ServerAccess {
  public:
-  ServerAccess(Loop& loop, HostPort server, DatabaseUser role);
+  ServerAccess(Loop& loop, HostPort server, DatabaseUser role, ServerTlsConfig tls);
 
   [[nodiscard]] const HostPort& server() const { return server_; }
 
@@ -39,6 +39,7 @@ class ServerAccess {
   Loop& loop_;
   HostPort server_;
   DatabaseUser role_;
+  ServerTlsConfig tls_;
   bool is_name_;
   std::vector<SocketAddress> addresses_;
   Resolver resolver_;

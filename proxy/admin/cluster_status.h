@@ -36,6 +36,13 @@ struct NodeStatus {
   Duration last_probe_duration{};
 };
 
+// A certificate that pgkeel shows.
+struct CertificateStatus {
+  std::string name;  // the key that names it: "client_tls"
+  std::string file;
+  WallTime not_after;
+};
+
 struct ActionReport {
   std::string action;  // "rejoin b"
   bool running = false;
@@ -79,6 +86,7 @@ struct ClusterStatus {
   std::vector<LostReportStatus> lost_reports;  // oldest first
   std::uint64_t lost_transactions = 0;         // of all reports since this process started
   std::uint64_t lost_wal_bytes = 0;
+  std::vector<CertificateStatus> certificates;
   ClusterSessionStats sessions;
 };
 

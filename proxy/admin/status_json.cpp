@@ -70,6 +70,12 @@ Json to_json(const ClusterStatus& cluster) {
                     {"transactions", report.transactions},
                     {"wal_bytes", report.wal_bytes}});
   }
+  Json certificates = Json::array();
+  for (const auto& certificate : cluster.certificates) {
+    certificates.push_back({{"name", certificate.name},
+                            {"file", certificate.file},
+                            {"not_after", format_wall_time(certificate.not_after)}});
+  }
   const ClusterSessionStats& sessions = cluster.sessions;
   return {
       {"name", cluster.name},
@@ -90,9 +96,12 @@ Json to_json(const ClusterStatus& cluster) {
       {"collision", collision_to_json(cluster.collision)},
       {"orders", orders},
       {"lost", lost},
+      {"certificates", certificates},
       {"sessions",
        {{"accepted", sessions.accepted},
         {"open", sessions.open},
+        {"client_handshakes", sessions.client_handshakes},
+        {"client_handshakes_failed", sessions.client_handshakes_failed},
         {"held", sessions.held},
         {"established", sessions.established},
         {"logins", sessions.logins},

@@ -76,9 +76,10 @@ Result<void> Application::start(std::uint64_t descriptor_limit, const std::map<s
     signals_.push_back(std::make_unique<SignalWatch>(
         loop_, number, [this, number] { begin_stop(number == SIGTERM ? "SIGTERM" : "SIGINT"); }));
   }
-  signals_.push_back(std::make_unique<SignalWatch>(loop_, SIGHUP, [] {
-    log(LogLevel::kWarning, "pgkeel",
-        "SIGHUP: this version cannot reload its configuration; restart it to change something");
+  signals_.push_back(std::make_unique<SignalWatch>(loop_, SIGHUP, [this] {
+    log(LogLevel::kInfo, "pgkeel",
+        "SIGHUP: TLS files are read again; this version cannot reload its configuration, restart it to change that");
+    for (const auto& cluster : clusters_) cluster->reload_certificates();
   }));
   for (const auto& cluster : clusters_) cluster->start();
   return {};

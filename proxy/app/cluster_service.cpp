@@ -55,28 +55,17 @@ ClusterService::ClusterService(Loop& loop, const ClusterConfig& config, const Qu
             if (!progress_.take(node, line)) return;
             if (controller_.is_repetition(ActionKind::kRejoin, node))
               return log(LogLevel::kInfo, config_.name, node + ": " + line);
-            record({.id = 0,
-                    .when = wall_now(),
-                    .cluster = config_.name,
-                    .severity = LogLevel::kInfo,
-                    .kind = "progress",
-                    .node = node,
-                    .epoch = controller_.memory().epoch,
-                    .text = node + ": " + line});
+            record_of_node(LogLevel::kInfo, "progress", node, line);
           }),
       controller_(config_.name, policy_of(config_, std::move(adopt)), std::move(memory), *this),
       keeper_(loop, config_, quarantine,
               [this](LogLevel severity, const std::string& node, const std::string& text) {
-                record({.id = 0,
-                        .when = wall_now(),
-                        .cluster = config_.name,
-                        .severity = severity,
-                        .kind = "lost",
-                        .node = node,
-                        .epoch = controller_.memory().epoch,
-                        .text = text});
+                record_now(severity, "lost", node, text);
               }),
       readiness_(loop, config_, [this](const Finding& finding, bool appeared) { record_finding(finding, appeared); }),
+      certificates_(
+          loop, config_, [this](const ClusterTls& tls) { workers_.replace_tls(config_.name, tls); },
+          [this](LogLevel severity, const std::string& text) { record_now(severity, "certificate", "", text); }),
       recorder_(config_.name, [&decisions](const DecisionRecord& record) { return decisions.keep(record); }),
       decide_again_(loop, [this] { step(); }) {}
 
@@ -111,6 +100,7 @@ ClusterExecutor::Hosts ClusterService::hosts() const {
 void ClusterService::start() {
   monitor_.start();
   readiness_.start();
+  certificates_.start();
   keeper_.start();
   for (const auto& [node, agent] : agents_) agent->start();
   step_soon();
@@ -119,6 +109,10 @@ void ClusterService::start() {
 void ClusterService::link_evidence(const LinkEvidence& evidence) {
   if (evidence.kind == LinkEvidence::Kind::kNoAnswer) {
     note_unanswered_login(evidence);
+    return;
+  }
+  if (evidence.kind == LinkEvidence::Kind::kNotSecure) {
+    note_insecure_server(evidence);
     return;
   }
   // What a link saw of the present route is worth an immediate probe; the probe decides.
@@ -144,6 +138,24 @@ OrderAnswer ClusterService::give_order(const OperatorOrder& order, bool preview)
   return answer;
 }
 
+void ClusterService::note_insecure_server(const LinkEvidence& evidence) {
+  const Instant now = monotonic_now();
+  if (insecurity_told_at_ != Instant{} && now - insecurity_told_at_ < kTellAgain) return;
+  insecurity_told_at_ = now;
+  record_of_node(LogLevel::kWarning, "node", evidence.node, "clients cannot be led there: " + evidence.detail);
+}
+
+// What is known of certificates belongs to it, as of now.
+std::optional<ReadinessReport> ClusterService::readiness() const {
+  auto report = readiness_.report();
+  if (!report) return report;
+  for (const auto& certificate : certificates_.certificates()) {
+    if (auto finding = certificate_finding(certificate, wall_now()))
+      report->readiness.findings.push_back(std::move(*finding));
+  }
+  return report;
+}
+
 void ClusterService::note_unanswered_login(const LinkEvidence& evidence) {
   // Where probes fail too, the failure detector knows better.
   if (evidence.epoch != controller_.memory().epoch) return;
@@ -167,6 +179,10 @@ void ClusterService::record_logins(LogLevel severity, const std::string& node, c
 
 void ClusterService::record_of_node(LogLevel severity, const char* kind, const std::string& node,
                                     const std::string& text) {
+  record_now(severity, kind, node, node + ": " + text);
+}
+
+void ClusterService::record_now(LogLevel severity, const char* kind, const std::string& node, const std::string& text) {
   record({.id = 0,
           .when = wall_now(),
           .cluster = config_.name,
@@ -174,22 +190,16 @@ void ClusterService::record_of_node(LogLevel severity, const char* kind, const s
           .kind = kind,
           .node = node,
           .epoch = controller_.memory().epoch,
-          .text = node + ": " + text});
+          .text = text});
 }
 
 // What is only recommended is no event.
 void ClusterService::record_finding(const Finding& finding, bool appeared) {
   if (finding.severity == FindingSeverity::kNotice) return;
   const std::string whose = finding.node.empty() ? "" : finding.node + ": ";
-  record({.id = 0,
-          .when = wall_now(),
-          .cluster = config_.name,
-          .severity = appeared ? LogLevel::kWarning : LogLevel::kInfo,
-          .kind = "readiness",
-          .node = finding.node,
-          .epoch = controller_.memory().epoch,
-          .text = appeared ? "readiness: " + whose + finding.problem + "; " + finding.remedy
-                           : "readiness: mended: " + whose + finding.problem});
+  record_now(appeared ? LogLevel::kWarning : LogLevel::kInfo, "readiness", finding.node,
+             appeared ? "readiness: " + whose + finding.problem + "; " + finding.remedy
+                      : "readiness: mended: " + whose + finding.problem);
 }
 
 ClusterSessionStats ClusterService::session_stats() const {
@@ -363,7 +373,8 @@ ClusterStatus ClusterService::status() const {
                               action.succeeded,
                               tells_progress ? progress_.latest(action.action.node) : action.message});
   }
-  status.readiness = readiness_.report();
+  status.readiness = readiness();
+  status.certificates = certificates_.certificates();
   status.collision = decision.collision;
   status.orders = controller_.memory().orders;
   status.lost_reports = keeper_.reports();

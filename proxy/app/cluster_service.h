@@ -10,6 +10,7 @@
 #include "config/config.h"
 #include "health/monitor.h"
 #include "proxy/admin/cluster_status.h"
+#include "proxy/app/certificate_watch.h"
 #include "proxy/app/commit_waits.h"
 #include "proxy/app/login_watch.h"
 #include "proxy/app/progress_board.h"
@@ -38,6 +39,8 @@ class ClusterService final : private ClusterController::Effects {
   void link_evidence(const LinkEvidence& evidence);
   void judge_cancel(const CancelQuestion& question, CancelAnswer answer);
 
+  void reload_certificates() { certificates_.reload(); }
+
   OrderAnswer give_order(const OperatorOrder& order, bool preview);
 
   [[nodiscard]] ClusterStatus status() const;
@@ -53,6 +56,9 @@ class ClusterService final : private ClusterController::Effects {
   [[nodiscard]] std::map<std::string, std::unique_ptr<AgentLink>> make_agent_links(Loop& loop);
   [[nodiscard]] ClusterExecutor::Hosts hosts() const;
   void record_of_node(LogLevel severity, const char* kind, const std::string& node, const std::string& text);
+  void record_now(LogLevel severity, const char* kind, const std::string& node, const std::string& text);
+  void note_insecure_server(const LinkEvidence& evidence);
+  [[nodiscard]] std::optional<ReadinessReport> readiness() const;
   void note_unanswered_login(const LinkEvidence& evidence);
   void review_logins();
   void record_logins(LogLevel severity, const std::string& node, const std::string& text);
@@ -76,6 +82,7 @@ class ClusterService final : private ClusterController::Effects {
   ClusterController controller_;
   QuarantineKeeper keeper_;
   ReadinessWatch readiness_;
+  CertificateWatch certificates_;
   ProgressBoard progress_;
   DecisionRecorder recorder_;
   Timer decide_again_;
@@ -86,6 +93,7 @@ class ClusterService final : private ClusterController::Effects {
   Duration last_failover_{};
   LoginWatch login_watch_;
   Instant own_trouble_told_at_{};
+  Instant insecurity_told_at_{};
 };
 
 }  // namespace pgkeel

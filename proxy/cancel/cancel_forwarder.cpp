@@ -22,8 +22,10 @@ CancelForwarder::CancelForwarder(Loop& loop, AcceptedClient client, std::string 
   limit_.start_once(kLimit);
 }
 
-void CancelForwarder::start(Resolver& resolver, const HostPort& server) {
+void CancelForwarder::start(Resolver& resolver, const HostPort& server, std::shared_ptr<const TlsContext> tls) {
   started_ = true;
+  host_ = server.host;
+  if (!host_.starts_with('/')) tls_ = std::move(tls);
   resolving_ = resolver.resolve(server, [this](const Result<Resolver::Addresses>& found) {
     if (found) addresses_ = *found;
     connect_to_next_address();
@@ -45,14 +47,13 @@ void CancelForwarder::connect_to_next_address() {
 
 void CancelForwarder::server_ready(FdInterest ready) {
   if (!sent_) {
-    if (!ready.writable) return;
-    if (server_->take_error() != 0) {
-      connect_to_next_address();
-      return;
-    }
+    if (!ready_to_send(ready)) return;
     // A cancel request is at most 268 bytes: a new socket takes it whole.
     const IoResult written = server_->write(as_bytes(packet_));
-    if (written.kind == IoResult::Kind::kWouldBlock) return;
+    if (written.kind == IoResult::Kind::kWouldBlock) {
+      server_->await_writable(true);
+      return;
+    }
     sent_ = written.kind == IoResult::Kind::kBytes && written.bytes == packet_.size();
     if (!sent_) {
       finish();
@@ -62,6 +63,32 @@ void CancelForwarder::server_ready(FdInterest ready) {
   }
   std::array<std::byte, 64> ignored{};
   if (ready.readable && server_->read(ignored).kind != IoResult::Kind::kWouldBlock) finish();
+}
+
+bool CancelForwarder::ready_to_send(FdInterest ready) {
+  if (!connected_) {
+    if (!ready.writable) return false;
+    if (server_->take_error() != 0) {
+      connect_to_next_address();
+      return false;
+    }
+    connected_ = true;
+    server_->await_writable(false);
+    if (tls_) securing_.emplace(tls_, host_);
+  }
+  if (!securing_) return true;
+  switch (securing_->go_on(*server_)) {
+    case TlsOpening::Progress::kUnderWay:
+      return false;
+    case TlsOpening::Progress::kDone:
+      securing_.reset();
+      return true;
+    case TlsOpening::Progress::kRefused:
+    case TlsOpening::Progress::kBroken:
+      break;
+  }
+  finish();
+  return false;
 }
 
 void CancelForwarder::refuse() {
@@ -80,6 +107,7 @@ void CancelForwarder::abandon() {
   limit_.stop();
   resolving_ = {};
   if (server_) server_->reset();
+  if (client_.tls) client_.tls->close_notify(client_.socket);
   client_.socket.close();
 }
 

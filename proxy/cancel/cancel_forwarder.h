@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "proxy/base/address.h"
@@ -12,6 +13,7 @@
 #include "proxy/io/link.h"
 #include "proxy/io/resolver.h"
 #include "proxy/io/timer.h"
+#include "proxy/upstream/tls_opening.h"
 
 namespace pgkeel {
 
@@ -32,7 +34,8 @@ class CancelForwarder {
   CancelForwarder& operator=(const CancelForwarder&) = delete;
 
   // One of these.
-  void start(Resolver& resolver, const HostPort& server);
+  // `tls`: as `server_tls` wants it; null: in clear.
+  void start(Resolver& resolver, const HostPort& server, std::shared_ptr<const TlsContext> tls);
   void refuse();
 
   // The server is not to be reached any more. on_done does not come.
@@ -41,16 +44,21 @@ class CancelForwarder {
  private:
   void connect_to_next_address();
   void server_ready(FdInterest ready);
+  [[nodiscard]] bool ready_to_send(FdInterest ready);
   void finish();
 
   Loop& loop_;
   AcceptedClient client_;
   std::string packet_;
   std::function<void(End)> on_done_;
+  std::shared_ptr<const TlsContext> tls_;
+  std::string host_;
   Resolver::Request resolving_;
   Resolver::Addresses addresses_;
   std::size_t next_address_ = 0;
   std::unique_ptr<Link> server_;
+  std::optional<TlsOpening> securing_;
+  bool connected_ = false;
   Timer limit_;
   bool started_ = false;
   bool sent_ = false;

@@ -13,6 +13,7 @@
 #include "proxy/cli/check_live.h"
 #include "proxy/io/certificates.h"
 #include "proxy/io/clock.h"
+#include "proxy/io/tls_context.h"
 
 namespace pgkeel {
 namespace {
@@ -60,6 +61,30 @@ PasswordFileFacts look_at(const std::string& key, const std::string& path) {
   return facts;
 }
 
+bool is_open(const std::string& key, const std::string& path) {
+  const PasswordFileFacts file = look_at(key, path);
+  return file.error_number == 0 && warning_of(file).has_value();
+}
+
+void look_at_tls(const ClusterConfig& cluster, std::vector<CertificateFacts>& certificates) {
+  if (const auto& tls = cluster.client_tls; tls.mode != ClientTlsMode::kOff) {
+    CertificateFacts& facts = certificates.emplace_back();
+    facts.key = "cluster." + cluster.name + ".client_tls";
+    facts.key_file = tls.key;
+    facts.key_is_open = is_open(facts.key + ".key", tls.key);
+    if (const auto context = TlsContext::accepting(tls.cert, tls.key, tls.client_ca))
+      facts.until = (*context)->not_after();
+    else
+      facts.problem = context.error().message;
+  }
+  if (const auto& tls = cluster.server_tls; tls.mode != ServerTlsMode::kDisable) {
+    CertificateFacts& facts = certificates.emplace_back();
+    facts.key = "cluster." + cluster.name + ".server_tls";
+    if (const auto context = TlsContext::connecting(tls.ca, TlsContext::HostName::kAny); !context)
+      facts.problem = context.error().message;
+  }
+}
+
 }  // namespace
 
 CheckReport check_report(const std::string& config_path, const ConfigResult& config,
@@ -103,11 +128,13 @@ std::vector<PasswordFileFacts> look_at_password_files(const Config& config) {
 std::vector<CertificateFacts> look_at_certificates(const Config& config) {
   std::vector<CertificateFacts> certificates;
   for (const ClusterConfig& cluster : config.clusters) {
+    look_at_tls(cluster, certificates);
     for (std::size_t i = 0; i < cluster.nodes.size(); ++i) {
       const auto& agent = cluster.nodes[i].agent;
       if (!agent) continue;
       CertificateFacts facts;
       facts.key = fmt::format("cluster.{}.node[{}].agent", cluster.name, i);
+      facts.made_by_keygen = true;
       const auto& tls = agent->tls;
       const auto until = check_certificate_files(tls.ca, tls.cert, tls.key, CertificateRole::kProxy);
       if (until) {
@@ -115,8 +142,7 @@ std::vector<CertificateFacts> look_at_certificates(const Config& config) {
       } else {
         facts.problem = until.error().message;
       }
-      const PasswordFileFacts key = look_at(facts.key + ".key", tls.key);
-      facts.key_is_open = key.error_number == 0 && warning_of(key).has_value();
+      facts.key_is_open = is_open(facts.key + ".key", tls.key);
       facts.key_file = tls.key;
       certificates.push_back(std::move(facts));
     }
@@ -137,8 +163,9 @@ std::string certificate_problems(const std::string& config_path, const std::vect
       lines += fmt::format("{}: warning: {}: {} is readable by others; run: chmod 600 {}\n", config_path, facts.key,
                            facts.key_file, facts.key_file);
     if (facts.until - now < kEndsSoon)
-      lines += fmt::format("{}: warning: {}: the certificates end at {}; make new ones with pgkeel keygen\n",
-                           config_path, facts.key, format_wall_time(facts.until));
+      lines +=
+          fmt::format("{}: warning: {}: the certificates end at {}{}\n", config_path, facts.key,
+                      format_wall_time(facts.until), facts.made_by_keygen ? "; make new ones with pgkeel keygen" : "");
   }
   return lines;
 }

@@ -32,16 +32,17 @@ struct PasswordFileFacts {
   bool owned_by_root = false;
 };
 
-// What is known of the certificates with which pgkeel reaches an agent.
+// What is known of the certificates of one connection: to an agent, with clients, with servers.
 struct CertificateFacts {
-  std::string key;      // that names them: "cluster.orders.node[0].agent"
-  std::string problem;  // why they can't be used; empty: they can
-  WallTime until;       // they end
-  std::string key_file;
+  std::string key;                   // that names them: "cluster.orders.node[0].agent"
+  std::string problem;               // why they can't be used; empty: they can
+  WallTime until = WallTime::max();  // they end
+  bool made_by_keygen = false;
+  std::string key_file;      // empty: there is none
   bool key_is_open = false;  // others may read it
 };
 
-// Looks at those of every node with an agent.
+// Looks at those of every node with an agent, of `client_tls` and of `server_tls`.
 std::vector<CertificateFacts> look_at_certificates(const Config& config);
 
 // Lines for stderr. Pure. `usable` becomes false where one can't be used.

@@ -1,7 +1,9 @@
-// Between the files of proxy/io that include OpenSSL: the role that a certificate claims. Any thread.
+// Between the files of proxy/io that include OpenSSL: what stands in a certificate. Any thread.
 #pragma once
 
 #include <string>
+
+#include "proxy/base/time.h"
 
 struct x509_st;
 
@@ -9,5 +11,7 @@ namespace pgkeel {
 
 // The one organizational unit of its subject; empty where there is none, or more than one.
 std::string certificate_role_in(const x509_st* certificate);
+
+WallTime end_of_certificate(const x509_st* certificate);
 
 }  // namespace pgkeel

@@ -114,12 +114,6 @@ std::string alternative_names(const std::vector<std::string>& hosts) {
   return text;
 }
 
-WallTime end_of(const X509* certificate) {
-  std::tm time{};
-  if (ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &time) != 1) return WallTime{};
-  return WallTime(std::chrono::seconds(timegm(&time)));
-}
-
 Result<Certificate> certificate_in(const std::string& path) {
   const auto pem = read_file(path, kPemBytesMax);
   if (!pem) return pem.error();
@@ -132,6 +126,12 @@ Result<Certificate> certificate_in(const std::string& path) {
 
 const char* certificate_role_name(CertificateRole role) {
   return role == CertificateRole::kProxy ? "pgkeel proxy" : "pgkeel agent";
+}
+
+WallTime end_of_certificate(const x509_st* certificate) {
+  std::tm time{};
+  if (ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &time) != 1) return WallTime{};
+  return WallTime(std::chrono::seconds(timegm(&time)));
 }
 
 std::string certificate_role_in(const x509_st* certificate) {
@@ -226,7 +226,7 @@ Result<WallTime> check_certificate_files(const std::string& authority_file, cons
     return Error{certificate_file + " is not a certificate of a " + certificate_role_name(role) +
                  " (the organizational unit of its subject)"};
   }
-  return std::min(end_of(authority->get()), end_of(certificate->get()));
+  return std::min(end_of_certificate(authority->get()), end_of_certificate(certificate->get()));
 }
 
 }  // namespace pgkeel

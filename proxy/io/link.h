@@ -1,4 +1,5 @@
-// One end of a session: a connected socket on a loop, and why it is not read from. Loop's thread only.
+// One end of a session: a connected socket on a loop, from start_tls() on with TLS over it, and why it is not read
+// from. Loop's thread only.
 #pragma once
 
 #include <cstdint>
@@ -9,6 +10,7 @@
 
 #include "proxy/io/fd_watch.h"
 #include "proxy/io/socket.h"
+#include "proxy/io/tls_stream.h"
 
 namespace pgkeel {
 
@@ -24,6 +26,7 @@ class Link {
  public:
   // The callback may destroy the link.
   Link(Loop& loop, Socket socket, std::function<void(FdInterest ready)> on_ready);
+  ~Link();
   Link(const Link&) = delete;
   Link& operator=(const Link&) = delete;
 
@@ -37,17 +40,36 @@ class Link {
   // After it was reported as failed, and there may be more to read.
   void watch_on() { update_interest(); }
 
+  // Nothing is read or written as data until shake_hands() is done: call it at once, and whenever the link is ready.
+  // The one that it returns as done may have left bytes to read that no event tells of.
+  void start_tls(std::unique_ptr<TlsStream> tls);
+  TlsStream::Progress shake_hands();
+  [[nodiscard]] bool is_shaking_hands() const { return tls_ && tls_->shaking_hands; }
+  // Null: none was started.
+  [[nodiscard]] const TlsStream* tls() const { return tls_ ? tls_->stream.get() : nullptr; }
+  // It has failed: what comes is not looked at any more, as if it were data.
+  void abandon_tls();
+
   // After kEnd the link is not read any more.
   IoResult read(std::span<std::byte> into);
-  IoResult write(std::span<const std::byte> bytes) { return socket_.write(bytes); }
+  IoResult write(std::span<const std::byte> bytes) {
+    return tls_ ? tls_->stream->write(socket_, bytes) : socket_.write(bytes);
+  }
 
   [[nodiscard]] bool read_to_end() const { return read_to_end_; }
-  [[nodiscard]] bool has_unread_bytes() const { return socket_.has_unread_bytes(); }
+  [[nodiscard]] bool has_unread_bytes() {
+    return tls_ ? tls_->stream->has_unread_bytes(socket_) : socket_.has_unread_bytes();
+  }
   int take_error() { return socket_.take_error(); }
-  void shut_down_writing() { socket_.shut_down_writing(); }
+  void shut_down_writing();
   void close();
   void reset();  // see Socket::reset
-  Socket release();
+  // No link any more; `tls` is what was started on the socket.
+  struct Released {
+    Socket socket;
+    std::unique_ptr<TlsStream> tls;
+  };
+  Released release();
   [[nodiscard]] bool is_open() const { return socket_.is_open(); }
 
   // A peer that is there but does not read must not be taken for one that is gone (TCP_USER_TIMEOUT counts both).
@@ -55,10 +77,23 @@ class Link {
   void review_acknowledge_limit();
 
  private:
-  void update_interest();
+  struct Tls {
+    std::unique_ptr<TlsStream> stream;
+    bool shaking_hands = true;
+    bool handshake_writes = false;  // it waits for the socket to be writable
+    bool goes_on = false;           // a call of on_ready_ for what the stream holds is on its way
+    std::shared_ptr<bool> alive = std::make_shared<bool>(true);
+  };
 
+  void update_interest();
+  IoResult read_tls(std::span<std::byte> into);
+  void go_on_reading();
+
+  Loop& loop_;
   Socket socket_;
+  std::function<void(FdInterest)> on_ready_;
   std::unique_ptr<FdWatch> watch_;
+  std::unique_ptr<Tls> tls_;
   std::uint8_t pauses_ = 0;
   bool await_writable_ = false;
   bool read_to_end_ = false;

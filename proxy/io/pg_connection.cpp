@@ -204,7 +204,7 @@ struct PgConnection::Inner {
         {"application_name", "pgkeel"},
         {"client_encoding", "UTF8"},
         {"options", options.c_str()},
-        {"sslmode", "disable"},
+        {"sslmode", settings.sslmode.c_str()},
         {"gssencmode", "disable"},
         {"target_session_attrs", "any"},
         {"keepalives", "1"},
@@ -214,6 +214,7 @@ struct PgConnection::Inner {
         {"tcp_user_timeout", "10000"},
     };
     if (!numeric.empty()) pairs.emplace_back("hostaddr", numeric.c_str());
+    if (!settings.sslrootcert.empty()) pairs.emplace_back("sslrootcert", settings.sslrootcert.c_str());
     if (!settings.password.empty()) pairs.emplace_back("password", settings.password.c_str());
     std::vector<const char*> keywords;
     std::vector<const char*> values;

@@ -27,6 +27,8 @@ struct PgSettings {
   std::string user;
   std::string database;
   std::string password;                                         // empty: none
+  std::string sslmode = "disable";                              // libpq's
+  std::string sslrootcert = {};                                 // empty: libpq's default
   std::vector<std::pair<std::string, std::string>> parameters;  // run-time parameters of the session
 };
 

@@ -69,6 +69,10 @@ void Worker::set_route(std::size_t cluster, std::shared_ptr<const Route> route, 
   });
 }
 
+void Worker::set_tls(std::size_t cluster, ClusterTls tls) {
+  wakeup_.post([this, cluster, tls = std::move(tls)] { access_points_[cluster]->set_tls(tls); });
+}
+
 void Worker::follow_route(Listener& listener, const Route& route) const {
   if (shutting_down_) return;
   if (route.target || limits_.no_route == NoRoutePolicy::kHold)

@@ -87,7 +87,10 @@ Result<void> WorkerPool::Inner::start() {
   for (const auto& config : configs) {
     auto networks = AllowList::parse(config.allow);
     if (!networks) return Error{"cluster \"" + config.name + "\": allow: " + networks.error().message};
-    clusters.push_back(std::make_unique<SharedCluster>(config, std::move(*networks), proxy.login_rate));
+    auto tls = load_cluster_tls(config);
+    if (!tls) return Error{"cluster \"" + config.name + "\": " + tls.error().message};
+    clusters.push_back(
+        std::make_unique<SharedCluster>(config, std::move(*networks), std::move(*tls), proxy.login_rate));
   }
   make_workers(worker_count);
   for (std::size_t cluster = 0; cluster < configs.size(); ++cluster) {
@@ -194,6 +197,11 @@ void WorkerPool::publish_route(const std::string& cluster, Route route, std::fun
       inner.control.post(applied);
     });
   }
+}
+
+void WorkerPool::replace_tls(const std::string& cluster, const ClusterTls& tls) {
+  const std::size_t index = inner_->cluster_index(cluster);
+  for (const auto& worker : inner_->workers) worker->set_tls(index, tls);
 }
 
 void WorkerPool::stop(Duration limit, std::function<void()> stopped) {

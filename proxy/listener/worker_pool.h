@@ -16,6 +16,7 @@
 #include "proxy/base/time.h"
 #include "proxy/routing/route.h"
 #include "proxy/session/cancel_question.h"
+#include "proxy/session/cluster_tls.h"
 #include "proxy/session/link_evidence.h"
 #include "proxy/session/session_stats.h"
 
@@ -33,7 +34,7 @@ class WorkerPool {
              std::uint64_t descriptor_limit, EvidenceSink on_evidence, CancelJudge cancel_judge);
   ~WorkerPool();  // stop() must have finished, or start() never called
 
-  // Binds every access point and starts the threads. On an error nothing is left running.
+  // Reads the TLS files, binds every access point and starts the threads. On an error nothing is left running.
   Result<void> start();
 
   // Makes `route` the route of the cluster. Sessions of an older epoch, or of a route that is now nowhere, end with
@@ -42,6 +43,9 @@ class WorkerPool {
   // go on when the route has a target, at ProxyConfig::login_rate where the epoch is newer than the one they began to
   // wait under.
   void publish_route(const std::string& cluster, Route route, std::function<void()> applied);
+
+  // For connections that begin from now on; those that are there keep what they began with.
+  void replace_tls(const std::string& cluster, const ClusterTls& tls);
 
   // SIGTERM: no more clients; sessions end with 57P01 "terminating connection: pgkeel is shutting down". `stopped`
   // comes when all are closed or `limit` is over.

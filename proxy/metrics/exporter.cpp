@@ -88,6 +88,10 @@ void add_clusters(Families& families, const std::vector<ClusterStatus>& clusters
       {"pgkeel_client_connections_dropped_silent_total",
        "Client connections that were dropped before their startup packet, because there were too many such", kCounter,
        [](const ClusterStatus& cluster) { return number(cluster.sessions.newcomers_dropped); }},
+      {"pgkeel_client_tls_handshakes_total", "TLS handshakes with clients that succeeded", kCounter,
+       [](const ClusterStatus& cluster) { return number(cluster.sessions.client_handshakes); }},
+      {"pgkeel_client_tls_handshakes_failed_total", "TLS handshakes with clients that failed", kCounter,
+       [](const ClusterStatus& cluster) { return number(cluster.sessions.client_handshakes_failed); }},
       {"pgkeel_server_logins_total", "Logins to servers finished", kCounter,
        [](const ClusterStatus& cluster) { return number(cluster.sessions.logins); }},
       {"pgkeel_server_logins_unanswered_total", "Logins that a server gave no answer for failure_timeout", kCounter,
@@ -209,6 +213,13 @@ std::string prometheus_text(const std::vector<ClusterStatus>& clusters) {
   families.add({{"version", std::string(pgkeel_version())}}, 1);
   add_clusters(families, clusters);
   add_nodes(families, clusters);
+  families.family("pgkeel_certificate_not_after_seconds", "When a certificate that pgkeel shows ends, as Unix time",
+                  MetricType::Gauge);
+  for (const auto& cluster : clusters) {
+    for (const auto& certificate : cluster.certificates)
+      families.add({{"cluster", cluster.name}, {"certificate", certificate.name}},
+                   seconds(certificate.not_after.time_since_epoch()));
+  }
   return families.text();
 }
 

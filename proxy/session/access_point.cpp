@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "proxy/base/log.h"
 #include "proxy/io/loop.h"
 #include "proxy/session/session.h"
 
@@ -11,6 +12,7 @@ namespace {
 
 constexpr std::size_t kCancelsMax = 256;  // under way at a time; more are closed unheard
 constexpr Duration kAcknowledgeReview = std::chrono::seconds(20);
+constexpr Duration kTellAgain = std::chrono::seconds(10);
 
 std::shared_ptr<const Route> no_route_yet() {
   return std::make_shared<const Route>(Route{.epoch = 0, .target = std::nullopt, .reason = "no primary is known yet"});
@@ -25,6 +27,7 @@ AccessPoint::AccessPoint(WorkerServices services, SharedCluster& shared, std::fu
       evidence_(std::move(on_evidence)),
       on_session_gone_(std::move(on_session_gone)),
       route_(no_route_yet()),
+      tls_(shared.first_tls),
       last_bytes_(shared.nodes.size()),
       waiting_room_(services.loop, shared.login_gate, counters_.held),
       reaper_(services.loop, [this] { reap(); }),
@@ -104,6 +107,16 @@ void AccessPoint::report(LinkEvidence::Kind kind, const std::string& node, std::
                    services_.loop.now());
 }
 
+// Port scans fail too: the counter has them all, the log one now and then.
+void AccessPoint::handshake_failed(const IpAddress& peer, const std::string& problem) {
+  counters_.client_handshakes_failed.add();
+  const Instant now = services_.loop.now();
+  if (handshake_failure_told_at_ != Instant{} && now - handshake_failure_told_at_ < kTellAgain) return;
+  handshake_failure_told_at_ = now;
+  log(LogLevel::kInfo, shared_.name,
+      "the TLS handshake with client " + format_ip_address(peer) + " failed: " + problem);
+}
+
 void AccessPoint::forward_cancel(AcceptedClient client, const CancelKey& key, std::string packet) {
   const auto owner = shared_.cancel_registry.find(key);
   const bool server_is_the_route = owner && route_->target && owner->epoch == route_->epoch &&
@@ -129,7 +142,7 @@ void AccessPoint::cancel_answered(std::uint64_t number, bool may_go) {
   const auto cancel = cancels_.find(number);
   if (cancel == cancels_.end()) return;  // it took too long, or the route has changed
   if (may_go)
-    cancel->second->start(services_.resolver, route_->target->address);
+    cancel->second->start(services_.resolver, route_->target->address, tls_.servers);
   else
     cancel->second->refuse();
 }

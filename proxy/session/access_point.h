@@ -22,6 +22,7 @@
 #include "proxy/routing/login_gate.h"
 #include "proxy/routing/route.h"
 #include "proxy/session/cancel_question.h"
+#include "proxy/session/cluster_tls.h"
 #include "proxy/session/evidence_reporter.h"
 #include "proxy/session/newcomers.h"
 #include "proxy/session/session_counters.h"
@@ -34,10 +35,12 @@ class Session;
 
 // What the workers of one cluster share.
 struct SharedCluster {
-  SharedCluster(const ClusterConfig& config, AllowList networks, std::uint32_t login_rate)
+  SharedCluster(const ClusterConfig& config, AllowList networks, ClusterTls tls, std::uint32_t login_rate)
       : name(config.name),
         nodes(names_of(config.nodes)),
         allow_list(std::move(networks)),
+        client_tls_mode(config.client_tls.mode),
+        first_tls(std::move(tls)),
         failure_timeout(config.detection.failure_timeout),
         keeps_commit_waits(config.durability != Durability::kAsync),
         login_gate(login_rate) {}
@@ -45,6 +48,8 @@ struct SharedCluster {
   const std::string name;
   const std::vector<std::string> nodes;
   const AllowList allow_list;
+  const ClientTlsMode client_tls_mode;
+  const ClusterTls first_tls;      // of the start; an AccessPoint has the one of now
   const Duration failure_timeout;  // DetectionConfig's
   // A commit that waits for a standby is not cancelled through the access point, and what a server says of one that was
   // cancelled otherwise is not taken for an acknowledgement.
@@ -85,6 +90,9 @@ class AccessPoint {
   // When it returns, no link of this worker leads to another server than the route's, and none will.
   void set_route(std::shared_ptr<const Route> route);
 
+  // For connections that begin from now on.
+  void set_tls(ClusterTls tls) { tls_ = std::move(tls); }
+
   // Every session ends with an error; clients that still come are closed.
   void shut_down();
   // All at once, without a word.
@@ -100,11 +108,13 @@ class AccessPoint {
   [[nodiscard]] const Route& route() const { return *route_; }
   [[nodiscard]] SharedCluster& shared() { return shared_; }
   [[nodiscard]] WorkerServices& services() { return services_; }
+  [[nodiscard]] const ClusterTls& tls() const { return tls_; }
   [[nodiscard]] WaitingRoom& waiting_room() { return waiting_room_; }
   [[nodiscard]] SessionCounters& counters() { return counters_; }
   [[nodiscard]] std::size_t node_index(const std::string& node) const;
   void heard_from(std::size_t node_index, Instant now);
   void report(LinkEvidence::Kind kind, const std::string& node, std::uint64_t epoch, std::string detail);
+  void handshake_failed(const IpAddress& peer, const std::string& problem);
   void forward_cancel(AcceptedClient client, const CancelKey& key, std::string packet);
   void retire(Session& session);  // destroyed soon, outside all callbacks
 
@@ -118,6 +128,8 @@ class AccessPoint {
   EvidenceReporter evidence_;
   std::function<void()> on_session_gone_;
   std::shared_ptr<const Route> route_;
+  ClusterTls tls_;
+  Instant handshake_failure_told_at_{};
   SessionCounters counters_;
   std::vector<std::atomic<Instant::rep>> last_bytes_;  // per node
   WaitingRoom waiting_room_;

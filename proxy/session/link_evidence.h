@@ -12,6 +12,7 @@ struct LinkEvidence {
     kBroken,      // EOF, reset or time-out on an established link that neither side's protocol announced
     kStarting,    // the server answered a login with 57P03
     kNoAnswer,    // the connection was taken, and failure_timeout later the login had no answer
+    kNotSecure,   // the server takes no TLS as `server_tls` wants it
     kOwnTrouble,  // EMFILE, ENOBUFS, ENETUNREACH, …: says nothing of the node
   };
   std::string cluster;

@@ -14,7 +14,6 @@ namespace pgkeel {
 namespace {
 
 constexpr std::size_t kKeptBackBytesMax = 65536;
-constexpr unsigned kEncryptionRequestsMax = 2;  // one for SSL, one for GSSAPI, in either order
 constexpr Duration kFirstAttemptTime = std::chrono::seconds(1);
 constexpr std::uint32_t kAuthenticationOk = 0;
 
@@ -34,6 +33,10 @@ void Session::read_startup() {
     startup_packet_ += as_text(buffer.first(result.bytes));
     if (startup_packet_.size() < wanted) continue;
     if (startup_packet_size_ == 0) {
+      if (begins_like_tls(as_bytes(startup_packet_)) && access_point_.tls().clients && !client_.tls()) {
+        begin_direct_tls();
+        return;
+      }
       const auto size = startup_packet_size(as_bytes(startup_packet_));
       if (!size) {
         vanish();  // a port scan, TLS without asking, HTTP: nothing that would understand an error
@@ -58,8 +61,10 @@ void Session::handle_startup_packet() {
       vanish();
       return;
     }
-    access_point_.forward_cancel({std::move(newcomer_place_), std::move(descriptors_), client_.release(), peer_},
-                                 cancel->key, std::exchange(startup_packet_, {}));
+    auto [socket, tls] = client_.release();
+    access_point_.forward_cancel(
+        {std::move(newcomer_place_), std::move(descriptors_), std::move(socket), peer_, std::move(tls)}, cancel->key,
+        std::exchange(startup_packet_, {}));
     vanish();
     return;
   }
@@ -73,24 +78,20 @@ void Session::handle_startup_packet() {
     take_a_place();
     return;
   }
-  // What came behind the request was sent in the hope of being taken for encrypted (CVE-2021-23214).
-  if (client_.has_unread_bytes()) {
-    end_with_error(SqlState::kProtocolViolation, "received unencrypted data after an encryption request");
-    return;
-  }
-  if (++encryption_requests_ > kEncryptionRequestsMax) {
-    end_with_error(SqlState::kProtocolViolation, "too many encryption requests");
-    return;
-  }
-  startup_packet_.clear();
-  startup_packet_size_ = 0;
-  queue_to_client(as_bytes("N"));
+  encryption_requested(std::holds_alternative<SslRequest>(*packet));
 }
 
 void Session::take_a_place() {
   if (!access_point_.shared().allow_list.allows(peer_)) {
     end_with_error(SqlState::kNotAllowed, "client address " + format_ip_address(peer_) +
                                               " is not allowed to use cluster \"" + access_point_.shared().name + "\"");
+    return;
+  }
+  if (must_encrypt() && !client_.tls()) {
+    end_with_error(SqlState::kNotAllowed, "cluster \"" + access_point_.shared().name +
+                                              "\" takes encrypted connections only (client_tls is \"" +
+                                              client_tls_mode_name(access_point_.shared().client_tls_mode) +
+                                              "\"): connect with sslmode=require or higher");
     return;
   }
   auto& clients = access_point_.services().clients;
@@ -123,7 +124,7 @@ void Session::leave_newcomers() {
 
 void Session::give_way() {
   // What it said may only not have been read yet.
-  if (state_ == State::kStartup) read_startup();
+  if (state_ == State::kStartup && !client_.is_shaking_hands()) read_startup();
   if (!newcomer_) return;
   access_point_.counters().newcomers_dropped.add();
   vanish();
@@ -185,13 +186,22 @@ void Session::connection_made() {
     return;
   }
   server_->await_writable(false);
+  // libpq does not encrypt on a Unix socket either.
+  if (access_point_.tls().servers && !target_.address.host.starts_with('/'))
+    secure_server();
+  else
+    begin_login();
+}
+
+void Session::begin_login() {
   state_ = State::kLogin;
   run_clock(Clock::kHold);
   queue_to_server(as_bytes(startup_packet_));
 }
 
 bool Session::awaits_first_answer() const {
-  return state_ == State::kLogin && clock_ == Clock::kHold && login_.kept_back.empty() && !login_.silence_reported;
+  return (state_ == State::kSecuring || state_ == State::kLogin) && clock_ == Clock::kHold &&
+         login_.kept_back.empty() && !login_.silence_reported;
 }
 
 void Session::note_connect_error(int code) {
@@ -212,6 +222,7 @@ void Session::attempt_lost(std::string cause) {
 
 void Session::wait_again() {
   resolving_ = {};
+  securing_.reset();
   server_.reset();
   to_server_.clear();
   std::string last_failure = std::move(login_.last_failure);

@@ -45,10 +45,14 @@ void Session::handle_client(FdInterest ready) {
   if (ready.writable && to_client_.waiting_bytes() > 0 && !flush_to_client()) return;
   switch (state_) {
     case State::kStartup:
-      if (ready.readable) read_startup();
+      if (client_.is_shaking_hands())
+        go_on_with_handshake();
+      else if (ready.readable)
+        read_startup();
       return;
     case State::kWaiting:
     case State::kConnecting:
+    case State::kSecuring:
       client_ready_while_not_read(ready);
       return;
     case State::kLogin:
@@ -90,6 +94,9 @@ void Session::handle_server(FdInterest ready) {
   switch (state_) {
     case State::kConnecting:
       if (ready.writable) connection_made();
+      return;
+    case State::kSecuring:
+      go_on_securing();
       return;
     case State::kLogin:
     case State::kEstablished:
@@ -176,7 +183,8 @@ std::string Session::node_phrase() const {
 
 void Session::leave_old_route() {
   const Route& route = access_point_.route();
-  const bool linked = state_ == State::kConnecting || state_ == State::kLogin || state_ == State::kEstablished;
+  const bool linked = state_ == State::kConnecting || state_ == State::kSecuring || state_ == State::kLogin ||
+                      state_ == State::kEstablished;
   if (!linked || (epoch_ == route.epoch && route.target == target_)) return;
   // What the kernel has not sent yet must not reach the old server.
   if (server_) server_->reset();
@@ -210,6 +218,7 @@ void Session::shut_down() {
       return;
     case State::kWaiting:
     case State::kConnecting:
+    case State::kSecuring:
     case State::kLogin:
       end_with_error(SqlState::kCannotConnect, "could not connect: pgkeel is shutting down");
       return;
@@ -257,6 +266,7 @@ void Session::begin_closing() {
 void Session::release_server() {
   access_point_.waiting_room().leave(*this);
   resolving_ = {};
+  securing_.reset();
   server_.reset();
   descriptors_.shrink_to(1);
   if (cancel_key_) access_point_.shared().cancel_registry.remove(*cancel_key_, cancel_entry_);

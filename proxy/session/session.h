@@ -1,11 +1,11 @@
 // One client connection, from its first byte to its last: the client's link, the link to the server, and what passes
 // between them. Loop's thread only.
 //
-//   kStartup -> kWaiting -> kConnecting -> kLogin -> kEstablished -> kClosing -> gone
-//                  ^____________|____________|       each state may go to kClosing (with an error) or to gone
+//   kStartup -> kWaiting -> kConnecting -> kSecuring -> kLogin -> kEstablished -> kClosing -> gone
+//                  ^____________|______________|___________|  each state may go to kClosing (with an error) or to gone
 //
 // A login goes back to kWaiting as long as nothing of the server has been passed on to the client. What is relayed, and
-// how: relay.cpp. The login: login.cpp. How it all ends: session.cpp.
+// how: relay.cpp. TLS on both sides: encryption.cpp. The login: login.cpp. How it all ends: session.cpp.
 #pragma once
 
 #include <cstdint>
@@ -25,6 +25,7 @@
 #include "proxy/session/link_evidence.h"
 #include "proxy/session/newcomers.h"
 #include "proxy/session/relay_buffer.h"
+#include "proxy/upstream/tls_opening.h"
 #include "proxy/wire/error_response.h"
 #include "proxy/wire/frame.h"
 #include "proxy/wire/interrupted_wait.h"
@@ -68,6 +69,7 @@ class Session {
     kStartup,      // the client has not said yet what it wants
     kWaiting,      // in the waiting room
     kConnecting,   // its turn; looking up the name, connecting
+    kSecuring,     // the server was asked for TLS
     kLogin,        // the startup packet was sent to the server
     kEstablished,  // the client has its first ReadyForQuery
     kClosing,      // all is said; what is queued to the client goes out, what it sends is dropped
@@ -104,6 +106,15 @@ class Session {
   void release_server();  // its link, its cancel key, its place
   void drain_client();
 
+  // encryption.cpp
+  void encryption_requested(bool for_tls);
+  void begin_direct_tls();
+  void begin_tls(Bytes already_read);
+  void go_on_with_handshake();
+  [[nodiscard]] bool must_encrypt() const;
+  void secure_server();
+  void go_on_securing();
+
   // login.cpp
   void read_startup();
   void handle_startup_packet();
@@ -112,6 +123,7 @@ class Session {
   void connect_to_next_address();
   void note_connect_error(int code);
   void connection_made();
+  void begin_login();
   [[nodiscard]] bool awaits_first_answer() const;
   void attempt_lost(LinkEvidence::Kind kind, std::string cause);
   void attempt_lost(std::string cause);
@@ -144,6 +156,7 @@ class Session {
   DescriptorShare descriptors_;  // one for the client's link; from take_a_place() on one for the server's too
   Link client_;
   std::optional<Link> server_;
+  std::optional<TlsOpening> securing_;
   State state_ = State::kStartup;
   bool client_terminated_ = false;    // Terminate was passed on
   bool server_said_goodbye_ = false;  // a FATAL or PANIC was passed on
@@ -169,6 +182,7 @@ class Session {
   std::string startup_packet_;
   std::size_t startup_packet_size_ = 0;  // 0: not known yet
   unsigned encryption_requests_ = 0;
+  bool tls_is_direct_ = false;  // it began without an SSLRequest
   LoginGate::Ticket ticket_ = 0;
   Resolver::Request resolving_;
   Resolver::Addresses addresses_;

@@ -27,6 +27,8 @@ class Counter {
 struct alignas(64) SessionCounters {
   Counter accepted;
   Counter newcomers_dropped;
+  Counter client_handshakes;
+  Counter client_handshakes_failed;
   Counter open;
   Counter held;
   Counter established;
@@ -46,6 +48,8 @@ struct alignas(64) SessionCounters {
   void add_to(ClusterSessionStats& sum) const {
     sum.accepted += accepted.value();
     sum.newcomers_dropped += newcomers_dropped.value();
+    sum.client_handshakes += client_handshakes.value();
+    sum.client_handshakes_failed += client_handshakes_failed.value();
     sum.open += open.value();
     sum.held += held.value();
     sum.established += established.value();

@@ -11,6 +11,8 @@ struct ClusterSessionStats {
   std::string cluster;
   std::uint64_t accepted = 0;           // client connections since start
   std::uint64_t newcomers_dropped = 0;  // of these, silent ones that had to go when others waited
+  std::uint64_t client_handshakes = 0;  // of TLS, that succeeded
+  std::uint64_t client_handshakes_failed = 0;
   std::uint64_t open = 0;               // client links now, in whatever state
   std::uint64_t held = 0;               // of these, waiting for a route or for their turn at login_rate
   std::uint64_t established = 0;        // of these, past the login

@@ -7,6 +7,7 @@ constexpr std::uint32_t kCancelRequestCode = 80877102;
 constexpr std::uint32_t kSslRequestCode = 80877103;
 constexpr std::uint32_t kGssEncryptionRequestCode = 80877104;
 constexpr std::size_t kCancelHeaderBytes = 12;
+constexpr std::byte kTlsHandshakeRecord{0x16};
 
 }  // namespace
 
@@ -14,6 +15,17 @@ Result<std::size_t> startup_packet_size(Bytes first_four) {
   const std::size_t size = read_uint32(first_four);
   if (size < 8 || size > kStartupPacketBytesMax) return Error{"invalid length of startup packet"};
   return size;
+}
+
+bool begins_like_tls(Bytes first_bytes) {
+  return !first_bytes.empty() && first_bytes.front() == kTlsHandshakeRecord;
+}
+
+std::string build_ssl_request() {
+  std::string packet;
+  append_uint32(packet, 8);
+  append_uint32(packet, kSslRequestCode);
+  return packet;
 }
 
 Result<StartupPacket> parse_startup(Bytes packet) {

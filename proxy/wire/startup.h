@@ -41,6 +41,14 @@ using StartupPacket =
 // ClientHello, HTTP, noise.
 Result<std::size_t> startup_packet_size(Bytes first_four);
 
+// The first byte of a ClientHello: a client of PostgreSQL 17 and up may begin TLS without asking.
+bool begins_like_tls(Bytes first_bytes);
+
+// What a client, or we, ask a server for TLS with; it answers with one byte.
+std::string build_ssl_request();
+constexpr char kTlsAccepted = 'S';
+constexpr char kTlsRefused = 'N';
+
 // `packet` is whole, its length included.
 Result<StartupPacket> parse_startup(Bytes packet);
 

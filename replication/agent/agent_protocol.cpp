@@ -31,6 +31,12 @@ constexpr std::array<std::pair<JobState, const char*>, 4> kStates = {{{JobState:
 constexpr std::array<std::pair<StopMode, const char*>, 2> kModes = {
     {{StopMode::kFast, "fast"}, {StopMode::kImmediate, "immediate"}}};
 
+constexpr std::array<std::pair<ServerTlsMode, const char*>, 4> kTlsModes = {
+    {{ServerTlsMode::kDisable, "disable"},
+     {ServerTlsMode::kRequire, "require"},
+     {ServerTlsMode::kVerifyCa, "verify-ca"},
+     {ServerTlsMode::kVerifyFull, "verify-full"}}};
+
 Json address_json(const HostPort& address) {
   return {{"host", address.host}, {"port", address.port}};
 }
@@ -59,13 +65,16 @@ UpstreamServer upstream_in(const Json& json, Members& outer) {
   upstream.timeline = members.number<Timeline>("timeline");
   upstream.oldest_wal_file = members.text("oldest_wal_file");
   if (members.find("password") != nullptr) upstream.password = members.text("password");
+  if (members.find("tls_mode") != nullptr) upstream.tls.mode = members.choice("tls_mode", kTlsModes);
+  if (members.find("tls_ca") != nullptr) upstream.tls.ca = members.text("tls_ca");
   for (const auto& row : members.array("timeline_history", kForksMax)) {
     Members fork(row);
     upstream.timeline_history.push_back({fork.number<Timeline>("timeline"), fork.lsn("end")});
     if (!fork.problem().empty()) members.complain("timeline_history: " + fork.problem());
   }
   if (members.problem().empty()) members.complain_where(complain_of_node_name(upstream.node));
-  for (const auto& text : {upstream.replication.user, upstream.replication.database, upstream.password.value_or("")}) {
+  for (const auto& text :
+       {upstream.replication.user, upstream.replication.database, upstream.password.value_or(""), upstream.tls.ca}) {
     if (has_control_character(text)) members.complain("a control character stands in a name or password");
   }
   if (!members.problem().empty()) outer.complain("upstream: " + members.problem());
@@ -84,6 +93,10 @@ Json upstream_json(const UpstreamServer& upstream) {
                {"oldest_wal_file", upstream.oldest_wal_file},
                {"timeline_history", std::move(history)}};
   if (upstream.password) json["password"] = *upstream.password;
+  if (upstream.tls.mode != ServerTlsMode::kDisable) {
+    json["tls_mode"] = name_of(kTlsModes, upstream.tls.mode);
+    json["tls_ca"] = upstream.tls.ca;
+  }
   return json;
 }
 

@@ -1,6 +1,7 @@
 #include "replication/agent/upstream_access.h"
 
 #include <sstream>
+#include <sys/stat.h>
 #include <utility>
 
 #include "proxy/io/conninfo.h"
@@ -17,6 +18,24 @@ constexpr std::size_t kTimelineDigits = 8;  // a WAL file's name begins with its
 
 }  // namespace
 
+void set_upstream_tls(std::map<std::string, std::string>& settings, const ServerTlsConfig& tls,
+                      bool authority_is_there) {
+  if (tls.mode == ServerTlsMode::kDisable) return;
+  if (!tls.ca.empty() && authority_is_there) settings["sslrootcert"] = tls.ca;
+  const bool can_verify = settings.contains("sslrootcert");
+  settings["sslmode"] = server_tls_mode_name(can_verify ? tls.mode : ServerTlsMode::kRequire);
+}
+
+// The programs of a rejoin and the standby run as the owner of the data directory.
+bool UpstreamAccess::server_may_read_authority() const {
+  struct stat file {};
+  if (upstream_.tls.ca.empty() || ::stat(upstream_.tls.ca.c_str(), &file) != 0) return false;
+  const auto owner = directory_->owner();
+  if (!owner) return false;
+  return (file.st_mode & S_IROTH) != 0 || (file.st_uid == owner->user && (file.st_mode & S_IRUSR) != 0) ||
+         (file.st_gid == owner->group && (file.st_mode & S_IRGRP) != 0);
+}
+
 Result<UpstreamAccess> UpstreamAccess::open(const DataDirectory& directory, const UpstreamServer& upstream) {
   UpstreamAccess access(directory, upstream);
   if (upstream.password) {
@@ -32,17 +51,19 @@ Result<UpstreamAccess> UpstreamAccess::open(const DataDirectory& directory, cons
 }
 
 std::string UpstreamAccess::conninfo() const {
-  return format_conninfo({{"host", upstream_.address.host},
-                          {"port", std::to_string(upstream_.address.port)},
-                          {"user", upstream_.replication.user},
-                          {"dbname", upstream_.replication.database},
-                          {"application_name", "pgkeel_rejoin"},
-                          {"connect_timeout", "10"},
-                          // A network that swallows everything ends the work, sooner or later.
-                          {"keepalives_idle", "30"},
-                          {"keepalives_interval", "10"},
-                          {"keepalives_count", "6"},
-                          {"tcp_user_timeout", "90000"}});
+  std::map<std::string, std::string> settings = {{"host", upstream_.address.host},
+                                                 {"port", std::to_string(upstream_.address.port)},
+                                                 {"user", upstream_.replication.user},
+                                                 {"dbname", upstream_.replication.database},
+                                                 {"application_name", "pgkeel_rejoin"},
+                                                 {"connect_timeout", "10"},
+                                                 // A network that swallows everything ends the work, sooner or later.
+                                                 {"keepalives_idle", "30"},
+                                                 {"keepalives_interval", "10"},
+                                                 {"keepalives_count", "6"},
+                                                 {"tcp_user_timeout", "90000"}};
+  set_upstream_tls(settings, upstream_.tls, server_may_read_authority());
+  return format_conninfo(settings);
 }
 
 std::vector<std::string> UpstreamAccess::environment() const {
@@ -57,6 +78,7 @@ std::string UpstreamAccess::primary_conninfo(const std::string& node, const std:
                                                  {"application_name", node},
                                                  {"connect_timeout", "10"}};
   if (!password_file.empty()) settings["passfile"] = password_file;
+  set_upstream_tls(settings, upstream_.tls, server_may_read_authority());
   return format_conninfo(settings);
 }
 

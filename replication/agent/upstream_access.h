@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -19,10 +20,16 @@ struct UpstreamServer {
   HostPort address;
   DatabaseUser replication;                    // password_file: see config
   std::optional<std::string> password;         // instead of the file: it came from elsewhere
+  ServerTlsConfig tls = {};                    // how it is reached; the authority's file is looked for on this host
   Timeline timeline = 0;                       // the one that it writes
   std::vector<TimelineFork> timeline_history;  // of the upstream
   std::string oldest_wal_file;                 // by its name without the timeline; empty: not known
 };
+
+// Has libpq reach a server as server_tls wants it. Without the authority's file the connection is encrypted all the
+// same, and the server verified only where `settings` name another file.
+void set_upstream_tls(std::map<std::string, std::string>& settings, const ServerTlsConfig& tls,
+                      bool authority_is_there);
 
 class UpstreamAccess {
  public:
@@ -55,6 +62,7 @@ class UpstreamAccess {
   UpstreamAccess(const DataDirectory& directory, UpstreamServer upstream)
       : directory_(&directory), upstream_(std::move(upstream)) {}
   [[nodiscard]] Result<std::string> ask(const std::string& conninfo, const std::string& sql) const;
+  [[nodiscard]] bool server_may_read_authority() const;
 
   const DataDirectory* directory_;
   UpstreamServer upstream_;

@@ -176,6 +176,7 @@ void ClusterExecutor::rejoin(const Action& action, const Host& host) {
   wanted.upstream.node = action.upstream;
   wanted.upstream.address = upstream_config->address;
   wanted.upstream.replication = context_->cluster.replication;
+  wanted.upstream.tls = context_->cluster.server_tls;
   wanted.upstream.timeline = health.last_answered->facts->timeline;
   wanted.upstream.timeline_history = health.last_answered->facts->timeline_history;
   wanted.leave_what_rests = !action.old_primary && !action.ordered;

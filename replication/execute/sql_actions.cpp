@@ -7,6 +7,7 @@
 #include "health/monitor.h"
 #include "proxy/io/conninfo.h"
 #include "proxy/io/timer.h"
+#include "replication/agent/upstream_access.h"
 #include "replication/execute/sql_text.h"
 #include "replication/model/slot_name.h"
 
@@ -22,6 +23,12 @@ constexpr Duration kPatientWatch = 50ms;  // it has WAL to replay
 // By its name without the timeline: names then sort as positions do.
 const std::string kOldestWalFile =
     "(SELECT pg_catalog.min(pg_catalog.substr(name, 9)) FROM pg_catalog.pg_ls_waldir() WHERE name ~ '^[0-9A-F]{24}$')";
+
+// A server on this host finds the authority's file where we do.
+bool is_local(const ClusterConfig& cluster, const std::string& node) {
+  const auto found = std::ranges::find(cluster.nodes, node, &NodeConfig::name);
+  return found != cluster.nodes.end() && found->local.has_value();
+}
 
 const HostPort* address_of(const ClusterConfig& cluster, const std::string& node) {
   const auto found = std::ranges::find(cluster.nodes, node, &NodeConfig::name);
@@ -152,6 +159,7 @@ class Following : public std::enable_shared_from_this<Following> {
     (*settings)["port"] = std::to_string(upstream->port);
     (*settings)["user"] = conversation_.cluster.replication.user;
     (*settings)["application_name"] = action_.node;
+    set_upstream_tls(*settings, conversation_.cluster.server_tls, is_local(conversation_.cluster, action_.node));
     ask(action_.node, "ALTER SYSTEM SET primary_conninfo = " + quote_literal(format_conninfo(*settings)),
         [](Following& self, const SqlRows&) {
           self.ask(self.action_.node,

@@ -34,14 +34,16 @@ Result<std::string> first_line_of(const std::string& path) {
 
 using Conninfo = std::map<std::string, std::string>;
 
-Result<Conninfo> conninfo_of(const NodeConfig& node, const DatabaseUser& user) {
+Result<Conninfo> conninfo_of(const NodeConfig& node, const DatabaseUser& user, const ServerTlsConfig& tls) {
   Conninfo settings = {{"host", node.address.host},
                        {"port", std::to_string(node.address.port)},
                        {"user", user.user},
                        {"dbname", user.database},
                        {"application_name", "pgkeel_readiness"},
                        {"gssencmode", "disable"},
+                       {"sslmode", server_tls_mode_name(tls.mode)},
                        {"options", "-c statement_timeout=" + std::to_string(to_milliseconds(kAnswerLimit))}};
+  if (!tls.ca.empty()) settings["sslrootcert"] = tls.ca;
   if (user.password_file.empty()) return settings;
   auto password = first_line_of(user.password_file);
   if (!password) return password.error();
@@ -106,7 +108,7 @@ class NodeQuestions {
   }
 
   void ask_server() {
-    const auto conninfo = conninfo_of(node_, cluster_.monitor);
+    const auto conninfo = conninfo_of(node_, cluster_.monitor, cluster_.server_tls);
     if (!conninfo) return unreachable({"", conninfo.error().message});
     auto connection = BlockingSql::connect_within(format_conninfo(*conninfo), kLoginLimit);
     if (!connection) return unreachable(connection.error());
@@ -145,7 +147,7 @@ class NodeQuestions {
 
   [[nodiscard]] LoginFacts log_in(bool for_replication) const {
     LoginFacts login{.tried = true, .sqlstate = "", .error = ""};
-    auto conninfo = conninfo_of(node_, cluster_.replication);
+    auto conninfo = conninfo_of(node_, cluster_.replication, cluster_.server_tls);
     if (!conninfo) {
       login.error = conninfo.error().message;
       return login;

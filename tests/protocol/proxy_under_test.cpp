@@ -9,23 +9,25 @@
 namespace pgkeel::test {
 namespace {
 
-NodeConfig node(const char* name, const PeerListener& server) {
+NodeConfig node(const char* name, const std::string& host, const PeerListener& server) {
   NodeConfig config;
   config.name = name;
-  config.address = {"127.0.0.1", server.port()};
+  config.address = {host, server.port()};
   return config;
 }
 
 }  // namespace
 
-ProxyUnderTest::ProxyUnderTest(const Options& options) : wakeup_(loop_) {
+ProxyUnderTest::ProxyUnderTest(const Options& options) : wakeup_(loop_), server_host_(options.server_host) {
   ClusterConfig cluster;
   cluster.name = "c";
   cluster.listen = {"127.0.0.1", 0};
   cluster.allow = options.allow;
   cluster.detection.failure_timeout = options.failure_timeout;
   cluster.durability = options.durability;
-  cluster.nodes = {node("a", a), node("b", b)};
+  cluster.client_tls = options.client_tls;
+  cluster.server_tls = options.server_tls;
+  cluster.nodes = {node("a", server_host_, a), node("b", server_host_, b)};
   ClusterConfig other = cluster;
   other.name = "d";
   pool_ = std::make_unique<WorkerPool>(
@@ -64,11 +66,11 @@ void ProxyUnderTest::publish(Route route, const std::string& cluster) {
 }
 
 void ProxyUnderTest::route_to_a(std::uint64_t epoch, std::string reason) {
-  publish({.epoch = epoch, .target = RouteTarget{"a", {"127.0.0.1", a.port()}}, .reason = std::move(reason)});
+  publish({.epoch = epoch, .target = RouteTarget{"a", {server_host_, a.port()}}, .reason = std::move(reason)});
 }
 
 void ProxyUnderTest::route_to_b(std::uint64_t epoch, std::string reason) {
-  publish({.epoch = epoch, .target = RouteTarget{"b", {"127.0.0.1", b.port()}}, .reason = std::move(reason)});
+  publish({.epoch = epoch, .target = RouteTarget{"b", {server_host_, b.port()}}, .reason = std::move(reason)});
 }
 
 void ProxyUnderTest::route_nowhere(std::uint64_t epoch, std::string reason) {
@@ -84,6 +86,14 @@ void ProxyUnderTest::stop(Duration limit) {
 void ProxyUnderTest::stop_later(Duration limit, std::function<void()> stopped) {
   stopped_ = true;
   in_control_thread([&] { pool_->stop(limit, std::move(stopped)); });
+}
+
+void ProxyUnderTest::replace_client_tls(const ClientTlsConfig& client_tls) {
+  ClusterConfig cluster;
+  cluster.client_tls = client_tls;
+  const auto tls = load_cluster_tls(cluster);
+  if (!tls) throw std::runtime_error(tls.error().message);
+  in_control_thread([&] { pool_->replace_tls("c", *tls); });
 }
 
 std::uint64_t ProxyUnderTest::bytes_read() const {

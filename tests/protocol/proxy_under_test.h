@@ -26,6 +26,9 @@ class ProxyUnderTest {
     std::uint64_t descriptor_limit = 1'000'000;
     Duration failure_timeout = std::chrono::seconds(3);
     Durability durability = Durability::kAsync;
+    ClientTlsConfig client_tls = {};
+    ServerTlsConfig server_tls = {};
+    std::string server_host = "127.0.0.1";                                         // of a and b, as it is configured
     CancelJudge cancel_judge = [](const CancelQuestion&, const CancelAnswer&) {};  // called in the control thread
   };
 
@@ -46,6 +49,7 @@ class ProxyUnderTest {
   // Returns when the pool has stopped.
   void stop(Duration limit);
   void stop_later(Duration limit, std::function<void()> stopped);  // `stopped` is called in the control thread
+  void replace_client_tls(const ClientTlsConfig& client_tls);      // its files are read
   void in_control_thread(std::function<void()> task);              // returns when it was run
 
   [[nodiscard]] std::uint16_t port() const { return port_; }
@@ -68,6 +72,7 @@ class ProxyUnderTest {
   Loop loop_;
   Wakeup wakeup_;
   std::unique_ptr<WorkerPool> pool_;
+  std::string server_host_;
   std::thread control_;
   std::uint16_t port_ = 0;
   bool stopped_ = false;

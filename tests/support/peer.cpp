@@ -134,6 +134,18 @@ std::string Peer::receive(std::size_t size) {
   return received;
 }
 
+std::string Peer::receive_some() {
+  std::array<char, 65536> buffer{};
+  wait_for(descriptor_, POLLIN, "receive");
+  const ssize_t count = ::recv(descriptor_, buffer.data(), buffer.size(), 0);
+  if (count < 0 && errno != ECONNRESET) fail("receive");
+  if (count <= 0) {
+    ended_by_reset_ = count < 0;
+    return {};
+  }
+  return {buffer.data(), static_cast<std::size_t>(count)};
+}
+
 std::string Peer::receive_message() {
   std::string received = receive(5);
   if (received.size() < 5) return received;

@@ -31,6 +31,7 @@ class Peer {
   void finish_sending();                               // FIN
 
   std::string receive(std::size_t size);  // exactly so many; fewer where the connection ends before
+  std::string receive_some();             // what is there, at least a byte; empty at the end
   std::string receive_message();          // one typed message; empty at the end
   std::string receive_to_end();
   // How the connection ended, after receive_to_end().

@@ -21,6 +21,7 @@ JobRequest rejoin_request() {
   request.upstream->address = {"fd00::2", 5433};
   request.upstream->replication = {.user = "repl \"ü\"", .database = "postgres", .password_file = "/not/told"};
   request.upstream->password = "secret";
+  request.upstream->tls = {.mode = ServerTlsMode::kVerifyFull, .ca = "/etc/ca.crt"};
   request.upstream->timeline = 7;
   request.upstream->timeline_history = {{5, Lsn{0x3000000}}, {6, Lsn{0x16B374D848}}};
   return request;
@@ -45,6 +46,8 @@ TEST_CASE("a request for a job arrives as it was sent, and no path of the sender
   CHECK(got->limit == sent.limit);
   CHECK(got->same_work(sent));
   CHECK(got->upstream->password == "secret");
+  CHECK(got->upstream->tls.mode == ServerTlsMode::kVerifyFull);
+  CHECK(got->upstream->tls.ca == "/etc/ca.crt");
   CHECK(got->upstream->replication.user == sent.upstream->replication.user);
   CHECK(got->upstream->timeline_history == sent.upstream->timeline_history);
 }

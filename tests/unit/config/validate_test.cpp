@@ -154,3 +154,21 @@ TEST_CASE("agent.toml needs its certificates and its server; everything else has
   CHECK(told(minimal + "fence_timeout = \"10\"\n").find("is not a duration") != std::string::npos);
   CHECK(told(minimal + "[cluster.a]\n").find("unknown key \"cluster\"") != std::string::npos);
 }
+
+TEST_CASE("TLS has what its mode needs, and nothing that it would not look at") {
+  const auto told = [](std::string_view line) { return problems_of(with_cluster_keys(line)); };
+  CHECK(told("client_tls = { mode = \"allow\", cert = \"/c\", key = \"/k\" }").empty());
+  CHECK(told("client_tls = { mode = \"verify-client\", cert = \"/c\", key = \"/k\", client_ca = \"/a\" }").empty());
+  const std::string missing = told("client_tls = { mode = \"verify-client\" }");
+  for (const char* key : {"cert", "key", "client_ca"})
+    CHECK(missing.find(std::string(key) + ": is missing: mode \"verify-client\" needs it") != std::string::npos);
+  CHECK(told("client_tls = { mode = \"require\", cert = \"/c\", key = \"/k\", client_ca = \"/a\" }")
+            .find("client_tls.client_ca: no certificate of a client is looked at") != std::string::npos);
+  CHECK(told("server_tls = { mode = \"require\" }").empty());
+  CHECK(told("server_tls = { mode = \"require\", ca = \"/a\" }").empty());
+  for (const char* mode : {"verify-ca", "verify-full"})
+    CHECK(told("server_tls = { mode = \"" + std::string(mode) + "\" }").find("server_tls.ca: is missing") !=
+          std::string::npos);
+  CHECK(told("server_tls = { mode = \"disable\", ca = \"/a\" }").find("server_tls.ca: no certificate") !=
+        std::string::npos);
+}

@@ -1,0 +1,104 @@
+#include "proxy/app/certificate_watch.h"
+
+#include <sys/stat.h>
+#include <utility>
+
+#include "proxy/io/clock.h"
+
+namespace pgkeel {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr Duration kLookEvery = 10s;
+// A certificate and its key are two files: a change of one is often followed by that of the other.
+constexpr Duration kSettle = 500ms;
+constexpr Duration kEndsSoon = 14 * 24h;
+
+}  // namespace
+
+CertificateWatch::CertificateWatch(Loop& loop, ClusterConfig cluster, Publish publish, Tell tell)
+    : cluster_(std::move(cluster)),
+      publish_(std::move(publish)),
+      tell_(std::move(tell)),
+      next_look_(loop, [this] { look_again(); }),
+      in_use_(look()),
+      seen_(in_use_) {}
+
+void CertificateWatch::start() {
+  if (in_use_.empty()) return;
+  if (const auto tls = load_cluster_tls(cluster_); tls && tls->clients) not_after_ = tls->clients->not_after();
+  tell_of_its_end();
+  next_look_.start_once(kLookEvery);
+}
+
+std::vector<CertificateWatch::Stamp> CertificateWatch::look() const {
+  std::vector<Stamp> stamps;
+  for (const auto& path :
+       {cluster_.client_tls.cert, cluster_.client_tls.key, cluster_.client_tls.client_ca, cluster_.server_tls.ca}) {
+    if (path.empty()) continue;
+    struct stat file {};
+    Stamp& stamp = stamps.emplace_back();
+    if (::stat(path.c_str(), &file) != 0) continue;
+    stamp.inode = file.st_ino;
+    stamp.modified_ns = std::int64_t{file.st_mtim.tv_sec} * 1'000'000'000 + file.st_mtim.tv_nsec;
+    stamp.size = file.st_size;
+  }
+  return stamps;
+}
+
+void CertificateWatch::look_again() {
+  const auto before = std::exchange(seen_, look());
+  if (seen_ != before) {
+    next_look_.start_once(kSettle);
+    return;
+  }
+  if (seen_ != in_use_) reload();
+  tell_of_its_end();
+  next_look_.start_once(kLookEvery);
+}
+
+void CertificateWatch::reload() {
+  in_use_ = look();
+  seen_ = in_use_;
+  if (in_use_.empty()) return;
+  const auto tls = load_cluster_tls(cluster_);
+  if (!tls) {
+    tell_(LogLevel::kWarning, "the new TLS files cannot be used, and the old ones stay in use: " + tls.error().message);
+    return;
+  }
+  publish_(*tls);
+  if (tls->clients) not_after_ = tls->clients->not_after();
+  tell_(LogLevel::kInfo,
+        "the TLS files were read again, for new connections" +
+            (tls->clients ? "; the certificate is valid until " + format_wall_time(not_after_) : std::string()));
+}
+
+void CertificateWatch::tell_of_its_end() {
+  if (not_after_ == told_of_) return;
+  for (const auto& certificate : certificates()) {
+    const auto finding = certificate_finding(certificate, wall_now());
+    if (!finding) continue;
+    told_of_ = not_after_;
+    tell_(LogLevel::kWarning, finding->problem + "; " + finding->remedy);
+  }
+}
+
+std::vector<CertificateStatus> CertificateWatch::certificates() const {
+  if (not_after_ == WallTime{}) return {};
+  return {{.name = "client_tls", .file = cluster_.client_tls.cert, .not_after = not_after_}};
+}
+
+std::optional<Finding> certificate_finding(const CertificateStatus& certificate, WallTime now) {
+  if (certificate.not_after - now >= kEndsSoon) return std::nullopt;
+  const bool over = certificate.not_after <= now;
+  return Finding{.rule = "certificate_end",
+                 .subject = certificate.name,
+                 .severity = FindingSeverity::kWarning,
+                 .problem = "the certificate of " + certificate.name + " (" + certificate.file + ") " +
+                            (over ? "ended at " : "ends at ") + format_wall_time(certificate.not_after) +
+                            (over ? ": clients that verify it cannot connect" : ""),
+                 .remedy = "replace the files: new connections use them within seconds, and nobody is dropped"};
+}
+
+}  // namespace pgkeel

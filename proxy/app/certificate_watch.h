@@ -1,0 +1,62 @@
+// Looks after the TLS files of one cluster's access point: when they change on disk, they are read again and given to
+// new connections, and nobody is dropped; what can't be used leaves the old ones in use. Control thread only.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "config/config.h"
+#include "proxy/admin/cluster_status.h"
+#include "proxy/base/log.h"
+#include "proxy/base/time.h"
+#include "proxy/io/timer.h"
+#include "proxy/session/cluster_tls.h"
+#include "replication/readiness/finding.h"
+
+namespace pgkeel {
+
+class CertificateWatch {
+ public:
+  using Publish = std::function<void(const ClusterTls& tls)>;
+  using Tell = std::function<void(LogLevel severity, const std::string& text)>;
+
+  // Made before the workers read the files, so that no change is missed.
+  CertificateWatch(Loop& loop, ClusterConfig cluster, Publish publish, Tell tell);
+
+  void start();
+
+  // Reads the files now, whether they look changed or not.
+  void reload();
+
+  [[nodiscard]] std::vector<CertificateStatus> certificates() const;
+
+ private:
+  // What tells one version of a file from another.
+  struct Stamp {
+    std::uint64_t inode = 0;
+    std::int64_t modified_ns = 0;
+    std::int64_t size = 0;
+    friend bool operator==(const Stamp&, const Stamp&) = default;
+  };
+
+  [[nodiscard]] std::vector<Stamp> look() const;
+  void look_again();
+  void tell_of_its_end();
+
+  const ClusterConfig cluster_;
+  Publish publish_;
+  Tell tell_;
+  Timer next_look_;
+  std::vector<Stamp> in_use_;  // or were found to be of no use
+  std::vector<Stamp> seen_;
+  WallTime not_after_{};
+  WallTime told_of_{};  // that this end is near
+};
+
+// A certificate that ends soon, or has ended.
+std::optional<Finding> certificate_finding(const CertificateStatus& certificate, WallTime now);
+
+}  // namespace pgkeel
