@@ -9,6 +9,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr Duration kSameStart = 5s;      // both uptimes are counted by the clock of one host, but not read at once
+constexpr Duration kWordHolds = 2s;      // an agent that lives says something at least every second
 constexpr Duration kMismatchLasts = 2s;  // the agent may not have found a postmaster yet that has just been started
 
 }  // namespace
@@ -45,6 +46,11 @@ void AgentEvidence::answered(const Observation& observation) {
       doubt_.clear();
       return;
     }
+  }
+  if (observation.finished_at - word_->at >
+      kWordHolds) {  // the agent is silent: the server may have been started since
+    mismatched_since_.reset();
+    return;
   }
   if (!mismatched_since_) mismatched_since_ = observation.finished_at;
   if (observation.finished_at - *mismatched_since_ < kMismatchLasts) return;

@@ -79,6 +79,7 @@ TEST_CASE("an agent of another server is doubted, and its word no evidence") {
   CHECK_FALSE(other.reported(runs(at(0s), 7, 60s)));
   other.answered(answer(at(0s), 600s));
   CHECK(other.doubt().empty());
+  CHECK_FALSE(other.reported(runs(at(3s), 7, 63s)));
   other.answered(answer(at(3s), 603s));
   CHECK(other.doubt() == "its agent handles a server that was not started when the one that answers was");
   CHECK_FALSE(other.reported(nothing_runs(at(4s))));
@@ -94,4 +95,11 @@ TEST_CASE("a server that answers although its agent sees none is doubted only wh
   CHECK(evidence.doubt().empty());
   evidence.answered(answer(at(2s), 2s));
   CHECK(evidence.doubt() == "its agent sees no server run, although this one answers");
+}
+
+TEST_CASE("what an agent said before it fell silent raises no doubt of a server that was started since") {
+  AgentEvidence evidence(kPort);
+  CHECK_FALSE(evidence.reported(nothing_runs(at(0s))));
+  for (const Duration later : {1s, 4s, 8s, 12s}) evidence.answered(answer(at(later), later));
+  CHECK(evidence.doubt().empty());
 }
