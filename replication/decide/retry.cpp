@@ -25,6 +25,10 @@ bool may_start(const Situation& situation, ActionKind kind, const std::string& n
 }
 
 void ask(const Situation& situation, const NodeView& node, Duration pause, Decision& decision) {
+  const bool is_asked = std::ranges::any_of(decision.actions, [&](const Action& action) {
+    return action.kind == ActionKind::kProbe && action.node == node.name;
+  });
+  if (is_asked) return;  // for another reason
   const ActionStatus* asked = situation.view.action(ActionKind::kProbe, node.name);
   if (asked != nullptr && asked->started_at >= node.facts_at) {
     const Instant due = asked->started_at + pause;
