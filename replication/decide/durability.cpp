@@ -73,7 +73,7 @@ class PrimarySync {
     return status != nullptr && in_force() &&
            std::ranges::all_of(situation_.memory.standby_names.members, [&](const std::string& member) {
              const Senders senders = senders_of(facts_, member);
-             const bool counts = senders.own != nullptr && senders.others == 0 &&
+             const bool counts = senders.own != nullptr && senders.others == 0 && !is_made_anew(member) &&
                                  (senders.own->sync_state == "sync" || senders.own->sync_state == "quorum");
              return counts && status->waited_from && senders.own->flushed >= *status->waited_from;
            });
@@ -144,6 +144,12 @@ class PrimarySync {
   }
 
  private:
+  // What the primary was last told of its flushes is no longer on its disk, or will not be.
+  [[nodiscard]] bool is_made_anew(const std::string& standby) const {
+    const ActionStatus* rejoin = situation_.view.action(ActionKind::kRejoin, standby);
+    return rejoin != nullptr && (rejoin->running || rejoin->finished_at >= primary_.facts_at);
+  }
+
   // The walsenders of a primary whose postmaster dies end first, and what still answers shows none: a second answer
   // tells.
   [[nodiscard]] bool is_to_be_confirmed(const NodeView& standby, const FlushProgress& flush) const {
@@ -157,6 +163,7 @@ class PrimarySync {
     const FlushProgress flush = found == situation_.view.flushes.end() ? FlushProgress{} : found->second;
     if (is_to_be_confirmed(node, flush)) return true;
     if (senders.own == nullptr || senders.others > 0 || !could_be_promoted(node)) return false;
+    if (is_made_anew(node.name)) return false;
     if (!situation_.memory.standby_names.contains(node.name))
       return flush.keeps_up && streams_from(node, primary_) && node.facts->timeline == facts_.timeline;
     const Liveness liveness = node.suspicion.liveness;
