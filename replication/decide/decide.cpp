@@ -185,9 +185,7 @@ class Judgement {
     if (const NodeView* abandoned = situation_.view.node(memory.abandoned_candidate)) fence_until_stopped(*abandoned);
 
     const Fenced so_far = fenced(situation_);
-    for (const auto& node : situation_.view.nodes) {
-      if (must_be_cut_off(situation_, node, so_far) && !is_cut_off(situation_, node)) start(ActionKind::kCutOff, node);
-    }
+    cut_off_standbys(so_far);
     for (const auto& node : situation_.view.nodes) {
       const bool is_being_cut_off = must_be_cut_off(situation_, node, so_far) && !is_cut_off(situation_, node);
       if (node.name == memory.primary || !node.answering() || is_being_cut_off) continue;
@@ -224,9 +222,24 @@ class Judgement {
     if (candidate->local && candidate->suspicion.liveness == Liveness::kDead) {
       decision_.summary += ", which failed meanwhile: " + candidate->suspicion.evidence;
       start(ActionKind::kStartServer, *candidate);
-      return;
+    } else {
+      promote(*candidate, first_standby_names(situation_, candidate->name));
     }
-    promote(*candidate, first_standby_names(situation_, candidate->name));
+    cut_off_standbys(fenced(situation_));
+  }
+
+  void cut_off_standbys(const Fenced& so_far) {
+    for (const auto& node : situation_.view.nodes) {
+      const bool wanted = must_be_cut_off(situation_, node, so_far) || is_better_cut_off(situation_, node, so_far);
+      if (!wanted || is_cut_off(situation_, node)) continue;
+      const ActionStatus* follow = situation_.view.action(ActionKind::kFollow, node.name);
+      if (follow != nullptr && follow->running) continue;  // both set where it receives from: one after the other
+      if (const Instant due = cut_off_not_before(situation_, node); situation_.now.instant < due) {
+        again_at(due);
+      } else {
+        start(ActionKind::kCutOff, node);
+      }
+    }
   }
 
   // The candidate may be promoted as soon as its walreceiver has ended: look often.

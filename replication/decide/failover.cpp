@@ -195,7 +195,25 @@ bool must_be_cut_off(const Situation& situation, const NodeView& standby, const 
 
 bool is_cut_off(const Situation& situation, const NodeView& standby) {
   const ActionStatus* cut = situation.current_action(ActionKind::kCutOff, standby.name);
-  return cut != nullptr && !cut->running && cut->succeeded;
+  if (cut == nullptr || cut->running || !cut->succeeded) return false;
+  const bool seen_since = standby.facts && standby.facts_at > cut->finished_at;
+  return !(seen_since && standby.facts->wal_receiver_streaming);  // else somebody has pointed it somewhere again
+}
+
+bool is_better_cut_off(const Situation& situation, const NodeView& standby, const Fenced& so_far) {
+  const ClusterMemory& memory = situation.memory;
+  const bool others_acknowledge = positions_needed(memory.promise) >= 2 && memory.promise.contains(standby.name);
+  if (!safety_is_demanded(situation) || !others_acknowledge || !standby.answers_as_standby()) return false;
+  if (memory.phase == Phase::kPromoting) return standby.name != memory.candidate;
+  // What its walreceiver still holds counts for the choice.
+  const bool holds_nothing_more = standby.facts_at >= so_far.positions_since && !standby.facts->wal_receiver_streaming;
+  return so_far.proven_stopped && holds_nothing_more && somebody_can_be_elected(situation);
+}
+
+Instant cut_off_not_before(const Situation& situation, const NodeView& standby) {
+  const ActionStatus* cut = situation.current_action(ActionKind::kCutOff, standby.name);
+  if (cut == nullptr || cut->running || !cut->succeeded) return Instant{};
+  return cut->finished_at + std::clamp<Duration>(cut->finished_at - situation.view.phase_since, 1s, 60s);
 }
 
 bool position_is_final(const Situation& situation, const NodeView& standby, const Fenced& so_far) {

@@ -36,6 +36,15 @@ bool abandoned_candidate_is_stopped(const Situation& situation);
 bool must_be_cut_off(const Situation& situation, const NodeView& standby, const Fenced& so_far);
 bool is_cut_off(const Situation& situation, const NodeView& standby);
 
+// Where the last commit may be on any of several standbys they are cut off a primary that is proven stopped too, and
+// nobody waits for it: whoever starts that one again finds nobody there who acknowledges, although another standby was,
+// or is being, chosen by the positions that were told before.
+bool is_better_cut_off(const Situation& situation, const NodeView& standby, const Fenced& so_far);
+
+// Before that a standby that was cut off, and streams nevertheless, is not cut off again: the longer it has gone on,
+// the longer is the pause.
+Instant cut_off_not_before(const Situation& situation, const NodeView& standby);
+
 // How long a standby's walreceiver may take to read what the dead primary had sent it.
 constexpr Duration kWalReceiverPatience = std::chrono::milliseconds(200);
 

@@ -94,6 +94,8 @@ class NodeRepair {
     }
     if (follow != nullptr && !follow->running && !follow->succeeded)
       note("cannot be pointed at " + primary_.name + ": " + follow->message);
+    const ActionStatus* cut = situation_.view.action(ActionKind::kCutOff, node_.name);
+    if (cut != nullptr && cut->running) return false;  // both set where it receives from: one after the other
     start(ActionKind::kFollow);
     return false;
   }
