@@ -38,15 +38,14 @@ void Checkers::stored(Phase before, const std::string& transition) {
     if (unsettled_ && memory.primary == *unsettled_) failovers_ += 1;
     unsettled_.reset();
   }
-  const bool chosen_by_operator = transition == "serve --adopt NODE";
+  const bool chosen_by_operator = transition == "serve --adopt NODE" || transition == "resolve --keep NODE" ||
+                                  (memory.phase == Phase::kPromoting && loss_is_accepted(memory));
   durability.stored(chosen_by_operator);
   if (!chosen_by_operator) return;  // who chooses a node accepts what is lost
   newest_timeline_written_ = 0;
   promised_by_one_.clear();
-  for (const auto& server : world_.servers) {
-    if (server.name == memory.primary)
-      std::erase_if(promised_, [&](RecordId record) { return !server.wal.holds(record); });
-  }
+  const Server* chosen = world_.server(memory.phase == Phase::kPromoting ? memory.candidate : memory.primary);
+  std::erase_if(promised_, [&](RecordId record) { return !chosen->wal.holds(record); });
 }
 
 void Checkers::published(const RouteOrder& order) {
@@ -167,11 +166,11 @@ void Checkers::promotion_sent(const Action& action) {
   unsettled_ = action.node;
 }
 
-void Checkers::fence_reported(std::size_t node, FenceStrength strength, std::uint32_t incarnation_before) {
+void Checkers::fence_reported(std::size_t node, std::uint32_t incarnation_before) {
   const Server& server = world_.servers[node];
-  if (strength == FenceStrength::kProvenStopped && server.state != ProcessState::kDead &&
-      server.incarnation <= incarnation_before)
+  if (server.state != ProcessState::kDead && server.incarnation <= incarnation_before)
     world_.violated(server.name + " is said to be proven stopped, and runs");
+  durability.proven_stopped(server);
 }
 
 void Checkers::host_job_started(const std::string& node) {

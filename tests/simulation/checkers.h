@@ -42,7 +42,7 @@ class Checkers {
   void candidate_is_told(const Server& candidate, const Quorum& standby_names) {
     durability.candidate_is_told(candidate, standby_names);
   }
-  void fence_reported(std::size_t node, FenceStrength strength, std::uint32_t incarnation_before);
+  void fence_reported(std::size_t node, std::uint32_t incarnation_before);  // as proven stopped
   void host_job_started(const std::string& node);
   void host_job_ended(const std::string& node) { host_jobs_.erase(node); }
   void stepped();

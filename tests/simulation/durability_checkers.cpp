@@ -2,9 +2,21 @@
 
 #include <algorithm>
 
+#include "replication/sync/sync_planner.h"
+
 namespace pgkeel::simulation {
 
+using namespace std::chrono_literals;
+
+bool loss_is_accepted(const ClusterMemory& memory) {
+  return std::ranges::any_of(memory.orders, [](const OperatorOrder& order) {
+    return order.kind == OrderKind::kFailover && order.state == OrderState::kRunning && order.accept_loss;
+  });
+}
+
 namespace {
+constexpr Duration kTimeToCutOff = 2s;  // a standby, off a primary that was proven stopped
+
 bool holds(const Server& server, RecordId record) {
   return !server.half_rebuilt && server.wal.holds(record);
 }
@@ -18,11 +30,15 @@ const Server* DurabilityCheckers::leader() const {
 }
 
 void DurabilityCheckers::acknowledged(const Server& server, RecordId record, std::uint32_t meddling) {
-  if (!world_.keeps_commits() || !world_.meddlings[meddling]) return;
+  if (!world_.keeps_commits() || !world_.meddlings[meddling] || loss_is_accepted(disk_.memory)) return;
   if (disk_.memory.primary != server.name) {
     // One that was never led to, because it failed while it was promoted, or that somebody changed or started since.
     const bool somebodys_doing = server.promoted_by_hand || server.started_by_operator || meddling != 0;
     if (!was_led_to_[server.number] || somebodys_doing) return;
+  }
+  if (nobody_could_know(server)) {
+    acknowledged_beside_ = std::max(acknowledged_beside_, record);
+    return;
   }
   const Server* led_to = leader();
   if (led_to != nullptr && !holds(*led_to, record)) {
@@ -32,6 +48,46 @@ void DurabilityCheckers::acknowledged(const Server& server, RecordId record, std
   newest_ = std::max(newest_, record);
   acknowledgements_ += 1;
   check_promises();
+}
+
+// It was proven stopped, and somebody started it beside pgkeel; and those of its standbys that still acknowledge are
+// not cut off it for want of time or of a way to them.
+bool DurabilityCheckers::nobody_could_know(const Server& server) const {
+  const ClusterMemory& memory = disk_.memory;
+  const bool started_since = stop_.server == &server && epoch_ == memory.epoch && server.started_by_operator &&
+                             server.incarnation > stop_.incarnation;
+  if (!started_since || memory.phase == Phase::kSteady) return false;
+  std::uint32_t out_of_its_reach = 0;
+  bool had_no_time = false;
+  for (const auto& member : memory.promise.members) {
+    if (member == memory.candidate || cut_off_.contains(member)) {
+      out_of_its_reach += 1;
+    } else {
+      const Instant could_act_since =
+          std::max({stop_.when, world_.pgkeel_well_since(), world_.server(member)->undisturbed_since});
+      had_no_time |= could_act_since == Instant::max() || world_.queue.now() - could_act_since < kTimeToCutOff;
+    }
+  }
+  return out_of_its_reach < positions_needed(memory.promise) && had_no_time;
+}
+
+void DurabilityCheckers::proven_stopped(const Server& server) {
+  // Who has noticed that it ran again reads the positions anew.
+  if (disk_.memory.phase == Phase::kFencing && stop_.server == &server && epoch_ == disk_.memory.epoch)
+    newest_ = std::max(newest_, acknowledged_beside_);
+  acknowledged_beside_ = 0;
+  if (epoch_ != disk_.memory.epoch) cut_off_.clear();
+  epoch_ = disk_.memory.epoch;
+  stop_ = {&server, server.incarnation, world_.queue.now()};
+}
+
+void DurabilityCheckers::cut_off(const std::string& standby) {
+  if (epoch_ != disk_.memory.epoch) {
+    cut_off_.clear();
+    stop_ = {};
+  }
+  epoch_ = disk_.memory.epoch;
+  cut_off_.insert(standby);
 }
 
 void DurabilityCheckers::stored(bool chosen_by_operator) {

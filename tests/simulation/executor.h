@@ -1,30 +1,30 @@
 // Carries out pgkeel's actions on the simulated servers: late, in vain, or with an effect that is reported as a
-// failure. What was sent before pgkeel died may still take effect. Tests only.
+// failure. What was sent before pgkeel died may still take effect, and an agent goes on with what it was ordered. Tests
+// only.
 #pragma once
 
+#include <deque>
 #include <functional>
-#include <map>
 #include <memory>
 #include <set>
 #include <string>
 
 #include "tests/simulation/checkers.h"
+#include "tests/simulation/host_work.h"
 #include "tests/simulation/world.h"
 
 namespace pgkeel::simulation {
-
-ActionStatus failed(const Action& action, std::string message);
-ActionStatus succeeded(const Action& action);
 
 class Executor {
  public:
   using Done = std::function<void(const ActionStatus& outcome)>;
 
-  Executor(World& world, Checkers& checkers) : world_(world), checkers_(checkers) {}
+  Executor(World& world, Checkers& checkers);
 
-  void start(const Action& action, Done report);
+  // `host_in_reach`: the node's processes and files can be handled, by pgkeel itself or by the node's agent.
+  void start(const Action& action, bool host_in_reach, const Done& report);
   void break_off(const Action& action);
-  void process_ended() { life_ += 1; }  // its jobs end with it; what it has sent does not
+  void process_ended();  // its jobs end with it; what it has sent does not, nor what an agent carries out
 
  private:
   using Answer = std::function<void(bool succeeded)>;
@@ -34,8 +34,17 @@ class Executor {
   void job(Duration time, std::function<void()> next);
   void wait_until(std::function<bool()> good, std::function<bool()> bad, Instant limit, Answer done);
 
-  void fence(const Action& action, const Done& done);
-  void fence_by_sql(std::size_t node, const std::function<void(FenceStrength strength, std::uint32_t)>& report);
+  // On the node's host.
+  void start_host_job(const Action& action, bool host_in_reach, const Done& report);
+  void carry_out(const Action& action, const HostWork::Done& done);
+  struct AgentCall;
+  void call_agent(const std::shared_ptr<AgentCall>& call);
+  void call_agent_again(const std::shared_ptr<AgentCall>& call, Duration pause);
+  void agent_answers(const std::shared_ptr<AgentCall>& call);
+  void fence(const Action& action, bool host_in_reach, const Done& done);
+
+  // By SQL.
+  void fence_by_sql(const Action& action, const Done& done);
   void set_standby_names(const Action& action, const Done& done);
   void set_and_look(const Action& action, const Quorum& names, const Done& done);
   void look_at_walsenders(const Action& action, const Quorum& names, const Done& done, int looks_left);
@@ -46,21 +55,17 @@ class Executor {
   void promote(const Action& action, const Done& done);
   void send_promotion(const Action& action, const Done& done);
   void follow(const Action& action, const Done& done);
-  void rejoin(const Action& action, const Done& done);
-  void copy_and_start(const Action& action, const Done& done, bool copy);
-  void start_server(const Action& action, const Done& done);
-  void examine(const Action& action, const Done& done);
   void drop_slot(const Action& action, const Done& done);
   void keep_slot(const Action& action, const Done& done);
-  void wait_for_start(const Action& action, const Done& done);
 
   [[nodiscard]] Duration delay_to(std::size_t node);
   Server& server(const std::string& name) { return world_.servers[static_cast<std::size_t>(name[0] - 'a')]; }
 
   World& world_;
   Checkers& checkers_;
-  std::set<std::string> broken_off_;                      // nodes whose start or rejoin shall end
-  std::map<std::string, std::function<void()>> copying_;  // ends the copy that a rejoin of the node began last
+  std::deque<HostWork> own_work_;     // per node: by pgkeel itself
+  std::set<std::string> broken_off_;  // nodes whose start or rejoin by an agent shall end
+  std::uint64_t last_job_id_ = 100;
   std::uint64_t life_ = 0;
 };
 

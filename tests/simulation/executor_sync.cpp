@@ -96,7 +96,11 @@ void Executor::mark_position(const Action& action, const Done& done) {
 
 void Executor::cut_off(const Action& action, const Done& done) {
   const std::size_t node = server(action.node).number;
-  if (world_.mutant == Mutant::kNotCutOff) return job(5ms, [=] { done(succeeded(action)); });
+  if (world_.mutant == Mutant::kNotCutOff) {
+    return sql(
+        node, [](Server& there) { there.streaming = false; },
+        [=](bool well) { done(well ? succeeded(action) : failed(action, "no answer")); });
+  }
   sql(
       node,
       [](Server& there) {
@@ -126,7 +130,10 @@ void Executor::look_at_walreceiver(const Action& action, const Done& done, int l
         if (!well) return done(failed(action, "no answer"));
         if (!seen->standby) return done(failed(action, "it is not a standby any more"));
         const int quiet = seen->quiet ? quiet_looks + 1 : 0;
-        if (quiet == 2) return done(succeeded(action));
+        if (quiet == 2) {
+          checkers_.durability.cut_off(action.node);
+          return done(succeeded(action));
+        }
         if (looks_left == 0) return done(failed(action, "its walreceiver does not end"));
         job(kWatch, [=, this] { look_at_walreceiver(action, done, looks_left - 1, quiet); });
       });

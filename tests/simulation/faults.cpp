@@ -32,7 +32,7 @@ Server& Faults::any_or_primary() {
 }
 
 void Faults::one() {
-  switch (world_.random.below(17)) {
+  switch (world_.random.below(21)) {
     case 0:
     case 1:
     case 2:
@@ -60,6 +60,12 @@ void Faults::one() {
       return impostor();
     case 15:
       return change_clock();
+    case 16:
+    case 17:
+      return agent_fails();
+    case 18:
+    case 19:
+      return operator_orders();
     default:
       if (world_.setting.hand_promotions) return promote_by_hand();
       return operator_meddles();
@@ -72,7 +78,9 @@ void Faults::strike() {
   const std::string& name = memory.candidate.empty() ? memory.primary : memory.candidate;
   for (auto& server : world_.servers) {
     if (server.name != name) continue;
-    switch (world_.random.below(6)) {
+    switch (world_.random.below(7)) {
+      case 6:
+        return operator_orders();
       case 0:
       case 1:
         return server.die();
@@ -94,13 +102,29 @@ void Faults::crash() {
     return;
   }
   Server& node = any_or_primary();
-  const bool whole_host = !node.local && world_.random.chance(0.3);
+  const bool whole_host = node.host != Host::kOwn && world_.random.chance(0.3);
   node.die();
-  if (whole_host) {
-    world_.trace([&] { return node.name + ": its host is down"; });
-    node.host_down = true;
-    world_.queue.after(world_.random.between(1s, 20s), [&node] { node.host_down = false; });
-  }
+  if (whole_host) take_host_down(node);
+}
+
+void Faults::take_host_down(Server& node) {
+  world_.trace([&] { return node.name + ": its host is down"; });
+  node.host_down = true;
+  if (const auto& agent = world_.agents[node.number]) agent->die();
+  world_.queue.after(world_.random.between(1s, 20s), [this, &node] {
+    node.host_down = false;
+    if (const auto& agent = world_.agents[node.number]) agent->start();
+  });
+}
+
+// Its server, and the host, live on.
+void Faults::agent_fails() {
+  const Server& node = any_or_primary();
+  if (world_.agents[node.number] == nullptr) return;
+  if (world_.random.chance(0.4)) return cut(world_.pgkeel(), world_.agent_of(node.number));
+  Agent& agent = *world_.agents[node.number];
+  agent.die();
+  world_.queue.after(world_.random.between(300ms, 15s), [&agent] { agent.start(); });
 }
 
 void Faults::hang(Server& node) {
@@ -121,13 +145,10 @@ void Faults::cut_anything() {
 }
 
 void Faults::cut(std::size_t left, std::size_t right) {
-  world_.trace([&] {
-    return "cut: " + world_.servers[left].name + " and " +
-           (right == world_.pgkeel() ? "pgkeel" : world_.servers[right].name);
-  });
+  world_.trace([&] { return "cut: " + world_.peer_name(left) + " and " + world_.peer_name(right); });
   world_.cut(left, right, true);
   world_.queue.after(world_.random.between(200ms, 10s), [this, left, right] {
-    world_.trace([&] { return "healed: " + std::to_string(left) + " and " + std::to_string(right); });
+    world_.trace([&] { return "healed: " + world_.peer_name(left) + " and " + world_.peer_name(right); });
     world_.cut(left, right, false);
   });
 }
@@ -176,6 +197,28 @@ void Faults::operator_meddles() {
       return change_standby_names();
     }
   }
+}
+
+void Faults::operator_orders() {
+  OperatorOrder order;
+  order.given_by = "the operator";
+  const Server& node = world_.any_server();
+  switch (world_.random.below(4)) {
+    case 0:
+      order.kind = OrderKind::kRejoin;
+      order.node = node.name;
+      order.rebuild = world_.random.chance(0.4);
+      break;
+    case 1:
+      order.kind = OrderKind::kResolve;
+      order.node = node.name;
+      break;
+    default:
+      order.kind = OrderKind::kFailover;
+      if (world_.random.chance(0.5)) order.node = node.name;
+      order.accept_loss = world_.random.chance(0.2);
+  }
+  operator_.give(order);
 }
 
 // Under durability = async it is the operator's own; else it is pgkeel's, and somebody interferes.
@@ -236,6 +279,7 @@ void Faults::heal() {
     server.replay_paused = false;
     server.disk_slow_until = {};
     server.sync.end_impostors();
+    if (const auto& agent = world_.agents[server.number]) agent->start();
   }
   pgkeel_.start();
   operator_.leave_alone(std::nullopt);

@@ -20,11 +20,14 @@ class Faults {
   void crash();
   void strike();
   void hang(Server& node);
+  void take_host_down(Server& node);
+  void agent_fails();
   void cut_anything();
   void cut(std::size_t left, std::size_t right);
   void kill_pgkeel();
   void fill_disk();
   void operator_meddles();
+  void operator_orders();
   void promote_by_hand();
   void restart_pgkeel_later();
 

@@ -1,5 +1,8 @@
-// simulation --schedules N [--first SEED] [--jobs N]   plays N schedules; the first that breaks a rule ends it
+// simulation --schedules N [--first SEED] [--jobs N] [--failures N] [--mutant NAME]
+//                                                      plays N schedules on all processors, or on N of them; it ends
+//                                                      where so many (else one) have broken a rule
 // simulation --seed N [--mutant NAME]                  plays one, and prints its events
+#include <algorithm>
 #include <atomic>
 #include <charconv>
 #include <chrono>
@@ -44,17 +47,24 @@ struct Totals {
   std::atomic<std::uint64_t> decisions{0};
   std::atomic<std::uint64_t> failovers{0};
   std::atomic<std::uint64_t> promised_writes{0};
-  std::mutex lock;                            // of what follows
-  std::map<std::size_t, std::uint64_t> rows;  // of the transition table: how many schedules took it
-  std::optional<std::uint64_t> failing_seed;
-  std::string violation;
+  std::mutex lock;                                  // of what follows
+  std::map<std::size_t, std::uint64_t> rows;        // of the transition table: how many schedules took it
+  std::map<std::uint64_t, std::string> violations;  // by seed
 };
 
-void play_many(std::uint64_t first, std::uint64_t count, std::atomic<std::uint64_t>& next, Totals& totals) {
+struct Span {
+  std::uint64_t first = 1;
+  std::uint64_t count = 1000;
+  std::uint64_t most_failures = 1;
+  Mutant mutant = Mutant::kNone;
+};
+
+void play_many(const Span& span, std::atomic<std::uint64_t>& next, Totals& totals) {
   while (true) {
     const std::uint64_t number = next.fetch_add(1);
-    if (number >= count) return;
-    const ScheduleResult result = play_seed(first + number, Mutant::kNone, false);
+    if (number >= span.count) return;
+    const std::uint64_t seed = span.first + number;
+    const ScheduleResult result = play_seed(seed, span.mutant, false);
     totals.schedules += 1;
     totals.given_up += result.given_up ? 1 : 0;
     totals.decisions += result.decisions;
@@ -63,26 +73,23 @@ void play_many(std::uint64_t first, std::uint64_t count, std::atomic<std::uint64
     const std::lock_guard<std::mutex> held(totals.lock);
     for (const std::size_t row : result.reached.rows) totals.rows[row] += 1;
     if (result.violation.empty()) continue;
-    if (!totals.failing_seed || first + number < *totals.failing_seed) {
-      totals.failing_seed = first + number;
-      totals.violation = result.violation;
-    }
-    next = count;
+    totals.violations[seed] = result.violation;
+    if (totals.violations.size() >= span.most_failures) next = span.count;
   }
 }
 
-int play_schedules(std::uint64_t first, std::uint64_t count, std::uint64_t jobs) {
+int play_schedules(const Span& span, std::uint64_t jobs) {
   std::atomic<std::uint64_t> next{0};
   Totals totals;
   const auto began = std::chrono::steady_clock::now();
   std::vector<std::thread> threads;
-  for (std::uint64_t i = 0; i < jobs; ++i) threads.emplace_back([&] { play_many(first, count, next, totals); });
+  for (std::uint64_t i = 0; i < jobs; ++i) threads.emplace_back([&] { play_many(span, next, totals); });
   for (auto& thread : threads) thread.join();
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
   std::printf(
       "%llu schedules, seeds %llu and on (%llu without a verdict): %llu failovers, %llu promised writes, %llu "
       "decisions, %.1f s\n",
-      static_cast<unsigned long long>(totals.schedules), static_cast<unsigned long long>(first),
+      static_cast<unsigned long long>(totals.schedules), static_cast<unsigned long long>(span.first),
       static_cast<unsigned long long>(totals.given_up), static_cast<unsigned long long>(totals.failovers),
       static_cast<unsigned long long>(totals.promised_writes), static_cast<unsigned long long>(totals.decisions),
       seconds);
@@ -91,14 +98,16 @@ int play_schedules(std::uint64_t first, std::uint64_t count, std::uint64_t jobs)
     std::printf("%10llu  %s -> %s: %s\n", static_cast<unsigned long long>(totals.rows[row]), phase_name(taken.from),
                 phase_name(taken.to), taken.why);
   }
-  if (!totals.failing_seed) return 0;
-  std::printf("seed %llu: %s\nto replay it: simulation --seed %llu\n",
-              static_cast<unsigned long long>(*totals.failing_seed), totals.violation.c_str(),
-              static_cast<unsigned long long>(*totals.failing_seed));
+  for (const auto& [seed, violation] : totals.violations)
+    std::printf("seed %llu: %s\n", static_cast<unsigned long long>(seed), violation.c_str());
+  if (totals.violations.empty()) return 0;
+  std::printf("to replay it: simulation --seed %llu\n",
+              static_cast<unsigned long long>(totals.violations.begin()->first));
   return 1;
 }
 
 int replay(std::uint64_t seed, Mutant mutant) {
+  std::setvbuf(stdout, nullptr, _IOLBF, 0);  // an assertion that fails ends it as it is
   const ScheduleResult result = play_seed(seed, mutant, true);
   std::printf("seed %llu: %s\n", static_cast<unsigned long long>(seed),
               result.violation.empty() ? "every rule held" : result.violation.c_str());
@@ -114,7 +123,7 @@ std::optional<Mutant> mutant_of(std::string_view name) {
 
 int usage() {
   std::fprintf(stderr,
-               "usage: simulation --schedules N [--first SEED] [--jobs N]\n"
+               "usage: simulation --schedules N [--first SEED] [--jobs N] [--failures N] [--mutant NAME]\n"
                "       simulation --seed N [--mutant NAME]\n");
   return 2;
 }
@@ -123,27 +132,27 @@ int usage() {
 
 int main(int count, char** words) {
   std::signal(SIGABRT, tell_seed);
-  std::uint64_t schedules = 1000;
-  std::uint64_t first = 1;
-  std::uint64_t jobs = 1;
+  Span span;
+  std::uint64_t jobs = std::max(1U, std::thread::hardware_concurrency());
   std::optional<std::uint64_t> seed;
-  Mutant mutant = Mutant::kNone;
   for (int i = 1; i + 1 < count; i += 2) {
     const std::string_view key = words[i];
     const std::string_view value = words[i + 1];
     if (key == "--mutant") {
       const auto found = mutant_of(value);
       if (!found) return usage();
-      mutant = *found;
+      span.mutant = *found;
       continue;
     }
     std::uint64_t number = 0;
     const auto parsed = std::from_chars(value.data(), value.data() + value.size(), number);
     if (parsed.ec != std::errc{} || parsed.ptr != value.data() + value.size()) return usage();
     if (key == "--schedules") {
-      schedules = number;
+      span.count = number;
     } else if (key == "--first") {
-      first = number;
+      span.first = number;
+    } else if (key == "--failures") {
+      span.most_failures = number;
     } else if (key == "--jobs") {
       jobs = number;
     } else if (key == "--seed") {
@@ -153,5 +162,5 @@ int main(int count, char** words) {
     }
   }
   if (count % 2 == 0 || jobs == 0) return usage();
-  return seed ? replay(*seed, mutant) : play_schedules(first, schedules, jobs);
+  return seed ? replay(*seed, span.mutant) : play_schedules(span, jobs);
 }

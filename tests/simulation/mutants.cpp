@@ -51,6 +51,8 @@ const char* mutant_name(Mutant mutant) {
       return "catch-up-not-awaited";
     case Mutant::kMeddlingIgnored:
       return "meddling-ignored";
+    case Mutant::kSilenceIsDeath:
+      return "silence-is-death";
   }
   return "unknown";
 }

@@ -20,8 +20,9 @@ enum class Mutant {
   kWeakeningLate,            // a standby is released before it is written down as unsafe
   kFlagNotAwaited,           // a standby counts as soon as sync_state says so, whether backends wait or not
   kAcksNotProven,            // more standbys count as awaited as soon as they are named
-  kNotCutOff,                // a standby is reported as cut off, and goes on receiving
+  kNotCutOff,                // its walreceiver is ended, and nothing keeps it from coming back
   kCandidateNamesForgotten,  // synchronous_standby_names of the candidate stays as it is
+  kSilenceIsDeath,           // an agent that does not answer is taken for the death of its server
   // In what decides.
   kTooFewPositions,    // one position less than needed is read
   kPromiseKept,        // the promise outlives its epoch
@@ -39,7 +40,8 @@ constexpr Mutant kAllMutants[] = {Mutant::kStoreLost,          Mutant::kStoreLat
                                   Mutant::kNotCutOff,          Mutant::kCandidateNamesForgotten,
                                   Mutant::kTooFewPositions,    Mutant::kPromiseKept,
                                   Mutant::kImpostorTrusted,    Mutant::kPriorityFirst,
-                                  Mutant::kCatchUpNotAwaited,  Mutant::kMeddlingIgnored};
+                                  Mutant::kCatchUpNotAwaited,  Mutant::kMeddlingIgnored,
+                                  Mutant::kSilenceIsDeath};
 const char* mutant_name(Mutant mutant);
 
 // The decision core, with the fault where it is one of what decides.

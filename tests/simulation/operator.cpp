@@ -24,13 +24,15 @@ void Operator::mend() {
   world_.queue.after(kMendInterval, [this] { mend(); });
 }
 
-// Nodes on pgkeel's host are its own business, but for those that somebody shut down, and what a collision asks for.
+// Nodes on pgkeel's host, or with an agent, are its own business, but for those that somebody shut down, and what a
+// collision asks for.
 void Operator::mend_node(Server& node) {
+  if (const auto& agent = world_.agents[node.number]) agent->start();
   const ClusterMemory& memory = pgkeel_.memory();
   Server* routed = pgkeel_.primary_server();
   const bool other_is_primary =
       routed != nullptr && routed != &node && routed->writable() && pgkeel_.leads_to(routed->name);
-  if (node.local) {
+  if (node.host != Host::kForeign) {
     const bool nobody_else_starts_it = node.cleanly_stopped || memory.phase == Phase::kUnadopted;
     if (node.state == ProcessState::kDead && nobody_else_starts_it) start(node);
     return;
@@ -66,6 +68,14 @@ void Operator::start(Server& node) {
   node.started_by_operator = true;
 }
 
+void Operator::give(const OperatorOrder& order) {
+  world_.trace([&] {
+    return std::string("the operator orders: ") + order_name(order.kind) + " " + order.node +
+           (order.accept_loss ? " --accept-loss" : "") + (order.rebuild ? " --rebuild" : "");
+  });
+  pgkeel_.give_order(order);
+}
+
 void Operator::rebuild(Server& node, const Server& primary) {
   world_.trace([&] { return node.name + ": is rebuilt by the operator"; });
   node.die();
@@ -95,9 +105,15 @@ void Operator::resolve_collision() {
     for (auto& server : world_.servers) {
       if (&server == kept || !server.writable()) continue;
       server.die();  // pgkeel rebuilds those of its host, the operator the others
-      if (!server.local) rebuild(server, *kept);
+      if (server.host == Host::kForeign) rebuild(server, *kept);
     }
     return;
+  }
+  if (pgkeel_.condition() == Condition::kCollision && world_.random.chance(0.6)) {
+    OperatorOrder order;
+    order.kind = OrderKind::kResolve;
+    order.node = kept->name;
+    return give(order);
   }
   world_.trace([&] { return "the operator chooses " + kept->name; });
   pgkeel_.kill();

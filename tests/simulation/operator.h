@@ -16,6 +16,7 @@ class Operator {
   void begin_mending();  // again and again from now on
   void leave_alone(std::optional<std::size_t> node) { left_alone_ = node; }
   void start(Server& node);
+  void give(const OperatorOrder& order);
 
  private:
   void mend();

@@ -33,8 +33,20 @@ std::string text_of(const ClusterMemory& memory) {
 }  // namespace
 
 PgkeelProcess::PgkeelProcess(World& world)
-    : world_(world), checkers_(world, disk_), workers_(world, checkers_), executor_(world, checkers_) {
+    : world_(world),
+      checkers_(world, disk_),
+      workers_(world, checkers_),
+      agent_links_(world),
+      executor_(world, checkers_) {
   world_.on_death = [this](std::size_t node) { node_died(node); };
+  world_.pgkeel_well_since = [this] { return well_since(); };
+  world_.on_files_changed = [this] { checkers_.durability.files_changed(); };
+  agent_links_.on_change = [this] { on_control([this] { step(); }); };
+  agent_links_.on_death = [this](std::size_t node, const AgentEvidence::Death& death) {
+    // The word may have been long on its way: an answer to a probe that began after the death is newer.
+    if (!views_[node].facts || views_[node].facts_at <= death.when) postmaster_died(node, death.when, death.detail);
+    probe_at(node, world_.queue.now());
+  };
   workers_.on_bytes = [this](std::size_t node) { detectors_[node].heard_from(world_.queue.now()); };
   workers_.on_broken_link = [this](std::size_t node) { on_control([this, node] { probe(node); }); };
 }
@@ -54,6 +66,7 @@ void PgkeelProcess::start(const std::string& adopt) {
       std::make_unique<ClusterController>("orders", policy, disk_.memory, *this, decision_core(world_.mutant));
   checkers_.process_started();
   workers_.start();
+  agent_links_.start();
   const Instant now = world_.queue.now();
   detectors_.clear();
   views_.clear();
@@ -64,7 +77,6 @@ void PgkeelProcess::start(const std::string& adopt) {
     view.name = server.name;
     view.address = server.address;
     view.priority = server.priority;
-    view.local = server.local;
     views_.push_back(std::move(view));
     probe_at(server.number, now + world_.random.between(0ms, 50ms));
   }
@@ -81,6 +93,7 @@ void PgkeelProcess::kill() {
   life_ += 1;
   controller_.reset();
   workers_.stop();
+  agent_links_.stop();
   executor_.process_ended();
   checkers_.process_ended();
 }
@@ -102,6 +115,24 @@ Condition PgkeelProcess::condition() const {
 
 bool PgkeelProcess::serves_normally() const {
   return condition() == Condition::kNormal && workers_.all_lead_to(controller_->memory().primary);
+}
+
+bool PgkeelProcess::carries_out_orders() const {
+  return std::ranges::any_of(memory().orders,
+                             [](const OperatorOrder& order) { return order.state == OrderState::kRunning; });
+}
+
+void PgkeelProcess::give_order(const OperatorOrder& order) {
+  on_control([this, order] {
+    look();
+    try {
+      const OrderAnswer answer = controller_->give_order(order, false, views_, world_.queue.both_clocks());
+      world_.trace([&] { return "the operator's order is " + (answer.accepted ? "accepted" : answer.reason); });
+    } catch (const ProcessKilled&) {
+      return kill();
+    }
+    step();
+  });
 }
 
 std::string PgkeelProcess::summary() const {
@@ -127,11 +158,23 @@ void PgkeelProcess::on_control(std::function<void()> work) {
   work();
 }
 
+// What the monitor knows by now.
+void PgkeelProcess::look() {
+  const Instant now = world_.queue.now();
+  for (std::size_t i = 0; i < views_.size(); ++i) {
+    views_[i].suspicion = detectors_[i].suspicion(now);
+    views_[i].local_doubt = agent_links_.doubt(i);
+    views_[i].local = world_.servers[i].host != Host::kForeign && views_[i].local_doubt.empty();
+    if (world_.mutant == Mutant::kSilenceIsDeath && !views_[i].local_doubt.empty())
+      views_[i].suspicion.liveness = Liveness::kDead;
+  }
+}
+
 void PgkeelProcess::step() {
   if (!running()) return;
   checkers_.stepped();
+  look();
   const Now now = world_.queue.both_clocks();
-  for (std::size_t i = 0; i < views_.size(); ++i) views_[i].suspicion = detectors_[i].suspicion(now.instant);
   try {
     controller_->step(views_, now);
   } catch (const ProcessKilled&) {
@@ -241,7 +284,7 @@ void PgkeelProcess::start(const Action& action) {
     return;
   }
   world_.trace([&] { return "pgkeel: " + std::string(action_name(action.kind)) + " " + action.node; });
-  executor_.start(action, [this, life = life_](const ActionStatus& outcome) {
+  executor_.start(action, views_[node].local, [this, life = life_](const ActionStatus& outcome) {
     if (life != life_) return;
     on_control([this, outcome] {
       controller_->finished(outcome, world_.queue.both_clocks());
@@ -261,110 +304,6 @@ void PgkeelProcess::break_off(const Action& action) {
 void PgkeelProcess::record(const Event& event) {
   checkers_.event_recorded();
   world_.trace([&] { return "pgkeel:     [" + event.kind + "] " + event.text; });
-}
-
-// ---- what it sees --------------------------------------------------------------------------------------------------
-
-void PgkeelProcess::probe_at(std::size_t node, Instant when) {
-  const std::uint64_t timer = ++probes_[node].timer;
-  world_.queue.at(when, [this, node, timer, life = life_] {
-    if (life != life_) return;
-    on_control([this, node, timer] {
-      if (timer == probes_[node].timer) probe(node);
-    });
-  });
-}
-
-void PgkeelProcess::probe(std::size_t node) {
-  Probe& probe = probes_[node];
-  if (probe.running) {
-    probe.wanted_again = true;
-    return;
-  }
-  probe.running = true;
-  probe.wanted_again = false;
-  probe.started_at = world_.queue.now();
-  probe.timer += 1;
-  const bool lossy = world_.setting.probes_get_lost;
-  if (lossy && world_.random.chance(0.004)) return probe_ends(node, ProbeOutcome::kOwnTrouble, std::nullopt);
-  const Duration there = lossy && world_.random.chance(0.04) ? world_.random.between(20ms, 1500ms)
-                         : world_.servers[node].local        ? world_.random.between(100us, 2ms)
-                                                             : world_.setting.network_delay;
-  world_.queue.after(there, [this, node, life = life_] {
-    if (life == life_) probe_arrives(node);
-  });
-}
-
-void PgkeelProcess::probe_arrives(std::size_t node) {
-  const Server& server = world_.servers[node];
-  const Instant given_up_at = probes_[node].started_at + world_.setting.detection.probe_timeout;
-  const bool lossy = world_.setting.probes_get_lost;
-  const Duration back = lossy && world_.random.chance(0.04) ? world_.random.between(20ms, 1500ms)
-                        : server.local                      ? world_.random.between(100us, 2ms)
-                                                            : world_.setting.network_delay;
-  Instant answered_at = world_.queue.now() + back;
-  ProbeOutcome outcome = ProbeOutcome::kTimedOut;
-  std::optional<NodeFacts> facts;
-  const bool reachable = world_.connected(world_.pgkeel(), node) && !server.host_down;
-  if (!reachable || server.hung || answered_at > given_up_at || (lossy && world_.random.chance(0.006))) {
-    answered_at = given_up_at;
-  } else if (server.state == ProcessState::kRunning) {
-    outcome = ProbeOutcome::kAnswered;
-    facts = server.facts();
-  } else {
-    outcome = server.state == ProcessState::kDead ? ProbeOutcome::kRefused : ProbeOutcome::kStarting;
-  }
-  world_.queue.at(answered_at, [this, node, outcome, facts = std::move(facts), shown = server.sync.meddlings_shown(),
-                                life = life_]() mutable {
-    if (life != life_) return;
-    on_control([this, node, outcome, facts = std::move(facts), shown]() mutable {
-      const bool has_facts = facts.has_value();
-      probe_ends(node, outcome, std::move(facts));
-      if (!has_facts || !acts_on(node)) return;
-      for (const std::uint32_t meddling : shown) world_.meddlings[meddling] = true;
-    });
-  });
-}
-
-void PgkeelProcess::probe_ends(std::size_t node, ProbeOutcome outcome, std::optional<NodeFacts> facts) {
-  Probe& probe = probes_[node];
-  const Instant now = world_.queue.now();
-  probe.running = false;
-  Observation observation;
-  observation.node = views_[node].name;
-  observation.started_at = probe.started_at;
-  observation.finished_at = now;
-  observation.outcome = outcome;
-  detectors_[node].observed(observation);
-  if (facts) {
-    views_[node].facts = std::move(facts);
-    views_[node].facts_at = probe.started_at;
-  }
-  const Instant regular = probe.started_at + world_.setting.detection.interval;
-  const Instant next = probe.wanted_again ? now : std::min(regular, detectors_[node].confirm_probe_at());
-  probe_at(node, std::max(next, now));
-  step();
-}
-
-// What the facts of this node mean for its standbys is written down by now.
-bool PgkeelProcess::acts_on(std::size_t node) const {
-  return running() && disk_mode == DiskMode::kWorks && controller_->memory().phase == Phase::kSteady &&
-         controller_->last_decision().route_node == world_.servers[node].name;
-}
-
-void PgkeelProcess::node_died(std::size_t node) {
-  const Server& server = world_.servers[node];
-  if (!running()) return;
-  if (server.local && world_.setting.postmaster_watched) {
-    on_control([this, node] {
-      detectors_[node].postmaster_died(world_.queue.now(), "its postmaster died");
-      // Never from inside an effect of this very process.
-      world_.queue.after(0us, [this, life = life_] {
-        if (life == life_) on_control([this] { step(); });
-      });
-    });
-  }
-  if (world_.connected(world_.pgkeel(), node) && !server.host_down) probe_at(node, world_.queue.now() + 200us);
 }
 
 }  // namespace pgkeel::simulation

@@ -9,6 +9,7 @@
 
 #include "health/failure_detector.h"
 #include "replication/execute/cluster_controller.h"
+#include "tests/simulation/agent_links.h"
 #include "tests/simulation/checkers.h"
 #include "tests/simulation/executor.h"
 #include "tests/simulation/workers.h"
@@ -25,7 +26,8 @@ class PgkeelProcess : public ClusterController::Effects {
   void start(const std::string& adopt = {});
   void kill();
   void kill_after_effects(std::size_t count) { effects_left_ = count; }
-  void sleep(Duration time);  // stopped, starved of CPU; its worker threads go on
+  void give_order(const OperatorOrder& order);  // by an operator, who asks once
+  void sleep(Duration time);                    // stopped, starved of CPU; its worker threads go on
 
   DiskMode disk_mode = DiskMode::kWorks;
 
@@ -35,7 +37,8 @@ class PgkeelProcess : public ClusterController::Effects {
   [[nodiscard]] Condition condition() const;
   [[nodiscard]] Instant well_since() const;  // awake, and able to store; Instant::max(): it is not
   [[nodiscard]] bool leads_to(const std::string& node) const { return running() && workers_.all_lead_to(node); }
-  [[nodiscard]] bool serves_normally() const;  // as it says itself, and as its clients see it
+  [[nodiscard]] bool carries_out_orders() const;  // that are not done yet
+  [[nodiscard]] bool serves_normally() const;     // as it says itself, and as its clients see it
   [[nodiscard]] std::string summary() const;
   [[nodiscard]] Instant last_acknowledged() const { return workers_.last_acknowledged(); }
   [[nodiscard]] Checkers& checkers() { return checkers_; }
@@ -56,6 +59,7 @@ class PgkeelProcess : public ClusterController::Effects {
   void effect();
 
   void on_control(std::function<void()> work);
+  void look();
   void step();
   void wake_later();
 
@@ -65,11 +69,13 @@ class PgkeelProcess : public ClusterController::Effects {
   void probe_ends(std::size_t node, ProbeOutcome outcome, std::optional<NodeFacts> facts);
   [[nodiscard]] bool acts_on(std::size_t node) const;
   void node_died(std::size_t node);
+  void postmaster_died(std::size_t node, Instant when, std::string detail);
 
   World& world_;
   Disk disk_;
   Checkers checkers_;
   Workers workers_;
+  AgentLinks agent_links_;
   Executor executor_;
 
   std::unique_ptr<ClusterController> controller_;

@@ -27,6 +27,7 @@ void start_servers(World& world) {
       server.sync.alter_system(world.operators_quorum(server.number));
     }
     server.start();
+    if (const auto& agent = world.agents[server.number]) agent->start();
   }
 }
 
@@ -83,7 +84,7 @@ void play_to_the_end(World& world, PgkeelProcess& pgkeel, ScheduleResult& result
   while (true) {
     const Instant now = world.queue.now();
     const bool normal = pgkeel.serves_normally() && pgkeel.checkers().durability.all_standbys_are_safe() &&
-                        pgkeel.last_acknowledged() > healed_at;
+                        pgkeel.last_acknowledged() > healed_at && !pgkeel.carries_out_orders();
     if (!normal) {
       normal_since = Instant::max();
     } else if (normal_since == Instant::max()) {

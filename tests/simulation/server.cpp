@@ -20,11 +20,11 @@ constexpr Duration kHungPoll = 100ms;  // something waits for a stopped process 
 
 }  // namespace
 
-Server::Server(World& world, std::size_t its_number, bool is_local, std::uint32_t its_priority)
+Server::Server(World& world, std::size_t its_number, Host its_host, std::uint32_t its_priority)
     : number(its_number),
       name(1, static_cast<char>('a' + its_number)),
       address{"10.0.0." + std::to_string(its_number + 1), 5432},
-      local(is_local),
+      host(its_host),
       priority(its_priority),
       upstream_file(its_number),
       upstream(its_number),
@@ -34,6 +34,8 @@ Server::Server(World& world, std::size_t its_number, bool is_local, std::uint32_
 void Server::start() {
   if (state != ProcessState::kDead || half_rebuilt || host_down) return;
   incarnation += 1;
+  postmaster += 1;
+  started_at = world_.queue.now();
   cleanly_stopped = false;
   started_by_operator = false;
   hung = false;
@@ -50,7 +52,6 @@ void Server::recover(Duration time) {
     if (hung) return recover(kHungPoll);
     state = ProcessState::kRunning;
     sync.started();
-    started_at = world_.queue.now();
     world_.trace([&] { return name + ": accepts connections"; });
   });
 }

@@ -17,15 +17,18 @@ class World;
 
 enum class ProcessState { kDead, kStarting, kRunning };
 
+// Whose host it runs on, and so who can do something in its processes and files.
+enum class Host { kOwn, kWithAgent, kForeign };  // kOwn: pgkeel's
+
 class Server {
  public:
-  Server(World& world, std::size_t number, bool local, std::uint32_t priority);
+  Server(World& world, std::size_t number, Host host, std::uint32_t priority);
 
   // Identity, fixed.
   const std::size_t number;
   const std::string name;
   const HostPort address;
-  const bool local;
+  const Host host;
   const std::uint32_t priority;
 
   // The process.
@@ -36,7 +39,8 @@ class Server {
   bool half_rebuilt = false;     // a rewind or backup was cut off: must not be started
   bool started_by_operator = false;
   std::uint32_t incarnation = 0;  // grows whenever the process starts or ends
-  Instant started_at;
+  Instant started_at;             // the postmaster, whatever its backends went through since
+  std::uint32_t postmaster = 0;   // its number: each start makes a new one
 
   // Files and settings: they survive the process.
   bool standby_signal = false;

@@ -28,6 +28,7 @@ void SingleFaults::begin() {
 void SingleFaults::look() {
   if (over()) return;
   watch_for_hanging_commits();
+  watch_for_needless_failover();
   switch (stage_) {
     case Stage::kWaitsForNormal:
       wait_for_normal();
@@ -87,14 +88,11 @@ void SingleFaults::strike() {
 }
 
 void SingleFaults::strike_primary(Server& node) {
-  switch (world_.random.below(6)) {
+  switch (world_.random.below(8)) {
     case 0:
       return node.die();
     case 1:
-      node.die();
-      world_.trace([&] { return node.name + ": its host is down"; });
-      node.host_down = true;
-      return;
+      return take_host_down(node);
     case 2:
       world_.trace([&] { return node.name + ": hangs"; });
       node.hung = true;
@@ -108,19 +106,21 @@ void SingleFaults::strike_primary(Server& node) {
       must_serve_ = false;
       must_acknowledge_ = false;
       return;
+    case 5:
+      return strike_agent(node);
+    case 6:
+      return order_failover();
     default:
       return isolate(node);
   }
 }
 
 void SingleFaults::strike_standby(Server& node, Server& primary) {
-  switch (world_.random.below(7)) {
+  switch (world_.random.below(8)) {
     case 0:
       return node.die();
     case 1:
-      node.die();
-      node.host_down = true;
-      return;
+      return take_host_down(node);
     case 2:
       world_.trace([&] { return node.name + ": hangs"; });
       node.hung = true;
@@ -134,9 +134,37 @@ void SingleFaults::strike_standby(Server& node, Server& primary) {
       return;
     case 5:
       return node.crash_and_restart();
+    case 6:
+      return strike_agent(node);
     default:
       return isolate(node);
   }
+}
+
+void SingleFaults::take_host_down(Server& node) {
+  world_.trace([&] { return node.name + ": its host is down"; });
+  node.die();
+  node.host_down = true;
+  if (const auto& agent = world_.agents[node.number]) agent->die();
+}
+
+// The server lives, and so does the cluster; where there is no agent, the server fails.
+void SingleFaults::strike_agent(Server& node) {
+  const auto& agent = world_.agents[node.number];
+  if (agent == nullptr) return node.die();
+  const bool dies = world_.random.chance(0.5);
+  if (dies || world_.setting.fence_timeout == Duration::zero()) epoch_must_stay_ = pgkeel_.memory().epoch;
+  if (dies) return agent->die();
+  world_.trace([&] { return "cut: pgkeel and the agent of " + node.name; });
+  world_.cut(world_.pgkeel(), world_.agent_of(node.number), true);
+}
+
+// Nothing fails: an operator wants another primary at once.
+void SingleFaults::order_failover() {
+  operator_.leave_alone(std::nullopt);
+  OperatorOrder order;
+  order.kind = OrderKind::kFailover;
+  operator_.give(order);
 }
 
 void SingleFaults::isolate(Server& node) {
@@ -144,10 +172,16 @@ void SingleFaults::isolate(Server& node) {
   for (std::size_t other = 0; other <= world_.pgkeel(); ++other) {
     if (other != node.number) world_.cut(node.number, other, true);
   }
+  world_.cut(world_.pgkeel(), world_.agent_of(node.number), true);
 }
 
 void SingleFaults::disturb_pgkeel() {
   if (world_.random.chance(0.3)) return pgkeel_.sleep(world_.random.between(100ms, 2s));
+  if (world_.random.chance(0.1)) return world_.queue.jump_wall_clock(world_.random.between(-20min, 20min));
+  if (world_.random.chance(0.1)) {
+    pgkeel_.disk_mode = world_.random.chance(0.5) ? DiskMode::kFull : DiskMode::kUnsure;
+    return world_.queue.after(world_.random.between(500ms, 3s), [this] { pgkeel_.disk_mode = DiskMode::kWorks; });
+  }
   if (world_.random.chance(0.5)) {
     pgkeel_.kill_after_effects(1 + world_.random.below(12));
     world_.queue.after(2s, [this] { pgkeel_.kill_after_effects(0); });
@@ -183,8 +217,14 @@ void SingleFaults::mend() {
   node.disk_slow_until = {};
   world_.heal_network();
   operator_.leave_alone(std::nullopt);
+  epoch_must_stay_.reset();
   faults_left_ -= 1;
   enter(Stage::kWaitsForNormal);
+}
+
+void SingleFaults::watch_for_needless_failover() const {
+  if (epoch_must_stay_ && pgkeel_.memory().epoch != *epoch_must_stay_)
+    world_.violated("a failover although only the agent of " + world_.servers[failed_].name + " failed");
 }
 
 // Under durability = available a standby that does not acknowledge is released.

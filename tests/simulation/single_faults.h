@@ -4,6 +4,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 
 #include "tests/simulation/operator.h"
 #include "tests/simulation/pgkeel_process.h"
@@ -26,9 +27,13 @@ class SingleFaults {
   void strike();
   void strike_primary(Server& node);
   void strike_standby(Server& node, Server& primary);
+  void take_host_down(Server& node);
+  void strike_agent(Server& node);
+  void order_failover();
   void isolate(Server& node);
   void disturb_pgkeel();
   void wait_for_service();
+  void watch_for_needless_failover() const;
   void mend();
   void watch_for_hanging_commits();
   void enter(Stage stage);
@@ -45,6 +50,7 @@ class SingleFaults {
   std::size_t failed_ = 0;
   bool must_serve_ = true;        // clients lead to a primary that takes writes, although the fault lasts
   bool must_acknowledge_ = true;  // … and acknowledges them
+  std::optional<std::uint64_t> epoch_must_stay_;  // nothing that clients need has failed
 };
 
 }  // namespace pgkeel::simulation

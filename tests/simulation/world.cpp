@@ -7,15 +7,17 @@ namespace pgkeel::simulation {
 using namespace std::chrono_literals;
 
 namespace {
-constexpr std::size_t kMostPeers = 5;  // four nodes and pgkeel
+constexpr std::size_t kMostPeers = 9;  // four nodes, their agents, and pgkeel
 }
 
 World::World(std::uint64_t seed, Mutant played_mutant, bool traced)
-    : random(seed), mutant(played_mutant), traced_(traced), cuts_(kMostPeers * kMostPeers, false) {
+    : random(seed), mutant(played_mutant), traced_(traced), cuts_(kMostPeers * kMostPeers, 0) {
   draw_setting();
   for (std::size_t i = 0; i < setting.node_count; ++i) {
     const std::uint32_t priority = i == 2 && random.chance(0.1) ? 0 : 100;
-    servers.emplace_back(*this, i, random.chance(0.65), priority);
+    const double host = random.fraction();
+    servers.emplace_back(*this, i, host < 0.4 ? Host::kOwn : host < 0.8 ? Host::kWithAgent : Host::kForeign, priority);
+    agents.push_back(servers[i].host == Host::kWithAgent ? std::make_unique<Agent>(*this, servers[i]) : nullptr);
   }
 }
 
@@ -28,6 +30,7 @@ void World::draw_setting() {
   setting.policy.when_path_cut = random.chance(0.3) ? PathCutPolicy::kWait : PathCutPolicy::kFailoverIfSafe;
   setting.detection.when_path_cut = setting.policy.when_path_cut;
   setting.postmaster_watched = random.chance(0.6);
+  setting.fence_timeout = random.chance(0.5) ? random.between(8s, 20s) : Duration(0s);
   setting.replication_turn = random.between(20ms, 150ms);
   setting.network_delay = random.between(200us, 20ms);
   setting.between_writes = random.between(50ms, 300ms);
@@ -53,6 +56,16 @@ Server* World::server(const std::string& name) {
   return number < servers.size() ? &servers[number] : nullptr;
 }
 
+std::string World::peer_name(std::size_t peer) const {
+  if (peer == pgkeel()) return "pgkeel";
+  return peer < pgkeel() ? servers[peer].name : "the agent of " + servers[peer - pgkeel() - 1].name;
+}
+
+bool World::reaches_agent(std::size_t server) const {
+  const auto& agent = agents[server];
+  return agent != nullptr && agent->up() && connected(pgkeel(), agent_of(server));
+}
+
 Quorum World::operators_quorum(std::size_t primary) const {
   Quorum quorum;
   for (const auto& server : servers) {
@@ -63,16 +76,16 @@ Quorum World::operators_quorum(std::size_t primary) const {
 }
 
 bool World::connected(std::size_t left, std::size_t right) const {
-  return !cuts_[left * kMostPeers + right];
+  return cuts_[left * kMostPeers + right] == 0;
 }
 
 void World::cut(std::size_t left, std::size_t right, bool is_cut) {
-  cuts_[left * kMostPeers + right] = is_cut;
-  cuts_[right * kMostPeers + left] = is_cut;
+  cuts_[left * kMostPeers + right] = is_cut ? 1 : 0;
+  cuts_[right * kMostPeers + left] = is_cut ? 1 : 0;
 }
 
 void World::heal_network() {
-  cuts_.assign(cuts_.size(), false);
+  cuts_.assign(cuts_.size(), 0);
 }
 
 void World::violated(const std::string& rule) {

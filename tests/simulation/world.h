@@ -3,12 +3,14 @@
 #pragma once
 
 #include <deque>
+#include <memory>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
 #include "config/config.h"
 #include "replication/model/failover_policy.h"
+#include "tests/simulation/agent.h"
 #include "tests/simulation/event_queue.h"
 #include "tests/simulation/mutants.h"
 #include "tests/simulation/random.h"
@@ -29,7 +31,8 @@ struct Setting {
   std::size_t node_count = 2;
   DetectionConfig detection;
   FailoverPolicy policy;
-  bool postmaster_watched = true;  // pgkeel sees the death of a local postmaster at once
+  bool postmaster_watched = true;  // pgkeel sees the death of a postmaster on its own host at once
+  Duration fence_timeout{};        // of the agents; 0: never
   Duration replication_turn{};
   Duration network_delay{};  // of one message to a node on another host, usually
   Duration between_writes{};
@@ -51,6 +54,7 @@ class World {
   const Mutant mutant;
   Setting setting;
   std::deque<Server> servers;
+  std::vector<std::unique_ptr<Agent>> agents;  // per server; nullptr: it has none
   RecordId records_made = 0;
   // What somebody did beside pgkeel to synchronous replication; and whether pgkeel has acted on facts that showed it.
   std::vector<bool> meddlings = {true};  // 0: nothing
@@ -60,14 +64,21 @@ class World {
   }
   bool candidate_was_abandoned = false;  // two nodes may have been promoted at the same position
 
-  // Between servers, and between pgkeel (the number after the last server) and each.
+  // Who has a network between them: the servers by their numbers, pgkeel, and the agents.
   [[nodiscard]] std::size_t pgkeel() const { return setting.node_count; }
+  [[nodiscard]] std::size_t agent_of(std::size_t server) const { return setting.node_count + 1 + server; }
+  [[nodiscard]] std::string peer_name(std::size_t peer) const;
+  [[nodiscard]] bool reaches_agent(std::size_t server) const;  // pgkeel does, and it answers
   [[nodiscard]] bool connected(std::size_t left, std::size_t right) const;
   void cut(std::size_t left, std::size_t right, bool is_cut);
   void heal_network();
 
   // What pgkeel hears of a process that ended: called for every death.
   std::function<void(std::size_t node)> on_death;
+  // Awake, and able to store; Instant::max(): it is not.
+  std::function<Instant()> pgkeel_well_since;
+  // Work in a server's files has begun that its WAL does not survive.
+  std::function<void()> on_files_changed = [] {};
   // pgkeel's state has changed its phase: a good moment for something else to go wrong.
   std::function<void()> on_transition = [] {};
 
@@ -89,7 +100,7 @@ class World {
   void draw_setting();
 
   bool traced_;
-  std::vector<bool> cuts_;
+  std::vector<std::uint8_t> cuts_;
 };
 
 }  // namespace pgkeel::simulation
