@@ -30,6 +30,7 @@ struct Arguments {
   std::uint64_t seed = 0;
   std::string durability = "available";
   std::size_t servers = 2;
+  bool without_agents = false;
   std::vector<std::string> only;
   std::string json_file;
 };
@@ -40,7 +41,7 @@ struct Step {
 };
 
 // One of each sort, and not long: for every run of the tests.
-std::vector<Step> short_set(bool with_disks) {
+std::vector<Step> short_set(bool with_disks, bool with_agents) {
   std::vector<Step> steps = {{&fault("kill primary"), 1s},
                              {&fault("freeze primary"), 5s},
                              {&fault("isolate primary"), 5s},
@@ -52,6 +53,7 @@ std::vector<Step> short_set(bool with_disks) {
     steps.push_back({&fault("disk of primary stands still"), 2s});
     steps.push_back({&fault("state folder full, then kill primary"), 2s});
   }
+  if (with_agents) steps.push_back({&fault("kill primary and its agent"), 1s});
   return steps;
 }
 
@@ -128,13 +130,14 @@ class Run {
 
 void play_all(Run& run, const Arguments& arguments, bool with_disks) {
   if (arguments.minutes <= 0) {
-    for (const Step& step : short_set(with_disks)) run.play(step);
+    for (const Step& step : short_set(with_disks, !arguments.without_agents)) run.play(step);
     return;
   }
   std::vector<const Fault*> faults;
   for (const Fault& one : all_faults()) {
     const bool wanted = arguments.only.empty() || std::ranges::count(arguments.only, one.kind) > 0;
-    if (wanted && (with_disks || !one.needs_disks)) faults.push_back(&one);
+    const bool possible = (with_disks || !one.needs_disks) && !(arguments.without_agents && one.needs_agents);
+    if (wanted && possible) faults.push_back(&one);
   }
   if (faults.empty()) throw std::runtime_error("there is no such fault");
   const Instant end = monotonic_now() + std::chrono::seconds(static_cast<int>(arguments.minutes * 60));
@@ -150,11 +153,12 @@ int run_chaos(const Arguments& arguments) {
   if (disk_obstacle.empty()) disk_obstacle = Disk::obstacle(test::TemporaryFolder().path());
   if (!disk_obstacle.empty()) std::cout << "without faults of disks: " << disk_obstacle << std::endl;
   std::cout << "seed " << arguments.seed << ", durability " << arguments.durability << ", servers " << arguments.servers
-            << std::endl;
+            << (arguments.without_agents ? ", without agents" : "") << std::endl;
 
   Cluster::Options options;
   options.with_disks = disk_obstacle.empty();
   options.servers = arguments.servers;
+  options.with_agents = !arguments.without_agents;
   if (arguments.durability == "strict") options.durability = Durability::kStrict;
   if (arguments.durability == "async") options.durability = Durability::kAsync;
   Cluster cluster(options);
@@ -164,6 +168,7 @@ int run_chaos(const Arguments& arguments) {
   totals.seed = arguments.seed;
   totals.durability = arguments.durability;
   totals.servers = arguments.servers;
+  totals.with_agents = !arguments.without_agents;
   try {
     play_all(run, arguments, options.with_disks);
     run.judge(totals);
@@ -187,6 +192,7 @@ int main(int argument_count, char** argument_values) {
   app.add_option("--seed", arguments.seed, "of the choice of faults");
   app.add_option("--durability", arguments.durability)->check(CLI::IsMember({"async", "available", "strict"}));
   app.add_option("--servers", arguments.servers)->check(CLI::Range(2, 5));
+  app.add_flag("--without-agents", arguments.without_agents, "nodes are known by their addresses only");
   app.add_option("--only", arguments.only, "a kind of fault, as printed; may be given more than once");
   app.add_option("--json", arguments.json_file, "the summary goes there too");
   CLI11_PARSE(app, argument_count, argument_values);

@@ -11,6 +11,8 @@ namespace pgkeel::chaos {
 namespace {
 
 using namespace std::chrono_literals;
+using test::AgentProcess;
+using test::Certificates;
 using test::PgkeelOptions;
 using test::PgkeelProcess;
 using test::PostgresServer;
@@ -18,8 +20,9 @@ using test::ServerOptions;
 using test::wait_until;
 
 constexpr std::uint16_t kServerPort = 5432;
-constexpr std::uint64_t kServerDiskMegabytes = 512;
+constexpr std::uint64_t kServerDiskMegabytes = 2048;
 constexpr std::uint64_t kStateDiskMegabytes = 8;
+constexpr std::size_t kLogTailBytes = 4000;
 constexpr Duration kPrimaryLimit = 60s;
 constexpr Duration kStandbyByItself = 10s;  // then an operator would look at it
 constexpr Duration kNormalLimit = 90s;
@@ -58,6 +61,16 @@ Cluster::Cluster(const Options& options) : options_(options), network_(hosts_of(
   pgkeel_options.local_nodes = false;
   pgkeel_options.log_level = "info";
   if (options_.with_disks) pgkeel_options.state_directory = disk_of_state().path() + "/state";
+  if (options_.with_agents) {
+    std::vector<std::string> addresses;
+    for (const auto& name : names) addresses.push_back(network_.address(name));
+    certificates_ = std::make_unique<Certificates>(folder_, addresses);
+    for (const auto& name : names) {
+      agents_[name] = std::make_unique<AgentProcess>(folder_, server(name), *certificates_);
+      start_agent(name);
+      pgkeel_options.agents[name] = agent_of(name).access();
+    }
+  }
   pgkeel_options.cluster_lines = {std::string("durability = \"") + durability_name(options_.durability) + "\""};
   pgkeel_ = std::make_unique<PgkeelProcess>(folder_, nodes, pgkeel_options);
   start_pgkeel();
@@ -67,6 +80,9 @@ Cluster::Cluster(const Options& options) : options_(options), network_(hosts_of(
 Cluster::~Cluster() {
   undo();
   pgkeel_->kill();
+  for (const auto& [name, agent] : agents_) {
+    if (agent->running()) agent->kill();
+  }
   for (const auto& [name, server] : servers_) server->kill_tree();
 }
 
@@ -90,7 +106,16 @@ std::string Cluster::conninfo() const {
 
 void Cluster::start_server(const std::string& name) {
   const auto at_host = network_.visit(name);
-  server(name).start();
+  try {
+    server(name).start();
+  } catch (const std::exception&) {
+    if (!options_.with_agents) throw;
+  }
+}
+
+void Cluster::start_agent(const std::string& name) {
+  const auto at_host = network_.visit(name);
+  agent_of(name).start();
 }
 
 void Cluster::start_pgkeel() {
@@ -123,7 +148,12 @@ std::vector<std::string> Cluster::standbys() const {
 
 std::string Cluster::describe() const {
   const auto at_host = network_.visit(kPgkeelHost);
-  return pgkeel_->describe();
+  std::string text = pgkeel_->describe();
+  for (const auto& [name, agent] : agents_) {
+    const std::string log = agent->log_text();
+    text += "\nagent of " + name + ":\n" + log.substr(log.size() - std::min(log.size(), kLogTailBytes));
+  }
+  return text;
 }
 
 void Cluster::undo() {
@@ -133,14 +163,26 @@ void Cluster::undo() {
     disk->free();
   }
   for (const auto& [name, server] : servers_) server->thaw_tree();
+  for (const auto& [name, agent] : agents_) {
+    if (agent->running()) ::kill(agent->pid(), SIGCONT);
+  }
   if (pgkeel_ && pgkeel_->running()) ::kill(pgkeel_->pid(), SIGCONT);
 }
 
-bool Cluster::settle() {
-  for (const auto& [name, server] : servers_) {
-    if (!server->is_running()) start_server(name);
+void Cluster::start_all() {
+  for (const auto& [name, agent] : agents_) {
+    if (!agent->running()) start_agent(name);
+  }
+  if (!options_.with_agents) {
+    for (const auto& [name, server] : servers_) {
+      if (!server->is_running()) start_server(name);
+    }
   }
   if (!pgkeel_->running()) start_pgkeel();
+}
+
+bool Cluster::settle() {
+  start_all();
   const bool has_primary = wait_until(
       [this] {
         const auto now = status();
@@ -148,17 +190,35 @@ bool Cluster::settle() {
       },
       kPrimaryLimit);
   if (!has_primary) return false;
+  if (!options_.with_agents) repair_without_agents();
+  if (!wait_until([this] { return is_normal(); }, kNormalLimit)) return false;
+  make_synchronous();
+  if (options_.with_agents) clear_away();
+  return true;
+}
+
+void Cluster::repair_without_agents() {
   for (const auto& standby : standbys()) {
     if (is_old_primary(standby)) rebuild(standby);
   }
-  if (!wait_until([this] { return is_normal(); }, kStandbyByItself)) {
-    for (const auto& standby : standbys()) {
-      if (!streams(standby)) rebuild(standby);
-    }
-    if (!wait_until([this] { return is_normal(); }, kNormalLimit)) return false;
+  if (wait_until([this] { return is_normal(); }, kStandbyByItself)) return;
+  for (const auto& standby : standbys()) {
+    if (!streams(standby)) rebuild(standby);
   }
-  make_synchronous();
-  return true;
+}
+
+// What a rejoin has set aside is the operator's to remove.
+void Cluster::clear_away() {
+  std::filesystem::remove_all(folder_.path() + "/quarantine");
+  for (const auto& [name, server] : servers_) {
+    const std::filesystem::path data_directory = server->data_directory();
+    const std::string replaced = data_directory.filename().string() + ".replaced-";
+    std::vector<std::filesystem::path> set_aside;
+    for (const auto& entry : std::filesystem::directory_iterator(data_directory.parent_path())) {
+      if (entry.path().filename().string().starts_with(replaced)) set_aside.push_back(entry.path());
+    }
+    for (const auto& path : set_aside) std::filesystem::remove_all(path);
+  }
 }
 
 bool Cluster::is_old_primary(const std::string& name) const {

@@ -1,8 +1,9 @@
 // Two servers or more, pgkeel and the clients, each on a host of its own, and everything that can be done to them.
 // Failures throw. One thread.
 //
-// Nodes are known to pgkeel by their addresses only. What an operator does for such nodes, settle() does: a server that
-// is down is started, and one that cannot be a standby any more is rebuilt.
+// With an agent beside each server everything must heal by itself. Without, nodes are known to pgkeel by their
+// addresses only, and what an operator does for such nodes, settle() does: a server that is down is started, and one
+// that cannot be a standby any more is rebuilt.
 #pragma once
 
 #include <map>
@@ -13,6 +14,7 @@
 #include "config/config.h"
 #include "tests/chaos/disk.h"
 #include "tests/chaos/network.h"
+#include "tests/support/agent_process.h"
 #include "tests/support/pgkeel_process.h"
 #include "tests/support/postgres_server.h"
 #include "tests/support/temporary_folder.h"
@@ -27,6 +29,7 @@ class Cluster {
   struct Options {
     Durability durability = Durability::kAvailable;
     std::size_t servers = 2;
+    bool with_agents = true;
     bool with_disks = true;  // a file system of its own for each server, and for pgkeel's state folder
   };
 
@@ -43,10 +46,13 @@ class Cluster {
   [[nodiscard]] test::PostgresServer& server(const std::string& name) { return *servers_.at(name); }
   [[nodiscard]] Disk& disk_of(const std::string& name) { return *disks_.at(name); }
   [[nodiscard]] Disk& disk_of_state() { return *disks_.at(kPgkeelHost); }
+  [[nodiscard]] test::AgentProcess& agent_of(const std::string& name) { return *agents_.at(name); }
   [[nodiscard]] test::PgkeelProcess& pgkeel() { return *pgkeel_; }
   [[nodiscard]] std::string conninfo() const;  // of the access point, as a careful client has it
 
+  // Beside agents, it may fail: they have work of their own with it.
   void start_server(const std::string& name);
+  void start_agent(const std::string& name);
   void start_pgkeel();
 
   // Heals the network, the disks, and whoever stands still.
@@ -60,6 +66,9 @@ class Cluster {
 
  private:
   [[nodiscard]] test::ServerOptions server_options(const std::string& name) const;
+  void start_all();
+  void repair_without_agents();
+  void clear_away();
   [[nodiscard]] nlohmann::json status() const;
   [[nodiscard]] bool is_normal() const;
   [[nodiscard]] bool is_old_primary(const std::string& name) const;
@@ -73,6 +82,8 @@ class Cluster {
   std::map<std::string, std::unique_ptr<Disk>> disks_;
   Network network_;
   std::map<std::string, std::unique_ptr<test::PostgresServer>> servers_;
+  std::unique_ptr<test::Certificates> certificates_;
+  std::map<std::string, std::unique_ptr<test::AgentProcess>> agents_;
   std::unique_ptr<test::PgkeelProcess> pgkeel_;
   std::size_t rebuilt_ = 0;
 };

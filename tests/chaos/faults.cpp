@@ -130,12 +130,43 @@ std::vector<Fault> faults_of_disks() {
   };
 }
 
+std::vector<Fault> faults_of_agents() {
+  const auto with_agents = [](const char* kind, auto begin) {
+    return Fault{.kind = kind, .begin = begin, .needs_agents = true};
+  };
+  return {
+      with_agents("kill agent of primary", [](Cluster& c, const Roles& r, Random&) { c.agent_of(r.primary).kill(); }),
+      with_agents("kill agent of standby", [](Cluster& c, const Roles& r, Random&) { c.agent_of(r.standby).kill(); }),
+      with_agents("freeze agent of primary",
+                  [](Cluster& c, const Roles& r, Random&) { ::kill(c.agent_of(r.primary).pid(), SIGSTOP); }),
+      with_agents("kill primary and its agent",
+                  [](Cluster& c, const Roles& r, Random&) {
+                    c.agent_of(r.primary).kill();
+                    c.server(r.primary).kill_tree();
+                  }),
+      with_agents("freeze primary and its agent",
+                  [](Cluster& c, const Roles& r, Random&) {
+                    ::kill(c.agent_of(r.primary).pid(), SIGSTOP);
+                    c.server(r.primary).freeze_tree();
+                  }),
+      with_agents("kill primary, then its agent, which is restarted",
+                  [](Cluster& c, const Roles& r, Random& random) {
+                    c.server(r.primary).kill_tree();
+                    pause_up_to(random, 4000);
+                    c.agent_of(r.primary).kill();
+                    pause_up_to(random, 500);
+                    c.start_agent(r.primary);
+                  }),
+  };
+}
+
 }  // namespace
 
 const std::vector<Fault>& all_faults() {
   static const std::vector<Fault> faults = [] {
     std::vector<Fault> all;
-    for (const auto& some : {faults_of_servers(), faults_of_the_network(), faults_of_pgkeel(), faults_of_disks()}) {
+    for (const auto& some :
+         {faults_of_servers(), faults_of_the_network(), faults_of_pgkeel(), faults_of_disks(), faults_of_agents()}) {
       all.insert(all.end(), some.begin(), some.end());
     }
     return all;

@@ -22,6 +22,7 @@ struct Fault {
   std::string kind;
   std::function<void(Cluster&, const Roles&, Random&)> begin;
   bool needs_disks = false;
+  bool needs_agents = false;
 };
 
 const std::vector<Fault>& all_faults();

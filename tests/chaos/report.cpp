@@ -47,6 +47,7 @@ nlohmann::ordered_json summary(const std::vector<RoundResult>& rounds, const Tot
       {"seed", totals.seed},
       {"durability", totals.durability},
       {"servers", totals.servers},
+      {"with_agents", totals.with_agents},
       {"rounds", rounds.size()},
       {"new_primaries", primary_changes},
       {"standbys_rebuilt_by_the_harness", totals.rebuilt},

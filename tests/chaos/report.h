@@ -25,6 +25,7 @@ struct Totals {
   std::uint64_t seed = 0;
   std::string durability;
   std::size_t servers = 0;
+  bool with_agents = false;
   std::size_t acknowledged = 0;
   std::size_t lost = 0;
   std::size_t ghosts = 0;

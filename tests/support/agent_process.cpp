@@ -14,8 +14,11 @@ namespace pgkeel::test {
 
 using namespace std::chrono_literals;
 
-Certificates::Certificates(const TemporaryFolder& folder) : folder_(folder.path() + "/certificates") {
-  const auto made = run_pgkeel({"keygen", "--out", folder_, "--agent", "127.0.0.1"});
+Certificates::Certificates(const TemporaryFolder& folder, const std::vector<std::string>& hosts)
+    : folder_(folder.path() + "/certificates") {
+  std::vector<std::string> arguments = {"keygen", "--out", folder_};
+  for (const auto& host : hosts) arguments.insert(arguments.end(), {"--agent", host});
+  const auto made = run_pgkeel(arguments);
   if (made.exit_status != 0) throw std::runtime_error(made.error_output);
 }
 
@@ -25,14 +28,15 @@ AgentProcess::AgentProcess(const TemporaryFolder& folder, const PostgresServer& 
       config_file_(folder.path() + "/agent-" + server.name() + ".toml"),
       state_directory_(folder.path() + "/agent-" + server.name()),
       log_file_(folder.path() + "/agent-" + server.name() + ".log"),
+      host_(server.address()),
       port_(free_port()) {
   const LocalServerConfig local = server.local();
-  const TlsFiles tls = certificates.agent();
+  const TlsFiles tls = certificates.agent(host_);
   std::ofstream text(config_file_);
-  text << "[agent]\nlisten = \"127.0.0.1:" << port_ << "\"\ntls = { ca = \"" << tls.ca << "\", cert = \"" << tls.cert
-       << "\", key = \"" << tls.key << "\" }\ndata_directory = \"" << local.data_directory << "\"\nbin_directory = \""
-       << local.bin_directory << "\"\nos_user = \"" << local.os_user << "\"\nquarantine = \"" << folder.path()
-       << "/quarantine\"\nstate_directory = \"" << state_directory_ << "\"\n";
+  text << "[agent]\nlisten = \"" << (host_ == "127.0.0.1" ? host_ : "0.0.0.0") << ":" << port_ << "\"\ntls = { ca = \""
+       << tls.ca << "\", cert = \"" << tls.cert << "\", key = \"" << tls.key << "\" }\ndata_directory = \""
+       << local.data_directory << "\"\nbin_directory = \"" << local.bin_directory << "\"\nos_user = \"" << local.os_user
+       << "\"\nquarantine = \"" << folder.path() << "/quarantine\"\nstate_directory = \"" << state_directory_ << "\"\n";
   for (const auto& line : lines) text << line << "\n";
   text << "[log]\nlevel = \"debug\"\n";
 }
@@ -56,7 +60,7 @@ void AgentProcess::terminate() {
 }
 
 AgentAccessConfig AgentProcess::access() const {
-  return {"https://127.0.0.1:" + std::to_string(port_), certificates_.proxy()};
+  return {"https://" + host_ + ":" + std::to_string(port_), certificates_.proxy()};
 }
 
 HttpsPeer AgentProcess::peer() const {

@@ -15,15 +15,15 @@
 
 namespace pgkeel::test {
 
-// An authority, a proxy's certificate, and an agent's for 127.0.0.1.
+// An authority, a proxy's certificate, and one for an agent on each host.
 class Certificates {
  public:
-  explicit Certificates(const TemporaryFolder& folder);
+  explicit Certificates(const TemporaryFolder& folder, const std::vector<std::string>& hosts = {"127.0.0.1"});
 
   [[nodiscard]] std::string file(const std::string& name) const { return folder_ + "/" + name; }
   [[nodiscard]] TlsFiles proxy() const { return {file("ca.crt"), file("proxy.crt"), file("proxy.key")}; }
-  [[nodiscard]] TlsFiles agent() const {
-    return {file("ca.crt"), file("agent-127.0.0.1.crt"), file("agent-127.0.0.1.key")};
+  [[nodiscard]] TlsFiles agent(const std::string& host) const {
+    return {file("ca.crt"), file("agent-" + host + ".crt"), file("agent-" + host + ".key")};
   }
 
  private:
@@ -53,6 +53,7 @@ class AgentProcess {
   std::string config_file_;
   std::string state_directory_;
   std::string log_file_;
+  std::string host_;  // the server's
   std::uint16_t port_;
   std::optional<BackgroundProcess> process_;
 };
