@@ -4,7 +4,9 @@
 #include <csignal>
 #include <filesystem>
 #include <stdexcept>
+#include <unistd.h>
 
+#include "proxy/io/os_user.h"
 #include "tests/support/wait_until.h"
 
 namespace pgkeel::chaos {
@@ -51,6 +53,7 @@ Cluster::Cluster(const Options& options) : options_(options), network_(hosts_of(
   }
   std::vector<PostgresServer*> nodes;
   for (const auto& name : names) {
+    make_socket_folder(name);
     const auto at_host = network_.visit(name);
     servers_[name] = name == names.front() ? PostgresServer::primary(folder_, name, server_options(name))
                                            : PostgresServer::standby_of(server("a"), name, server_options(name));
@@ -96,7 +99,20 @@ ServerOptions Cluster::server_options(const std::string& name) const {
   options.settings = {"wal_sender_timeout = 5s", "wal_receiver_timeout = 5s", "max_wal_size = 96MB",
                       "min_wal_size = 32MB", "max_slot_wal_keep_size = 128MB"};
   if (options_.with_disks) options.parent_folder = disks_.at(name)->path();
+  options.socket_folder = socket_folder_of(name);
   return options;
+}
+
+std::string Cluster::socket_folder_of(const std::string& name) const {
+  return folder_.path() + "/socket-" + name;
+}
+
+// The hosts share this machine's file systems, and all servers have the same port.
+void Cluster::make_socket_folder(const std::string& name) const {
+  const std::string path = socket_folder_of(name);
+  std::filesystem::create_directory(path);
+  const auto user = find_os_user(test::server_user());
+  if (!user || chown(path.c_str(), user->uid, user->gid) != 0) throw std::runtime_error("chown " + path);
 }
 
 std::string Cluster::conninfo() const {

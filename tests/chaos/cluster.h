@@ -66,6 +66,8 @@ class Cluster {
 
  private:
   [[nodiscard]] test::ServerOptions server_options(const std::string& name) const;
+  [[nodiscard]] std::string socket_folder_of(const std::string& name) const;
+  void make_socket_folder(const std::string& name) const;
   void start_all();
   void repair_without_agents();
   void clear_away();

@@ -130,6 +130,7 @@ PostgresServer::PostgresServer(const TemporaryFolder& folder, std::string name, 
       name_(std::move(name)),
       data_directory_((options.parent_folder.empty() ? folder.path() : options.parent_folder) + "/" + name_),
       log_file_(folder.path() + "/" + name_ + ".log"),
+      socket_folder_(options.socket_folder.empty() ? folder.path() : options.socket_folder),
       address_(options.address) {}
 
 std::unique_ptr<PostgresServer> PostgresServer::primary(const TemporaryFolder& folder, const std::string& name,
@@ -172,7 +173,7 @@ std::unique_ptr<PostgresServer> PostgresServer::standby_of(PostgresServer& upstr
 void PostgresServer::configure(const ServerOptions& options) {
   append_to(data_directory_ + "/postgresql.conf", kSettings);
   append_setting("listen_addresses = '" + address_ + "'");
-  append_setting("unix_socket_directories = '" + folder_.path() + "'");
+  append_setting("unix_socket_directories = '" + socket_folder_ + "'");
   append_setting("cluster_name = '" + name_ + "'");
   for (const auto& line : options.settings) append_setting(line);
   if (!options.hba_lines.empty()) {
@@ -205,7 +206,7 @@ void PostgresServer::start() {
   // PostgreSQL takes a zombie that nobody has reaped yet, and a number given to another process, for a running server.
   if (!is_running()) {
     std::filesystem::remove(data_directory_ + "/postmaster.pid");
-    std::filesystem::remove(folder_.path() + "/.s.PGSQL." + std::to_string(port_) + ".lock");
+    std::filesystem::remove(socket_folder_ + "/.s.PGSQL." + std::to_string(port_) + ".lock");
   }
   try {
     run_as_server_user({program("pg_ctl"), "start", "--pgdata", data_directory_, "--log", log_file_, "--wait",

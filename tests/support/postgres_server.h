@@ -31,6 +31,7 @@ struct ServerOptions {
   std::string address = "127.0.0.1";
   std::uint16_t port = 0;              // 0: a free one
   std::string parent_folder = {};      // of its data directory; empty: the test's folder
+  std::string socket_folder = {};      // empty: the test's folder, where ports keep servers apart
   bool own_system_identifier = false;  // not a copy of the template: a cluster of its own, made by initdb (slower)
   bool start = true;
 };
@@ -79,6 +80,7 @@ class PostgresServer {
   std::string name_;
   std::string data_directory_;
   std::string log_file_;
+  std::string socket_folder_;
   std::string address_;
   std::uint16_t port_ = 0;
 };
