@@ -43,15 +43,13 @@ struct Step {
 // One of each sort, and not long: for every run of the tests.
 std::vector<Step> short_set(bool with_disks, bool with_agents) {
   std::vector<Step> steps = {{&fault("kill primary"), 1s},
-                             {&fault("freeze primary"), 5s},
-                             {&fault("isolate primary"), 5s},
-                             {&fault("cut primary to pgkeel"), 5s},
+                             {&fault("freeze primary"), 4s},
+                             {&fault("isolate primary"), 4s},
                              {&fault("restart primary at once"), 0s},
                              {&fault("kill primary, then pgkeel, which is restarted"), 1s}};
   if (with_disks) {
     steps.push_back({&fault("disk of primary full"), 2s});
-    steps.push_back({&fault("disk of primary stands still"), 2s});
-    steps.push_back({&fault("state folder full, then kill primary"), 2s});
+    steps.push_back({&fault("state folder full, then kill primary"), 1s});
   }
   if (with_agents) steps.push_back({&fault("kill primary and its agent"), 1s});
   return steps;
