@@ -152,6 +152,8 @@ struct Stream {
   std::size_t offered = 0;  // of its lines
 };
 
+constexpr Duration kTick = std::chrono::seconds(1);
+
 void read_stream(Stream& stream, std::size_t bytes_max, const std::function<void(std::string_view)>& use = {}) {
   std::array<char, 16384> buffer;
   const auto count = read(stream.descriptor.number(), buffer.data(), buffer.size());
@@ -230,23 +232,33 @@ ProgramResult attend(pid_t child, const ProgramCall& call, Stream input, Stream 
   const Descriptor exit_watch(static_cast<int>(syscall(SYS_pidfd_open, child, 0U)));
   const BreakOffWatch break_off(call.break_off);
   const Instant deadline = monotonic_now() + call.limit;
+  Instant heard_at = monotonic_now();
+  Instant tick_at = heard_at + kTick;
   ProgramResult result;
   int status = 0;
   bool killed = false;
   if (input.text.empty()) input.descriptor.reset();
   pid_t ended = 0;
   while ((ended = waitpid(child, &status, WNOHANG)) == 0) {
-    const auto left = deadline - monotonic_now();
+    if (call.each_second && !killed && monotonic_now() >= tick_at) {
+      call.each_second();
+      tick_at = monotonic_now() + kTick;
+    }
+    const Instant now = monotonic_now();
+    const auto silence_left = call.silence_limit ? heard_at + call.silence_limit() - now : Duration::max();
+    auto left = std::min<Duration>(deadline - now, silence_left);
     const bool unwanted = call.break_off.stop_requested();
     if (!killed) {
       result.broken_off = unwanted && (!call.may_be_broken_off || call.may_be_broken_off());
-      result.timed_out = !result.broken_off && left <= Duration::zero();
-      killed = result.broken_off || result.timed_out;
+      result.timed_out = !result.broken_off && deadline <= now;
+      result.fell_silent = !result.broken_off && !result.timed_out && left <= Duration::zero();
+      killed = result.broken_off || result.timed_out || result.fell_silent;
       if (killed) {
         kill(-child, SIGKILL);
         kill(child, SIGKILL);
       }
     }
+    if (call.each_second) left = std::min<Duration>(left, tick_at - now);
     auto wait_milliseconds = killed ? 1000 : std::clamp<std::int64_t>(to_milliseconds(left) + 1, 1, 60'000);
     const bool look_often = !exit_watch.open() || (unwanted && !killed);
     const bool look_now_and_then = call.break_off.stop_possible() && break_off.number() < 0;
@@ -259,6 +271,7 @@ ProgramResult attend(pid_t child, const ProgramCall& call, Stream input, Stream 
                                       {input.descriptor.number(), POLLOUT, 0},
                                       {unwanted ? -1 : break_off.number(), POLLIN, 0}}};
     poll(watched.data(), watched.size(), static_cast<int>(wait_milliseconds));
+    if (watched[1].revents != 0 || watched[2].revents != 0) heard_at = monotonic_now();
     if (watched[1].revents != 0) read_stream(output, call.output_bytes_max, call.use_output);
     if (watched[2].revents != 0) {
       read_stream(error_output, call.output_bytes_max);
@@ -365,6 +378,10 @@ Result<std::string> run_checked(const ProgramCall& call) {
   if (ran->broken_off) return Error{call.arguments[0] + " was broken off"};
   if (ran->timed_out) {
     return Error{call.arguments[0] + " was not done after " + format_duration(call.limit) +
+                 " and was killed: " + last_lines(ran->error_output, 1000)};
+  }
+  if (ran->fell_silent) {
+    return Error{call.arguments[0] + " fell silent for " + format_duration(call.silence_limit()) +
                  " and was killed: " + last_lines(ran->error_output, 1000)};
   }
   if (ran->exit_status != 0) {

@@ -34,6 +34,11 @@ struct ProgramCall {
   std::stop_token break_off = {};
   // Where it must not be broken off at any moment: asked, every few milliseconds, from when that is requested.
   std::function<bool()> may_be_broken_off = {};
+  // How long it may write nothing, to neither stream, before it is killed as one that hangs; asked again and again, so
+  // that it may depend on what it does. Empty: as long as it likes.
+  std::function<Duration()> silence_limit = {};
+  // Called on the calling thread each second, or later, while it runs.
+  std::function<void()> each_second = {};
   // Gets its standard output as it comes, on the calling thread; nothing of that is kept then.
   std::function<void(std::string_view)> use_output = {};
   // Told each line of standard error when it comes, on the calling thread. True: it is not kept.
@@ -43,6 +48,7 @@ struct ProgramCall {
 struct ProgramResult {
   int exit_status = 0;  // as a shell counts: 128 + signal where a signal ended it
   bool timed_out = false;
+  bool fell_silent = false;
   bool broken_off = false;
   std::string output;
   std::string error_output;

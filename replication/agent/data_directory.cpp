@@ -63,7 +63,8 @@ Result<FileOwner> DataDirectory::owner() const {
 
 Result<std::string> DataDirectory::run(const std::string& name, std::vector<std::string> arguments, Duration limit,
                                        std::vector<std::string> environment,
-                                       std::function<bool(std::string_view)> take_error_line) const {
+                                       std::function<bool(std::string_view)> take_error_line,
+                                       std::function<Duration()> silence_limit) const {
   arguments.insert(arguments.begin(), program(name));
   environment.emplace_back("LC_ALL=C");
   return run_checked({.arguments = std::move(arguments),
@@ -71,12 +72,17 @@ Result<std::string> DataDirectory::run(const std::string& name, std::vector<std:
                       .environment = std::move(environment),
                       .os_user = settings_.os_user,
                       .break_off = break_off_,
+                      .silence_limit = std::move(silence_limit),
                       .take_error_line = std::move(take_error_line)});
 }
 
-Result<std::string> DataDirectory::run_tool(std::vector<std::string> arguments, Duration limit) const {
-  return run_checked(
-      {.arguments = std::move(arguments), .limit = limit, .os_user = settings_.os_user, .break_off = break_off_});
+Result<std::string> DataDirectory::run_tool(std::vector<std::string> arguments, Duration limit,
+                                            std::function<void()> each_second) const {
+  return run_checked({.arguments = std::move(arguments),
+                      .limit = limit,
+                      .os_user = settings_.os_user,
+                      .break_off = break_off_,
+                      .each_second = std::move(each_second)});
 }
 
 Result<ControlData> DataDirectory::control_data() const {

@@ -45,11 +45,13 @@ class DataDirectory {
   [[nodiscard]] Result<FileOwner> owner() const;
 
   // Runs a program of bin_directory, or one that is found in PATH, as os_user, with LC_ALL=C.
-  // `take_error_line`: see ProgramCall.
+  // `take_error_line`, `silence_limit`, `each_second`: see ProgramCall.
   Result<std::string> run(const std::string& name, std::vector<std::string> arguments, Duration limit,
                           std::vector<std::string> environment = {},
-                          std::function<bool(std::string_view)> take_error_line = {}) const;
-  Result<std::string> run_tool(std::vector<std::string> arguments, Duration limit) const;
+                          std::function<bool(std::string_view)> take_error_line = {},
+                          std::function<Duration()> silence_limit = {}) const;
+  Result<std::string> run_tool(std::vector<std::string> arguments, Duration limit,
+                               std::function<void()> each_second = {}) const;
 
   [[nodiscard]] Result<ControlData> control_data() const;
 

@@ -23,6 +23,8 @@ enum class StopMode { kFast, kImmediate };
 struct RejoinOptions {
   bool rebuild = false;           // by pg_basebackup, whatever less would do
   bool discard_old_data = false;  // a data directory that was replaced, and held nothing of its own, is removed
+  // How long the upstream may send nothing in the middle of a copy before that is given up.
+  Duration silence_limit = std::chrono::seconds(60);
 };
 
 struct RejoinOrder {
@@ -53,7 +55,8 @@ struct NodeHostFacts {
   std::uint64_t memory_total_bytes = 0;
   std::string postgres_version;  // "15.14"
   std::string pgkeel_version;
-  WallTime clock;  // the host's
+  WallTime clock;                            // the host's
+  std::optional<WallTime> certificate_ends;  // of the agent that tells this
 };
 
 class NodeHost {

@@ -1,5 +1,6 @@
 #include "replication/agent/quarantine.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>
@@ -9,10 +10,12 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
+#include <utility>
 #include <vector>
 
 #include <nlohmann/json.hpp>
 
+#include "proxy/io/clock.h"
 #include "replication/agent/quarantine_entry.h"
 
 namespace pgkeel {
@@ -22,6 +25,9 @@ using namespace std::chrono_literals;
 namespace files = std::filesystem;
 
 constexpr Duration kCopyLimit = 24h;
+constexpr std::uint64_t kPercentStep = 10;
+constexpr int kLookShare = 10;  // to see how far a copy is takes no more than one part in so many of its time
+
 nlohmann::json report_of(const Divergence& divergence, const std::string& data, const std::string& time_stamp) {
   const auto optional_lsn = [](const std::optional<Lsn>& lsn) {
     return lsn ? nlohmann::json(format_lsn(*lsn)) : nlohmann::json();
@@ -78,6 +84,31 @@ files::path nearest_existing(files::path path) {
   return path;
 }
 
+// How far a copy is, told at every tenth of the way.
+class CopyProgress {
+ public:
+  CopyProgress(std::string copy, std::uint64_t whole_bytes, std::function<void(const std::string&)> say)
+      : copy_(std::move(copy)), whole_bytes_(whole_bytes), say_(std::move(say)) {}
+
+  void look() {
+    const Instant began = monotonic_now();
+    if (!say_ || whole_bytes_ == 0 || began < not_before_) return;
+    const auto percent = std::min<std::uint64_t>(disk_bytes_of(copy_) * 100 / whole_bytes_, 100);
+    const Instant ended = monotonic_now();
+    not_before_ = ended + kLookShare * (ended - began);
+    if (percent < told_ + kPercentStep) return;
+    told_ = percent - percent % kPercentStep;
+    say_("setting aside what it alone has: " + std::to_string(told_) + " %");
+  }
+
+ private:
+  const std::string copy_;
+  const std::uint64_t whole_bytes_;
+  const std::function<void(const std::string&)> say_;
+  Instant not_before_{};
+  std::uint64_t told_ = 0;
+};
+
 }  // namespace
 
 bool can_share_blocks(const std::string& source, const std::string& folder) {
@@ -99,8 +130,10 @@ Result<void> check_room_in(const std::string& folder, std::uint64_t bytes, const
                " there is room for " + in_megabytes(free_bytes)};
 }
 
-Result<void> copy_data_directory(const DataDirectory& directory, const std::string& copy) {
-  const auto copied = directory.run_tool({"cp", "-a", "--reflink=auto", "--", directory.path(), copy}, kCopyLimit);
+Result<void> copy_data_directory(const DataDirectory& directory, const std::string& copy,
+                                 const std::function<void()>& each_second) {
+  const auto copied =
+      directory.run_tool({"cp", "-a", "--reflink=auto", "--", directory.path(), copy}, kCopyLimit, each_second);
   if (!copied) return copied.error();
   for (const auto& link : linked_folders(copy)) {
     std::error_code problem;
@@ -108,7 +141,7 @@ Result<void> copy_data_directory(const DataDirectory& directory, const std::stri
     if (problem) return Error{"cannot follow " + link.string() + ": " + problem.message()};
     files::remove(link, problem);
     if (problem) return Error{"cannot replace " + link.string() + ": " + problem.message()};
-    const auto moved = directory.run_tool({"cp", "-a", "--reflink=auto", "--", target, link}, kCopyLimit);
+    const auto moved = directory.run_tool({"cp", "-a", "--reflink=auto", "--", target, link}, kCopyLimit, each_second);
     if (!moved) return moved.error();
   }
   return {};
@@ -174,13 +207,15 @@ void Quarantine::remove_incomplete(const std::string& node) const {
   for (const auto& folder : incomplete) files::remove_all(folder, ignored);
 }
 
-Result<std::string> Quarantine::copy(const Divergence& divergence, const std::string& time_stamp) const {
+Result<std::string> Quarantine::copy(const Divergence& divergence, const std::string& time_stamp,
+                                     const std::function<void(const std::string&)>& say) const {
   remove_incomplete(divergence.node);
   if (auto room = check_room_for_copy(); !room) return room.error();
   auto made = make_folder(divergence.node, time_stamp);
   if (!made) return made;
   const auto data = *made + "/data";
-  if (auto copied = copy_data_directory(directory_, data); !copied) {
+  CopyProgress progress(data, disk_bytes_of(directory_.path()), say);
+  if (auto copied = copy_data_directory(directory_, data, [&] { progress.look(); }); !copied) {
     return Error{"cannot set aside what the node alone has: " + copied.error().message};
   }
   if (auto synced = sync_file_system(*made); !synced) return synced.error();

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 
@@ -43,8 +44,10 @@ class Quarantine {
   // Whether copy() has room: the file system shares blocks, or there is as much free as the data directory takes.
   [[nodiscard]] Result<void> check_room_for_copy() const;
 
-  // Copies the stopped data directory, tablespaces and all. Refuses where there is no room for it.
-  Result<std::string> copy(const Divergence& divergence, const std::string& time_stamp) const;
+  // Copies the stopped data directory, tablespaces and all. Refuses where there is no room for it. `say` is told how
+  // much is done where it takes long.
+  Result<std::string> copy(const Divergence& divergence, const std::string& time_stamp,
+                           const std::function<void(const std::string&)>& say = {}) const;
 
   // Only the report: the data directory itself will be `moved_aside`. Called again for the same divergence, by a rejoin
   // that was cut off or failed before, it says only anew where.
@@ -75,7 +78,9 @@ Result<void> check_room_in(const std::string& folder, std::uint64_t bytes, const
 bool can_share_blocks(const std::string& source, const std::string& folder);
 
 // With its log and its tablespaces where they are linked: the copy stands alone.
-Result<void> copy_data_directory(const DataDirectory& directory, const std::string& copy);
+// `each_second`: see ProgramCall.
+Result<void> copy_data_directory(const DataDirectory& directory, const std::string& copy,
+                                 const std::function<void()>& each_second = {});
 
 // Bytes on the disk of a folder with all below it. Links to folders in it (tablespaces, pg_wal) are followed once.
 std::uint64_t disk_bytes_of(const std::string& folder);

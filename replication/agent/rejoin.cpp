@@ -25,6 +25,12 @@ namespace files = std::filesystem;
 constexpr Duration kRewindLimit = 6h;
 constexpr Duration kBackupLimit = 48h;
 constexpr std::uint32_t kPercentStep = 10;
+// Of the silence that is allowed in the middle of a copy: before its first byte the upstream writes a checkpoint, and
+// after the last one WAL is still on its way.
+constexpr int kBeginAndEndFactor = 10;
+constexpr std::uint32_t kNearlyAllPercent = 99;
+// pg_rewind says nothing while it lets the server recover, reads its log, or brings everything to the disk.
+constexpr int kRewindFactor = 30;
 constexpr mode_t kFolderMode = 0700;
 constexpr std::string_view kMovedTag = ".pgkeel-";  // in the names of folders that a rebuild makes elsewhere
 
@@ -50,7 +56,7 @@ bool is_time_stamp(const std::string& text) {
   });
 }
 
-// "  12345/67890 kB (18%), 0/1 tablespace": how pg_basebackup tells its progress.
+// "  12345/67890 kB (18%), 0/1 tablespace", "… (18%) copied": how pg_basebackup and pg_rewind tell their progress.
 std::optional<std::uint32_t> percent_in(std::string_view line) {
   constexpr std::string_view kBefore = " kB (";
   const auto at = line.find(kBefore);
@@ -203,7 +209,7 @@ Result<RejoinReport> Rejoin::rewind(const Divergence& divergence, const Upstream
     report_.quarantine = *kept;
   } else if (const auto room = quarantine_.check_room_for_copy(); room) {
     say_("setting aside what it alone has");
-    auto copied = quarantine_.copy(divergence, time_stamp());
+    auto copied = quarantine_.copy(divergence, time_stamp(), say_);
     if (!copied) return copied.error();
     report_.quarantine = std::move(*copied);
   } else if (const auto beside = check_room_beside(); beside) {
@@ -227,11 +233,15 @@ Result<RejoinReport> Rejoin::rewind(const Divergence& divergence, const Upstream
     if (auto removed = remove_durably(directory_.file(signal)); !removed) return removed.error();
   }
   say_("rewinding it to where " + upstream_.node + " took over");
-  std::vector<std::string> arguments = {"--target-pgdata", directory_.path(), "--source-server", upstream.conninfo()};
+  std::vector<std::string> arguments = {"--target-pgdata", directory_.path(), "--source-server", upstream.conninfo(),
+                                        "--progress"};
   if (const auto config_file = directory_.config_file()) {
     arguments.insert(arguments.end(), {"--config-file", *config_file});
   }
-  const auto rewound = directory_.run("pg_rewind", arguments, kRewindLimit, upstream.environment());
+  std::optional<std::uint32_t> percent;
+  const auto rewound = directory_.run("pg_rewind", arguments, kRewindLimit, upstream.environment(),
+                                      tell_percent("rewinding it to " + upstream_.node, percent),
+                                      [this] { return kRewindFactor * options_.silence_limit; });
   if (!rewound) {
     if (directory_.break_off().stop_requested()) return rewound.error();
     say_("the rewind failed, so it is rebuilt: " + rewound.error().message);
@@ -315,31 +325,51 @@ Result<void> Rejoin::base_backup(const std::string& new_directory, const Upstrea
                                         "--slot",        "pgkeel_" + node_.name,
                                         "--wal-method",  "stream"};
   if (auto made = make_folder(new_directory); !made) return made;
+  std::vector<std::string> places = {new_directory};
   std::error_code problem;
   if (files::is_symlink(directory_.file("pg_wal"), problem)) {
     const auto wal_directory = fresh_place(files::canonical(directory_.file("pg_wal"), problem), time_stamp());
     if (auto made = make_folder(wal_directory); !made) return made;
     arguments.insert(arguments.end(), {"--waldir", wal_directory});
+    places.push_back(wal_directory);
   }
   const auto locations = upstream.tablespace_locations();
   if (!locations) return locations.error();
   for (const auto& location : *locations) {
     const auto place = fresh_place(location, time_stamp());
     if (auto made = make_folder(place); !made) return made;
+    places.push_back(place);
     arguments.insert(arguments.end(), {"--tablespace-mapping", escape_mapping(location) + "=" + escape_mapping(place)});
   }
-  arguments.emplace_back("--progress");
-  std::uint32_t told_percent = 0;
-  const auto tell_progress = [&](std::string_view line) {
-    const auto percent = percent_in(line);
-    if (percent && *percent >= told_percent + kPercentStep) {
-      told_percent = *percent - *percent % kPercentStep;
-      say_("copying " + upstream_.node + ": " + std::to_string(told_percent) + " %");
-    }
-    return percent.has_value();
+  // Instead of a sync that says nothing for as long as it takes, everything is brought to the disk afterwards.
+  arguments.insert(arguments.end(), {"--progress", "--no-sync"});
+  std::optional<std::uint32_t> percent;
+  const auto silence_limit = [&] {
+    const bool in_the_middle = percent && *percent < kNearlyAllPercent;
+    return (in_the_middle ? 1 : kBeginAndEndFactor) * options_.silence_limit;
   };
-  const auto copied = directory_.run("pg_basebackup", arguments, kBackupLimit, upstream.environment(), tell_progress);
-  return copied ? Result<void>() : Result<void>(copied.error());
+  const auto copied = directory_.run("pg_basebackup", arguments, kBackupLimit, upstream.environment(),
+                                     tell_percent("copying " + upstream_.node, percent), silence_limit);
+  if (!copied) return copied.error();
+  for (const auto& place : places) {
+    if (auto synced = sync_file_system(place); !synced) return synced;
+  }
+  return {};
+}
+
+// Notes the percentage in each line that has one, and tells every tenth of the way.
+std::function<bool(std::string_view)> Rejoin::tell_percent(const std::string& what,
+                                                           std::optional<std::uint32_t>& percent) const {
+  return [this, what, &percent, told = std::uint32_t{0}](std::string_view line) mutable {
+    const auto found = percent_in(line);
+    if (!found) return false;
+    percent = found;
+    if (*found >= told + kPercentStep) {
+      told = *found - *found % kPercentStep;
+      say_(what + ": " + std::to_string(told) + " %");
+    }
+    return true;
+  };
 }
 
 Result<void> Rejoin::check_replaceable() const {

@@ -6,6 +6,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "proxy/base/result.h"
 #include "replication/agent/local_server.h"
@@ -44,6 +45,8 @@ class Rejoin {
   [[nodiscard]] Result<void> check_room_beside() const;
   void tell_what_is_lost(const std::string& data_directory) const;
   Result<void> base_backup(const std::string& new_directory, const UpstreamAccess& upstream) const;
+  [[nodiscard]] std::function<bool(std::string_view)> tell_percent(const std::string& what,
+                                                                   std::optional<std::uint32_t>& percent) const;
   [[nodiscard]] Result<void> check_replaceable() const;
   Result<void> swap(const RejoinProgress& progress) const;
   void discard(const std::string& moved_aside);

@@ -147,6 +147,24 @@ TEST_CASE("a rejoin whose upstream hangs is broken off at once, and taken up aga
   CHECK(ServerPair::replicates(*pair.b, *pair.a));
 }
 
+TEST_CASE("an upstream that hangs in the middle of a base backup is given up, and the next rejoin succeeds") {
+  ServerPair pair({.settings = {"wal_log_hints = off"}});
+  pair.diverge();
+  const auto before = content_of(pair.a->data_directory());
+  const auto programs = programs_with(pair.folder, "pg_basebackup",
+                                      "touch \"$2/half\"; echo '  1/100 kB (1%), 0/1 tablespace' >&2; exec sleep 600");
+  const auto given_up = with_programs(*pair.a, programs)
+                            .rejoin(ServerPair::upstream(*pair.b), [](const std::string&) {}, {.silence_limit = 500ms});
+  REQUIRE_FALSE(given_up);
+  CHECK(given_up.error().message.starts_with(programs + "/pg_basebackup fell silent for 500ms and was killed"));
+  CHECK(content_of(pair.a->data_directory()) == before);
+
+  const auto report = pair.rejoin(*pair.a, *pair.b);
+  REQUIRE_MESSAGE(report, report.error().message);
+  CHECK(report->method == "basebackup");
+  CHECK(ServerPair::replicates(*pair.b, *pair.a));
+}
+
 TEST_CASE("a rewind that is broken off is not taken for one that failed: nothing is rebuilt") {
   ServerPair pair;
   pair.diverge();

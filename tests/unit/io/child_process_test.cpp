@@ -87,6 +87,47 @@ TEST_CASE("work that is broken off ends its program, with what that started, and
   CHECK(not_started.error().message == "cannot run sh: the work was broken off");
 }
 
+TEST_CASE("a program that falls silent is killed, and one that says something now and then is not") {
+  const auto run = [](const std::string& script, const std::function<Duration()>& silence_limit) {
+    return run_program({.arguments = {"sh", "-c", script}, .limit = 60s, .silence_limit = silence_limit});
+  };
+  const auto silent = run("echo begun >&2; exec sleep 600", [] { return 300ms; });
+  REQUIRE(silent);
+  CHECK(silent->fell_silent);
+  CHECK_FALSE(silent->timed_out);
+  CHECK(silent->error_output == "begun\n");
+  const auto told =
+      run_checked({.arguments = {"sh", "-c", "exec sleep 600"}, .limit = 60s, .silence_limit = [] { return 200ms; }});
+  REQUIRE_FALSE(told);
+  CHECK(told.error().message.starts_with("sh fell silent for 200ms and was killed"));
+  const auto talks = run("for i in 1 2 3 4 5 6; do sleep 0.2; echo $i; done", [] { return 30s; });
+  REQUIRE(talks);
+  CHECK_FALSE(talks->fell_silent);
+  CHECK(talks->output == "1\n2\n3\n4\n5\n6\n");
+  // It may change with what the program does.
+  bool in_the_middle = false;
+  const auto later = run_program({.arguments = {"sh", "-c", "sleep 1; echo begun; exec sleep 600"},
+                                  .limit = 60s,
+                                  .silence_limit = [&] { return in_the_middle ? 100ms : 60s; },
+                                  .use_output = [&](std::string_view) { in_the_middle = true; }});
+  REQUIRE(later);
+  CHECK(later->fell_silent);
+}
+
+TEST_CASE("while a program runs, its caller may look after it each second") {
+  int looks = 0;
+  const test::TemporaryFolder folder;
+  const auto ran =
+      run_program({.arguments = {"sh", "-c", "until [ -e \"$0\" ]; do sleep 0.1; done", folder.path() + "/on"},
+                   .limit = 60s,
+                   .each_second = [&] {
+                     if (++looks == 2) std::ofstream(folder.path() + "/on");
+                   }});
+  REQUIRE(ran);
+  CHECK(ran->exit_status == 0);
+  CHECK(looks >= 2);
+}
+
 TEST_CASE("a program is broken off only when it may be") {
   const test::TemporaryFolder folder;
   const std::string done = folder.path() + "/done";
