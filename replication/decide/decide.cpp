@@ -182,7 +182,11 @@ class Judgement {
     const bool somebody_can_replace_it = somebody_can_be_elected(situation_);
     if (old_primary != nullptr && (somebody_can_replace_it || old_primary->suspicion.failed()))
       fence_once(*old_primary, somebody_can_replace_it);
-    if (const NodeView* abandoned = situation_.view.node(memory.abandoned_candidate)) fence_until_stopped(*abandoned);
+    if (const NodeView* abandoned = situation_.view.node(memory.abandoned_candidate)) {
+      fence_until_stopped(*abandoned);
+      if (!abandoned->local && !abandoned_candidate_is_stopped(situation_))
+        decision_.summary += "; nobody can prove that " + abandoned->name + " is stopped" + how_to_go_on();
+    }
 
     const Fenced so_far = fenced(situation_);
     cut_off_standbys(so_far);
@@ -223,6 +227,7 @@ class Judgement {
       decision_.summary += ", which failed meanwhile: " + candidate->suspicion.evidence;
       start(ActionKind::kStartServer, *candidate);
     } else {
+      if (!candidate->local && candidate->suspicion.failed()) tell_of_lost(*candidate);
       promote(*candidate, first_standby_names(situation_, candidate->name));
     }
     cut_off_standbys(fenced(situation_));
@@ -240,6 +245,20 @@ class Judgement {
         start(ActionKind::kCutOff, node);
       }
     }
+  }
+
+  void tell_of_lost(const NodeView& candidate) {
+    decision_.summary += "; it failed meanwhile (" + candidate.suspicion.evidence +
+                         "), and nobody can prove that it is stopped" + how_to_go_on();
+    if (const OperatorOrder* order = running_order(situation_.memory, OrderKind::kFailover))
+      ask_standbys_since(order_since(situation_, *order));
+  }
+
+  // The way out for an operator, where pgkeel has none.
+  [[nodiscard]] std::string how_to_go_on() const {
+    return loss_is_accepted(situation_)
+               ? ": an operator goes on without"
+               : "; start it, or promote another with `pgkeel failover CLUSTER --to NODE --accept-loss`";
   }
 
   // The candidate may be promoted as soon as its walreceiver has ended: look often.

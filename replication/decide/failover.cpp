@@ -155,6 +155,14 @@ bool abandoned_candidate_is_stopped(const Situation& situation) {
   return node == nullptr || node->suspicion.last_heard <= fence->finished_at;  // else somebody started it again
 }
 
+bool abandoned_candidate_may_run_on(const Situation& situation) {
+  const std::string& name = situation.memory.abandoned_candidate;
+  if (name.empty() || !loss_is_accepted(situation)) return false;
+  if (situation.view.node(name) == nullptr) return true;
+  const ActionStatus* fence = situation.current_action(ActionKind::kFence, name);
+  return fence != nullptr && !fence->running;
+}
+
 Fenced fenced(const Situation& situation) {
   const ClusterMemory& memory = situation.memory;
   const ClusterView& view = situation.view;
@@ -178,7 +186,7 @@ Fenced fenced(const Situation& situation) {
     result.proven_stopped = fence != nullptr && fence->succeeded && fence->fence == FenceStrength::kProvenStopped;
   }
   if (!memory.abandoned_candidate.empty()) finished(memory.abandoned_candidate);
-  if (!abandoned_candidate_is_stopped(situation)) result.done = false;
+  if (!abandoned_candidate_is_stopped(situation) && !abandoned_candidate_may_run_on(situation)) result.done = false;
   return result;
 }
 

@@ -31,6 +31,9 @@ bool runs_again(const Situation& situation, const NodeView& node, const ActionSt
 // There is none, or it was proven stopped in this epoch and not heard from since.
 bool abandoned_candidate_is_stopped(const Situation& situation);
 
+// An operator takes the risk that it runs on: it is fenced as far as it can be reached, and not waited for.
+bool abandoned_candidate_may_run_on(const Situation& situation);
+
 // The old primary may live, so this standby must be cut off it before its position counts: else a commit that is
 // acknowledged meanwhile could be on another one. Never where it is proven stopped, or where commits wait for nobody.
 bool must_be_cut_off(const Situation& situation, const NodeView& standby, const Fenced& so_far);

@@ -32,12 +32,27 @@ OrderAnswer accepted(std::string consequences) {
 
 // ---- failover ------------------------------------------------------------------------------------------------------
 
+// The candidate was told to promote, so another one needs proof that it is stopped; where nobody can give that, an
+// operator may go on without.
+Verdict candidate_may_be_replaced(const Situation& situation, const OperatorOrder& order) {
+  const std::string& name = situation.memory.candidate;
+  const NodeView* candidate = situation.view.node(name);
+  const bool may_come = candidate != nullptr && (!candidate->suspicion.failed() || candidate->local);
+  if (may_come || !situation.memory.abandoned_candidate.empty())
+    return Verdict::no("a failover is under way: " + name + " is being promoted");
+  if (order.accept_loss) return Verdict::good();
+  return Verdict::no(name +
+                     " failed while it was promoted, and nobody can prove that it is stopped: it may be primary, "
+                     "and hold commits that no other node has");
+}
+
 Verdict failover_is_possible(const Situation& situation, const OperatorOrder& order) {
   const ClusterMemory& memory = situation.memory;
   if (memory.phase == Phase::kUnadopted)
     return Verdict::no("pgkeel does not know the primary yet; see `pgkeel status`");
-  if (memory.phase == Phase::kPromoting)
-    return Verdict::no("a failover is under way: " + memory.candidate + " is being promoted");
+  if (memory.phase == Phase::kPromoting) {
+    if (const Verdict may = candidate_may_be_replaced(situation, order); !may) return may;
+  }
   const NodeView* primary = situation.primary();
   if (primary == nullptr)
     return Verdict::no(memory.primary +
@@ -97,6 +112,9 @@ OrderAnswer judge_failover(const Situation& now, OperatorOrder order) {
   const bool lives = primary.answers_as_primary();
   std::string text =
       lives ? primary.name + " lives: it is cut off now, without a shutdown. " : why_not_known(primary) + ". ";
+  const std::string& given_up = situation.memory.candidate;
+  if (!given_up.empty())
+    text += given_up + " was told to promote, and is given up: what only it has is set aside when it is back. ";
   text += "Every client session ends with 57P01; clients that connect are held until " + candidate.name +
           " takes writes" +
           (order.node.empty() || order.node == candidate.name
@@ -206,6 +224,7 @@ class Settlement {
     const std::string& primary = situation_.memory.primary;
     if (order.carried_out && primary != order.primary_before) return done(order, primary + " is the primary");
     if (order.carried_out) return failed(order, situation_.memory.reason);
+    if (primary != order.primary_before) return failed(order, primary + " is the primary now");
     // Before its transition: pgkeel was restarted, or something changed in the very moment.
     if (not_heard_from_yet(situation_) != nullptr) return;
     if (const Verdict possible = failover_is_possible(situation_, order); !possible) failed(order, possible.why_not);

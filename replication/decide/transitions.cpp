@@ -199,6 +199,21 @@ MaybeMemory abandon_candidate(const Situation& situation, Instant&) {
   return next;
 }
 
+// The same without the proof, which an operator does without.
+MaybeMemory abandon_candidate_as_ordered(const Situation& situation, Instant&) {
+  const OperatorOrder* order = failover_ordered(situation);
+  if (order == nullptr) return std::nullopt;
+  ClusterMemory next = situation.memory;
+  next.phase = Phase::kFencing;
+  next.epoch += 1;
+  next.abandoned_candidate = next.candidate;
+  next.candidate.clear();
+  carry_out(next, OrderKind::kFailover);
+  next.reason = "an operator gives up " + next.abandoned_candidate + ", which failed while it was promoted (" +
+                order->given_by + ")";
+  return next;
+}
+
 constexpr Transition kTransitions[] = {
     {Phase::kUnadopted, Phase::kSteady, "one primary, all nodes answer on one history", adopt},
     {Phase::kUnadopted, Phase::kSteady, "serve --adopt NODE", adopt_by_operator},
@@ -216,6 +231,7 @@ constexpr Transition kTransitions[] = {
     {Phase::kFencing, Phase::kSteady, "old primary is back, nobody can replace it", return_to_old_primary},
     {Phase::kPromoting, Phase::kSteady, "candidate takes writes", finish_promotion},
     {Phase::kPromoting, Phase::kFencing, "candidate failed, another can replace it", abandon_candidate},
+    {Phase::kPromoting, Phase::kFencing, "candidate failed, an operator orders another", abandon_candidate_as_ordered},
 };
 
 }  // namespace
