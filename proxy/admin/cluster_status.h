@@ -34,6 +34,8 @@ struct NodeStatus {
   std::uint64_t probes = 0;
   std::uint64_t failed_probes = 0;
   Duration last_probe_duration{};
+  std::optional<WallTime> agent_certificate_ends;  // of a node with an agent, as it said last
+  std::optional<WallTime> own_certificate_ends;    // of the one that pgkeel shows it
 };
 
 // A certificate that pgkeel shows.

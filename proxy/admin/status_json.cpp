@@ -10,6 +10,10 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
+Json time_or_null(const std::optional<WallTime>& time) {
+  return time ? Json(format_wall_time(*time)) : Json(nullptr);
+}
+
 Json node_to_json(const NodeStatus& node) {
   Json json = {
       {"name", node.name},
@@ -28,6 +32,8 @@ Json node_to_json(const NodeStatus& node) {
       {"probes", node.probes},
       {"failed_probes", node.failed_probes},
       {"last_probe_ms", std::chrono::duration<double, std::milli>(node.last_probe_duration).count()},
+      {"agent_certificate_ends", time_or_null(node.agent_certificate_ends)},
+      {"own_certificate_ends", time_or_null(node.own_certificate_ends)},
   };
   return json;
 }

@@ -83,6 +83,9 @@ std::map<std::string, std::unique_ptr<AgentLink>> ClusterService::make_agent_lin
                      trouble.empty() ? "its agent answers" : trouble);
       step_soon();
     };
+    callbacks.certificates = [this, name = node.name](const AgentConnections::News& news) {
+      record_of_node(news.is_trouble ? LogLevel::kWarning : LogLevel::kInfo, "agent", name, news.text);
+    };
     links.emplace(node.name, std::make_unique<AgentLink>(loop, node, std::move(callbacks)));
   }
   return links;
@@ -321,6 +324,11 @@ NodeStatus ClusterService::status_of(const NodeConfig& node, Instant now) const 
   status.probes = health.probes;
   status.failed_probes = health.failed_probes;
   status.last_probe_duration = health.last_probe_duration;
+  if (const auto agent = agents_.find(node.name); agent != agents_.end()) {
+    const auto ends = agent->second->certificates_end();
+    status.agent_certificate_ends = ends.agent;
+    status.own_certificate_ends = ends.ours;
+  }
   const auto note = controller_.last_decision().notes.find(node.name);
   if (note != controller_.last_decision().notes.end()) status.note = note->second;
   if (login_watch_.concerns(node.name)) status.note = login_watch_.note();

@@ -249,6 +249,16 @@ HttpServer::HttpServer(std::size_t threads, std::shared_ptr<const TlsAcceptor> t
   new_task_queue = [this, threads] { return new ThreadQueue(threads, crowd_); };
 }
 
+void HttpServer::use(std::shared_ptr<const TlsAcceptor> tls) {
+  const std::lock_guard lock(tls_mutex_);
+  tls_ = std::move(tls);
+}
+
+std::shared_ptr<const TlsAcceptor> HttpServer::tls() const {
+  const std::lock_guard lock(tls_mutex_);
+  return tls_;
+}
+
 void HttpServer::widen_backlog() {
   ::listen(svr_sock_, kListenBacklog);
 }
@@ -256,10 +266,12 @@ void HttpServer::widen_backlog() {
 bool HttpServer::process_and_close_socket(socket_t socket) {
   bool served = false;
   {
-    LimitedStream stream(socket, crowd_, tls_);
+    const auto tls = this->tls();
+    LimitedStream stream(socket, crowd_, tls);
     bool closed = !stream.shake_hands();
     for (std::size_t left = kRequestsPerConnection; left > 0 && !closed && stream.wait_for_request(); --left) {
-      served = process_request(stream, left == 1, closed, nullptr);
+      const bool is_last = left == 1 || tls != this->tls();
+      served = process_request(stream, is_last, closed, nullptr);
       if (!served) break;
     }
   }

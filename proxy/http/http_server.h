@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cstddef>
 #include <memory>
+#include <mutex>
 
 #include <httplib.h>
 
@@ -16,6 +17,10 @@ namespace pgkeel {
 class HttpServer : public httplib::Server {
  public:
   explicit HttpServer(std::size_t threads, std::shared_ptr<const TlsAcceptor> tls = nullptr);  // none: plain HTTP
+
+  // For connections that come from now on. Those that are there end with the request that they make next, so that
+  // every peer soon shows its certificate to the new one. Any thread.
+  void use(std::shared_ptr<const TlsAcceptor> tls);
 
   // Once it is bound: cpp-httplib lets five wait in the kernel's queue, and the sixth tries again after a second.
   void widen_backlog();
@@ -28,8 +33,10 @@ class HttpServer : public httplib::Server {
 
  private:
   bool process_and_close_socket(socket_t socket) override;
+  [[nodiscard]] std::shared_ptr<const TlsAcceptor> tls() const;
 
-  std::shared_ptr<const TlsAcceptor> tls_;
+  mutable std::mutex tls_mutex_;
+  std::shared_ptr<const TlsAcceptor> tls_;  // guarded by tls_mutex_
   Crowd crowd_;
 };
 

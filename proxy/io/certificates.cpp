@@ -30,6 +30,7 @@ using Certificate = std::unique_ptr<X509, decltype([](X509* certificate) { X509_
 using Store = std::unique_ptr<X509_STORE, decltype([](X509_STORE* store) { X509_STORE_free(store); })>;
 using StoreContext =
     std::unique_ptr<X509_STORE_CTX, decltype([](X509_STORE_CTX* context) { X509_STORE_CTX_free(context); })>;
+using CertificateStack = std::unique_ptr<STACK_OF(X509), decltype([](STACK_OF(X509) * stack) { sk_X509_free(stack); })>;
 using Extension =
     std::unique_ptr<X509_EXTENSION, decltype([](X509_EXTENSION* extension) { X509_EXTENSION_free(extension); })>;
 using BigNumber = std::unique_ptr<BIGNUM, decltype([](BIGNUM* number) { BN_free(number); })>;
@@ -114,12 +115,14 @@ std::string alternative_names(const std::vector<std::string>& hosts) {
   return text;
 }
 
-Result<Certificate> certificate_in(const std::string& path) {
-  const auto pem = read_file(path, kPemBytesMax);
-  if (!pem) return pem.error();
-  auto certificate = read_certificate(*pem);
-  if (!certificate) return failure(path + " holds no certificate");
-  return certificate;
+// All that stand in the text.
+std::vector<Certificate> read_certificates(const std::string& pem) {
+  const auto bio = reader_of(pem);
+  std::vector<Certificate> found;
+  while (auto certificate = Certificate(PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr)))
+    found.push_back(std::move(certificate));
+  ERR_clear_error();  // the end of the text is one
+  return found;
 }
 
 }  // namespace
@@ -194,39 +197,63 @@ Result<KeyedCertificate> issue_certificate(const KeyedCertificate& authority, co
   return as_pem(certificate.get(), key.get());
 }
 
-Result<WallTime> check_certificate_files(const std::string& authority_file, const std::string& certificate_file,
-                                         const std::string& key_file, CertificateRole role) {
-  const auto authority = certificate_in(authority_file);
-  if (!authority) return authority.error();
-  const auto certificate = certificate_in(certificate_file);
-  if (!certificate) return certificate.error();
-  const auto key_pem = read_file(key_file, kPemBytesMax);
-  if (!key_pem) return key_pem.error();
-  const auto key = read_key(*key_pem);
-  if (!key) return failure(key_file + " holds no private key without a password");
-  if (X509_check_private_key(certificate->get(), key.get()) != 1) {
+Result<TlsIdentity> read_tls_identity(const std::string& authority_file, const std::string& certificate_file,
+                                      const std::string& key_file) {
+  TlsIdentity identity{{authority_file, {}}, {certificate_file, {}}, {key_file, {}}};
+  for (auto* part : {&identity.authority, &identity.certificate, &identity.key}) {
+    auto pem = read_file(part->file, kPemBytesMax);
+    if (!pem) return pem.error();
+    part->pem = std::move(*pem);
+  }
+  return identity;
+}
+
+Result<WallTime> check_tls_identity(const TlsIdentity& identity, CertificateRole role) {
+  const std::string& certificate_file = identity.certificate.file;
+  const auto authorities = read_certificates(identity.authority.pem);
+  if (authorities.empty()) return Error{identity.authority.file + " holds no certificate"};
+  // Those after the first one lead to the authority.
+  const auto chain = read_certificates(identity.certificate.pem);
+  if (chain.empty()) return Error{certificate_file + " holds no certificate"};
+  const auto& certificate = chain.front();
+  const auto key = read_key(identity.key.pem);
+  if (!key) return failure(identity.key.file + " holds no private key without a password");
+  if (X509_check_private_key(certificate.get(), key.get()) != 1) {
     ERR_clear_error();
-    return Error{key_file + " is not the key of " + certificate_file};
+    return Error{identity.key.file + " is not the key of " + certificate_file};
   }
   const Store store(X509_STORE_new());
   const StoreContext context(X509_STORE_CTX_new());
-  if (!store || !context || X509_STORE_add_cert(store.get(), authority->get()) != 1 ||
-      X509_STORE_CTX_init(context.get(), store.get(), certificate->get(), nullptr) != 1) {
-    return failure(authority_file + " cannot be used as an authority");
-  }
+  const CertificateStack between(sk_X509_new_null());
+  bool usable = store && context && between;
+  for (const auto& authority : authorities) usable = usable && X509_STORE_add_cert(store.get(), authority.get()) == 1;
+  for (std::size_t i = 1; i < chain.size(); ++i) usable = usable && sk_X509_push(between.get(), chain[i].get()) > 0;
+  if (!usable || X509_STORE_CTX_init(context.get(), store.get(), certificate.get(), between.get()) != 1)
+    return failure(identity.authority.file + " cannot be used as an authority");
   X509_STORE_CTX_set_purpose(context.get(),
                              role == CertificateRole::kProxy ? X509_PURPOSE_SSL_CLIENT : X509_PURPOSE_SSL_SERVER);
   if (X509_verify_cert(context.get()) != 1) {
     const int problem = X509_STORE_CTX_get_error(context.get());
     ERR_clear_error();
-    return Error{certificate_file + " does not hold against " + authority_file + ": " +
+    return Error{certificate_file + " does not hold against " + identity.authority.file + ": " +
                  X509_verify_cert_error_string(problem)};
   }
-  if (certificate_role_in(certificate->get()) != certificate_role_name(role)) {
+  if (certificate_role_in(certificate.get()) != certificate_role_name(role)) {
     return Error{certificate_file + " is not a certificate of a " + certificate_role_name(role) +
                  " (the organizational unit of its subject)"};
   }
-  return std::min(end_of_certificate(authority->get()), end_of_certificate(certificate->get()));
+  WallTime until = end_of_certificate(certificate.get());
+  const auto* verified = X509_STORE_CTX_get0_chain(context.get());
+  for (int i = 0; i < sk_X509_num(verified); ++i)
+    until = std::min(until, end_of_certificate(sk_X509_value(verified, i)));
+  return until;
+}
+
+Result<WallTime> check_certificate_files(const std::string& authority_file, const std::string& certificate_file,
+                                         const std::string& key_file, CertificateRole role) {
+  const auto identity = read_tls_identity(authority_file, certificate_file, key_file);
+  if (!identity) return identity.error();
+  return check_tls_identity(*identity, role);
 }
 
 }  // namespace pgkeel

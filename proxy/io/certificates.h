@@ -37,8 +37,27 @@ struct CertificateRequest {
 };
 Result<KeyedCertificate> issue_certificate(const KeyedCertificate& authority, const CertificateRequest& request);
 
-// Whether the files belong together and do for `role` now: readable, the key is the certificate's, the authority's
-// signature holds, it is valid, and it has the role. Returns when the first of the two certificates ends. Reads files.
+// Whom to believe and who we are, as three PEM files have it. The first may hold several authorities, so that an old
+// and a new one can be believed side by side.
+struct TlsIdentity {
+  struct Part {
+    std::string file;
+    std::string pem;
+  };
+  Part authority;
+  Part certificate;
+  Part key;
+};
+
+// Reads the files, and no more.
+Result<TlsIdentity> read_tls_identity(const std::string& authority_file, const std::string& certificate_file,
+                                      const std::string& key_file);
+
+// Whether the parts belong together and do for `role` now: the key is the certificate's, an authority's signature
+// holds, it is valid, and it has the role. Returns when the first certificate of its chain ends.
+Result<WallTime> check_tls_identity(const TlsIdentity& identity, CertificateRole role);
+
+// Both. Reads files.
 Result<WallTime> check_certificate_files(const std::string& authority_file, const std::string& certificate_file,
                                          const std::string& key_file, CertificateRole role);
 

@@ -83,16 +83,23 @@ struct HttpsClient::Inner {
     curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L);
     curl_easy_setopt(easy, CURLOPT_SSL_SESSIONID_CACHE, 0L);
     curl_easy_setopt(easy, CURLOPT_SSL_CTX_FUNCTION, demand_role);
-    curl_easy_setopt(easy, CURLOPT_CAINFO, peer.authority_file.c_str());
+    curl_easy_setopt(easy, CURLOPT_CAINFO, "");  // nobody but who is named here
+    set_pem(CURLOPT_CAINFO_BLOB, peer.authority_pem);
     curl_easy_setopt(easy, CURLOPT_CAPATH, nullptr);
-    curl_easy_setopt(easy, CURLOPT_SSLCERT, peer.certificate_file.c_str());
-    curl_easy_setopt(easy, CURLOPT_SSLKEY, peer.key_file.c_str());
+    set_pem(CURLOPT_SSLCERT_BLOB, peer.certificate_pem);
+    set_pem(CURLOPT_SSLKEY_BLOB, peer.key_pem);
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS,
                      static_cast<long>(to_milliseconds(std::min(limit, kConnectLimit))));
     curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, static_cast<long>(std::max<std::int64_t>(1, to_milliseconds(limit))));
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, take_body);
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, &body);
     curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, problem.data());
+  }
+
+  // Not copied: it lives as long as the handle.
+  void set_pem(CURLoption option, const std::string& pem) const {
+    curl_blob blob{const_cast<char*>(pem.data()), pem.size(), CURL_BLOB_NOCOPY};
+    if (!pem.empty()) curl_easy_setopt(easy, option, &blob);
   }
 
   const HttpsPeer peer;
@@ -122,6 +129,10 @@ Result<HttpsAnswer> HttpsClient::post(const std::string& path, const std::string
 void HttpsClient::cancel() {
   inner_->cancelled = true;
   curl_multi_wakeup(inner_->multi);
+}
+
+bool HttpsClient::cancelled() const {
+  return inner_->cancelled;
 }
 
 Result<HttpsAnswer> HttpsClient::perform(const std::string& path, Duration limit) {

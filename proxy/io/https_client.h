@@ -12,10 +12,10 @@
 namespace pgkeel {
 
 struct HttpsPeer {
-  std::string url;  // "https://HOST:PORT", without a path
-  std::string authority_file;
-  std::string certificate_file;
-  std::string key_file;
+  std::string url;            // "https://HOST:PORT", without a path
+  std::string authority_pem;  // whom to believe
+  std::string certificate_pem;
+  std::string key_pem;
 };
 
 struct HttpsAnswer {
@@ -36,6 +36,7 @@ class HttpsClient {
 
   // The request that runs, and all later ones, fail at once.
   void cancel();
+  [[nodiscard]] bool cancelled() const;
 
  private:
   struct Inner;

@@ -4,6 +4,7 @@
 #include <limits>
 
 #include <openssl/err.h>
+#include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 
@@ -14,10 +15,47 @@ namespace {
 
 constexpr int kChainDepthMax = 2;
 
+using Bio = std::unique_ptr<BIO, decltype([](BIO* bio) { BIO_free(bio); })>;
+using Certificate = std::unique_ptr<X509, decltype([](X509* certificate) { X509_free(certificate); })>;
+using Key = std::unique_ptr<EVP_PKEY, decltype([](EVP_PKEY* key) { EVP_PKEY_free(key); })>;
+
 Error failure(const std::string& what) {
   const char* reason = ERR_reason_error_string(ERR_get_error());
   ERR_clear_error();
   return Error{what + (reason != nullptr ? std::string(": ") + reason : std::string())};
+}
+
+// Gives each certificate in the text to `use`; false where there is none, or it says so.
+template <class Use>
+bool each_certificate(const std::string& pem, Use use) {
+  const Bio text(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
+  int count = 0;
+  while (const auto certificate = Certificate(PEM_read_bio_X509(text.get(), nullptr, nullptr, nullptr))) {
+    if (!use(certificate.get(), count)) return false;
+    ++count;
+  }
+  ERR_clear_error();  // the end of the text is one
+  return count > 0;
+}
+
+bool believe(SSL_CTX* context, const std::string& pem) {
+  return each_certificate(
+      pem, [&](X509* authority, int) { return X509_STORE_add_cert(SSL_CTX_get_cert_store(context), authority) == 1; });
+}
+
+// The first is ours, the others lead to the authority.
+bool show(SSL_CTX* context, const std::string& pem) {
+  return each_certificate(pem, [&](X509* certificate, int number) {
+    return number == 0 ? SSL_CTX_use_certificate(context, certificate) == 1
+                       : SSL_CTX_add1_chain_cert(context, certificate) == 1;
+  });
+}
+
+bool own(SSL_CTX* context, const std::string& pem) {
+  const Bio text(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
+  const auto no_password = [](char*, int, int, void*) { return -1; };
+  const Key key(PEM_read_bio_PrivateKey(text.get(), nullptr, no_password, nullptr));
+  return key && SSL_CTX_use_PrivateKey(context, key.get()) == 1 && SSL_CTX_check_private_key(context) == 1;
 }
 
 // What OpenSSL has verified (chain, dates, extended key usage) is not enough: the peer must have the role too.
@@ -31,9 +69,7 @@ int verify_role(int verified, X509_STORE_CTX* store) {
 
 }  // namespace
 
-Result<std::shared_ptr<const TlsAcceptor>> TlsAcceptor::open(const std::string& authority_file,
-                                                             const std::string& certificate_file,
-                                                             const std::string& key_file, CertificateRole peers) {
+Result<std::shared_ptr<const TlsAcceptor>> TlsAcceptor::open(const TlsIdentity& identity, CertificateRole peers) {
   SSL_CTX* context = SSL_CTX_new(TLS_server_method());
   if (context == nullptr) return failure("no TLS");
   const std::shared_ptr<const TlsAcceptor> acceptor(new TlsAcceptor(context));
@@ -41,14 +77,12 @@ Result<std::shared_ptr<const TlsAcceptor>> TlsAcceptor::open(const std::string& 
   SSL_CTX_set_options(context, SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
   SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
   SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-  if (SSL_CTX_load_verify_locations(context, authority_file.c_str(), nullptr) != 1)
-    return failure("the authority's certificate " + authority_file + " cannot be used");
-  if (SSL_CTX_use_certificate_chain_file(context, certificate_file.c_str()) != 1)
-    return failure("the certificate " + certificate_file + " cannot be used");
-  if (SSL_CTX_use_PrivateKey_file(context, key_file.c_str(), SSL_FILETYPE_PEM) != 1 ||
-      SSL_CTX_check_private_key(context) != 1) {
-    return failure("the key " + key_file + " cannot be used with " + certificate_file);
-  }
+  if (!believe(context, identity.authority.pem))
+    return failure("the authority's certificate " + identity.authority.file + " cannot be used");
+  if (!show(context, identity.certificate.pem))
+    return failure("the certificate " + identity.certificate.file + " cannot be used");
+  if (!own(context, identity.key.pem))
+    return failure("the key " + identity.key.file + " cannot be used with " + identity.certificate.file);
   SSL_CTX_set_verify(
       context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT,
       peers == CertificateRole::kProxy ? verify_role<CertificateRole::kProxy> : verify_role<CertificateRole::kAgent>);

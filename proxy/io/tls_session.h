@@ -19,10 +19,8 @@ namespace pgkeel {
 
 class TlsAcceptor {
  public:
-  // Reads the files.
-  static Result<std::shared_ptr<const TlsAcceptor>> open(const std::string& authority_file,
-                                                         const std::string& certificate_file,
-                                                         const std::string& key_file, CertificateRole peers);
+  // `identity`: ours, and whom to believe that it is a peer.
+  static Result<std::shared_ptr<const TlsAcceptor>> open(const TlsIdentity& identity, CertificateRole peers);
   ~TlsAcceptor();
   TlsAcceptor(const TlsAcceptor&) = delete;
   TlsAcceptor& operator=(const TlsAcceptor&) = delete;

@@ -194,6 +194,19 @@ void add_nodes(Families& families, const std::vector<ClusterStatus>& clusters) {
   for_nodes([&](const auto&, const auto& node, const auto& labels) {
     if (node.lag_bytes) families.add(labels, number(*node.lag_bytes));
   });
+  families.family("pgkeel_agent_certificate_end_timestamp_seconds",
+                  "When the certificate ends that the node's agent shows (side=\"agent\") or pgkeel shows it "
+                  "(side=\"pgkeel\"), or its authority's",
+                  MetricType::Gauge);
+  for_nodes([&](const auto&, const auto& node, const auto& labels) {
+    for (const auto& [side, ends] :
+         {std::pair("agent", node.agent_certificate_ends), std::pair("pgkeel", node.own_certificate_ends)}) {
+      if (!ends) continue;
+      Labels of_side = labels;
+      of_side.emplace_back("side", side);
+      families.add(of_side, seconds(ends->time_since_epoch()));
+    }
+  });
   families.family("pgkeel_probes_total", "Probes of the node", MetricType::Counter);
   for_nodes([&](const auto&, const auto& node, const auto& labels) { families.add(labels, number(node.probes)); });
   families.family("pgkeel_probe_failures_total", "Probes without facts", MetricType::Counter);

@@ -78,6 +78,7 @@ struct AgentReport {
   std::optional<ReportedPostmaster> postmaster;  // that runs and is watched
   std::optional<Duration> postmaster_ended;      // when the last one that was watched ended, by `clock`
   std::string job;                               // that runs, for a person; empty: none
+  std::optional<WallTime> certificate_ends;      // of the agent
   std::vector<AgentNotice> notices;
 };
 

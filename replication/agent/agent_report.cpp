@@ -7,20 +7,33 @@
 #include "replication/agent/json_members.h"
 
 namespace pgkeel {
+namespace {
+
+constexpr std::int64_t kMillisecondsMax = std::numeric_limits<std::int64_t>::max() / 2'000'000;
+
+std::int64_t milliseconds_of(WallTime time) {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(time.time_since_epoch()).count();
+}
+
+WallTime time_in(Members& members, const char* name) {
+  return WallTime(std::chrono::milliseconds(members.number<std::int64_t>(name, kMillisecondsMax)));
+}
+
+}  // namespace
 
 std::string to_json(const NodeHostFacts& facts) {
-  Json json = {
-      {"nothing_runs", facts.nothing_runs},
-      {"data_directory_exists", facts.data_directory_exists},
-      {"has_standby_signal", facts.has_standby_signal},
-      {"rejoin_cut_off", facts.rejoin_cut_off},
-      {"disk_free_bytes", facts.disk_free_bytes},
-      {"disk_total_bytes", facts.disk_total_bytes},
-      {"memory_available_bytes", facts.memory_available_bytes},
-      {"memory_total_bytes", facts.memory_total_bytes},
-      {"postgres_version", facts.postgres_version},
-      {"pgkeel_version", facts.pgkeel_version},
-      {"clock_ms", std::chrono::duration_cast<std::chrono::milliseconds>(facts.clock.time_since_epoch()).count()}};
+  Json json = {{"nothing_runs", facts.nothing_runs},
+               {"data_directory_exists", facts.data_directory_exists},
+               {"has_standby_signal", facts.has_standby_signal},
+               {"rejoin_cut_off", facts.rejoin_cut_off},
+               {"disk_free_bytes", facts.disk_free_bytes},
+               {"disk_total_bytes", facts.disk_total_bytes},
+               {"memory_available_bytes", facts.memory_available_bytes},
+               {"memory_total_bytes", facts.memory_total_bytes},
+               {"postgres_version", facts.postgres_version},
+               {"pgkeel_version", facts.pgkeel_version},
+               {"clock_ms", milliseconds_of(facts.clock)}};
+  if (facts.certificate_ends) json["certificate_ends_ms"] = milliseconds_of(*facts.certificate_ends);
   if (facts.postmaster_pid) json["postmaster_pid"] = *facts.postmaster_pid;
   if (facts.control) {
     const auto& control = *facts.control;
@@ -53,8 +66,8 @@ Result<NodeHostFacts> parse_node_host_facts(std::string_view text) {
   facts.memory_total_bytes = members.number<std::uint64_t>("memory_total_bytes");
   facts.postgres_version = members.text("postgres_version");
   facts.pgkeel_version = members.text("pgkeel_version");
-  facts.clock = WallTime(std::chrono::milliseconds(
-      members.number<std::int64_t>("clock_ms", std::numeric_limits<std::int64_t>::max() / 2'000'000)));
+  facts.clock = time_in(members, "clock_ms");
+  if (members.find("certificate_ends_ms") != nullptr) facts.certificate_ends = time_in(members, "certificate_ends_ms");
   if (members.find("postmaster_pid") != nullptr) facts.postmaster_pid = members.number<std::int32_t>("postmaster_pid");
   if (const Json* found = members.find("control")) {
     Members inner(*found);
@@ -88,6 +101,7 @@ std::string to_json(const AgentReport& report) {
                           {"uptime_ms", to_milliseconds(report.postmaster->uptime)}};
     if (report.postmaster->port) json["postmaster"]["port"] = *report.postmaster->port;
   }
+  if (report.certificate_ends) json["certificate_ends_ms"] = milliseconds_of(*report.certificate_ends);
   if (report.postmaster_ended) json["postmaster_ended_ns"] = report.postmaster_ended->count();
   for (const auto& notice : report.notices)
     json["notices"].push_back({{"number", notice.number}, {"text", notice.text}});
@@ -108,13 +122,13 @@ Result<AgentReport> parse_agent_report(std::string_view text) {
     postmaster.pid = inner.number<std::int32_t>("pid");
     if (inner.find("port") != nullptr) postmaster.port = inner.number<std::uint16_t>("port");
     postmaster.started_at = inner.number<std::int64_t>("started_at");
-    postmaster.uptime = std::chrono::milliseconds(
-        inner.number<std::int64_t>("uptime_ms", std::numeric_limits<std::int64_t>::max() / 2'000'000));
+    postmaster.uptime = std::chrono::milliseconds(inner.number<std::int64_t>("uptime_ms", kMillisecondsMax));
     if (!inner.problem().empty()) members.complain(inner.problem());
     report.postmaster = postmaster;
   }
   if (members.find("postmaster_ended_ns") != nullptr)
     report.postmaster_ended = Duration(members.number<std::int64_t>("postmaster_ended_ns"));
+  if (members.find("certificate_ends_ms") != nullptr) report.certificate_ends = time_in(members, "certificate_ends_ms");
   for (const auto& row : members.array("notices", 1000)) {
     Members inner(row);
     report.notices.push_back({inner.number<std::uint64_t>("number"), inner.text("text")});

@@ -82,6 +82,7 @@ struct AgentServer::Inner {
   std::uint64_t sequence = 1;
   std::optional<ReportedPostmaster> postmaster;
   std::optional<Duration> postmaster_ended;
+  WallTime certificate_ends;
   bool stopping = false;
 
   template <class Change>
@@ -137,6 +138,7 @@ struct AgentServer::Inner {
       report.sequence = sequence;
       report.postmaster = postmaster;
       report.postmaster_ended = postmaster_ended;
+      report.certificate_ends = certificate_ends;
     }
     if (report.postmaster) {
       report.postmaster->uptime =
@@ -156,8 +158,12 @@ struct AgentServer::Inner {
     const auto number = number_parameter(request, "port");
     if (complain_of_node_name(node) || complain_of_host(host) || number == 0 || number > 65535)
       return answer(response, 400, error_json("node, host or port is missing, or not valid"));
-    const auto found = facts(node, {host, static_cast<std::uint16_t>(number)});
+    auto found = facts(node, {host, static_cast<std::uint16_t>(number)});
     if (!found) return answer(response, 500, error_json(found.error().message));
+    {
+      const std::lock_guard lock(mutex);
+      found->certificate_ends = certificate_ends;
+    }
     answer(response, 200, to_json(*found));
   }
 
@@ -198,7 +204,9 @@ AgentServer::~AgentServer() {
   if (inner_->thread.joinable()) inner_->thread.join();
 }
 
-Result<void> AgentServer::listen(const HostPort& address, std::shared_ptr<const TlsAcceptor> tls) {
+Result<void> AgentServer::listen(const HostPort& address, std::shared_ptr<const TlsAcceptor> tls,
+                                 WallTime certificate_ends) {
+  inner_->certificate_ends = certificate_ends;
   inner_->server = std::make_unique<HttpServer>(kThreads, std::move(tls));
   auto& server = *inner_->server;
   server.set_payload_max_length(kRequestBytesMax);
@@ -217,6 +225,11 @@ Result<void> AgentServer::listen(const HostPort& address, std::shared_ptr<const 
   server.widen_backlog();
   inner_->thread = std::thread([&server] { server.listen_after_bind(); });
   return {};
+}
+
+void AgentServer::use_certificate(std::shared_ptr<const TlsAcceptor> tls, WallTime certificate_ends) {
+  inner_->server->use(std::move(tls));
+  inner_->change([&] { inner_->certificate_ends = certificate_ends; });
 }
 
 std::uint16_t AgentServer::port() const {

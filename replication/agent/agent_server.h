@@ -26,7 +26,9 @@ class AgentServer {
   AgentServer(const AgentServer&) = delete;
   AgentServer& operator=(const AgentServer&) = delete;
 
-  Result<void> listen(const HostPort& address, std::shared_ptr<const TlsAcceptor> tls);
+  // `certificate_ends`: told to pgkeel, which warns in time.
+  Result<void> listen(const HostPort& address, std::shared_ptr<const TlsAcceptor> tls, WallTime certificate_ends);
+  void use_certificate(std::shared_ptr<const TlsAcceptor> tls, WallTime certificate_ends);
   [[nodiscard]] std::uint16_t port() const;
 
   // `uptime` is filled in with each answer.

@@ -19,6 +19,7 @@
 #include "proxy/io/postmaster_file.h"
 #include "proxy/io/signal_watch.h"
 #include "proxy/io/timer.h"
+#include "proxy/io/tls_identity_files.h"
 #include "proxy/io/tls_session.h"
 #include "replication/agent/agent_server.h"
 #include "replication/agent/job_desk.h"
@@ -32,6 +33,9 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr Duration kLookInterval = 100ms;  // for a postmaster that was started, by whomever
+constexpr Duration kLookAtCertificates = 1s;
+constexpr Duration kWarnBeforeEnd = 30 * 24h;  // of the certificate
+constexpr Duration kWarnAgain = 24h;
 constexpr Duration kFenceAgainPause = 1s;
 constexpr Duration kFenceLimit = 10s;
 constexpr const char* kOwnJobPrefix = "fence-timeout-";
@@ -59,11 +63,14 @@ struct AgentService::Inner {
         server(kOwnJobNode, {"", 0}, with_user(agent.server), agent.quarantine),
         notices(agent.state_directory + "/notices.json"),
         postmaster(loop, agent.server.data_directory, 0, [this](const std::string& detail) { died(detail); }),
-        look_again(loop, [this] { look(); }) {}
+        look_again(loop, [this] { look(); }),
+        identity(agent.tls.ca, agent.tls.cert, agent.tls.key, CertificateRole::kAgent),
+        look_at_certificates(loop, [this] { renew(identity.look()); }) {}
 
   Result<void> start() {
     if (auto claimed = server.claim(); !claimed) return claimed;
-    auto tls = TlsAcceptor::open(config.tls.ca, config.tls.cert, config.tls.key, CertificateRole::kProxy);
+    if (identity.look_now() != TlsIdentityFiles::Change::kReplaced) return Error{"[agent] tls: " + identity.trouble()};
+    auto tls = acceptor();
     if (!tls) return tls.error();
     auto desk = JobDesk::open(
         config.state_directory + "/jobs.json",
@@ -82,13 +89,56 @@ struct AgentService::Inner {
     api = std::make_unique<AgentServer>(*jobs, notices, [this](const std::string& node, const HostPort& address) {
       return server.as_node(node, address).facts();
     });
-    if (auto listening = api->listen(config.listen, std::move(*tls)); !listening) return listening;
+    if (auto listening = api->listen(config.listen, std::move(*tls), identity.valid_until()); !listening)
+      return listening;
     for (const int number : {SIGTERM, SIGINT}) {
       signals.push_back(std::make_unique<SignalWatch>(loop, number, [this] { loop.stop(); }));
     }
+    signals.push_back(std::make_unique<SignalWatch>(loop, SIGHUP, [this] { reload(); }));
     look();
     look_again.start_repeating(kLookInterval);
+    warn_of_end();
+    look_at_certificates.start_repeating(kLookAtCertificates);
     return {};
+  }
+
+  [[nodiscard]] Result<std::shared_ptr<const TlsAcceptor>> acceptor() const {
+    return TlsAcceptor::open(*identity.identity(), CertificateRole::kProxy);
+  }
+
+  // Its configuration is of one server, and its work does not allow to change that under it.
+  void reload() {
+    log(LogLevel::kInfo, "agent", "SIGHUP: looks at its certificates; anything else in agent.toml needs a restart");
+    renew(identity.look_now());
+  }
+
+  // Connections, and the jobs that were ordered on them, go on.
+  void renew(TlsIdentityFiles::Change change) {
+    if (change == TlsIdentityFiles::Change::kUnusable) {
+      log(LogLevel::kWarning, "agent",
+          "the new certificate cannot be used, so the one before is: " + identity.trouble());
+    }
+    if (change == TlsIdentityFiles::Change::kReplaced) {
+      if (auto tls = acceptor()) {
+        api->use_certificate(std::move(*tls), identity.valid_until());
+        warned_of_end_at.reset();
+        log(LogLevel::kInfo, "agent",
+            "a new certificate is used, valid until " + format_wall_time(identity.valid_until()));
+      } else {
+        log(LogLevel::kWarning, "agent", "the new certificate cannot be used: " + tls.error().message);
+      }
+    }
+    warn_of_end();
+  }
+
+  void warn_of_end() {
+    const WallTime now = wall_now();
+    if (identity.valid_until() - now > kWarnBeforeEnd) return;
+    if (warned_of_end_at && now - *warned_of_end_at < kWarnAgain) return;
+    warned_of_end_at = now;
+    log(LogLevel::kWarning, "agent",
+        "the certificate " + config.tls.cert + ", or its authority's, ends at " +
+            format_wall_time(identity.valid_until()) + ": from then on no pgkeel can reach this agent");
   }
 
   void died(const std::string& detail) {
@@ -161,6 +211,9 @@ struct AgentService::Inner {
   NoticeBoard notices;
   PostmasterWatch postmaster;
   Timer look_again;
+  TlsIdentityFiles identity;
+  Timer look_at_certificates;
+  std::optional<WallTime> warned_of_end_at;
   std::optional<ReportedPostmaster> reported;
   Duration fence_not_before{};
   std::atomic<bool> told_of_fence{false};

@@ -44,10 +44,19 @@ Result<std::unique_ptr<JobDesk>> JobDesk::open(std::string file, Work work, std:
 }
 
 JobDesk::JobDesk(std::string file, Work work, std::function<void()> on_change)
-    : file_(std::move(file)), work_(std::move(work)), on_change_(std::move(on_change)) {}
+    : file_(std::move(file)),
+      work_(std::move(work)),
+      on_change_(std::move(on_change)),
+      clerk_([this] { store_late(); }) {}
 
 JobDesk::~JobDesk() {
   wait();
+  {
+    const std::lock_guard lock(mutex_);
+    clerk_may_go_ = true;
+  }
+  clerk_wakeup_.notify_one();
+  clerk_.join();
 }
 
 void JobDesk::wait() {
@@ -60,6 +69,9 @@ void JobDesk::wait() {
 }
 
 Result<JobDesk::Admission> JobDesk::submit(JobRequest request) {
+  const bool record_first = request.kind != JobKind::kFence;
+  std::unique_lock file_lock(file_mutex_, std::defer_lock);
+  if (record_first) file_lock.lock();
   std::unique_lock lock(mutex_);
   const auto known = std::ranges::find(records_, request.id, &JobRecord::id);
   if (known != records_.end()) return Admission{true, *known};
@@ -75,7 +87,10 @@ Result<JobDesk::Admission> JobDesk::submit(JobRequest request) {
   record.node = request.node;
   record.started_at = wall_now();
   records.push_back(record);
-  if (const auto stored = store(records); !stored) return stored.error();
+  if (record_first) {
+    if (const auto stored = store(records); !stored) return stored.error();
+    file_lock.unlock();
+  }
   records_ = std::move(records);
   running_ = request;
   break_off_ = std::stop_source();
@@ -86,7 +101,7 @@ Result<JobDesk::Admission> JobDesk::submit(JobRequest request) {
   } catch (const std::system_error& problem) {
     works_ = false;
     lock.unlock();
-    finish(JobState::kFailed, {false, std::string("no thread for the job: ") + problem.what(), {}, {}});
+    finish(JobState::kFailed, {false, std::string("no thread for the job: ") + problem.what(), {}, {}}, Recorded::kNow);
     lock.lock();
     return Admission{true, records_.back()};
   }
@@ -115,7 +130,7 @@ void JobDesk::run(const JobRequest& request, const std::stop_token& break_off) {
     outcome.message = problem.what();
   }
   const JobState state = outcome.succeeded ? JobState::kDone : JobState::kFailed;
-  finish(state, std::move(outcome));
+  finish(state, std::move(outcome), request.kind == JobKind::kFence ? Recorded::kLater : Recorded::kNow);
   works_ = false;
 }
 
@@ -131,8 +146,10 @@ void JobDesk::add_line(const std::string& line) {
   news_.notify_all();
 }
 
-void JobDesk::finish(JobState state, JobOutcome outcome) {
+void JobDesk::finish(JobState state, JobOutcome outcome, Recorded recorded) {
   {
+    std::unique_lock file_lock(file_mutex_, std::defer_lock);
+    if (recorded == Recorded::kNow) file_lock.lock();
     const std::lock_guard lock(mutex_);
     if (!running_) return;  // given up
     auto& record = records_.back();
@@ -144,11 +161,34 @@ void JobDesk::finish(JobState state, JobOutcome outcome) {
         std::string(job_kind_name(record.kind)) + " of " + record.node + ": " + job_state_name(state) +
             (record.message.empty() ? "" : ": " + record.message));
     running_.reset();
-    // Where it can't be stored, a restart of the agent takes the job for interrupted: it is repeated then.
-    if (const auto stored = store(records_); !stored) log(LogLevel::kError, "agent", stored.error().message);
+    if (recorded == Recorded::kLater) {
+      store_is_due_ = true;
+      clerk_wakeup_.notify_one();
+    } else if (const auto stored = store(records_); !stored) {
+      // A restart of the agent takes the job for interrupted: it is repeated then.
+      log(LogLevel::kError, "agent", stored.error().message);
+    }
     news_.notify_all();
   }
   on_change_();
+}
+
+void JobDesk::store_late() {
+  std::unique_lock lock(mutex_);
+  while (true) {
+    clerk_wakeup_.wait(lock, [this] { return store_is_due_ || clerk_may_go_; });
+    if (!store_is_due_) return;
+    lock.unlock();
+    {
+      const std::lock_guard file_lock(file_mutex_);
+      lock.lock();
+      store_is_due_ = false;
+      const auto records = records_;
+      lock.unlock();
+      if (const auto stored = store(records); !stored) log(LogLevel::kError, "agent", stored.error().message);
+    }
+    lock.lock();
+  }
 }
 
 std::optional<JobRecord> JobDesk::find(const std::string& id, std::uint64_t lines_known, Duration wait) {
@@ -175,7 +215,7 @@ std::optional<JobRecord> JobDesk::running() const {
 }
 
 void JobDesk::give_up() {
-  finish(JobState::kInterrupted, {false, kCutOff, {}, {}});
+  finish(JobState::kInterrupted, {false, kCutOff, {}, {}}, Recorded::kNow);
   const std::lock_guard lock(mutex_);
   closed_ = true;
   news_.notify_all();

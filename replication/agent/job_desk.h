@@ -1,5 +1,11 @@
 // The jobs of an agent: one at a time, on a thread of its own, with a durable record, so that whoever asked may ask
 // again for the outcome, also after the agent was restarted. Passwords are in no record. Any thread.
+//
+// A fence does not wait for the disk, neither at its beginning nor at its end: a failover waits for it, and fsync may
+// take longer than all the rest. That is safe because the record announces nothing that the fence would have to follow
+// (the intent is durable at the pgkeel that orders it), and because to stop what is stopped changes nothing: where the
+// agent dies before the record is written, the caller, who has had no outcome yet or knows it already, finds no job of
+// its id, and orders the same fence once more.
 #pragma once
 
 #include <atomic>
@@ -45,7 +51,7 @@ class JobDesk {
         false;         // `record` is of this job: new, known by its id, or the same work that somebody else ordered
     JobRecord record;  // else of the one that runs
   };
-  // An error where it can't be recorded; it is not begun then.
+  // An error where it can't be recorded; it is not begun then (a fence is).
   Result<Admission> submit(JobRequest request);
 
   // The job, where it runs, is to end soon, done or not.
@@ -68,9 +74,11 @@ class JobDesk {
  private:
   JobDesk(std::string file, Work work, std::function<void()> on_change);
   Result<void> store(const std::deque<JobRecord>& records) const;
+  void store_late();
   void run(const JobRequest& request, const std::stop_token& break_off);
   void add_line(const std::string& line);
-  void finish(JobState state, JobOutcome outcome);
+  enum class Recorded { kNow, kLater };
+  void finish(JobState state, JobOutcome outcome, Recorded recorded);
 
   const std::string file_;
   const Work work_;
@@ -78,6 +86,7 @@ class JobDesk {
   std::vector<JobRecord> interrupted_;
 
   std::atomic<bool> works_{false};
+  std::mutex file_mutex_;     // held while records are written, and taken before the next one
   mutable std::mutex mutex_;  // guards all below
   std::condition_variable news_;
   std::deque<JobRecord> records_;  // newest last
@@ -85,6 +94,10 @@ class JobDesk {
   std::stop_source break_off_;  // of the job that runs
   bool closed_ = false;
   std::thread thread_;
+  bool store_is_due_ = false;
+  bool clerk_may_go_ = false;
+  std::condition_variable clerk_wakeup_;
+  std::thread clerk_;  // writes the records that nobody waits for
 };
 
 }  // namespace pgkeel

@@ -6,7 +6,6 @@
 
 #include "proxy/io/clock.h"
 #include "proxy/io/durable_file.h"
-#include "proxy/io/https_client.h"
 #include "proxy/io/random_id.h"
 #include "replication/agent/standby_settings.h"
 
@@ -24,12 +23,6 @@ constexpr Duration kFactsLimit = 30s;
 constexpr Duration kExaminePatience = 60s;
 constexpr Duration kLongWorkPatience = 60s;  // so long an agent that is restarted may be silent in the middle of it
 
-HttpsPeer peer_of(const AgentAccessConfig& access) {
-  std::string url = access.url;
-  if (url.ends_with('/')) url.pop_back();
-  return {url, access.tls.ca, access.tls.cert, access.tls.key};
-}
-
 std::string path(const std::string& rest) {
   return std::string(kAgentPathPrefix) + rest;
 }
@@ -40,12 +33,16 @@ Result<void> done_or_error(const Result<JobRecord>& record) {
   return record ? Result<void>() : Result<void>(record.error());
 }
 
+// What has no side effect when done twice is ordered again from an agent that was restarted in the middle.
+bool may_be_repeated(JobKind kind) {
+  return kind == JobKind::kFence || kind == JobKind::kExamine;
+}
+
 // One job, from its order to its end.
 class JobCall {
  public:
-  JobCall(const AgentAccessConfig& access, Duration patience, const NodeHost::Progress& progress,
-          std::stop_token break_off)
-      : client_(peer_of(access)),
+  JobCall(AgentConnections& agent, Duration patience, const NodeHost::Progress& progress, std::stop_token break_off)
+      : agent_(agent),
         patience_(patience),
         progress_(progress),
         break_off_(std::move(break_off)),
@@ -54,7 +51,7 @@ class JobCall {
   Result<JobRecord> order(const JobRequest& request) {
     const std::string json = to_json(request);
     while (true) {
-      const auto answer = client_.post(path("/jobs"), json, kCallLimit);
+      const auto answer = post(path("/jobs"), json, kCallLimit);
       if (answer && answer->status == 202) return parse_job_record(answer->body);
       // A start or a rejoin that an earlier pgkeel ordered does not keep a fence waiting.
       const std::string in_the_way = answer && request.kind == JobKind::kFence ? parse_busy_id(answer->body) : "";
@@ -74,9 +71,15 @@ class JobCall {
       if (record.state != JobState::kRunning) return record;
       if (break_off_.stop_requested()) break_off(record.id);
       const Duration wait = break_off_.stop_possible() ? kBreakablePollWait : kPollWait;
-      const auto answer = client_.get(path("/jobs/" + record.id + "?after=" + std::to_string(lines_told) +
-                                           "&wait_ms=" + std::to_string(to_milliseconds(wait))),
-                                      wait + kCallLimit);
+      const auto answer = get(path("/jobs/" + record.id + "?after=" + std::to_string(lines_told) +
+                                   "&wait_ms=" + std::to_string(to_milliseconds(wait))),
+                              wait + kCallLimit);
+      // It was restarted before the job's record was durable, which a fence does not wait for.
+      if (answer && answer->status == 404 && may_be_repeated(record.kind)) {
+        record.state = JobState::kInterrupted;
+        record.message = "the agent was restarted, and knows nothing of it";
+        return record;
+      }
       if (answer && answer->status != 200) return refusal(*answer);
       if (!answer) {
         if (break_off_.stop_requested() || !ask_again())
@@ -92,13 +95,23 @@ class JobCall {
   }
 
  private:
+  // A job may outlive the certificate that it was ordered with, so each call takes a connection anew.
+  Result<HttpsAnswer> get(const std::string& path, Duration limit) {
+    auto connection = agent_.for_job();
+    return connection ? (*connection)->get(path, limit) : Result<HttpsAnswer>(connection.error());
+  }
+  Result<HttpsAnswer> post(const std::string& path, const std::string& json, Duration limit) {
+    auto connection = agent_.for_job();
+    return connection ? (*connection)->post(path, json, limit) : Result<HttpsAnswer>(connection.error());
+  }
+
   static Error refusal(const HttpsAnswer& answer) {
     return Error{"the agent refuses (" + std::to_string(answer.status) + "): " + parse_error(answer.body)};
   }
 
   void break_off(const std::string& id) {
     // Whether it arrived is seen by what becomes of the job.
-    [[maybe_unused]] const auto answer = client_.post(path("/jobs/" + id + "/break_off"), "{}", kCallLimit);
+    [[maybe_unused]] const auto answer = post(path("/jobs/" + id + "/break_off"), "{}", kCallLimit);
   }
 
   // False: it has been silent for too long.
@@ -108,7 +121,7 @@ class JobCall {
     return true;
   }
 
-  HttpsClient client_;
+  AgentConnections& agent_;
   const Duration patience_;
   const NodeHost::Progress& progress_;
   const std::stop_token break_off_;
@@ -117,9 +130,9 @@ class JobCall {
 
 }  // namespace
 
-AgentClient::AgentClient(std::string node, HostPort address, AgentAccessConfig access,
+AgentClient::AgentClient(std::string node, HostPort address, std::shared_ptr<AgentConnections> agent,
                          std::shared_ptr<const AgentSilence> silence)
-    : node_(std::move(node)), address_(std::move(address)), access_(std::move(access)), silence_(std::move(silence)) {}
+    : node_(std::move(node)), address_(std::move(address)), agent_(std::move(agent)), silence_(std::move(silence)) {}
 
 JobRequest AgentClient::request(JobKind kind, Duration limit) const {
   JobRequest request;
@@ -132,17 +145,15 @@ JobRequest AgentClient::request(JobKind kind, Duration limit) const {
 }
 
 Result<JobRecord> AgentClient::carry_out(JobRequest request, Duration patience, const Progress& progress) const {
-  JobCall call(access_, patience, progress, break_off_);
+  JobCall call(*agent_, patience, progress, break_off_);
   const Instant began = monotonic_now();
   while (true) {
     auto ordered = call.order(request);
     if (!ordered) return ordered;
     auto ended = call.wait_for_end(std::move(*ordered));
     if (!ended || ended->state == JobState::kDone) return ended;
-    // What has no side effect when done twice is ordered again from an agent that was restarted in the middle.
-    const bool may_be_repeated = request.kind == JobKind::kFence || request.kind == JobKind::kExamine;
-    if (ended->state != JobState::kInterrupted || !may_be_repeated || monotonic_now() - began >= patience)
-      return Error{ended->message};
+    const bool again = ended->state == JobState::kInterrupted && may_be_repeated(request.kind);
+    if (!again || monotonic_now() - began >= patience) return Error{ended->message};
     request.id = random_id();
   }
 }
@@ -154,9 +165,12 @@ std::shared_ptr<const NodeHost> AgentClient::breakable(std::stop_token break_off
 }
 
 Result<NodeHostFacts> AgentClient::facts() const {
-  HttpsClient client(peer_of(access_));
-  const auto answer = client.get(
-      path("/facts?node=" + node_ + "&host=" + address_.host + "&port=" + std::to_string(address_.port)), kFactsLimit);
+  auto connection = agent_->for_job();
+  if (!connection) return connection.error();
+  const auto answer =
+      (*connection)
+          ->get(path("/facts?node=" + node_ + "&host=" + address_.host + "&port=" + std::to_string(address_.port)),
+                kFactsLimit);
   if (!answer) return answer.error();
   if (answer->status != 200) return Error{"the agent refuses: " + parse_error(answer->body)};
   return parse_node_host_facts(answer->body);

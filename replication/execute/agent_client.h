@@ -8,9 +8,9 @@
 #include <stop_token>
 #include <string>
 
-#include "config/config.h"
 #include "replication/agent/agent_protocol.h"
 #include "replication/agent/node_host.h"
+#include "replication/execute/agent_connections.h"
 
 namespace pgkeel {
 
@@ -34,7 +34,7 @@ class AgentSilence {
 
 class AgentClient final : public NodeHost {
  public:
-  AgentClient(std::string node, HostPort address, AgentAccessConfig access,
+  AgentClient(std::string node, HostPort address, std::shared_ptr<AgentConnections> agent,
               std::shared_ptr<const AgentSilence> silence);
 
   [[nodiscard]] std::string doubt() const override { return silence_->why(); }
@@ -56,7 +56,7 @@ class AgentClient final : public NodeHost {
 
   std::string node_;
   HostPort address_;
-  AgentAccessConfig access_;
+  std::shared_ptr<AgentConnections> agent_;
   std::shared_ptr<const AgentSilence> silence_;
   std::stop_token break_off_;
 };

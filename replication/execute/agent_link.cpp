@@ -30,26 +30,24 @@ struct AgentLink::Inner {
       : node(config),
         callbacks(std::move(told)),
         silence(std::make_shared<AgentSilence>("its agent at " + config.agent->url + " has not answered yet")),
-        client({.url = config.agent->url.ends_with('/') ? config.agent->url.substr(0, config.agent->url.size() - 1)
-                                                        : config.agent->url,
-                .authority_file = config.agent->tls.ca,
-                .certificate_file = config.agent->tls.cert,
-                .key_file = config.agent->tls.key}),
+        connections(std::make_shared<AgentConnections>(*config.agent)),
         wakeup(loop) {}
 
   ~Inner() {
     {
       const std::lock_guard lock(mutex);
       stopping = true;
+      if (waiting != nullptr) waiting->cancel();
     }
     ended.notify_all();
-    client.cancel();
     if (caller.joinable()) caller.join();
   }
 
   void call_on() {
     while (true) {
-      const auto answer = client.get(next_path(), kWait + kAnswerLimit);
+      if (auto news = connections->look_at_certificates(); !news.text.empty())
+        wakeup.post([this, news = std::move(news)] { callbacks.certificates(news); });
+      const auto answer = call();
       const Instant received_at = monotonic_now();
       auto report = !answer                 ? Result<AgentReport>(answer.error())
                     : answer->status == 200 ? parse_agent_report(answer->body)
@@ -73,6 +71,20 @@ struct AgentLink::Inner {
     }
   }
 
+  Result<HttpsAnswer> call() {
+    auto connection = connections->for_watch();
+    if (!connection) return connection.error();
+    {
+      const std::lock_guard lock(mutex);
+      if (stopping) return Error{"not waited for any longer"};
+      waiting = connection->get();
+    }
+    auto answer = (*connection)->get(next_path(), kWait + kAnswerLimit);
+    const std::lock_guard lock(mutex);
+    waiting = nullptr;
+    return answer;
+  }
+
   std::string next_path() {
     std::string path = std::string(kAgentPathPrefix) + "/watch?wait_ms=" + std::to_string(to_milliseconds(kWait));
     if (known) path += "&instance=" + known->instance + "&after=" + std::to_string(known->sequence);
@@ -92,6 +104,7 @@ struct AgentLink::Inner {
     const bool was_silent = !silence->why().empty();
     silence->set({});
     told_of_silence = true;
+    agent_certificate_ends = report.certificate_ends;
     AgentWord word;
     word.at = received_at;
     word.ended_at = ended_at;
@@ -116,18 +129,20 @@ struct AgentLink::Inner {
   const NodeConfig node;
   const Callbacks callbacks;
   const std::shared_ptr<AgentSilence> silence;
-  HttpsClient client;
-  bool told_of_silence = false;    // control thread
-  std::string told_by;             // control thread: the agent's instance
-  std::uint64_t notices_told = 0;  // control thread: of its notices
+  const std::shared_ptr<AgentConnections> connections;
+  std::optional<WallTime> agent_certificate_ends;  // control thread
+  bool told_of_silence = false;                    // control thread
+  std::string told_by;                             // control thread: the agent's instance
+  std::uint64_t notices_told = 0;                  // control thread: of its notices
 
   std::optional<AgentReport> known;  // caller's thread
   Duration clocks_apart{};           // caller's thread
 
-  std::mutex mutex;  // guards stopping, notices_heard
+  std::mutex mutex;  // guards the three below
   std::condition_variable ended;
   bool stopping = false;
   std::uint64_t notices_heard = 0;
+  HttpsClient* waiting = nullptr;  // the call that is open
   Wakeup wakeup;
   std::thread caller;
 };
@@ -142,7 +157,11 @@ void AgentLink::start() {
 }
 
 std::shared_ptr<const NodeHost> AgentLink::host() const {
-  return std::make_shared<AgentClient>(inner_->node.name, inner_->node.address, *inner_->node.agent, inner_->silence);
+  return std::make_shared<AgentClient>(inner_->node.name, inner_->node.address, inner_->connections, inner_->silence);
+}
+
+AgentLink::CertificateEnds AgentLink::certificates_end() const {
+  return {inner_->agent_certificate_ends, inner_->connections->certificate_valid_until()};
 }
 
 }  // namespace pgkeel

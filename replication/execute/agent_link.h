@@ -6,12 +6,14 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "config/config.h"
 #include "health/agent_evidence.h"
 #include "replication/agent/agent_protocol.h"
 #include "replication/agent/node_host.h"
+#include "replication/execute/agent_connections.h"
 
 namespace pgkeel {
 
@@ -24,6 +26,7 @@ class AgentLink {
     std::function<void(const std::string& text)> notice;  // told once; must be durable when it returns
     // It answers, or (`trouble` not empty) does not any more.
     std::function<void(const std::string& trouble)> changed;
+    std::function<void(const AgentConnections::News& news)> certificates;  // ours for it were renewed, or cannot be
   };
 
   AgentLink(Loop& loop, const NodeConfig& node, Callbacks callbacks);
@@ -36,6 +39,13 @@ class AgentLink {
 
   // The node's host, reached through the agent; doubted while it is silent. Outlives the link.
   [[nodiscard]] std::shared_ptr<const NodeHost> host() const;
+
+  // When the certificates end with which we meet, as far as they are known.
+  struct CertificateEnds {
+    std::optional<WallTime> agent;
+    std::optional<WallTime> ours;
+  };
+  [[nodiscard]] CertificateEnds certificates_end() const;
 
  private:
   struct Inner;

@@ -13,6 +13,7 @@
 #include "proxy/io/blocking_sql.h"
 #include "proxy/io/clock.h"
 #include "proxy/io/conninfo.h"
+#include "replication/execute/agent_client.h"
 #include "replication/readiness/facts_query.h"
 #include "replication/readiness/host_facts.h"
 
@@ -98,6 +99,7 @@ class NodeQuestions {
     if (node_.local)
       facts_.host =
           look_at_host(*node_.local, facts_.server ? facts_.server->settings : std::map<std::string, SettingFacts>());
+    if (node_.agent) ask_agent();
     return std::move(facts_);
   }
 
@@ -105,6 +107,21 @@ class NodeQuestions {
   void unreachable(const SqlError& error) {
     facts_.unreachable = error.message;
     facts_.unreachable_sqlstate = error.sqlstate;
+  }
+
+  void ask_agent() {
+    AgentFacts& facts = facts_.agent;
+    facts.configured = true;
+    facts.asked_at = wall_now();
+    const auto connections = std::make_shared<AgentConnections>(*node_.agent);
+    facts.own_certificate_ends = connections->certificate_valid_until();
+    const auto host = AgentClient(node_.name, node_.address, connections, std::make_shared<AgentSilence>("")).facts();
+    if (!host) {
+      facts.error = host.error().message;
+      return;
+    }
+    facts.version = host->pgkeel_version;
+    facts.certificate_ends = host->certificate_ends;
   }
 
   void ask_server() {

@@ -1,6 +1,7 @@
 // Asks every node of a cluster for what the readiness rules need: one new login of the monitoring role and a few light
-// queries, two logins of the replication role, and a look at the disks of local nodes; all nodes at once. Blocks for up
-// to half a minute, however the servers behave: job threads and commands, never a loop.
+// queries, two logins of the replication role, a look at the disks of local nodes, and one call of each agent; all
+// nodes at once. Blocks for up to a minute, however the servers and agents behave: job threads and commands, never a
+// loop.
 #pragma once
 
 #include <vector>

@@ -132,6 +132,9 @@ struct AgentFacts {
   bool configured = false;
   std::string error;  // why it was not reached; empty: it was
   std::string version;
+  std::optional<WallTime> certificate_ends = {};      // of the agent
+  std::optional<WallTime> own_certificate_ends = {};  // of the one that we show it
+  WallTime asked_at = {};
 };
 
 struct NodeReadinessFacts {

@@ -10,6 +10,7 @@ namespace {
 constexpr std::uint64_t kFullBytes = 256ULL << 20;  // below this a server soon cannot write WAL any more
 constexpr std::uint64_t kNearlyFullBytes = 4ULL << 30;
 constexpr std::uint64_t kNearlyFullPercent = 5;
+constexpr Duration kRenewBefore = std::chrono::days(30);  // the end of a certificate
 
 void judge_disks(const Judged& judged, const NodeReadinessFacts& node, const HostFacts& host) {
   for (const auto& disk : host.disks) {
@@ -87,6 +88,19 @@ void judge_host(const Judged& judged, const NodeReadinessFacts& node, const Host
   }
 }
 
+void judge_certificate(const Judged& judged, const NodeReadinessFacts& node, std::optional<WallTime> ends,
+                       const std::string& whose, const std::string& remedy) {
+  if (!ends || *ends - node.agent.asked_at > kRenewBefore) return;
+  judged.find({.rule = "certificate",
+               .node = node.node,
+               .subject = whose,
+               .severity = FindingSeverity::kWarning,
+               .problem = fmt::format("{} certificate, or its authority's, ends at {}: from then on its agent cannot "
+                                      "be reached",
+                                      whose, format_wall_time(*ends)),
+               .remedy = remedy + "; it is used without a restart"});
+}
+
 void judge_agent(const Judged& judged, const NodeReadinessFacts& node) {
   if (!node.agent.configured) {
     if (node.local) return;
@@ -99,6 +113,10 @@ void judge_agent(const Judged& judged, const NodeReadinessFacts& node) {
                  .remedy = "run pgkeel on its host with `local`, or an agent there"});
     return;
   }
+  judge_certificate(judged, node, node.agent.certificate_ends, "the agent's",
+                    "put a new certificate and key in the place of those in its agent.toml");
+  judge_certificate(judged, node, node.agent.own_certificate_ends, "pgkeel's own",
+                    "put a new certificate and key in the place of those in the node's `agent`");
   if (!node.agent.error.empty()) {
     judged.find({.rule = "agent",
                  .node = node.node,

@@ -36,7 +36,14 @@ TEST_CASE("hang: a frozen primary is ended through its agent before its standby 
 
 TEST_CASE("an agent that was killed is silence: the cluster is degraded, and probes alone decide a failover") {
   AgentCluster cluster;
+  const auto readiness = [&] { return cluster.pgkeel->run_verb({"check", "--live"}).output; };
+  const std::string ready = readiness();
+  CHECK_MESSAGE(ready.find(" agent") == std::string::npos, ready);
+  CHECK(ready.find("by SQL only") == std::string::npos);
+  CHECK(cluster.pgkeel->metrics().find("pgkeel_agent_certificate_end_timestamp_seconds{cluster=\"test\",node=\"a\","
+                                       "side=\"agent\"} ") != std::string::npos);
   cluster.agent("a").kill();
+  CHECK(readiness().find("a: its agent does not answer: ") != std::string::npos);
   REQUIRE_MESSAGE(cluster.pgkeel->wait_for([](const auto& now) { return now["condition"] == "degraded"; }),
                   cluster.pgkeel->describe());
   CHECK(cluster.event_with("its agent does not answer") != "");

@@ -14,6 +14,14 @@ namespace pgkeel::test {
 
 using namespace std::chrono_literals;
 
+HttpsPeer peer_of(const std::string& url, const TlsFiles& files) {
+  const auto text = [](const std::string& path) {
+    std::ifstream file(path);
+    return std::string{std::istreambuf_iterator<char>(file), {}};
+  };
+  return {url, text(files.ca), text(files.cert), text(files.key)};
+}
+
 Certificates::Certificates(const TemporaryFolder& folder, const std::vector<std::string>& hosts)
     : folder_(folder.path() + "/certificates") {
   std::vector<std::string> arguments = {"keygen", "--out", folder_};
@@ -65,7 +73,7 @@ AgentAccessConfig AgentProcess::access() const {
 
 HttpsPeer AgentProcess::peer() const {
   const auto access = this->access();
-  return {access.url, access.tls.ca, access.tls.cert, access.tls.key};
+  return peer_of(access.url, access.tls);
 }
 
 std::string AgentProcess::log_text() const {

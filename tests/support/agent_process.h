@@ -30,6 +30,9 @@ class Certificates {
   std::string folder_;
 };
 
+// With whatever the files hold: nothing is checked.
+HttpsPeer peer_of(const std::string& url, const TlsFiles& files);
+
 class AgentProcess {
  public:
   // `lines`: more keys of [agent].

@@ -1,6 +1,7 @@
 // Who may call an agent, and what it makes of strange callers.
 #include <fstream>
 #include <iterator>
+#include <thread>
 #include <vector>
 
 #include "proxy/io/certificates.h"
@@ -25,9 +26,9 @@ TEST_CASE("only a pgkeel with a certificate of the agent's authority is let in, 
   };
   const KeyedCertificate authority{read("ca.crt"), read("ca.key")};
   const auto call_with = [&](const std::string& certificate, const std::string& key) {
-    HttpsClient http({setup.agent.access().url, certificates.file("ca.crt"),
-                      certificate.empty() ? "" : certificates.file(certificate),
-                      key.empty() ? "" : certificates.file(key)});
+    HttpsClient http(peer_of(setup.agent.access().url,
+                             {certificates.file("ca.crt"), certificate.empty() ? "" : certificates.file(certificate),
+                              key.empty() ? "" : certificates.file(key)}));
     return told(http.get("/agent/v1/watch", kCallLimit));
   };
   CHECK(call_with("proxy.crt", "proxy.key") == "200");
@@ -53,13 +54,13 @@ TEST_CASE("pgkeel talks to no agent of another authority, of another host, or to
   peer.url = "https://localhost:" + std::to_string(setup.agent.port());
   CHECK(told(HttpsClient(peer).get("/agent/v1/watch", kCallLimit)).find("certificate") != std::string::npos);
   const Validity now{wall_now() - 24h, wall_now() + 24h};
-  std::ofstream(setup.certificates.file("other.crt")) << make_authority(now)->certificate_pem;
   peer = setup.agent.peer();
-  peer.authority_file = setup.certificates.file("other.crt");
+  peer.authority_pem = make_authority(now)->certificate_pem;
   CHECK(told(HttpsClient(peer).get("/agent/v1/watch", kCallLimit)).find("certificate") != std::string::npos);
   const auto silence = std::make_shared<AgentSilence>("");
-  const AgentClient nobody("a", {"127.0.0.1", setup.pair.a->port()},
-                           {"https://127.0.0.1:1", setup.certificates.proxy()}, silence);
+  const AgentAccessConfig nowhere{"https://127.0.0.1:1", setup.certificates.proxy()};
+  const AgentClient nobody("a", {"127.0.0.1", setup.pair.a->port()}, std::make_shared<AgentConnections>(nowhere),
+                           silence);
   const Instant began = monotonic_now();
   CHECK_FALSE(nobody.fence(1s));
   CHECK(monotonic_now() - began < 20s);
@@ -78,4 +79,65 @@ TEST_CASE("strange requests are refused, and an agent that was called by hundred
   for (int i = 0; i < 300; ++i) silent.push_back(Peer::connect_to(setup.agent.port()));
   CHECK(wait_until([&] { return told(HttpsClient(setup.agent.peer()).get("/agent/v1/watch", 5s)) == "200"; }, 30s));
   CHECK(setup.pair.a->is_primary());
+}
+
+TEST_CASE("certificates are renewed on both sides without a restart, and no job is dropped") {
+  AgentOfA setup;
+  const auto& certificates = setup.certificates;
+  const Validity now{wall_now() - 1h, wall_now() + 24h};
+  const auto read = [&](const std::string& name) {
+    std::ifstream file(certificates.file(name));
+    return std::string{std::istreambuf_iterator<char>(file), {}};
+  };
+  const auto write = [&](const std::string& name, const std::string& text) {
+    std::ofstream(certificates.file(name)) << text;
+  };
+  const auto write_both = [&](const std::string& name, const KeyedCertificate& made) {
+    write(name + ".crt", made.certificate_pem);
+    write(name + ".key", made.key_pem);
+  };
+  const auto agent_says = [&](const std::string& words) {
+    return wait_until([&] { return setup.agent.log_text().find(words) != std::string::npos; });
+  };
+  const auto connections = std::make_shared<AgentConnections>(setup.agent.access());
+  const AgentClient client("a", {"127.0.0.1", setup.pair.a->port()}, connections, std::make_shared<AgentSilence>(""));
+  setup.pair.diverge();
+  const auto upstream = ServerPair::upstream(*setup.pair.b);
+  setup.pair.b->freeze_tree();  // the rejoin does not get on
+  std::jthread job([&] {
+    const auto report = client.make_standby({upstream}, [](const std::string&) {});
+    CHECK_MESSAGE(report, report.error().message);
+  });
+  REQUIRE(agent_says("rejoin of a: started"));
+
+  // Files that do not fit together change nothing.
+  const std::string key_before = read("agent-127.0.0.1.key");
+  write("agent-127.0.0.1.key", read("proxy.key"));
+  REQUIRE(agent_says("the new certificate cannot be used, so the one before is: "));
+  CHECK(told(HttpsClient(setup.agent.peer()).get("/agent/v1/watch", kCallLimit)) == "200");
+  write("agent-127.0.0.1.key", key_before);
+
+  // A new authority: first it is believed beside the old one, then all show what it has signed, then the old one goes.
+  const auto next = make_authority(now).value();
+  const auto old_client = setup.agent.peer();
+  write("ca.crt", read("ca.crt") + next.certificate_pem);
+  write_both("agent-127.0.0.1", issue_certificate(next, {CertificateRole::kAgent, {"127.0.0.1"}, now}).value());
+  const auto only_next = [&] {
+    auto peer = setup.agent.peer();
+    peer.authority_pem = next.certificate_pem;
+    return told(HttpsClient(peer).get("/agent/v1/watch", kCallLimit));
+  };
+  CHECK(wait_until([&] { return only_next() == "200"; }, 30s));
+  write_both("proxy", issue_certificate(next, {CertificateRole::kProxy, {}, now}).value());
+  CHECK(wait_until([&] { return connections->look_at_certificates().text.starts_with("a new certificate is used"); }));
+  write("ca.crt", next.certificate_pem);
+  CHECK(wait_until([&] { return connections->look_at_certificates().text.starts_with("a new certificate is used"); }));
+  const auto facts = client.facts();
+  REQUIRE_MESSAGE(facts, facts.error().message);
+  CHECK(facts->certificate_ends < wall_now() + 25h);
+  CHECK(wait_until([&] { return told(HttpsClient(old_client).get("/agent/v1/watch", kCallLimit)) != "200"; }, 30s));
+
+  setup.pair.b->thaw_tree();
+  job.join();
+  CHECK(ServerPair::replicates(*setup.pair.b, *setup.pair.a));
 }

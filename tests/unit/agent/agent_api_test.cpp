@@ -187,6 +187,41 @@ TEST_CASE(
   CHECK(ServerPair::replicates(*setup.pair.b, *setup.pair.a));
 }
 
+TEST_CASE("a fence does not wait for a rejoin that hangs: whoever ordered that, it is broken off") {
+  AgentOfA setup;
+  setup.pair.diverge();
+  const auto upstream = ServerPair::upstream(*setup.pair.b);
+  const auto order = setup.rejoin(*setup.pair.b, "hangs");
+  setup.pair.b->freeze_tree();
+  HttpsClient http(setup.agent.peer());  // of an earlier pgkeel, which is gone
+  REQUIRE(http.post("/agent/v1/jobs", to_json(order), kCallLimit)->status == 202);
+  const auto client = setup.client();
+  const Instant began = monotonic_now();
+  const auto fenced = client.fence(20s);
+  REQUIRE_MESSAGE(fenced, fenced.error().message);
+  CHECK(monotonic_now() - began < 15s);
+  CHECK(setup.end_of("hangs").state == JobState::kFailed);
+
+  // And one that this pgkeel ordered itself, and wants to end.
+  std::stop_source rejoin;
+  std::jthread breaker([&] {
+    CHECK(wait_until([&] {
+      const auto running = parse_agent_report(http.get("/agent/v1/watch", kCallLimit)->body);
+      return running && running->job == "rejoin of a";
+    }));
+    rejoin.request_stop();
+  });
+  const auto broken_off = client.breakable(rejoin.get_token())->make_standby({upstream}, [](const std::string&) {});
+  breaker.join();
+  CHECK_FALSE(broken_off);
+  REQUIRE(client.fence(20s));
+
+  setup.pair.b->thaw_tree();
+  const auto report = client.make_standby({upstream}, [](const std::string&) {});
+  REQUIRE_MESSAGE(report, report.error().message);
+  CHECK(ServerPair::replicates(*setup.pair.b, *setup.pair.a));
+}
+
 TEST_CASE("an agent that is told to end leaves PostgreSQL alone, and its job is recorded as interrupted") {
   AgentOfA setup;
   setup.pair.diverge();

@@ -25,7 +25,10 @@ struct AgentOfA {
   }
 
   [[nodiscard]] AgentClient client() const {
-    return {"a", {"127.0.0.1", pair.a->port()}, agent.access(), std::make_shared<AgentSilence>("")};
+    return {"a",
+            {"127.0.0.1", pair.a->port()},
+            std::make_shared<AgentConnections>(agent.access()),
+            std::make_shared<AgentSilence>("")};
   }
 
   [[nodiscard]] JobRequest request(JobKind kind, const std::string& id) const {

@@ -166,8 +166,23 @@ TEST_CASE("a damaged file of records is not believed, and one that can't be writ
   CHECK_FALSE(JobDesk::open(file, nothing, [] {}));
   const auto nowhere = JobDesk::open(folder.path() + "/not/there.json", nothing, [] {});
   REQUIRE(nowhere);
-  CHECK_FALSE((*nowhere)->submit(request("1")));
+  CHECK_FALSE((*nowhere)->submit(request("1", JobKind::kStop)));
   CHECK_FALSE((*nowhere)->running());
+}
+
+TEST_CASE("a fence waits for no disk, neither to begin nor to be told of, and is recorded all the same") {
+  const test::TemporaryFolder folder;
+  const std::string state = folder.path() + "/state";
+  Desk desk(state + "/jobs.json");  // which cannot be written: the folder is not there yet
+  const auto ordered = desk.desk->submit(request("1"));
+  REQUIRE_MESSAGE(ordered, ordered.error().message);
+  CHECK(ordered->accepted);
+  CHECK(desk.finish("1").state == JobState::kDone);
+  std::filesystem::create_directory(state);
+  REQUIRE(desk.desk->submit(request("2")));
+  CHECK(desk.finish("2").state == JobState::kDone);
+  CHECK(test::wait_until([&] { return std::filesystem::exists(state + "/jobs.json"); }));
+  CHECK(Desk(state + "/jobs.json").desk->find("1", 0, 0s)->state == JobState::kDone);
 }
 
 TEST_CASE("notices outlive the agent, until they were heard") {

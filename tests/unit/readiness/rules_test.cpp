@@ -62,6 +62,17 @@ TEST_CASE("nodes: who is not reachable, of another cluster, in the wrong role") 
     CHECK(cluster.found() == "warning b clock\n");
     CHECK(cluster.judged().findings.front().problem.find("1m1s behind") == std::string::npos);
   }
+  SUBCASE("certificates that end soon, of either side") {
+    const WallTime now = cluster.at("a").agent.asked_at = WallTime(std::chrono::hours(1'000'000));
+    cluster.at("a").agent.certificate_ends = now + 31 * 24h;
+    cluster.at("a").agent.own_certificate_ends = now + 31 * 24h;
+    CHECK(cluster.found() == "");
+    cluster.at("a").agent.certificate_ends = now + 29 * 24h;
+    cluster.at("a").agent.own_certificate_ends = now - 1h;
+    cluster.at("a").agent.error = "certificate has expired";
+    CHECK(cluster.found() ==
+          "error a agent\nwarning a certificate [the agent's]\nwarning a certificate [pgkeel's own]\n");
+  }
   SUBCASE("agents that are missing, do not answer, or are of another version") {
     cluster.at("a").agent = {};
     cluster.at("b").agent.error = "connection refused";
