@@ -1,0 +1,106 @@
+// The copy of the upstream for a rebuild, and how far a long program is.
+#include <algorithm>
+#include <charconv>
+#include <filesystem>
+#include <utility>
+#include <vector>
+
+#include "replication/agent/rejoin.h"
+
+namespace pgkeel {
+namespace {
+
+using namespace std::chrono_literals;
+namespace files = std::filesystem;
+
+constexpr Duration kBackupLimit = 48h;
+constexpr std::uint32_t kPercentStep = 10;
+// Of the silence that is allowed in the middle of a copy: before its first byte the upstream writes a checkpoint, and
+// after the last one WAL is still on its way.
+constexpr int kBeginAndEndFactor = 10;
+constexpr std::uint32_t kNearlyAllPercent = 99;
+constexpr std::string_view kMovedTag = ".pgkeel-";  // in the names of folders that a rebuild makes elsewhere
+
+// "/mnt/fast/wal" or "/mnt/fast/wal.pgkeel-<earlier>" -> "/mnt/fast/wal.pgkeel-<time stamp>"
+std::string fresh_place(std::string path, const std::string& time_stamp) {
+  return path.substr(0, path.rfind(kMovedTag)).append(kMovedTag).append(time_stamp);
+}
+
+std::string escape_mapping(const std::string& path) {
+  std::string text;
+  for (const char c : path) {
+    if (c == '=' || c == '\\') text += '\\';
+    text += c;
+  }
+  return text;
+}
+
+// "  12345/67890 kB (18%), 0/1 tablespace", "… (18%) copied": how pg_basebackup and pg_rewind tell their progress.
+std::optional<std::uint32_t> percent_in(std::string_view line) {
+  constexpr std::string_view kBefore = " kB (";
+  const auto at = line.find(kBefore);
+  if (at == std::string_view::npos) return std::nullopt;
+  std::uint32_t percent = 0;
+  const char* begin = line.data() + at + kBefore.size();
+  const auto [end, code] = std::from_chars(begin, line.data() + line.size(), percent);
+  if (code != std::errc{} || end == line.data() + line.size() || *end != '%') return std::nullopt;
+  return std::min(percent, 100U);
+}
+
+}  // namespace
+
+Result<void> Rejoin::base_backup(const std::string& new_directory, const UpstreamAccess& upstream) const {
+  std::vector<std::string> arguments = {"--pgdata",      new_directory,
+                                        "--dbname",      upstream.conninfo(),
+                                        "--no-password", "--checkpoint=fast",
+                                        "--slot",        "pgkeel_" + node_.name,
+                                        "--wal-method",  "stream"};
+  if (auto made = make_folder(new_directory); !made) return made;
+  std::vector<std::string> places = {new_directory};
+  std::error_code problem;
+  if (files::is_symlink(directory_.file("pg_wal"), problem)) {
+    const auto wal_directory = fresh_place(files::canonical(directory_.file("pg_wal"), problem), time_stamp());
+    if (auto made = make_folder(wal_directory); !made) return made;
+    arguments.insert(arguments.end(), {"--waldir", wal_directory});
+    places.push_back(wal_directory);
+  }
+  const auto locations = upstream.tablespace_locations();
+  if (!locations) return locations.error();
+  for (const auto& location : *locations) {
+    const auto place = fresh_place(location, time_stamp());
+    if (auto made = make_folder(place); !made) return made;
+    places.push_back(place);
+    arguments.insert(arguments.end(), {"--tablespace-mapping", escape_mapping(location) + "=" + escape_mapping(place)});
+  }
+  // Instead of a sync that says nothing for as long as it takes, everything is brought to the disk afterwards.
+  arguments.insert(arguments.end(), {"--progress", "--no-sync"});
+  std::optional<std::uint32_t> percent;
+  const auto silence_limit = [&] {
+    const bool in_the_middle = percent && *percent < kNearlyAllPercent;
+    return (in_the_middle ? 1 : kBeginAndEndFactor) * options_.silence_limit;
+  };
+  const auto copied = directory_.run("pg_basebackup", arguments, kBackupLimit, upstream.environment(),
+                                     tell_percent("copying " + upstream_.node, percent), silence_limit);
+  if (!copied) return copied.error();
+  for (const auto& place : places) {
+    if (auto synced = sync_file_system(place); !synced) return synced;
+  }
+  return {};
+}
+
+// Notes the percentage in each line that has one, and tells every tenth of the way.
+std::function<bool(std::string_view)> Rejoin::tell_percent(const std::string& what,
+                                                           std::optional<std::uint32_t>& percent) const {
+  return [this, what, &percent, told = std::uint32_t{0}](std::string_view line) mutable {
+    const auto found = percent_in(line);
+    if (!found) return false;
+    percent = found;
+    if (*found >= told + kPercentStep) {
+      told = *found - *found % kPercentStep;
+      say_(what + ": " + std::to_string(told) + " %");
+    }
+    return true;
+  };
+}
+
+}  // namespace pgkeel
