@@ -213,8 +213,11 @@ void plan_durability(const Situation& situation, ClusterMemory& next) {
   SyncState state{.promise = next.promise, .standby_names = next.standby_names, .in_force = sync.weakest_in_force()};
   state.impostors = sync.impostors(mixture(state.in_force, state.standby_names));
   state.settled = sync.settled();
+  const bool is_there =
+      state.impostors == 0 && state.promise == goal && state.standby_names == goal && state.in_force == goal;
   // Each step is safe by what is remembered alone, so all that need no waiting are remembered at once.
-  for (SyncState step = next_step(state, goal); step != state; step = next_step(state, goal)) state = step;
+  for (SyncState step = is_there ? state : next_step(state, goal); step != state; step = next_step(state, goal))
+    state = step;
   if (sync.is_outdated() || state.standby_names != next.standby_names) next.standby_names_order += 1;
   next.promise = state.promise;
   next.standby_names = state.standby_names;

@@ -45,25 +45,26 @@ ClusterController::ClusterController(std::string name, FailoverPolicy policy, Cl
 }
 
 void ClusterController::step(const std::vector<NodeView>& nodes, Now now) {
-  if (phase_since_ == Instant{}) phase_since_ = started_at_ = now.instant;
+  if (view_.phase_since == Instant{}) view_.phase_since = started_at_ = now.instant;
   if (std::exchange(applied_is_new_, false)) applied_since_ = now.instant;
   tell_of_nodes(nodes, now);
   for (const auto& node : nodes) {
     if (node.name == memory_.primary && node.answers_as_primary()) flushes_.primary_said(*node.facts, node.facts_at);
   }
+  see(nodes);
   // Each round takes at most one transition; the table has no cycle that needs no new observation.
   constexpr int kMostRounds = 16;
   for (int round = 0; round < kMostRounds; ++round) {
     keep_order_to_adopt(now);
     see_orders(now);
-    decision_ = core_(view_of(nodes), memory_, policy_, now);
+    decision_ = core_(view_, memory_, policy_, now);
     if (!policy_.adopt.empty())
       decision_.decide_again_at = std::min(decision_.decide_again_at, started_at_ + kAdoptionPatience);
 
     const auto orders_before = memory_.orders;
     if (!make_durable(decision_.next, now)) return;
     if (!decision_.transition.empty()) {
-      phase_since_ = now.instant;
+      view_.phase_since = now.instant;
       told_outcomes_.clear();
       tell(now, LogLevel::kWarning, "transition", memory_.candidate.empty() ? memory_.primary : memory_.candidate,
            std::string(phase_name(memory_.phase)) + ": " + memory_.reason);
@@ -81,23 +82,18 @@ void ClusterController::step(const std::vector<NodeView>& nodes, Now now) {
   assert(!"the transition table cycles");
 }
 
-ClusterView ClusterController::view_of(const std::vector<NodeView>& nodes) const {
-  ClusterView view;
-  view.nodes = nodes;
-  view.actions = actions_;
-  view.route_epoch_applied = applied_.epoch;
-  view.route_closed = applied_.node.empty();
-  view.route_applied_since = applied_since_;
-  view.phase_since = phase_since_;
-  view.flushes = flushes_.flushes();
-  view.orders_since = orders_since_;
-  return view;
+void ClusterController::see(const std::vector<NodeView>& nodes) {
+  view_.nodes = nodes;
+  view_.flushes = flushes_.flushes();
+  view_.route_epoch_applied = applied_.epoch;
+  view_.route_closed = applied_.node.empty();
+  view_.route_applied_since = applied_since_;
 }
 
 OrderAnswer ClusterController::give_order(const OperatorOrder& order, bool preview, const std::vector<NodeView>& nodes,
                                           Now now) {
-  const ClusterView view = view_of(nodes);
-  OrderAnswer answer = judge_order({view, memory_, policy_, now}, order);
+  see(nodes);
+  OrderAnswer answer = judge_order({view_, memory_, policy_, now}, order);
   if (preview) return answer;
   const std::string text = describe(order);
   if (!answer.accepted) {
@@ -116,9 +112,9 @@ OrderAnswer ClusterController::give_order(const OperatorOrder& order, bool previ
 
 void ClusterController::see_orders(Now now) {
   for (const auto& order : memory_.orders) {
-    if (order.state == OrderState::kRunning) orders_since_.emplace(order.id, now.instant);
+    if (order.state == OrderState::kRunning) view_.orders_since.emplace(order.id, now.instant);
   }
-  std::erase_if(orders_since_, [&](const auto& seen) {
+  std::erase_if(view_.orders_since, [&](const auto& seen) {
     return std::ranges::none_of(memory_.orders, [&](const OperatorOrder& order) {
       return order.id == seen.first && order.state == OrderState::kRunning;
     });
@@ -195,10 +191,10 @@ void ClusterController::publish(RouteOrder order, Now now) {
 }
 
 void ClusterController::start(const Action& action, Now now) {
-  auto found = std::ranges::find_if(actions_, [&](const ActionStatus& status) {
+  auto found = std::ranges::find_if(view_.actions, [&](const ActionStatus& status) {
     return status.action.kind == action.kind && status.action.node == action.node;
   });
-  if (found == actions_.end()) found = actions_.insert(actions_.end(), ActionStatus{});
+  if (found == view_.actions.end()) found = view_.actions.insert(view_.actions.end(), ActionStatus{});
   assert(!found->running);
   ActionStatus status;
   status.action = action;
@@ -217,7 +213,7 @@ void ClusterController::start(const Action& action, Now now) {
 }
 
 void ClusterController::break_off_job_of(const std::string& node, Now now) {
-  for (auto& status : actions_) {
+  for (auto& status : view_.actions) {
     if (status.action.node != node || !is_breakable(status) || std::exchange(status.breaking_off, true)) continue;
     tell(now, LogLevel::kWarning, "action", node,
          std::string(action_name(status.action.kind)) + " " + node + ": broken off, because it is to be fenced");
@@ -234,8 +230,8 @@ void ClusterController::route_applied(const RouteOrder& order) {
 
 void ClusterController::finished(const ActionStatus& outcome, Now now) {
   const auto found = std::ranges::find_if(
-      actions_, [&](const ActionStatus& status) { return status.running && status.action == outcome.action; });
-  if (found == actions_.end()) return;
+      view_.actions, [&](const ActionStatus& status) { return status.running && status.action == outcome.action; });
+  if (found == view_.actions.end()) return;
   found->running = false;
   found->breaking_off = false;
   found->succeeded = outcome.succeeded;

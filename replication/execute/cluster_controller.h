@@ -67,13 +67,13 @@ class ClusterController {
 
   [[nodiscard]] const ClusterMemory& memory() const { return memory_; }
   [[nodiscard]] const Decision& last_decision() const { return decision_; }
-  [[nodiscard]] const std::vector<ActionStatus>& actions() const { return actions_; }
+  [[nodiscard]] const std::vector<ActionStatus>& actions() const { return view_.actions; }
   [[nodiscard]] const RouteOrder& published_route() const { return published_; }
   [[nodiscard]] Instant decide_again_at() const { return decision_.decide_again_at; }
   [[nodiscard]] const std::string& state_error() const { return state_error_; }  // empty: the state is durable
 
  private:
-  [[nodiscard]] ClusterView view_of(const std::vector<NodeView>& nodes) const;
+  void see(const std::vector<NodeView>& nodes);
   void see_orders(Now now);
   void tell_of_orders(const std::vector<OperatorOrder>& before, Now now);
   void keep_order_to_adopt(Now now);
@@ -89,8 +89,8 @@ class ClusterController {
   ClusterMemory memory_;
   Effects& effects_;
   DecisionCore core_;
+  ClusterView view_;  // its nodes are those of the newest step; the rest is kept up to date
   Decision decision_;
-  std::vector<ActionStatus> actions_;
   FlushWatch flushes_;
   RouteOrder published_;
   bool anything_published_ = false;
@@ -98,11 +98,9 @@ class ClusterController {
   bool applied_is_new_ = false;
   Instant applied_since_{};
   std::string maybe_open_;  // some worker may lead there still: no other node is opened before all have closed it
-  Instant phase_since_{};
   Instant started_at_{};
   std::string state_error_;
   Instant store_again_at_{};
-  std::map<std::uint64_t, Instant> orders_since_;  // when this process saw each running order
   std::string last_summary_;
   std::map<std::string, bool> told_failed_;  // per node, whether the last event about it said so
   // What became of each action, as it was told last; forgotten where the cluster's phase or the node's life changes.

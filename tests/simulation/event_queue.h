@@ -23,8 +23,17 @@ class EventQueue {
   void jump_wall_clock(Duration jump) { wall_jumps_ += jump; }
 
   void at(Instant when, Work work) {
-    events_.push_back({std::max(when, now_), made_++, std::move(work)});
-    std::ranges::push_heap(events_, later);
+    std::uint32_t place = 0;
+    if (free_.empty()) {
+      place = static_cast<std::uint32_t>(works_.size());
+      works_.push_back(std::move(work));
+    } else {
+      place = free_.back();
+      free_.pop_back();
+      works_[place] = std::move(work);
+    }
+    events_.push_back({std::max(when, now_), made_++, place});
+    std::push_heap(events_.begin(), events_.end(), Later());
   }
   void after(Duration pause, Work work) { at(now_ + pause, std::move(work)); }
 
@@ -34,11 +43,13 @@ class EventQueue {
       now_ = std::max(now_, until);
       return false;
     }
-    std::ranges::pop_heap(events_, later);
-    Event event = std::move(events_.back());
+    std::pop_heap(events_.begin(), events_.end(), Later());
+    const Event event = events_.back();
     events_.pop_back();
     now_ = event.when;
-    event.work();
+    const Work work = std::exchange(works_[event.place], nullptr);
+    free_.push_back(event.place);
+    work();
     return true;
   }
 
@@ -46,16 +57,20 @@ class EventQueue {
   struct Event {
     Instant when;
     std::uint64_t number;
-    Work work;
+    std::uint32_t place;  // of its work
   };
-  static bool later(const Event& left, const Event& right) {
-    return std::pair(left.when, left.number) > std::pair(right.when, right.number);
-  }
+  struct Later {
+    bool operator()(const Event& left, const Event& right) const {
+      return left.when != right.when ? left.when > right.when : left.number > right.number;
+    }
+  };
 
   Instant now_{std::chrono::hours(1)};
   Duration wall_jumps_{};
   std::uint64_t made_ = 0;
-  std::vector<Event> events_;
+  std::vector<Event> events_;  // a heap
+  std::vector<Work> works_;
+  std::vector<std::uint32_t> free_;  // places of works that are over
 };
 
 }  // namespace pgkeel::simulation
