@@ -19,7 +19,8 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr Duration kWalReceiverWatchInterval = 10ms;
-constexpr Duration kAskAgainPause = 1s;  // where a node was asked, and there is no answer
+constexpr Duration kWeakFencePause = 10s;  // before a node that is only weakly fenced is fenced again
+constexpr Duration kAskAgainPause = 1s;    // where a node was asked, and there is no answer
 
 // Facts that are remembered although no phase changes.
 void keep_books(const Situation& situation, ClusterMemory& next) {
@@ -285,6 +286,12 @@ class Judgement {
 
   void fence_until_stopped(const NodeView& node) {
     if (abandoned_candidate_is_stopped(situation_)) return;
+    // A fence by SQL proves nothing, however often it is repeated.
+    const ActionStatus* fence = situation_.current_action(ActionKind::kFence, node.name);
+    if (fence != nullptr && !fence->running && fence->fence == FenceStrength::kWeak) {
+      const Instant due = fence->finished_at + kWeakFencePause;
+      if (situation_.now.instant < due) return again_at(due);
+    }
     break_off_job(node);
     start(ActionKind::kFence, node);
   }

@@ -21,7 +21,7 @@ TEST_CASE("the checkers find every deliberate fault, so that their silence means
   for (const Mutant mutant : kAllMutants) {
     const std::string name = mutant_name(mutant);
     INFO(name);
-    CHECK(found_by(mutant, 500) != 0);
+    CHECK(found_by(mutant, 1000) != 0);
   }
 }
 
