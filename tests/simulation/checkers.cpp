@@ -157,7 +157,7 @@ void Checkers::promotion_sent(const Action& action) {
   if (!is_first && earlier->second != action.node)
     world_.violated("epoch " + std::to_string(action.epoch) + " has two candidates: " + earlier->second + " and " +
                     action.node);
-  if (unsettled_ && *unsettled_ != action.node) {
+  if (unsettled_ && *unsettled_ != action.node && !loss_is_accepted(memory)) {
     for (const auto& server : world_.servers) {
       if (server.name == *unsettled_ && server.state != ProcessState::kDead && !server.started_by_operator)
         world_.violated(action.node + " is promoted while " + server.name + ", promoted before it, still runs");
