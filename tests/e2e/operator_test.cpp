@@ -89,13 +89,13 @@ TEST_CASE("an order outlives pgkeel: killed in the middle of it, the next start 
                   cluster.pgkeel->describe());
   // The fence hangs on a frozen server for a moment: time to kill pgkeel.
   cluster.server("a").freeze_tree();
-  std::thread killer([&] {
-    (void)cluster.pgkeel->wait_for([](const auto& now) { return now["phase"] == "fencing"; });
-    cluster.pgkeel->kill();
-    cluster.pgkeel->start();
-  });
-  const auto verb = cluster.pgkeel->run_verb({"failover", "test", "--yes"});
-  killer.join();
+  VerbResult verb;
+  std::thread operator_thread([&] { verb = cluster.pgkeel->run_verb({"failover", "test", "--yes"}); });
+  const bool begun = cluster.pgkeel->wait_for([](const auto& now) { return now["epoch"] == 2; });
+  cluster.pgkeel->kill();
+  cluster.pgkeel->start();
+  operator_thread.join();
+  CHECK(begun);
   check_done(verb);
   REQUIRE_MESSAGE(cluster.pgkeel->wait_normal("b"), cluster.pgkeel->describe());
   CHECK(cluster.pgkeel->status()["epoch"] == 2);
