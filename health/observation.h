@@ -29,6 +29,8 @@ struct WalSender {
   std::string state;       // startup, catchup, streaming, backup, stopping
   std::string sync_state;  // async, potential, sync, quorum
   Lsn sent, written, flushed, replayed;
+  // How long the newest WAL took to come back as written, flushed, replayed; nothing after a while without new WAL.
+  std::optional<Duration> write_lag, flush_lag, replay_lag;
 };
 
 // One physical row of pg_replication_slots.

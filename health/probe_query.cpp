@@ -53,7 +53,9 @@ SELECT json_build_object(
 'slots', (SELECT json_agg(json_build_object('name', slot_name, 'active_pid', active_pid, 'restart', restart_lsn,
   'wal_status', wal_status)) FROM pg_replication_slots WHERE slot_type = 'physical'),
 'senders', (SELECT json_agg(json_build_object('name', application_name, 'pid', pid, 'state', state,
-  'sync_state', sync_state, 'sent', sent_lsn, 'written', write_lsn, 'flushed', flush_lsn, 'replayed', replay_lsn))
+  'sync_state', sync_state, 'sent', sent_lsn, 'written', write_lsn, 'flushed', flush_lsn, 'replayed', replay_lsn,
+  'write_lag_ms', extract(epoch FROM write_lag) * 1000, 'flush_lag_ms', extract(epoch FROM flush_lag) * 1000,
+  'replay_lag_ms', extract(epoch FROM replay_lag) * 1000))
   FROM pg_stat_replication),
 'replayed', CASE WHEN in_recovery THEN pg_last_wal_replay_lsn() END,
 'position', CASE WHEN in_recovery THEN greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn())
@@ -115,6 +117,10 @@ Duration milliseconds_of(const json& object, const char* key) {
   return std::chrono::milliseconds(number_of(object, key, 0, kHundredYears));
 }
 
+std::optional<Duration> milliseconds_if_any(const json& object, const char* key) {
+  return member(object, key).is_number() ? std::optional(milliseconds_of(object, key)) : std::nullopt;
+}
+
 template <class Value>
 std::optional<Value> parse_number(std::string_view text) {
   Value value{};
@@ -131,7 +137,10 @@ WalSender sender_of(const json& row) {
           .sent = lsn_of(row, "sent"),
           .written = lsn_of(row, "written"),
           .flushed = lsn_of(row, "flushed"),
-          .replayed = lsn_of(row, "replayed")};
+          .replayed = lsn_of(row, "replayed"),
+          .write_lag = milliseconds_if_any(row, "write_lag_ms"),
+          .flush_lag = milliseconds_if_any(row, "flush_lag_ms"),
+          .replay_lag = milliseconds_if_any(row, "replay_lag_ms")};
 }
 
 PhysicalSlot slot_of(const json& row) {
@@ -202,9 +211,7 @@ Result<ProbeAnswer> parse_probe_answer(std::string_view json_text) {
     facts.wal_receiver_streaming = text_of(receiver, "status") == "streaming";
     facts.wal_receiver_source.host = text_of(receiver, "host");
     facts.wal_receiver_source.port = static_cast<std::uint16_t>(number_of(receiver, "port", 0, 65535));
-    if (member(receiver, "silence_ms").is_number()) {
-      facts.wal_receiver_silence = milliseconds_of(receiver, "silence_ms");
-    }
+    facts.wal_receiver_silence = milliseconds_if_any(receiver, "silence_ms");
   }
   facts.uptime = milliseconds_of(root, "uptime_ms");
   for (const json& row : member(root, "senders")) facts.wal_senders.push_back(sender_of(row));

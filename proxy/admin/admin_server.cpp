@@ -9,7 +9,8 @@
 
 #include <httplib.h>
 
-#include "proxy/admin/openapi.h"
+#include "proxy/admin/embedded.h"
+#include "proxy/admin/event_stream.h"
 #include "proxy/admin/order_json.h"
 #include "proxy/admin/status_json.h"
 #include "proxy/admin/token_guard.h"
@@ -22,19 +23,23 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr std::size_t kThreads = 24;
-constexpr int kWaitingMax = 8;  // requests that wait for events: the other threads stay free for the rest
+constexpr int kWaitingMax = 8;                // requests that wait for events: the other threads stay free for the rest
+constexpr int kStreamsMax = 8;                // likewise
+constexpr std::uint64_t kEventsBefore = 300;  // that a stream begins with
 constexpr std::size_t kEventsAtOnce = 500;
 constexpr std::size_t kDecisionsAtOnce = 100;
 constexpr auto kEventPoll = 50ms;
 constexpr auto kEventWaitMax = 20s;
 constexpr std::size_t kRequestBytesMax = 64 * 1024;
 
-std::uint64_t number_parameter(const httplib::Request& request, const char* name, std::uint64_t otherwise) {
-  if (!request.has_param(name)) return otherwise;
-  const std::string text = request.get_param_value(name);
+std::uint64_t number_or(const std::string& text, std::uint64_t otherwise) {
   std::uint64_t value = 0;
   const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), value);
   return code == std::errc{} && end == text.data() + text.size() ? value : otherwise;
+}
+
+std::uint64_t number_parameter(const httplib::Request& request, const char* name, std::uint64_t otherwise) {
+  return request.has_param(name) ? number_or(request.get_param_value(name), otherwise) : otherwise;
 }
 
 void answer_text(httplib::Response& response, int status, const std::string& text) {
@@ -50,6 +55,7 @@ struct AdminServer::Inner {
   std::thread thread;
   std::atomic<bool> stopping{false};
   std::atomic<int> waiting{0};
+  std::atomic<int> streams{0};
   std::uint16_t port = 0;
   std::vector<std::string> routes;
   TokenGuard guard;
@@ -74,7 +80,23 @@ struct AdminServer::Inner {
     }
   }
 
+  // The console needs nothing from elsewhere, nor may it be made to.
+  void route_page(const std::string& path, const char* type, const std::string& (*text)()) {
+    route("GET", path, [type, text](const httplib::Request&, httplib::Response& response) {
+      response.set_header("Content-Security-Policy",
+                          "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; "
+                          "base-uri 'none'; form-action 'none'; frame-ancestors 'none'");
+      response.set_header("X-Content-Type-Options", "nosniff");
+      response.set_header("Referrer-Policy", "no-referrer");
+      response.set_header("Cache-Control", "no-cache");
+      response.set_content(text(), type);
+    });
+  }
+
   void add_routes() {
+    route_page("/", "text/html; charset=utf-8", console_html);
+    route_page("/console.css", "text/css; charset=utf-8", console_css);
+    route_page("/console.js", "text/javascript; charset=utf-8", console_js);
     route("GET", "/healthz", [this](const httplib::Request&, httplib::Response& response) {
       const bool answers = sources.clusters().has_value();
       answer_text(response, answers ? 200 : 503, answers ? "ok" : "the control thread does not answer");
@@ -221,6 +243,8 @@ struct AdminServer::Inner {
 
   // ?after=ID: the events after this one; &wait_ms=N: where there is none yet, wait so long for one.
   void events(const httplib::Request& request, httplib::Response& response) {
+    if (request.get_header_value("Accept").find("text/event-stream") != std::string::npos)
+      return stream_events(request, response);
     const std::uint64_t after = number_parameter(request, "after", 0);
     const auto wait = std::min<std::chrono::milliseconds>(
         std::chrono::milliseconds(std::min<std::uint64_t>(number_parameter(request, "wait_ms", 0), 3'600'000)),
@@ -236,6 +260,40 @@ struct AdminServer::Inner {
     std::string json = "{\"events\": [";
     for (std::size_t i = 0; i < found.size(); ++i) json += (i > 0 ? ",\n" : "\n") + event_json(found[i]);
     response.set_content(json + "\n]}\n", "application/json");
+  }
+
+  // ?clusters=1: also how the clusters are. A browser that was cut off tells the last event that it got.
+  void stream_events(const httplib::Request& request, httplib::Response& response) {
+    const auto place = std::shared_ptr<void>(nullptr, [this](void*) { --streams; });
+    if (++streams > kStreamsMax) {
+      response.set_header("Retry-After", "2");
+      return answer_text(response, 503, "too many others read the stream of events");
+    }
+    const std::uint64_t newest = sources.events->newest_id();
+    std::uint64_t after = number_parameter(request, "after", newest - std::min(newest, kEventsBefore));
+    after = std::max(after, number_or(request.get_header_value("Last-Event-ID"), 0));
+    std::function<std::optional<std::string>()> clusters;
+    if (number_parameter(request, "clusters", 0) > 0) {
+      clusters = [this]() -> std::optional<std::string> {
+        const auto now = sources.clusters();
+        return now ? std::optional(clusters_json(*now)) : std::nullopt;
+      };
+    }
+    const auto stream = std::make_shared<EventStream>(*sources.events, std::move(clusters), after);
+    response.set_header("Cache-Control", "no-store");
+    response.set_chunked_content_provider(
+        "text/event-stream",
+        [this, stream, place](std::size_t, httplib::DataSink& sink) { return send_next(*stream, sink); });
+  }
+
+  // False: the stream ends. Whoever reads it comes again, when there is a thread for it.
+  bool send_next(EventStream& stream, httplib::DataSink& sink) {
+    while (!stopping && !server.threads_are_wanted()) {
+      const std::string text = stream.next(monotonic_now());
+      if (!text.empty()) return sink.write(text.data(), text.size());
+      std::this_thread::sleep_for(kEventPoll);
+    }
+    return false;
   }
 };
 

@@ -17,6 +17,13 @@
 
 namespace pgkeel {
 
+// How far a standby is behind, as the primary's pg_stat_replication says. The times are those of the newest WAL that
+// the standby answered for; nothing where there was none for a while.
+struct ReplicationLag {
+  std::uint64_t write_bytes = 0, flush_bytes = 0, replay_bytes = 0;
+  std::optional<Duration> write, flush, replay;
+};
+
 struct NodeStatus {
   std::string name;
   HostPort address;
@@ -31,6 +38,9 @@ struct NodeStatus {
   Lsn wal_position;
   std::optional<std::uint64_t> lag_bytes;  // of a standby behind the primary's flushed WAL
   bool streaming = false;
+  std::optional<ReplicationLag> replication;  // of a standby that streams from the primary
+  Duration uptime{};                          // since the postmaster's start; zero: it does not answer
+  std::optional<Duration> last_answer_ago;    // nothing: it never answered
   std::uint64_t probes = 0;
   std::uint64_t failed_probes = 0;
   Duration last_probe_duration{};

@@ -14,6 +14,21 @@ Json time_or_null(const std::optional<WallTime>& time) {
   return time ? Json(format_wall_time(*time)) : Json(nullptr);
 }
 
+double milliseconds(Duration duration) {
+  return std::chrono::duration<double, std::milli>(duration).count();
+}
+
+Json milliseconds_or_null(const std::optional<Duration>& duration) {
+  return duration ? Json(milliseconds(*duration)) : Json(nullptr);
+}
+
+Json replication_to_json(const std::optional<ReplicationLag>& lag) {
+  if (!lag) return nullptr;
+  return {{"write_lag_bytes", lag->write_bytes},   {"write_lag_ms", milliseconds_or_null(lag->write)},
+          {"flush_lag_bytes", lag->flush_bytes},   {"flush_lag_ms", milliseconds_or_null(lag->flush)},
+          {"replay_lag_bytes", lag->replay_bytes}, {"replay_lag_ms", milliseconds_or_null(lag->replay)}};
+}
+
 Json node_to_json(const NodeStatus& node) {
   Json json = {
       {"name", node.name},
@@ -28,10 +43,13 @@ Json node_to_json(const NodeStatus& node) {
       {"wal_position", node.wal_position.valid() ? Json(format_lsn(node.wal_position)) : Json(nullptr)},
       {"lag_bytes", node.lag_bytes ? Json(*node.lag_bytes) : Json(nullptr)},
       {"streaming", node.streaming},
+      {"replication", replication_to_json(node.replication)},
+      {"uptime_ms", to_milliseconds(node.uptime)},
+      {"last_answer_ms_ago", milliseconds_or_null(node.last_answer_ago)},
       {"safe", node.safe},
       {"probes", node.probes},
       {"failed_probes", node.failed_probes},
-      {"last_probe_ms", std::chrono::duration<double, std::milli>(node.last_probe_duration).count()},
+      {"last_probe_ms", milliseconds(node.last_probe_duration)},
       {"agent_certificate_ends", time_or_null(node.agent_certificate_ends)},
       {"own_certificate_ends", time_or_null(node.own_certificate_ends)},
   };

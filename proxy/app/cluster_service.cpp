@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "proxy/app/replication_lag.h"
 #include "proxy/io/clock.h"
 #include "proxy/io/loop.h"
 #include "replication/agent/local_server.h"
@@ -332,6 +333,7 @@ NodeStatus ClusterService::status_of(const NodeConfig& node, Instant now) const 
   const auto note = controller_.last_decision().notes.find(node.name);
   if (note != controller_.last_decision().notes.end()) status.note = note->second;
   if (login_watch_.concerns(node.name)) status.note = login_watch_.note();
+  if (health.last_answered) status.last_answer_ago = now - health.last_answered->finished_at;
   const Liveness liveness = health.suspicion.liveness;
   const bool answers = liveness == Liveness::kAlive || liveness == Liveness::kLate;
   if (answers && health.last_answered && health.last_answered->facts) {
@@ -341,6 +343,7 @@ NodeStatus ClusterService::status_of(const NodeConfig& node, Instant now) const 
     status.timeline = facts.timeline;
     status.wal_position = facts.wal_position;
     status.streaming = facts.wal_receiver_streaming;
+    status.uptime = facts.uptime;
   }
   return status;
 }
@@ -369,6 +372,7 @@ ClusterStatus ClusterService::status() const {
   const auto primary = std::ranges::find(status.nodes, controller_.memory().primary, &NodeStatus::name);
   for (auto& node : status.nodes) {
     if (node.role != "standby" || primary == status.nodes.end() || primary->role != "primary") continue;
+    node.replication = replication_lag(*monitor_.health(primary->name, now).last_answered->facts, node.name);
     node.lag_bytes =
         primary->wal_position > node.wal_position ? primary->wal_position.value - node.wal_position.value : 0;
   }

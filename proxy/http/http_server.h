@@ -25,6 +25,9 @@ class HttpServer : public httplib::Server {
   // Once it is bound: cpp-httplib lets five wait in the kernel's queue, and the sixth tries again after a second.
   void widen_backlog();
 
+  // Connections wait for a thread: an answer that goes on for as long as somebody listens has to end. Any thread.
+  [[nodiscard]] bool threads_are_wanted() const { return crowd_.without_thread > 0; }
+
   // What connections know of each other.
   struct Crowd {
     std::atomic<std::size_t> without_thread{0};

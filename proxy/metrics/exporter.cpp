@@ -167,8 +167,40 @@ void add_clusters(Families& families, const std::vector<ClusterStatus>& clusters
   }
 }
 
+using UseNode = std::function<void(const ClusterStatus&, const NodeStatus&, const Labels&)>;
+
+void add_replication_lag(Families& families, const std::function<void(const UseNode&)>& for_nodes) {
+  struct Row {
+    const char* name;
+    const char* help;
+    std::uint64_t ReplicationLag::*bytes;
+    std::optional<Duration> ReplicationLag::*time;
+  };
+  constexpr Row kRows[] = {
+      {"pgkeel_node_write_lag", "that the standby has not written", &ReplicationLag::write_bytes,
+       &ReplicationLag::write},
+      {"pgkeel_node_flush_lag", "that the standby has not flushed", &ReplicationLag::flush_bytes,
+       &ReplicationLag::flush},
+      {"pgkeel_node_replay_lag", "that the standby has not replayed", &ReplicationLag::replay_bytes,
+       &ReplicationLag::replay},
+  };
+  for (const Row& row : kRows) {
+    families.family(std::string(row.name) + "_bytes", std::string("WAL of the primary ") + row.help, MetricType::Gauge);
+    for_nodes([&](const auto&, const auto& node, const auto& labels) {
+      if (node.replication) families.add(labels, number((*node.replication).*row.bytes));
+    });
+    families.family(std::string(row.name) + "_seconds",
+                    std::string("Age of the newest WAL that the standby answered for; of WAL ") + row.help,
+                    MetricType::Gauge);
+    for_nodes([&](const auto&, const auto& node, const auto& labels) {
+      if (node.replication && (*node.replication).*row.time)
+        families.add(labels, seconds(*((*node.replication).*row.time)));
+    });
+  }
+}
+
 void add_nodes(Families& families, const std::vector<ClusterStatus>& clusters) {
-  const auto for_nodes = [&](const std::function<void(const ClusterStatus&, const NodeStatus&, const Labels&)>& use) {
+  const auto for_nodes = [&](const UseNode& use) {
     for (const auto& cluster : clusters) {
       for (const auto& node : cluster.nodes) use(cluster, node, {{"cluster", cluster.name}, {"node", node.name}});
     }
@@ -206,6 +238,15 @@ void add_nodes(Families& families, const std::vector<ClusterStatus>& clusters) {
       of_side.emplace_back("side", side);
       families.add(of_side, seconds(ends->time_since_epoch()));
     }
+  });
+  add_replication_lag(families, for_nodes);
+  families.family("pgkeel_node_uptime_seconds", "Since the start of the node's postmaster", MetricType::Gauge);
+  for_nodes([&](const auto&, const auto& node, const auto& labels) {
+    if (!node.role.empty()) families.add(labels, seconds(node.uptime));
+  });
+  families.family("pgkeel_node_last_answer_age_seconds", "Since the node's last answer to a probe", MetricType::Gauge);
+  for_nodes([&](const auto&, const auto& node, const auto& labels) {
+    if (node.last_answer_ago) families.add(labels, seconds(*node.last_answer_ago));
   });
   families.family("pgkeel_probes_total", "Probes of the node", MetricType::Counter);
   for_nodes([&](const auto&, const auto& node, const auto& labels) { families.add(labels, number(node.probes)); });

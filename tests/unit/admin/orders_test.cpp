@@ -10,7 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "proxy/admin/admin_server.h"
-#include "proxy/admin/openapi.h"
+#include "proxy/admin/embedded.h"
 #include "tests/support/temporary_folder.h"
 
 using namespace pgkeel;

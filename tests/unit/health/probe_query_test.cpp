@@ -28,7 +28,7 @@ TEST_CASE("an answer is read back into facts") {
       "slots":[{"name":"pgkeel_c","active_pid":77,"restart":"0/5","wal_status":"reserved"},
                {"name":"idle","active_pid":null,"restart":null,"wal_status":null}],
       "senders":[{"name":"c","pid":78,"state":"streaming","sync_state":"async","sent":"0/9","written":"0/8",
-                  "flushed":"0/7","replayed":"0/6"}],
+                  "flushed":"0/7","replayed":"0/6","write_lag_ms":1.5,"flush_lag_ms":null}],
       "replayed":"1/4000010","position":"1/4000020"})json");
   REQUIRE(answer.has_value());
   CHECK(answer->rights.read_files);
@@ -59,6 +59,9 @@ TEST_CASE("an answer is read back into facts") {
   CHECK(facts.slots[1].wal_status.empty());
   REQUIRE(facts.wal_senders.size() == 1);
   CHECK(facts.wal_senders[0].flushed == Lsn{7});
+  CHECK(facts.wal_senders[0].write_lag == 1ms);
+  CHECK_FALSE(facts.wal_senders[0].flush_lag);
+  CHECK_FALSE(facts.wal_senders[0].replay_lag);
   CHECK(facts.replayed == Lsn{0x104000010});
   CHECK(facts.wal_position == Lsn{0x104000020});
 }

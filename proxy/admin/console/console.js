@@ -1,0 +1,387 @@
+// The web console: shows what GET /api/v1/clusters and the events say, live over one stream of server-sent events, and
+// gives orders as `pgkeel failover` and its like do. Texts of servers are only ever set as text, never as HTML.
+
+const kEventsShown = 300;
+const kPlotSeconds = 120;
+const kSeverities = ["debug", "info", "warning", "error"];
+const kTones = {
+  "normal": "good", "degraded": "warn", "failing over": "warn", "switching over": "warn", "maintenance": "calm",
+  "stopped": "calm", "no route": "bad", "collision": "bad",
+};
+const kOrders = {
+  switchover: { label: "Switchover…", target: "to", what: "Swap the roles of the primary and a standby" },
+  failover: { label: "Failover…", target: "to", loss: true, what: "Promote a standby now, without waiting for the primary" },
+  maintenance: { label: "Maintenance…", what: "Turn maintenance on or off" },
+  rejoin: { label: "Rejoin…", target: "node", rebuild: true, perNode: true, what: "Make the node a healthy standby" },
+  resolve: { label: "Resolve…", target: "keep", perNode: false, collisionOnly: true, what: "End the collision: this node's history stays" },
+};
+
+const byId = (id) => document.getElementById(id);
+const state = { clusters: [], shown: "", events: [], lags: new Map(), orders: [] };
+
+function element(tag, { text, className, ...attributes } = {}, children = []) {
+  const made = document.createElement(tag);
+  if (text !== undefined) made.textContent = text;
+  if (className) made.className = className;
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+  made.append(...children);
+  return made;
+}
+
+// ---- words and units ------------------------------------------------------------------------------------------------
+function bytesText(bytes) {
+  if (bytes === null || bytes === undefined) return "unknown";
+  const units = ["B", "KiB", "MiB", "GiB", "TiB"];
+  let unit = 0;
+  while (bytes >= 1024 && unit < units.length - 1) { bytes /= 1024; ++unit; }
+  return `${unit === 0 ? bytes : bytes.toFixed(1)} ${units[unit]}`;
+}
+
+function durationText(milliseconds) {
+  if (milliseconds === null || milliseconds === undefined) return "unknown";
+  if (milliseconds < 1000) return `${Math.round(milliseconds)} ms`;
+  const seconds = Math.floor(milliseconds / 1000);
+  if (seconds < 120) return `${(milliseconds / 1000).toFixed(1)} s`;
+  if (seconds < 7200) return `${Math.floor(seconds / 60)} min`;
+  if (seconds < 172800) return `${Math.floor(seconds / 3600)} h`;
+  return `${Math.floor(seconds / 86400)} days`;
+}
+
+function versionText(number) {
+  return number ? `PostgreSQL ${Math.floor(number / 10000)}.${number % 10000}` : "version unknown";
+}
+
+function capitalized(text) {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
+// ---- drawing ---------------------------------------------------------------------------------------------------------
+// Only what changed is touched, so that focus and selection survive the next second.
+function replaceIfChanged(parent, children) {
+  const fresh = element("div", {}, children);
+  if (parent.dataset.drawn === fresh.innerHTML) return;
+  parent.dataset.drawn = fresh.innerHTML;
+  parent.replaceChildren(...fresh.childNodes);
+}
+
+function setText(id, text) {
+  if (byId(id).textContent !== text) byId(id).textContent = text;
+}
+
+function rows(pairs) {
+  return pairs.filter(([, value]) => value !== null && value !== undefined && value !== "")
+    .map(([term, value]) => element("div", {}, [element("dt", { text: term }), element("dd", { text: String(value) })]));
+}
+
+function shownCluster() {
+  return state.clusters.find((cluster) => cluster.name === state.shown) ?? state.clusters[0];
+}
+
+function drawClusters() {
+  replaceIfChanged(byId("clusters"), state.clusters.map((cluster) =>
+    element("button", { text: `${cluster.name}: ${cluster.condition}`, type: "button", "data-cluster": cluster.name,
+      "aria-current": String(cluster.name === state.shown) })));
+}
+
+function drawCondition(cluster) {
+  byId("condition").dataset.tone = kTones[cluster.condition] ?? "warn";
+  setText("condition-word", `${cluster.name}: ${capitalized(cluster.condition)}`);
+  setText("summary", cluster.summary);
+  document.title = `${cluster.condition} – ${cluster.name} – pgkeel`;
+}
+
+function promiseText(cluster) {
+  if (cluster.durability === "async") return "async: a failover may lose the newest commits";
+  const needed = cluster.safe_standbys_needed;
+  return needed > 0 ? `${cluster.durability}: each acknowledged commit is on ${needed} of the safe standbys`
+    : `${cluster.durability}: no standby is safe now`;
+}
+
+function drawAccessPoint(cluster) {
+  const sessions = cluster.sessions;
+  replaceIfChanged(byId("access-point"), rows([
+    ["Address", cluster.access_point],
+    ["Leads to", cluster.route ?? "nowhere: clients are held"],
+    ["Epoch", cluster.epoch],
+    ["Durability", promiseText(cluster)],
+    ["Clients", `${sessions.open} connected, ${sessions.held} held`],
+    ["Failovers since pgkeel started", cluster.failovers],
+    ["Last failover took", cluster.last_failover_ms ? durationText(cluster.last_failover_ms) : null],
+    ["Cannot store its state", cluster.state_error],
+  ]));
+  const offered = state.orders.filter((name) => kOrders[name] && !kOrders[name].perNode &&
+    (!kOrders[name].collisionOnly || cluster.collision));
+  replaceIfChanged(byId("cluster-buttons"), offered.map((name) =>
+    element("button", { text: kOrders[name].label, type: "button", "data-order": name, title: kOrders[name].what })));
+}
+
+function badges(cluster, node) {
+  const list = [];
+  if (cluster.route === node.name) list.push(["active", "good"]);
+  list.push(node.role ? [node.role, node.role === "primary" ? "good" : "calm"] : ["no answer", "bad"]);
+  if (node.role === "standby" && cluster.durability !== "async") list.push(node.safe ? ["safe", "good"] : ["not safe", "warn"]);
+  if (node.role === "standby") list.push(node.streaming ? ["streaming", "good"] : ["not streaming", "warn"]);
+  return list.map(([text, tone]) => element("span", { text, className: `badge ${tone}` }));
+}
+
+function lagText(bytes, milliseconds) {
+  if (bytes === null || bytes === undefined) return null;
+  return milliseconds === null || milliseconds === undefined ? bytesText(bytes)
+    : `${bytesText(bytes)}, ${durationText(milliseconds)}`;
+}
+
+function plot(samples) {
+  const now = Date.now();
+  const most = Math.max(1, ...samples.flatMap((sample) => [sample.write, sample.flush, sample.replay]));
+  const line = (what) => samples
+    .map((sample) => `${(100 - (now - sample.at) / (kPlotSeconds * 10)).toFixed(2)},${(38 - 36 * sample[what] / most).toFixed(2)}`)
+    .join(" ");
+  const svg = byId("plot").content.firstElementChild.cloneNode(true);
+  svg.setAttribute("aria-label", `Lag of the last ${kPlotSeconds} seconds, at most ${bytesText(most)}`);
+  for (const what of ["write", "flush", "replay"]) svg.querySelector(`.${what}`).setAttribute("points", line(what));
+  return element("figure", {}, [svg, element("figcaption",
+    { text: `write (solid), flush (dashed), replay (dotted) lag of the last ${kPlotSeconds} s; top: ${bytesText(most)}` })]);
+}
+
+function drawNode(cluster, node) {
+  const lag = node.replication;
+  const kind = cluster.route === node.name ? "active" : node.role ? "standby" : "silent";
+  const facts = element("dl", {}, rows([
+    ["Address", node.address],
+    ["Server", versionText(node.server_version_number)],
+    ["Timeline", node.timeline || null],
+    ["WAL position", node.wal_position],
+    ["Up for", node.uptime_ms ? durationText(node.uptime_ms) : null],
+    ["Heartbeat", node.last_answer_ms_ago === null ? "never answered"
+      : `${node.liveness}, answered ${durationText(node.last_answer_ms_ago)} ago in ${node.last_probe_ms.toFixed(1)} ms`],
+    ["Write lag", lag && lagText(lag.write_lag_bytes, lag.write_lag_ms)],
+    ["Flush lag", lag && lagText(lag.flush_lag_bytes, lag.flush_lag_ms)],
+    ["Replay lag", lag && lagText(lag.replay_lag_bytes, lag.replay_lag_ms)],
+    ["Disk", node.host && `${bytesText(node.host.disk_free_bytes)} free of ${bytesText(node.host.disk_total_bytes)}`],
+    ["Memory", node.host && `${bytesText(node.host.memory_available_bytes)} available of ${bytesText(node.host.memory_total_bytes)}`],
+  ]));
+  const card = element("article", { className: `card node ${kind}`, "aria-label": `Node ${node.name}` }, [
+    element("header", {}, [element("h3", { text: node.name }), ...badges(cluster, node)]), facts]);
+  if (node.evidence && !node.role) card.append(element("p", { className: "note", text: node.evidence }));
+  if (node.note) card.append(element("p", { className: "note", text: node.note }));
+  const samples = state.lags.get(`${cluster.name}/${node.name}`) ?? [];
+  if (lag && samples.length > 1) card.append(plot(samples));
+  const offered = state.orders.filter((name) => kOrders[name]?.perNode && cluster.route !== node.name);
+  if (offered.length > 0) {
+    card.append(element("p", { className: "buttons" }, offered.map((name) => element("button",
+      { text: kOrders[name].label, type: "button", "data-order": name, "data-node": node.name, title: kOrders[name].what }))));
+  }
+  return card;
+}
+
+// A card is replaced only where it changed; the focus goes back to the same button.
+function drawNodes(cluster) {
+  const focus = document.activeElement?.dataset ?? {};
+  replaceIfChanged(byId("nodes"), cluster.nodes.map((node) => drawNode(cluster, node)));
+  if (focus.order && focus.node) {
+    byId("nodes").querySelector(`[data-order="${focus.order}"][data-node="${focus.node}"]`)?.focus();
+  }
+}
+
+function section(id, list, items) {
+  byId(id).hidden = items.length === 0;
+  replaceIfChanged(byId(list), items);
+}
+
+function drawWork(cluster) {
+  const orders = cluster.orders.filter((order) => order.state === "running").map((order) =>
+    element("li", { text: `order ${order.order} ${order.node ?? ""}: ${order.message || "running"} (from ${order.given_by})` }));
+  const actions = cluster.actions.map((action) =>
+    element("li", { text: `${action.action}: ${action.state}${action.message ? `: ${action.message}` : ""}` }));
+  section("work-section", "work", [...orders, ...actions]);
+}
+
+function drawReadiness(cluster) {
+  const readiness = cluster.readiness;
+  if (!readiness) {
+    setText("readiness", "The first look is not over yet.");
+    replaceIfChanged(byId("findings"), []);
+    return;
+  }
+  const yes = (works) => (works ? "would work" : "would NOT work");
+  setText("readiness",
+    `A failover ${yes(readiness.failover_would_work)}, a rejoin ${yes(readiness.rejoin_would_work)} (looked at ${readiness.looked_at}).`);
+  replaceIfChanged(byId("findings"), readiness.findings.map((finding) => element("li", {}, [
+    element("strong", { text: `${finding.severity}: ` }),
+    document.createTextNode(`${finding.node ? `${finding.node}: ` : ""}${finding.problem} `),
+    element("div", { className: "remedy", text: finding.remedy })])));
+}
+
+function drawLost(cluster) {
+  section("lost-section", "lost", cluster.lost.map((report) => element("li", {
+    text: `${report.report}: ${report.transactions} transactions, ${bytesText(report.wal_bytes)} of WAL of node ${report.node}; ` +
+      `pgkeel lost ${cluster.name} ${report.report}` })));
+}
+
+function drawEvents() {
+  const words = byId("filter-text").value.toLowerCase();
+  const least = kSeverities.indexOf(byId("filter-severity").value);
+  const cluster = shownCluster()?.name;
+  const shown = state.events.filter((event) => (!event.cluster || event.cluster === cluster) &&
+    kSeverities.indexOf(event.severity) >= least &&
+    (!words || `${event.kind} ${event.node} ${event.text}`.toLowerCase().includes(words)));
+  replaceIfChanged(byId("events"), shown.slice(-kEventsShown).reverse().map((event) =>
+    element("tr", { className: event.severity }, [
+      element("td", {}, [element("time", { datetime: event.when, text: event.when.replace("T", " ").replace(/\.\d+Z$/, " UTC") })]),
+      element("td", { text: event.severity }),
+      element("td", { text: event.kind }),
+      element("td", { text: event.text })])));
+}
+
+function draw() {
+  const cluster = shownCluster();
+  if (!cluster) return;
+  state.shown = cluster.name;
+  drawClusters();
+  drawCondition(cluster);
+  drawAccessPoint(cluster);
+  drawNodes(cluster);
+  drawWork(cluster);
+  drawReadiness(cluster);
+  drawLost(cluster);
+}
+
+function keepLags() {
+  const now = Date.now();
+  for (const cluster of state.clusters) {
+    for (const node of cluster.nodes) {
+      if (!node.replication) continue;
+      const key = `${cluster.name}/${node.name}`;
+      const samples = (state.lags.get(key) ?? []).filter((sample) => now - sample.at < kPlotSeconds * 1000);
+      samples.push({ at: now, write: node.replication.write_lag_bytes, flush: node.replication.flush_lag_bytes,
+        replay: node.replication.replay_lag_bytes });
+      state.lags.set(key, samples);
+    }
+  }
+}
+
+// ---- the stream ------------------------------------------------------------------------------------------------------
+function showLink(live, text) {
+  byId("link").dataset.live = live ? "yes" : "no";
+  setText("link", text);
+}
+
+function listen() {
+  const stream = new EventSource("api/v1/events?clusters=1");
+  stream.addEventListener("clusters", (message) => {
+    state.clusters = JSON.parse(message.data).clusters;
+    keepLags();
+    showLink(true, "live");
+    draw();
+  });
+  stream.addEventListener("event", (message) => {
+    const event = JSON.parse(message.data);
+    if (event.id <= (state.events.at(-1)?.id ?? 0)) return;
+    state.events.push(event);
+    if (state.events.length > 5 * kEventsShown) state.events.splice(0, kEventsShown);
+    drawEvents();
+  });
+  stream.addEventListener("error", () => {
+    showLink(false, "pgkeel does not answer; what is shown is old");
+    if (stream.readyState === EventSource.CLOSED) setTimeout(listen, 2000);  // refused; a lost one comes back by itself
+  });
+}
+
+// ---- orders ----------------------------------------------------------------------------------------------------------
+const order = { name: "", cluster: "" };
+
+function orderBody() {
+  const kind = kOrders[order.name];
+  const body = {};
+  if (kind.target && byId("order-target").value) body[kind.target] = byId("order-target").value;
+  if (kind.loss && byId("order-loss").checked) body.accept_loss = true;
+  if (kind.rebuild && byId("order-rebuild").checked) body.rebuild = true;
+  if (order.name === "maintenance") body.on = byId("order-target").value === "on";
+  return body;
+}
+
+function sayAnswer(text, bad) {
+  byId("order-answer").dataset.tone = bad ? "bad" : "";
+  setText("order-answer", text);
+}
+
+async function post(body) {
+  const response = await fetch(`api/v1/clusters/${encodeURIComponent(order.cluster)}/${order.name}`, {
+    method: "POST",
+    headers: { "Content-Type": "application/json", "Authorization": `Bearer ${byId("order-token").value.trim()}` },
+    body: JSON.stringify(body),
+  });
+  const text = await response.text();
+  if (response.status === 401) return { refused: "This token is not the one of [admin] token_file." };
+  if (!response.headers.get("Content-Type")?.startsWith("application/json")) return { refused: text.trim() };
+  const answer = JSON.parse(text);
+  return answer.accepted ? { answer } : { refused: answer.reason };
+}
+
+async function ask(preview) {
+  byId("order-give").disabled = true;
+  try {
+    const { answer, refused } = await post({ ...orderBody(), ...(preview ? { preview: true } : {}) });
+    if (refused) return sayAnswer(`Refused: ${refused}`, true);
+    if (!preview) return sayAnswer(`Ordered. ${answer.consequences}`, false);
+    const stake = answer.bytes_at_stake ? ` ${bytesText(answer.bytes_at_stake)} of WAL are at stake.` : "";
+    sayAnswer(answer.consequences + stake, false);
+    byId("order-give").disabled = false;
+  } catch (problem) {
+    sayAnswer(`pgkeel does not answer: ${problem.message}`, true);
+  }
+}
+
+function openOrder(name, node) {
+  const kind = kOrders[name];
+  const cluster = shownCluster();
+  order.name = name;
+  order.cluster = cluster.name;
+  setText("order-title", `${kind.label.replace("…", "")} of ${cluster.name}`);
+  setText("order-give", `${kind.label.replace("…", "")} now`);
+  const choices = node ? [[node, node]]
+    : name === "maintenance" ? [["on", "on: no automatic failover"], ["off", "off"]]
+      : [...(kind.target === "to" ? [["", "the best standby"]] : []),
+        ...cluster.nodes.filter((each) => kind.target !== "to" || each.name !== cluster.route).map((each) => [each.name, each.name])];
+  byId("order-target").replaceChildren(...choices.map(([value, text]) => element("option", { value, text })));
+  byId("order-loss-label").hidden = !kind.loss;
+  byId("order-rebuild-label").hidden = !kind.rebuild;
+  byId("order-loss").checked = byId("order-rebuild").checked = false;
+  byId("order-give").disabled = true;
+  sayAnswer(kind.what, false);
+  byId("order").showModal();
+  byId("order-token").focus();
+}
+
+async function learnOrders() {
+  const description = await (await fetch("api/v1/openapi.json")).json();
+  const found = Object.entries(description.paths)
+    .filter(([path, methods]) => methods.post && path.startsWith("/api/v1/clusters/{cluster}/"))
+    .map(([path]) => path.split("/").at(-1));
+  state.orders = Object.keys(kOrders).filter((name) => found.includes(name));
+}
+
+document.addEventListener("click", ({ target }) => {
+  const { order: name, node, cluster } = target.dataset;
+  if (name) openOrder(name, node);
+  if (cluster) {
+    state.shown = cluster;
+    draw();
+    drawEvents();
+  }
+});
+byId("order-preview").addEventListener("click", () => ask(true));
+byId("order-give").addEventListener("click", () => ask(false));
+for (const id of ["order-target", "order-loss", "order-rebuild"]) {
+  byId(id).addEventListener("change", () => { byId("order-give").disabled = true; });
+}
+byId("order-token").addEventListener("keydown", (event) => {
+  if (event.key !== "Enter") return;
+  event.preventDefault();
+  ask(true);
+});
+byId("filter").addEventListener("submit", (event) => event.preventDefault());
+byId("filter").addEventListener("input", drawEvents);
+
+await learnOrders();
+listen();
