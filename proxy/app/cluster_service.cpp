@@ -232,7 +232,7 @@ void ClusterService::step() {
                     now);
   const Phase phase_after = controller_.memory().phase;
   review_logins();
-  readiness_.primary_is(controller_.published_route().node);
+  readiness_.cluster_is(controller_.published_route().node, nodes);
   if (phase_before == Phase::kSteady && phase_after != Phase::kSteady) failover_began_ = now.instant;
   if (phase_before != Phase::kSteady && phase_after == Phase::kSteady && failover_began_ != Instant{}) {
     ++failovers_;

@@ -12,7 +12,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr Duration kSettleTime = 3s;  // after start and after a change of primary: standbys are being pointed at it
+constexpr Duration kSettleTime = 3s;  // after start and after a change: standbys are being pointed at the primary
 constexpr Duration kPauseWhenReady = 5min;
 constexpr Duration kPauseWhenNotReady = 1min;
 constexpr Duration kPauseBetweenSizes = 6h;  // of databases: a server looks at every file for that
@@ -30,10 +30,15 @@ void ReadinessWatch::start() {
   next_look_.start_once(kSettleTime);
 }
 
-void ReadinessWatch::primary_is(const std::string& node) {
-  if (node == primary_) return;
-  primary_ = node;
-  if (node.empty()) return;
+void ReadinessWatch::cluster_is(const std::string& primary, const std::vector<NodeView>& nodes) {
+  std::vector<std::string> answering;
+  for (const auto& node : nodes) {
+    if (node.answering()) answering.push_back(node.name);
+  }
+  if (primary == primary_ && answering == answering_) return;
+  primary_ = primary;
+  answering_ = std::move(answering);
+  if (primary.empty()) return;
   if (looks()) {
     changed_meanwhile_ = true;
   } else {

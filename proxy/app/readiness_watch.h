@@ -1,5 +1,5 @@
 // Looks again and again whether a failover and a rejoin of one cluster would work: at start, after each change of
-// primary, every few minutes, and more often while they would not. Control thread only; the looking is done on a thread
+// primary, when a node is back or gone, every few minutes, and more often while they would not. Control thread only; the looking is done on a thread
 // of its own.
 #pragma once
 
@@ -14,6 +14,7 @@
 #include "proxy/admin/cluster_status.h"
 #include "proxy/io/timer.h"
 #include "replication/execute/job_runner.h"
+#include "replication/model/cluster_view.h"
 #include "replication/readiness/facts.h"
 
 namespace pgkeel {
@@ -27,8 +28,9 @@ class ReadinessWatch {
 
   void start();
 
-  // The node that clients are led to; empty: none. Where it is another one than before, a look is due.
-  void primary_is(const std::string& node);
+  // `primary`: the node that clients are led to; empty: none, and a look would be in vain. Where it is another one than
+  // before, or other nodes answer, a look is due.
+  void cluster_is(const std::string& primary, const std::vector<NodeView>& nodes);
 
   [[nodiscard]] const std::optional<ReadinessReport>& report() const { return report_; }
   [[nodiscard]] bool looks() const { return !jobs_.idle(); }
@@ -42,6 +44,7 @@ class ReadinessWatch {
   JobRunner jobs_;
   Timer next_look_;
   std::string primary_;
+  std::vector<std::string> answering_;  // nodes
   bool changed_meanwhile_ = false;  // while a look was under way
   std::optional<ReadinessReport> report_;
   Instant sizes_asked_at_{};

@@ -115,13 +115,14 @@ function drawAccessPoint(cluster) {
     element("button", { text: kOrders[name].label, type: "button", "data-order": name, title: kOrders[name].what })));
 }
 
+// As a list of [text, tone].
 function badges(cluster, node) {
   const list = [];
   if (cluster.route === node.name) list.push(["active", "good"]);
   list.push(node.role ? [node.role, node.role === "primary" ? "good" : "calm"] : ["no answer", "bad"]);
   if (node.role === "standby" && cluster.durability !== "async") list.push(node.safe ? ["safe", "good"] : ["not safe", "warn"]);
   if (node.role === "standby") list.push(node.streaming ? ["streaming", "good"] : ["not streaming", "warn"]);
-  return list.map(([text, tone]) => element("span", { text, className: `badge ${tone}` }));
+  return list;
 }
 
 function lagText(bytes, milliseconds) {
@@ -132,15 +133,16 @@ function lagText(bytes, milliseconds) {
 
 function plot(samples) {
   const now = Date.now();
-  const most = Math.max(1, ...samples.flatMap((sample) => [sample.write, sample.flush, sample.replay]));
+  const highest = Math.max(...samples.flatMap((sample) => [sample.write, sample.flush, sample.replay]));
+  const most = Math.max(1, highest);
   const line = (what) => samples
     .map((sample) => `${(100 - (now - sample.at) / (kPlotSeconds * 10)).toFixed(2)},${(38 - 36 * sample[what] / most).toFixed(2)}`)
     .join(" ");
   const svg = byId("plot").content.firstElementChild.cloneNode(true);
-  svg.setAttribute("aria-label", `Lag of the last ${kPlotSeconds} seconds, at most ${bytesText(most)}`);
+  svg.setAttribute("aria-label", `Lag of the last ${kPlotSeconds} seconds, at most ${bytesText(highest)}`);
   for (const what of ["write", "flush", "replay"]) svg.querySelector(`.${what}`).setAttribute("points", line(what));
   return element("figure", {}, [svg, element("figcaption",
-    { text: `write (solid), flush (dashed), replay (dotted) lag of the last ${kPlotSeconds} s; top: ${bytesText(most)}` })]);
+    { text: `write (solid), flush (dashed), replay (dotted) lag of the last ${kPlotSeconds} s; ${highest > 0 ? `top: ${bytesText(highest)}` : "there was none"}` })]);
 }
 
 function drawNode(cluster, node) {
@@ -160,10 +162,15 @@ function drawNode(cluster, node) {
     ["Disk", node.host && `${bytesText(node.host.disk_free_bytes)} free of ${bytesText(node.host.disk_total_bytes)}`],
     ["Memory", node.host && `${bytesText(node.host.memory_available_bytes)} available of ${bytesText(node.host.memory_total_bytes)}`],
   ]));
+  const marks = badges(cluster, node);
   const card = element("article", { className: `card node ${kind}`, "aria-label": `Node ${node.name}` }, [
-    element("header", {}, [element("h3", { text: node.name }), ...badges(cluster, node)]), facts]);
+    element("header", {}, [element("h3", { text: node.name }),
+      ...marks.map(([text, tone]) => element("span", { text, className: `badge ${tone}` }))]), facts]);
   if (node.evidence && !node.role) card.append(element("p", { className: "note", text: node.evidence }));
-  if (node.note) card.append(element("p", { className: "note", text: node.note }));
+  const said = new Set(marks.map(([text]) => text));
+  if (node.note && !node.note.split(", ").every((word) => said.has(word))) {
+    card.append(element("p", { className: cluster.condition === "normal" ? "note calm" : "note", text: node.note }));
+  }
   const samples = state.lags.get(`${cluster.name}/${node.name}`) ?? [];
   if (lag && samples.length > 1) card.append(plot(samples));
   const offered = state.orders.filter((name) => kOrders[name]?.perNode && cluster.route !== node.name);
@@ -191,7 +198,7 @@ function section(id, list, items) {
 function drawWork(cluster) {
   const orders = cluster.orders.filter((order) => order.state === "running").map((order) =>
     element("li", { text: `order ${order.order} ${order.node ?? ""}: ${order.message || "running"} (from ${order.given_by})` }));
-  const actions = cluster.actions.map((action) =>
+  const actions = cluster.actions.filter((action) => action.state !== "done").map((action) =>
     element("li", { text: `${action.action}: ${action.state}${action.message ? `: ${action.message}` : ""}` }));
   section("work-section", "work", [...orders, ...actions]);
 }
@@ -214,7 +221,7 @@ function drawReadiness(cluster) {
 
 function drawLost(cluster) {
   section("lost-section", "lost", cluster.lost.map((report) => element("li", {
-    text: `${report.report}: ${report.transactions} transactions, ${bytesText(report.wal_bytes)} of WAL of node ${report.node}; ` +
+    text: `${report.report}: ${report.transactions} transaction${report.transactions === 1 ? "" : "s"}, ${bytesText(report.wal_bytes)} of WAL of node ${report.node}; ` +
       `pgkeel lost ${cluster.name} ${report.report}` })));
 }
 
@@ -269,10 +276,12 @@ function showLink(live, text) {
 function listen() {
   const stream = new EventSource("api/v1/events?clusters=1");
   stream.addEventListener("clusters", (message) => {
+    const first = state.clusters.length === 0;
     state.clusters = JSON.parse(message.data).clusters;
     keepLags();
     showLink(true, "live");
     draw();
+    if (first) drawEvents();
   });
   stream.addEventListener("event", (message) => {
     const event = JSON.parse(message.data);
