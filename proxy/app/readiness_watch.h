@@ -1,6 +1,6 @@
 // Looks again and again whether a failover and a rejoin of one cluster would work: at start, after each change of
-// primary, when a node is back or gone, every few minutes, and more often while they would not. Control thread only; the looking is done on a thread
-// of its own.
+// primary, when a node is back or gone, every few minutes, and more often while they would not. Control thread only;
+// the looking is done on a thread of its own.
 #pragma once
 
 #include <cstdint>
@@ -45,7 +45,7 @@ class ReadinessWatch {
   Timer next_look_;
   std::string primary_;
   std::vector<std::string> answering_;  // nodes
-  bool changed_meanwhile_ = false;  // while a look was under way
+  bool changed_meanwhile_ = false;      // while a look was under way
   std::optional<ReadinessReport> report_;
   Instant sizes_asked_at_{};
   std::map<std::string, std::uint64_t> database_bytes_;  // per node, when they were asked for last

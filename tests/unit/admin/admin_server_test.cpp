@@ -82,7 +82,7 @@ class Crowd {
 void check_answers(const AdminServer& server) {
   for (int time = 0; time < 3; ++time) {
     httplib::Client client("127.0.0.1", server.port());
-    client.set_read_timeout(4s);
+    client.set_read_timeout(4s * kSlowdown);
     for (const char* path : {"/healthz", "/metrics"}) {
       const auto answer = client.Get(path);
       REQUIRE_MESSAGE(answer, httplib::to_string(answer.error()));
@@ -119,7 +119,7 @@ TEST_CASE("connections that do not read their answer do not keep the endpoint fr
     deaf.back().send("GET /metrics HTTP/1.1\r\n\r\n");
   }
   httplib::Client client("127.0.0.1", server->port());
-  client.set_read_timeout(4s);
+  client.set_read_timeout(4s * kSlowdown);
   const auto answer = client.Get("/healthz");
   REQUIRE_MESSAGE(answer, httplib::to_string(answer.error()));
   CHECK(answer->status == 200);
