@@ -8,6 +8,7 @@
 #include "tests/support/temporary_folder.h"
 #include "tests/support/test_certificates.h"
 #include "tests/support/tls_peer.h"
+#include "tests/support/wait_until.h"
 
 using namespace pgkeel;
 using namespace pgkeel::test;
@@ -200,7 +201,7 @@ TEST_CASE("a cancel request goes to the server inside of TLS") {
   heard.say_goodbye();
   heard.peer().close();
   CHECK(cancel.receive_to_end().empty());
-  CHECK(proxy.stats().cancels_forwarded == 1);
+  CHECK(wait_until([&] { return proxy.stats().cancels_forwarded == 1; }));
 }
 
 TEST_CASE("a server that dies ends the session in TLS as it does in clear") {
