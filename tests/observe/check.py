@@ -1,0 +1,56 @@
+"""deploy/observe against what pgkeel tells: every metric that an alert or the dashboard names is there, and, where
+promtool is installed (Debian's package prometheus), names follow the conventions and the alerts fire when they should.
+
+check.py PRINT_METRICS FOLDER"""
+
+import json
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+
+METRIC = re.compile(r"\bpgkeel_[a-z_]+\b")
+
+
+def told_by(program):
+    text = subprocess.run([program], capture_output=True, text=True, check=True).stdout
+    return text, set(re.findall(r"^# TYPE (\S+) ", text, re.MULTILINE))
+
+
+def expressions(folder):
+    """(where, expression) of every alert and every panel."""
+    rules = (folder / "pgkeel.rules.yml").read_text()
+    for expression in re.findall(r"^\s+expr: (.*)$", rules, re.MULTILINE):
+        yield "pgkeel.rules.yml", expression
+    dashboard = json.loads((folder / "grafana-dashboard.json").read_text())
+    for panel in dashboard["panels"]:
+        for target in panel["targets"]:
+            yield f"dashboard, {panel['title']}", target["expr"]
+    for variable in dashboard["templating"]["list"]:
+        yield f"dashboard, ${variable['name']}", variable["query"]
+
+
+def alerts(folder, name):
+    return set(re.findall(r"alert(?:name)?[:=]\s*\"?(Pgkeel\w+)", (folder / name).read_text()))
+
+
+def main():
+    program, folder = sys.argv[1], pathlib.Path(sys.argv[2])
+    text, told = told_by(program)
+    problems = [f"{where}: nobody tells {name}" for where, expression in expressions(folder)
+                for name in METRIC.findall(expression) if name not in told]
+    tested = alerts(folder, "pgkeel.rules.test.yml")
+    problems += [f"pgkeel.rules.test.yml: {alert} is not tested" for alert in alerts(folder, "pgkeel.rules.yml") - tested]
+    if shutil.which("promtool"):
+        for command, what in ((["check", "metrics"], text), (["test", "rules", str(folder / "pgkeel.rules.test.yml")], None)):
+            run = subprocess.run(["promtool", *command], input=what, capture_output=True, text=True, check=False)
+            if run.returncode != 0:
+                problems.append(f"promtool {' '.join(command)}:\n{run.stdout}{run.stderr}")
+    else:
+        print("promtool is not installed: names and alerts are not looked at by it", file=sys.stderr)
+    print("\n".join(problems) or f"{len(told)} metrics, all that is named is told")
+    return 1 if problems else 0
+
+
+sys.exit(main())
