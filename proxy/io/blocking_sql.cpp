@@ -7,6 +7,7 @@
 #include <libpq-fe.h>
 
 #include "proxy/io/clock.h"
+#include "proxy/io/libpq_connect.h"
 #include "proxy/io/pg_connection.h"
 
 namespace pgkeel {
@@ -57,6 +58,12 @@ SqlError error_of(const PGresult& result) {
   return {sqlstate, one_line(std::move(message))};
 }
 
+void hear_last_words(void* last_words, const PGresult* notice) {
+  const char* severity = PQresultErrorField(notice, PG_DIAG_SEVERITY_NONLOCALIZED);
+  if (severity == nullptr || std::string_view(severity) != "FATAL") return;
+  *static_cast<SqlError*>(last_words) = error_of(*notice);
+}
+
 }  // namespace
 
 void BlockingSql::Close::operator()(void* connection) const {
@@ -64,10 +71,10 @@ void BlockingSql::Close::operator()(void* connection) const {
 }
 
 Result<BlockingSql, SqlError> BlockingSql::connect(const std::string& conninfo) {
-  BlockingSql sql(PQconnectdb(conninfo.c_str()));
-  PGconn* link = link_of(sql.connection_.get());
-  if (PQstatus(link) != CONNECTION_OK) return SqlError{"", one_line(PQerrorMessage(link))};
-  sql.listen_for_last_words();
+  BlockingSql sql(nullptr);
+  auto link = libpq_connect(conninfo, hear_last_words, sql.last_words_.get());
+  if (!link) return SqlError{"", one_line(link.error().message)};
+  sql.connection_.reset(link->release());
   return sql;
 }
 
@@ -76,6 +83,7 @@ Result<BlockingSql, SqlError> BlockingSql::connect_within(const std::string& con
   BlockingSql sql(PQconnectStart(conninfo.c_str()));
   PGconn* link = link_of(sql.connection_.get());
   if (link == nullptr) return SqlError{"", "out of memory"};
+  PQsetNoticeReceiver(link, hear_last_words, sql.last_words_.get());
   PQsetErrorVerbosity(link, PQERRORS_VERBOSE);
   auto wanted = PGRES_POLLING_WRITING;
   while (PQstatus(link) != CONNECTION_BAD && wanted != PGRES_POLLING_OK && wanted != PGRES_POLLING_FAILED) {
@@ -85,19 +93,7 @@ Result<BlockingSql, SqlError> BlockingSql::connect_within(const std::string& con
   }
   if (PQstatus(link) != CONNECTION_OK) return parse_connect_error(PQerrorMessage(link));
   PQsetErrorVerbosity(link, PQERRORS_DEFAULT);
-  sql.listen_for_last_words();
   return sql;
-}
-
-void BlockingSql::listen_for_last_words() {
-  PQsetNoticeReceiver(
-      link_of(connection_.get()),
-      [](void* last_words, const PGresult* notice) {
-        const char* severity = PQresultErrorField(notice, PG_DIAG_SEVERITY_NONLOCALIZED);
-        if (severity == nullptr || std::string_view(severity) != "FATAL") return;
-        *static_cast<SqlError*>(last_words) = error_of(*notice);
-      },
-      last_words_.get());
 }
 
 Result<SqlRows, SqlError> BlockingSql::run_within(const std::string& sql, Duration limit) {

@@ -34,7 +34,6 @@ class BlockingSql {
     void operator()(void* connection) const;
   };
   explicit BlockingSql(void* connection) : connection_(connection) {}
-  void listen_for_last_words();
   Result<SqlRows, SqlError> read_results(const std::function<bool()>& wait_for_next);
 
   std::unique_ptr<void, Close> connection_;
