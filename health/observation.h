@@ -33,12 +33,22 @@ struct WalSender {
   std::optional<Duration> write_lag, flush_lag, replay_lag;
 };
 
-// One physical row of pg_replication_slots.
+// One physical row of pg_replication_slots; temporary ones are left out.
 struct PhysicalSlot {
   std::string name;
   std::optional<std::int32_t> active_pid;
   Lsn restart_lsn;
   std::string wal_status;  // reserved, extended, unreserved, lost; empty: the slot reserves nothing
+};
+
+// One logical row of pg_replication_slots; temporary ones are left out.
+struct LogicalSlot {
+  std::string name;
+  std::string database;
+  std::string plugin;
+  Lsn confirmed_flush;  // what its consumer has
+  bool lost = false;    // invalidated: its consumer cannot go on
+  bool synced = false;  // PostgreSQL 17: a standby's copy of a failover slot, which goes on where that one stood
 };
 
 // What a node that answered said of itself, all in one query.
@@ -69,6 +79,9 @@ struct NodeFacts {
   Duration uptime{};                             // since the postmaster's start, by the server's own clock
   std::vector<WalSender> wal_senders;
   std::vector<PhysicalSlot> slots;
+  std::vector<LogicalSlot> logical_slots;
+  std::uint32_t prepared_transactions =
+      0;  // of a primary: prepared for two-phase commit, neither committed nor rolled back
 };
 
 struct Observation {

@@ -2,13 +2,12 @@
 
 #include <algorithm>
 #include <charconv>
-#include <cmath>
 #include <cstdint>
-#include <limits>
 #include <vector>
 
 #include <nlohmann/json.hpp>
 
+#include "proxy/base/lenient_json.h"
 #include "proxy/base/timeline_history.h"
 #include "proxy/io/conninfo.h"
 
@@ -16,6 +15,7 @@ namespace pgkeel {
 namespace {
 
 using nlohmann::json;
+using namespace lenient_json;
 
 // Volatile functions are evaluated row by row, so CASE really guards them. A promotion may fall between two of them: an
 // error 55000 then, and the probe asks again. Positions come last, to be as fresh as the answer.
@@ -51,7 +51,10 @@ SELECT json_build_object(
   'silence_ms', extract(epoch FROM clock_timestamp() - last_msg_receipt_time) * 1000) FROM receiver),
 'uptime_ms', extract(epoch FROM clock_timestamp() - pg_postmaster_start_time()) * 1000,
 'slots', (SELECT json_agg(json_build_object('name', slot_name, 'active_pid', active_pid, 'restart', restart_lsn,
-  'wal_status', wal_status)) FROM pg_replication_slots WHERE slot_type = 'physical'),
+  'wal_status', wal_status)) FROM pg_replication_slots WHERE slot_type = 'physical' AND NOT temporary),
+'logical_slots', (SELECT json_agg(to_json(slot)) FROM pg_replication_slots AS slot
+  WHERE slot_type = 'logical' AND NOT temporary),
+'prepared_transactions', (SELECT count(*) FROM pg_prepared_xact()),
 'senders', (SELECT json_agg(json_build_object('name', application_name, 'pid', pid, 'state', state,
   'sync_state', sync_state, 'sent', sent_lsn, 'written', write_lsn, 'flushed', flush_lsn, 'replayed', replay_lsn,
   'write_lag_ms', extract(epoch FROM write_lag) * 1000, 'flush_lag_ms', extract(epoch FROM flush_lag) * 1000,
@@ -74,47 +77,22 @@ void replace(std::string& text, std::string_view placeholder, std::string_view w
   text.replace(text.find(placeholder), placeholder.size(), with);
 }
 
-// The getters take any JSON value for what it is worth: absent, null or of another type is the default.
-const json& member(const json& object, const char* key) {
-  static const json kNull;
-  if (!object.is_object()) return kNull;
-  const auto found = object.find(key);
-  return found == object.end() ? kNull : *found;
-}
-
-std::string text_of(const json& object, const char* key) {
-  const json& value = member(object, key);
-  return value.is_string() ? value.get<std::string>() : "";
-}
-
-bool flag_of(const json& object, const char* key) {
-  const json& value = member(object, key);
-  return value.is_boolean() && value.get<bool>();
-}
-
-std::int64_t number_of(const json& object, const char* key, std::int64_t least, std::int64_t most) {
-  const json& value = member(object, key);
-  if (!value.is_number()) return 0;
-  const auto number = value.get<double>();
-  if (!(number >= static_cast<double>(least) && number <= static_cast<double>(most))) return 0;
-  return static_cast<std::int64_t>(number);
+std::uint32_t count_of(const json& object, const char* key) {
+  return whole_of<std::uint32_t>(object, key).value_or(0);
 }
 
 Timeline timeline_of(const json& object, const char* key) {
-  return static_cast<Timeline>(number_of(object, key, 0, std::numeric_limits<std::int32_t>::max()));
+  return static_cast<Timeline>(whole_of<std::int32_t>(object, key).value_or(0));
 }
 
 std::int32_t pid_of(const json& object, const char* key) {
-  return static_cast<std::int32_t>(number_of(object, key, 0, std::numeric_limits<std::int32_t>::max()));
-}
-
-Lsn lsn_of(const json& object, const char* key) {
-  return parse_lsn(text_of(object, key)).value_or(Lsn{});
+  return whole_of<std::int32_t>(object, key).value_or(0);
 }
 
 Duration milliseconds_of(const json& object, const char* key) {
   constexpr std::int64_t kHundredYears = 100LL * 366 * 24 * 3600 * 1000;
-  return std::chrono::milliseconds(number_of(object, key, 0, kHundredYears));
+  const auto milliseconds = whole_of<std::int64_t>(object, key).value_or(0);
+  return std::chrono::milliseconds(milliseconds > kHundredYears ? 0 : milliseconds);
 }
 
 std::optional<Duration> milliseconds_if_any(const json& object, const char* key) {
@@ -150,6 +128,16 @@ PhysicalSlot slot_of(const json& row) {
   slot.restart_lsn = lsn_of(row, "restart");
   slot.wal_status = text_of(row, "wal_status");
   return slot;
+}
+
+// A row as it is in this version: some columns came with later ones.
+LogicalSlot logical_slot_of(const json& row) {
+  return {.name = text_of(row, "slot_name"),
+          .database = text_of(row, "database"),
+          .plugin = text_of(row, "plugin"),
+          .confirmed_flush = lsn_of(row, "confirmed_flush_lsn"),
+          .lost = text_of(row, "wal_status") == "lost" || flag_of(row, "conflicting"),
+          .synced = flag_of(row, "synced")};
 }
 
 }  // namespace
@@ -201,21 +189,21 @@ Result<ProbeAnswer> parse_probe_answer(std::string_view json_text) {
   facts.recovery_min_apply_delay = milliseconds_of(root, "apply_delay_ms");
   facts.restore_command_set = flag_of(root, "restore_command_set");
   facts.synchronous_standby_names = text_of(root, "synchronous_standby_names");
-  facts.sessions_despite_fence = static_cast<std::uint32_t>(
-      number_of(root, "sessions_despite_fence", 0, std::numeric_limits<std::int32_t>::max()));
-  facts.backends_waiting_for_standbys =
-      static_cast<std::uint32_t>(number_of(root, "sync_waiters", 0, std::numeric_limits<std::int32_t>::max()));
+  facts.sessions_despite_fence = count_of(root, "sessions_despite_fence");
+  facts.backends_waiting_for_standbys = count_of(root, "sync_waiters");
   facts.primary_conninfo = without_passwords(text_of(root, "primary_conninfo"));
   facts.primary_slot_name = text_of(root, "primary_slot_name");
   if (const json& receiver = member(root, "receiver"); receiver.is_object()) {
     facts.wal_receiver_streaming = text_of(receiver, "status") == "streaming";
     facts.wal_receiver_source.host = text_of(receiver, "host");
-    facts.wal_receiver_source.port = static_cast<std::uint16_t>(number_of(receiver, "port", 0, 65535));
+    facts.wal_receiver_source.port = whole_of<std::uint16_t>(receiver, "port").value_or(0);
     facts.wal_receiver_silence = milliseconds_if_any(receiver, "silence_ms");
   }
   facts.uptime = milliseconds_of(root, "uptime_ms");
   for (const json& row : member(root, "senders")) facts.wal_senders.push_back(sender_of(row));
   for (const json& row : member(root, "slots")) facts.slots.push_back(slot_of(row));
+  for (const json& row : member(root, "logical_slots")) facts.logical_slots.push_back(logical_slot_of(row));
+  facts.prepared_transactions = count_of(root, "prepared_transactions");
   answer.rights = {flag_of(root, "may_read_files"), flag_of(root, "may_list_wal")};
   return answer;
 }

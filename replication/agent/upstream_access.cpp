@@ -72,11 +72,10 @@ std::vector<std::string> UpstreamAccess::environment() const {
 }
 
 std::string UpstreamAccess::primary_conninfo(const std::string& node, const std::string& password_file) const {
-  std::map<std::string, std::string> settings = {{"host", upstream_.address.host},
-                                                 {"port", std::to_string(upstream_.address.port)},
-                                                 {"user", upstream_.replication.user},
-                                                 {"application_name", node},
-                                                 {"connect_timeout", "10"}};
+  std::map<std::string, std::string> settings = {
+      {"host", upstream_.address.host},     {"port", std::to_string(upstream_.address.port)},
+      {"user", upstream_.replication.user}, {"dbname", upstream_.replication.database},  // for sync_replication_slots
+      {"application_name", node},           {"connect_timeout", "10"}};
   if (!password_file.empty()) settings["passfile"] = password_file;
   set_upstream_tls(settings, upstream_.tls, server_may_read_authority());
   return format_conninfo(settings);

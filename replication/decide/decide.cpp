@@ -9,6 +9,7 @@
 #include "replication/decide/orders.h"
 #include "replication/decide/repair.h"
 #include "replication/decide/retry.h"
+#include "replication/decide/slots_of_others.h"
 #include "replication/decide/transitions.h"
 #include "replication/sync/standby_names.h"
 #include "replication/sync/sync_planner.h"
@@ -35,6 +36,7 @@ void keep_books(const Situation& situation, ClusterMemory& next) {
   });
   std::erase_if(next.automatic_failovers,
                 [&](WallTime when) { return situation.now.wall - when >= situation.policy.failover_pause; });
+  remember_slots(situation, *primary, next);
   plan_durability(situation, next);
 }
 

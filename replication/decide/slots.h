@@ -1,5 +1,6 @@
-// The slots of ours, pgkeel_<node>: every node that is, or may become, the primary keeps the WAL that the others need
-// to stream from it or to be rewound. Pure.
+// Physical slots. Ours, pgkeel_<node>: every node that is, or may become, the primary keeps the WAL that the others
+// need to stream from it or to be rewound. Those of others (a WAL archiver, a standby that is not configured here):
+// every standby has a copy, so that their readers go on from the next primary. Pure.
 #pragma once
 
 #include "replication/decide/situation.h"
@@ -7,7 +8,8 @@
 
 namespace pgkeel {
 
-// Adds at most one action for the slots on `node`, which is the primary or a standby of its history.
+// Adds at most one action for the slots on `node`, which is the primary or a standby of its history, and to the memory
+// which copy is about to be made: no other slot of that name is ever moved on, made anew or dropped.
 //
 // On the primary a standby moves its own slot on by streaming. On a standby nobody does, so that pgkeel moves the slots
 // there: to where that node's own recovery would begin, and not past what the primary still keeps for the slot's node.

@@ -7,6 +7,7 @@
 #include "replication/decide/decide.h"
 #include "replication/decide/orders.h"
 #include "replication/decide/retry.h"
+#include "replication/decide/slots_of_others.h"
 
 namespace pgkeel {
 
@@ -61,7 +62,7 @@ void ClusterController::step(const std::vector<NodeView>& nodes, Now now) {
     if (!policy_.adopt.empty())
       decision_.decide_again_at = std::min(decision_.decide_again_at, started_at_ + kAdoptionPatience);
 
-    const auto orders_before = memory_.orders;
+    const ClusterMemory before = memory_;
     if (!make_durable(decision_.next, now)) return;
     if (!decision_.transition.empty()) {
       view_.phase_since = now.instant;
@@ -73,7 +74,8 @@ void ClusterController::step(const std::vector<NodeView>& nodes, Now now) {
       tell(now, decision_.condition == Condition::kNormal ? LogLevel::kInfo : LogLevel::kWarning, "condition", "",
            std::string(condition_name(decision_.condition)) + ": " + decision_.summary);
     }
-    tell_of_orders(orders_before, now);
+    tell_of_orders(before.orders, now);
+    tell_of_slots(before, nodes, now);
     publish({memory_.epoch, decision_.route_node, decision_.route_reason}, now);
     for (const auto& node : decision_.break_off) break_off_job_of(node, now);
     for (const auto& action : decision_.actions) start(action, now);
@@ -128,6 +130,28 @@ void ClusterController::tell_of_orders(const std::vector<OperatorOrder>& before,
     tell(now, order.state == OrderState::kDone ? LogLevel::kInfo : LogLevel::kError, "order", order.node,
          "order " + std::to_string(order.id) + ": " + order_name(order.kind) + " " + order_state_name(order.state) +
              ": " + order.message);
+  }
+}
+
+// What came along to a new primary beside rows, and what did not.
+void ClusterController::tell_of_slots(const ClusterMemory& before, const std::vector<NodeView>& nodes, Now now) {
+  const std::string& primary = memory_.logical_slots.primary;
+  const bool moved = !before.logical_slots.primary.empty() && before.logical_slots.primary != primary;
+  const auto facts = std::ranges::find(nodes, primary, &NodeView::name);
+  const auto prepared = facts != nodes.end() && facts->facts ? facts->facts->prepared_transactions : 0;
+  if (moved && prepared > 0) {
+    tell(now, LogLevel::kWarning, "prepared", primary,
+         "prepared transactions came along to " + primary + ": " + std::to_string(prepared) +
+             "; each holds its locks until COMMIT PREPARED or ROLLBACK PREPARED (pg_prepared_xacts lists them)");
+  }
+  for (const auto& left : memory_.left_slots) {
+    const bool was_told = std::ranges::find(before.left_slots, left.slot, &LeftSlot::slot) != before.left_slots.end();
+    if (moved || !was_told) tell(now, LogLevel::kWarning, "slot", primary, describe(left, primary));
+  }
+  for (const auto& left : before.left_slots) {
+    if (std::ranges::find(memory_.left_slots, left.slot, &LeftSlot::slot) != memory_.left_slots.end()) continue;
+    if (std::ranges::find(memory_.logical_slots.slots, left.slot) != memory_.logical_slots.slots.end())
+      tell(now, LogLevel::kInfo, "slot", primary, "logical slot " + left.slot.name + " is on " + primary + " again");
   }
 }
 

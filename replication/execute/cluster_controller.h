@@ -76,6 +76,7 @@ class ClusterController {
   void see(const std::vector<NodeView>& nodes);
   void see_orders(Now now);
   void tell_of_orders(const std::vector<OperatorOrder>& before, Now now);
+  void tell_of_slots(const ClusterMemory& before, const std::vector<NodeView>& nodes, Now now);
   void keep_order_to_adopt(Now now);
   bool make_durable(const ClusterMemory& next, Now now);
   void publish(RouteOrder order, Now now);

@@ -199,7 +199,10 @@ void ClusterExecutor::rejoin(const Action& action, const Host& host) {
     std::string message = "a standby of " + order.upstream.node + " by " + report->method;
     if (!report->quarantine.empty()) message += "; what it alone had is in " + report->quarantine;
     if (!report->moved_aside.empty()) message += "; its old data directory is " + report->moved_aside;
-    return outcome_of(action, {}, message);
+    ActionStatus status = outcome_of(action, {}, message);
+    const bool compared = report->method != "basebackup" || !report->quarantine.empty();
+    if (compared) status.had_more_wal = !report->quarantine.empty();
+    return status;
   };
   breakable_[action.node] = {breakable, true};
   prepare_upstream(context_->conversation(), action,

@@ -15,7 +15,7 @@ struct Event {
   WallTime when;
   std::string cluster;
   LogLevel severity = LogLevel::kInfo;
-  std::string kind;  // "transition", "route", "action", "node", "state", "readiness", "order"
+  std::string kind;  // "transition", "route", "action", "node", "state", "readiness", "order", "slot", …
   std::string node;  // empty: the cluster
   std::uint64_t epoch = 0;
   std::string text;

@@ -4,6 +4,7 @@
 
 #include "health/monitor.h"
 #include "replication/execute/sql_text.h"
+#include "replication/model/slot_name.h"
 
 namespace pgkeel {
 namespace {
@@ -27,22 +28,28 @@ ActionStatus outcome_of(const Action& action, const Result<SqlRows, SqlError>& a
 void drop_slot(Monitor& monitor, const Action& action, ActionDone done) {
   const std::string sql =
       "SELECT pg_catalog.pg_drop_replication_slot(slot_name) FROM pg_catalog.pg_replication_slots WHERE NOT active AND "
-      "slot_name = " +
+      "slot_type = 'physical' AND slot_name = " +
       quote_literal(action.slot);
   monitor.run_sql(action.node, sql, kAnswerLimit, [action, done = std::move(done)](const auto& answer) {
     ActionStatus status = outcome_of(action, answer);
-    if (status.succeeded) status.message = "slot " + action.slot + " is dropped: it kept WAL for nobody";
+    const bool ours = action.slot.starts_with(kSlotPrefix);
+    if (status.succeeded)
+      status.message = "slot " + action.slot + " is dropped: " +
+                       (ours ? "it kept WAL for nobody" : "it was the copy of one that is gone from the primary");
     done(std::move(status));
   });
 }
 
 void keep_slot(Monitor& monitor, const Action& action, ActionDone done) {
   const std::string move_on = action.position.valid() ? advance_slot_sql(action.slot, action.position) + "; " : "";
-  const std::string sql = move_on + create_slot_sql(action.slot);
+  const std::string sql = move_on + create_slot_sql(action.slot, action.reserves_wal);
   monitor.run_sql(action.node, sql, kAnswerLimit, [action, done = std::move(done)](const auto& answer) {
     ActionStatus status = outcome_of(action, answer);
     if (status.succeeded && answer->rows.front().front() == "1")
-      status.message = "slot " + action.slot + " is made: from now on WAL is kept here for its node";
+      status.message = "slot " + action.slot + " is made: " +
+                       (action.slot.starts_with(kSlotPrefix)
+                            ? "from now on WAL is kept here for its node"
+                            : "its reader finds it wherever the primary is, and WAL is kept for it from now on");
     done(std::move(status));
   });
 }

@@ -1,4 +1,4 @@
-// The actions on slots of ours: one short SQL text each. Control thread only.
+// The actions on physical slots: one short SQL text each. Control thread only.
 #pragma once
 
 #include "replication/execute/sql_actions.h"

@@ -160,6 +160,7 @@ class Following : public std::enable_shared_from_this<Following> {
     (*settings)["user"] = conversation_.cluster.replication.user;
     (*settings)["application_name"] = action_.node;
     set_upstream_tls(*settings, conversation_.cluster.server_tls, is_local(conversation_.cluster, action_.node));
+    settings->try_emplace("dbname", conversation_.cluster.replication.database);  // for sync_replication_slots
     ask(action_.node, "ALTER SYSTEM SET primary_conninfo = " + quote_literal(format_conninfo(*settings)),
         [](Following& self, const SqlRows&) {
           self.ask(self.action_.node,

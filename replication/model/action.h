@@ -21,8 +21,8 @@ enum class ActionKind {
   kRejoin,   // make a stopped local node a standby of the primary, by start, rewind or rebuild
   kStartServer,      // start a crashed local primary that nobody can replace
   kExamine,          // look at a stopped local node: is it proven stopped, and where does its WAL end?
-  kDropSlot,         // drop a slot of ours that would keep WAL for nobody
-  kKeepSlot,         // have a slot for another node, which reserves WAL from `position` on
+  kDropSlot,         // drop a slot that would keep WAL for nobody: one of ours, or a copy of one that is gone
+  kKeepSlot,         // have a slot for another node or reader, which reserves WAL from `position` on
   kSetStandbyNames,  // set synchronous_standby_names on the primary, and see from where on commits wait for it
   kCutOff,           // end the walreceiver of the standby, so that it acknowledges nothing more to its old primary
 };
@@ -73,6 +73,7 @@ struct Action {
   bool old_primary =
       false;       // kRejoin: it was one, so that a clean shutdown was no operator's wish for a standby to rest
   Lsn position{};  // kKeepSlot: WAL before it need not be kept any longer; invalid: what is reserved stays
+  bool reserves_wal = true;  // kKeepSlot: false: where it is made, it keeps nothing before somebody reads from it
   // kSetStandbyNames: synchronous_standby_names from now on. kPromote: from before it is promoted, or with its fence
   // lifted.
   std::string standby_names;
@@ -120,6 +121,7 @@ struct ActionStatus {
   std::string last_failure;    // why the last of them failed; it stays while the action runs again
   FenceStrength fence = FenceStrength::kNone;
   std::optional<Examination> examination;
+  std::optional<bool> had_more_wal;  // kRejoin: the node alone had some, and it was set aside; nothing: not known
   Lsn missing_from{};  // kFollow: the upstream has no WAL from here on, where the standby stands; invalid: it has
   // kSetStandbyNames: each commit past this position waited for the standbys that were named. A standby that has
   // flushed it holds every commit that was acknowledged before.

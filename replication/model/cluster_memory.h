@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -11,6 +12,7 @@
 #include "proxy/base/time.h"
 #include "replication/model/operator_order.h"
 #include "replication/model/phase.h"
+#include "replication/model/slot_memory.h"
 #include "replication/model/sync_quorum.h"
 
 namespace pgkeel {
@@ -48,6 +50,10 @@ struct ClusterMemory {
   // Grows with each order, and where somebody else interfered, so that what was found under an earlier one proves
   // nothing.
   std::uint64_t standby_names_order = 0;
+  // Of others: no other than these is moved on, made anew or dropped. Written before the slot is made.
+  std::set<KeptSlot> kept_slots;
+  LogicalSlots logical_slots;
+  std::vector<LeftSlot> left_slots;   // oldest first, until they are there again, or for a week
   std::uint64_t orders_given = 0;     // the id of the newest
   std::vector<OperatorOrder> orders;  // oldest first: those that run, and the newest of those that ended
 

@@ -47,8 +47,10 @@ struct SlotFacts {
   std::string plugin;
   std::optional<std::int32_t> active_pid;
   std::string wal_status;  // reserved, extended, unreserved, lost
+  Lsn restart_lsn;
   std::optional<std::uint64_t> retained_bytes;
-  bool failover = false;  // PostgreSQL 17: synchronized to standbys
+  bool failover = false;  // PostgreSQL 17: to be synchronized to standbys
+  bool synced = false;    // PostgreSQL 17: a standby's copy of such a one
 };
 
 struct SenderFacts {

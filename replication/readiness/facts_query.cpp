@@ -1,17 +1,17 @@
 #include "replication/readiness/facts_query.h"
 
 #include <charconv>
-#include <cmath>
-#include <limits>
 
 #include <nlohmann/json.hpp>
 
+#include "proxy/base/lenient_json.h"
 #include "proxy/base/sql_quote.h"
 
 namespace pgkeel {
 namespace {
 
 using nlohmann::json;
+using namespace lenient_json;
 
 constexpr std::uint32_t kPostgres15 = 150000;
 constexpr std::uint32_t kPostgres16 = 160000;
@@ -92,7 +92,7 @@ SELECT json_build_object(
   FROM pg_db_role_setting s LEFT JOIN pg_roles r ON r.oid = setrole LEFT JOIN pg_database d ON d.oid = setdatabase,
   unnest(setconfig) line WHERE line LIKE 'synchronous_commit=%'),
 'slots', (SELECT json_agg(json_build_object('name', slot_name, 'type', slot_type, 'database', database, 'plugin', plugin,
-  'active_pid', active_pid, 'wal_status', wal_status, 'retained', (CASE WHEN pg_is_in_recovery()
+  'active_pid', active_pid, 'wal_status', wal_status, 'restart', restart_lsn, 'retained', (CASE WHEN pg_is_in_recovery()
     THEN greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn()) ELSE pg_current_wal_lsn() END) - restart_lsn
   $slot_columns$)) FROM pg_replication_slots WHERE NOT temporary),
 'senders', (SELECT json_agg(json_build_object('name', application_name, 'pid', pid, 'state', state,
@@ -125,47 +125,6 @@ void replace(std::string& text, std::string_view placeholder, const std::string&
   text.replace(text.find(placeholder), placeholder.size(), with);
 }
 
-// The getters take any JSON value for what it is worth: absent, null or of another type is the default.
-const json& member(const json& object, const char* key) {
-  static const json kNull;
-  if (!object.is_object()) return kNull;
-  const auto found = object.find(key);
-  return found == object.end() ? kNull : *found;
-}
-
-std::string text_of(const json& value) {
-  return value.is_string() ? value.get<std::string>() : "";
-}
-std::string text_of(const json& object, const char* key) {
-  return text_of(member(object, key));
-}
-
-bool flag_of(const json& object, const char* key) {
-  const json& value = member(object, key);
-  return value.is_boolean() && value.get<bool>();
-}
-
-std::optional<double> number_of(const json& object, const char* key) {
-  const json& value = member(object, key);
-  if (!value.is_number()) return std::nullopt;
-  const auto number = value.get<double>();
-  return std::isfinite(number) ? std::optional(number) : std::nullopt;
-}
-
-template <class Whole>
-std::optional<Whole> whole_of(const json& object, const char* key) {
-  const auto number = number_of(object, key);
-  if (!number || *number < 0 || *number > static_cast<double>(std::numeric_limits<Whole>::max() / 2))
-    return std::nullopt;
-  return static_cast<Whole>(*number);
-}
-
-std::vector<std::string> texts_of(const json& object, const char* key) {
-  std::vector<std::string> texts;
-  for (const json& value : member(object, key)) texts.push_back(text_of(value));
-  return texts;
-}
-
 SlotFacts slot_of(const json& row) {
   SlotFacts slot;
   slot.name = text_of(row, "name");
@@ -174,8 +133,10 @@ SlotFacts slot_of(const json& row) {
   slot.plugin = text_of(row, "plugin");
   slot.active_pid = whole_of<std::int32_t>(row, "active_pid");
   slot.wal_status = text_of(row, "wal_status");
+  slot.restart_lsn = lsn_of(row, "restart");
   slot.retained_bytes = whole_of<std::uint64_t>(row, "retained");
   slot.failover = flag_of(row, "failover");
+  slot.synced = flag_of(row, "synced");
   return slot;
 }
 
@@ -252,7 +213,8 @@ std::string facts_query_text(const AskerRights& rights, const ClusterConfig& clu
 
   std::string text(kQuery);
   replace(text, "$settings$", array_of(kSettings));
-  replace(text, "$slot_columns$", rights.version_number >= kPostgres17 ? ", 'failover', failover" : "");
+  replace(text, "$slot_columns$",
+          rights.version_number >= kPostgres17 ? ", 'failover', failover, 'synced', synced" : "");
   replace(text, "$wal_bytes$", rights.list_wal ? "(SELECT sum(size) FROM pg_ls_waldir())" : "NULL");
   replace(text, "$hba$", hba);
   replace(text, "$roles$", array_of(roles));

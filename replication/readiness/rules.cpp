@@ -44,6 +44,18 @@ std::string bytes_text(std::uint64_t bytes) {
   return fmt::format("{:.{}f} {}", amount, unit == 0 ? 0 : 1, kUnits[unit]);
 }
 
+bool comma_separated_contains(std::string_view list, std::string_view name) {
+  while (!list.empty()) {
+    const auto comma = std::min(list.find(','), list.size());
+    std::string_view item = list.substr(0, comma);
+    while (!item.empty() && item.front() == ' ') item.remove_prefix(1);
+    while (!item.empty() && item.back() == ' ') item.remove_suffix(1);
+    if (item == name) return true;
+    list.remove_prefix(std::min(comma + 1, list.size()));
+  }
+  return false;
+}
+
 std::string comma_list(const std::vector<std::string>& texts) {
   return fmt::format("{}", fmt::join(texts, ", "));
 }
@@ -68,6 +80,7 @@ Readiness judge_readiness(const ClusterConfig& cluster, const std::vector<NodeRe
   judge_settings(judged);
   judge_access(judged);
   judge_retention(judged);
+  judge_logical_slots(judged);
   judge_hosts(judged);
 
   readiness.failover_would_work = failover_would_work(judged);

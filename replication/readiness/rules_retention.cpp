@@ -1,4 +1,4 @@
-// Retention: slots, WAL that is kept, archives, logical replication across a failover.
+// Retention: physical slots and their copies, WAL that is kept, archives.
 #include <algorithm>
 
 #include <fmt/format.h>
@@ -10,8 +10,15 @@
 namespace pgkeel {
 namespace {
 
-constexpr std::uint32_t kPostgres17 = 170000;
 constexpr std::uint64_t kMuchWalBytes = 1ULL << 30;
+constexpr std::uint64_t kSegmentBytes = 16ULL << 20;
+
+// The primary has a slot of this name too: it is pgkeel's copy of that one, but for one that somebody made himself.
+bool is_copy(const Judged& judged, const NodeReadinessFacts& node, const SlotFacts& slot) {
+  if (judged.primary == nullptr || judged.primary == &node) return false;
+  return std::ranges::any_of(judged.primary->server->slots,
+                             [&](const SlotFacts& other) { return other.name == slot.name && !other.logical; });
+}
 
 void judge_physical_slot(const Judged& judged, const NodeReadinessFacts& node, const SlotFacts& slot) {
   const bool ours = slot.name.starts_with(kSlotPrefix);
@@ -24,12 +31,14 @@ void judge_physical_slot(const Judged& judged, const NodeReadinessFacts& node, c
                  .problem = fmt::format("slot {} {}, by max_slot_wal_keep_size{}", slot.name,
                                         gone ? "has lost its WAL" : "is about to lose its WAL",
                                         ours ? ": its node has to be rebuilt" : ""),
-                 .remedy = ours ? "pgkeel makes it anew; with more disk, raise max_slot_wal_keep_size"
-                                : fmt::format("SELECT pg_drop_replication_slot({}), and set its reader up anew",
-                                              quote_literal(slot.name))});
+                 .remedy = ours || is_copy(judged, node, slot)
+                               ? "pgkeel makes it anew; with more disk, raise max_slot_wal_keep_size"
+                               : fmt::format("SELECT pg_drop_replication_slot({}), and set its reader up anew",
+                                             quote_literal(slot.name))});
     return;
   }
   if (slot.active_pid || !slot.retained_bytes || *slot.retained_bytes < kMuchWalBytes) return;
+  if (is_copy(judged, node, slot)) return;  // nobody reads from a copy; whether much is kept the primary's tells
   judged.find({.rule = "slot_keeps_wal",
                .node = node.node,
                .subject = slot.name,
@@ -41,45 +50,34 @@ void judge_physical_slot(const Judged& judged, const NodeReadinessFacts& node, c
                                             quote_literal(slot.name))});
 }
 
-void judge_logical_slot(const Judged& judged, const SlotFacts& slot) {
-  const NodeReadinessFacts& primary = *judged.primary;
-  const auto find = [&](FindingSeverity severity, const std::string& problem, const std::string& remedy,
-                        const std::string& node) {
-    judged.find({.rule = "logical_slot",
-                 .node = node,
+// Its reader would go on from this standby after a failover: is what it needs there?
+void judge_copy(const Judged& judged, const NodeReadinessFacts& node, const SlotFacts& slot) {
+  const auto find = [&](FindingSeverity severity, std::string problem, std::string remedy) {
+    judged.find({.rule = "slot_copy",
+                 .node = node.node,
                  .subject = slot.name,
                  .severity = severity,
-                 .problem = fmt::format("logical slot {} ({}, {}) {}", slot.name, slot.database, slot.plugin, problem),
-                 .remedy = remedy});
+                 .problem = std::move(problem),
+                 .remedy = std::move(remedy)});
   };
-  if (primary.server->version_number < kPostgres17) {
-    return find(FindingSeverity::kWarning, "is not there after a failover, nor what it had not sent",
-                "set its subscriber up anew after each failover, or upgrade to PostgreSQL 17", primary.node);
+  const auto copy = std::ranges::find_if(
+      node.server->slots, [&](const SlotFacts& other) { return other.name == slot.name && !other.logical; });
+  if (copy == node.server->slots.end()) {
+    return find(FindingSeverity::kNotice,
+                fmt::format("slot {} of {} has no copy here yet", slot.name, judged.primary->node),
+                "pgkeel serve makes it as soon as it can; where it cannot, its events say why");
   }
-  if (!slot.failover) {
-    return find(FindingSeverity::kWarning, "is no failover slot: it is not there after a failover",
-                "ALTER SUBSCRIPTION … SET (failover = true) on its subscriber", primary.node);
-  }
-  const std::string guarded = primary.value("synchronized_standby_slots");
-  for (const auto& node : judged.nodes) {
-    if (&node == &primary || !node.server) continue;
-    const bool there = std::ranges::any_of(node.server->slots, [&](const SlotFacts& copy) {
-      return copy.name == slot.name && copy.logical && copy.wal_status != "lost";
-    });
-    if (!there) {
-      find(FindingSeverity::kWarning, "is not synchronized to " + node.node,
-           alter_system(node, "sync_replication_slots", "on", false) +
-               "; it also needs hot_standby_feedback = on, and a dbname in primary_conninfo",
-           node.node);
-    }
-    if (guarded.find(slot_of_node(node.node)) == std::string::npos) {
-      find(FindingSeverity::kWarning,
-           "may send its subscriber what " + node.node + " does not have yet, and would not have after a failover",
-           fmt::format("on {}: ALTER SYSTEM SET synchronized_standby_slots = '{}', with the slot of every standby",
-                       primary.node, slot_of_node(node.node)),
-           primary.node);
-    }
-  }
+  if (!slot.restart_lsn.valid() || copy->restart_lsn <= slot.restart_lsn) return;
+  const std::uint64_t gap = copy->restart_lsn.value - slot.restart_lsn.value;
+  // The primary was asked before: a reader that is at work may have come so far meanwhile.
+  if (slot.active_pid && gap <= kSegmentBytes) return;
+  find(
+      FindingSeverity::kWarning,
+      fmt::format("WAL for slot {} is kept here from {} on, and its reader needs it from {} on: after a failover to {} "
+                  "it would lack {}",
+                  slot.name, format_lsn(copy->restart_lsn), format_lsn(slot.restart_lsn), node.node, bytes_text(gap)),
+      fmt::format("let its reader catch up with {}: this ends when it has passed {}", judged.primary->node,
+                  format_lsn(copy->restart_lsn)));
 }
 
 void judge_limits_of_retention(const Judged& judged, const NodeReadinessFacts& node) {
@@ -144,7 +142,10 @@ void judge_retention(const Judged& judged) {
   });
   if (judged.primary == nullptr) return;
   for (const auto& slot : judged.primary->server->slots) {
-    if (slot.logical) judge_logical_slot(judged, slot);
+    if (slot.logical || slot.name.starts_with(kSlotPrefix)) continue;
+    judged.each_server([&](const NodeReadinessFacts& node, const ServerFacts&) {
+      if (&node != judged.primary && node.priority > 0) judge_copy(judged, node, slot);
+    });
   }
 }
 

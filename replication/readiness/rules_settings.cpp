@@ -1,8 +1,10 @@
 // Settings: of each server, and where two servers must agree.
 #include <algorithm>
+#include <set>
 
 #include <fmt/format.h>
 
+#include "replication/model/slot_name.h"
 #include "replication/readiness/rule_set.h"
 
 namespace pgkeel {
@@ -58,10 +60,16 @@ void judge_needed(const Judged& judged, const NodeReadinessFacts& node, const Se
          .remedy =
              alter_system(node, "max_wal_senders", std::to_string(std::max<std::int64_t>(senders_needed, 10)), true)});
   }
-  std::int64_t foreign_slots = 0;
-  for (const auto& slot : server.slots) {
-    if (!slot.name.starts_with("pgkeel_")) ++foreign_slots;
+  // A standby has, or gets, a copy of each physical one of the primary.
+  std::set<std::string> names;
+  for (const auto& slot : server.slots) names.insert(slot.name);
+  if (judged.primary != nullptr) {
+    for (const auto& slot : judged.primary->server->slots) {
+      if (!slot.logical) names.insert(slot.name);
+    }
   }
+  const auto foreign_slots = static_cast<std::int64_t>(
+      std::ranges::count_if(names, [](const std::string& name) { return !name.starts_with(kSlotPrefix); }));
   const auto slots = node.number("max_replication_slots");
   if (slots && *slots < others + foreign_slots) {
     judged.find(

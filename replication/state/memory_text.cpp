@@ -81,6 +81,50 @@ Result<OperatorOrder> order_from_json(const Json& json) {
   return order;
 }
 
+Json to_json(const LogicalSlotName& slot) {
+  return {{"name", slot.name}, {"database", slot.database}, {"plugin", slot.plugin}};
+}
+
+LogicalSlotName logical_slot_of(const Json& json) {
+  return {json.at("name").get<std::string>(), json.at("database").get<std::string>(),
+          json.at("plugin").get<std::string>()};
+}
+
+void slots_to_json(const ClusterMemory& memory, Json& json) {
+  json["kept_slots"] = Json::array();
+  for (const auto& kept : memory.kept_slots) json["kept_slots"].push_back({{"node", kept.node}, {"slot", kept.slot}});
+  Json logical = Json::array();
+  for (const auto& slot : memory.logical_slots.slots) logical.push_back(to_json(slot));
+  json["logical_slots"] = {{"primary", memory.logical_slots.primary}, {"slots", logical}};
+  json["left_slots"] = Json::array();
+  for (const auto& left : memory.left_slots) {
+    json["left_slots"].push_back({{"slot", to_json(left.slot)},
+                                  {"old_primary", left.old_primary},
+                                  {"confirmed_flush", format_lsn(left.confirmed_flush)},
+                                  {"is_other", left.is_other},
+                                  {"since_ms", to_milliseconds(left.since.time_since_epoch())}});
+  }
+}
+
+// A pgkeel that did not look after the slots of others kept none.
+void read_slots(const Json& json, ClusterMemory& memory) {
+  for (const auto& kept : json.value("kept_slots", Json::array()))
+    memory.kept_slots.insert({kept.at("node").get<std::string>(), kept.at("slot").get<std::string>()});
+  if (json.contains("logical_slots")) {
+    json.at("logical_slots").at("primary").get_to(memory.logical_slots.primary);
+    for (const auto& slot : json.at("logical_slots").at("slots"))
+      memory.logical_slots.slots.push_back(logical_slot_of(slot));
+  }
+  for (const auto& left : json.value("left_slots", Json::array())) {
+    memory.left_slots.push_back(
+        {.slot = logical_slot_of(left.at("slot")),
+         .old_primary = left.at("old_primary").get<std::string>(),
+         .confirmed_flush = parse_lsn(left.at("confirmed_flush").get<std::string>()).value_or(Lsn{}),
+         .is_other = left.at("is_other").get<bool>(),
+         .since = WallTime(std::chrono::milliseconds(left.at("since_ms").get<std::int64_t>()))});
+  }
+}
+
 Json to_json(const std::string& cluster, const ClusterMemory& memory) {
   Json nodes = Json::object();
   for (const auto& [name, node] : memory.nodes)
@@ -89,7 +133,7 @@ Json to_json(const std::string& cluster, const ClusterMemory& memory) {
   for (const auto& order : memory.orders) orders.push_back(order_to_json(order));
   Json failovers = Json::array();
   for (const WallTime when : memory.automatic_failovers) failovers.push_back(to_milliseconds(when.time_since_epoch()));
-  return {
+  Json json = {
       {"format", kFormat},
       {"cluster", cluster},
       {"phase", phase_name(memory.phase)},
@@ -109,6 +153,8 @@ Json to_json(const std::string& cluster, const ClusterMemory& memory) {
       {"orders_given", memory.orders_given},
       {"orders", orders},
   };
+  slots_to_json(memory, json);
+  return json;
 }
 
 }  // namespace
@@ -167,6 +213,7 @@ Result<ClusterMemory> read_memory(const std::string& cluster, std::string_view t
       if (!order) return order.error();
       memory.orders.push_back(std::move(*order));
     }
+    read_slots(json, memory);
     if (format == kFormatWithoutPromise) return memory;
     auto promise = quorum_of(json.at("promise"));
     if (!promise) return promise.error();

@@ -20,9 +20,10 @@ struct Cluster {
   enum class Start { kNow, kLater };  // kLater: the test starts pgkeel
 
   explicit Cluster(const std::vector<std::string>& standby_names = {"b"}, PgkeelOptions options = {},
-                   Start start = Start::kNow) {
-    servers.push_back(PostgresServer::primary(folder, "a"));
-    for (const auto& name : standby_names) servers.push_back(PostgresServer::standby_of(*servers.front(), name));
+                   Start start = Start::kNow, const ServerOptions& server_options = {}) {
+    servers.push_back(PostgresServer::primary(folder, "a", server_options));
+    for (const auto& name : standby_names)
+      servers.push_back(PostgresServer::standby_of(*servers.front(), name, server_options));
     std::vector<PostgresServer*> nodes;
     for (const auto& server : servers) nodes.push_back(server.get());
     pgkeel = std::make_unique<PgkeelProcess>(folder, nodes, std::move(options));

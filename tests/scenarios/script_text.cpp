@@ -70,6 +70,16 @@ std::string text_of(const ClusterMemory& memory) {
   if (!memory.automatic_failovers.empty()) add("failovers", std::to_string(memory.automatic_failovers.size()));
   add("promise", text_of(memory.promise));
   add("names", text_of(memory.standby_names));
+  std::string kept;
+  std::string logical;
+  std::string left;
+  for (const auto& each : memory.kept_slots) kept += (kept.empty() ? "" : ",") + each.node + ":" + each.slot;
+  for (const auto& slot : memory.logical_slots.slots) logical += (logical.empty() ? "" : ",") + slot.name;
+  for (const auto& each : memory.left_slots)
+    left += (left.empty() ? "" : ",") + each.slot.name + (each.is_other ? "(other)" : "");
+  add("kept", kept);
+  add("logical", logical);
+  add("left", left);
   return text;
 }
 
@@ -77,6 +87,7 @@ std::string text_of(const Action& action) {
   std::string text = std::string(action_name(action.kind)) + " " + action.node;
   if (!action.upstream.empty()) text += " upstream=" + action.upstream;
   if (!action.slot.empty()) text += " slot=" + action.slot;
+  if (!action.reserves_wal) text += " reserving nothing";
   if (action.position.valid()) text += " from=" + format_lsn(action.position);
   if (action.old_primary) text += " old_primary";
   const bool is_none = action.kind == ActionKind::kSetStandbyNames && action.standby_names.empty();

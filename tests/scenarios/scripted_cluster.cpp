@@ -99,6 +99,12 @@ void ScriptedCluster::set_memory(const Arguments& arguments) {
   memory.system_identifier = arguments.has("system") ? text("system") : "7000";
   memory.timeline = arguments.has("timeline") ? static_cast<Timeline>(std::stoul(text("timeline"))) : 1;
   for (const auto& old : split(text("old"), ',')) memory.nodes[old].old_primary = true;
+  for (const auto& kept : split(text("kept"), ',')) {
+    const auto colon = kept.find(':');
+    memory.kept_slots.insert({kept.substr(0, colon), kept.substr(colon + 1)});
+  }
+  memory.logical_slots.primary = text("slots_of");
+  for (const auto& slot : split(text("logical"), ',')) memory.logical_slots.slots.push_back({slot, "app", "pgoutput"});
   memory.promise = quorum_of_text(text("promise"));
   memory.standby_names = memory.standby_names_in_force = quorum_of_text(text("names"));
   if (arguments.has("failed_over")) memory.automatic_failovers = {now_.wall - parse_duration(text("failed_over"))};
@@ -313,6 +319,13 @@ Result<void> ScriptedCluster::store(const ClusterMemory& memory) {
     say(std::string(phase_name(from)) + " -> " + phase_name(memory.phase) + ": " + transition);
   }
   coverage_.phases.insert(memory.phase);
+  // Whose slots were seen last goes without saying, where there are none.
+  ClusterMemory before = stored_;
+  before.logical_slots.primary = memory.logical_slots.primary;
+  if (before == memory && memory != stored_) {
+    stored_ = memory;
+    return {};
+  }
   say("store: " + text_of(memory) + (transition.empty() ? "" : ": " + memory.reason));
   stored_ = memory;
   return {};

@@ -30,6 +30,20 @@ std::string standby_names_of(const std::string& value) {
       {split(value.substr(open + 1, value.size() - open - 2), ','), static_cast<std::uint32_t>(std::stoul(value))});
 }
 
+// changes@0/3000, changes@0/3000(synced), changes(lost)
+LogicalSlot parse_logical_slot(const std::string& text) {
+  LogicalSlot slot;
+  const auto at = text.find('@');
+  const auto open = text.find('(');
+  slot.name = text.substr(0, std::min(at, open));
+  slot.database = "app";
+  slot.plugin = "pgoutput";
+  if (at != std::string::npos) slot.confirmed_flush = lsn_of(text.substr(at + 1, open - at - 1));
+  slot.synced = text.ends_with("(synced)");
+  slot.lost = text.ends_with("(lost)");
+  return slot;
+}
+
 }  // namespace
 
 std::optional<Liveness> liveness_of(const std::string& word) {
@@ -77,6 +91,13 @@ void set_facts(ScriptedNode& node, const Arguments& arguments) {
         const auto at = slot.find('@');
         if (slot != "-") node.slots[slot.substr(0, at)] = at == std::string::npos ? "" : slot.substr(at + 1);
       }
+    } else if (key == "logical") {
+      node.logical_slots.clear();
+      for (const auto& slot : split(value, ',')) {
+        if (slot != "-") node.logical_slots.push_back(parse_logical_slot(slot));
+      }
+    } else if (key == "prepared") {
+      node.prepared = static_cast<std::uint32_t>(std::stoul(value));
     } else if (key == "redo") {
       node.redo = lsn_of(value);
     } else if (key == "flushed") {
@@ -178,6 +199,8 @@ NodeFacts facts_of(const ScriptedNode& asked, const std::deque<ScriptedNode>& no
     }
     facts.slots.push_back(slot);
   }
+  facts.logical_slots = asked.logical_slots;
+  if (!asked.in_recovery) facts.prepared_transactions = asked.prepared;
   return facts;
 }
 

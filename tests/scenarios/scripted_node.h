@@ -38,19 +38,21 @@ struct ScriptedNode {
   Duration apply_delay{};
   std::optional<Duration> receiver_silence;
   std::map<std::string, std::string> slots;  // by name: where it reserves WAL from, "lost", or empty: not told
-  Lsn redo;                                  // of its last checkpoint; 0/0: not told, so that slots are left alone
-  std::string standby_names;                 // synchronous_standby_names
-  std::uint32_t sessions = 0;                // of clients, although it is fenced by SQL
-  std::uint32_t waiting = 0;                 // backends that wait for a standby
-  bool tells_nothing = false;                // it lives, but refuses the probe's login
+  std::vector<LogicalSlot> logical_slots;
+  std::uint32_t prepared = 0;  // transactions, told by a primary only
+  Lsn redo;                    // of its last checkpoint; 0/0: not told, so that slots are left alone
+  std::string standby_names;   // synchronous_standby_names
+  std::uint32_t sessions = 0;  // of clients, although it is fenced by SQL
+  std::uint32_t waiting = 0;   // backends that wait for a standby
+  bool tells_nothing = false;  // it lives, but refuses the probe's login
 };
 
 // "c(remote,priority=0)"
 ScriptedNode parse_node(const std::string& text, std::size_t number);
 
 // timeline=2 wal=0/3000 history=1@0/2000 from=a slot=pgkeel_b slots=pgkeel_a@0/2000,pgkeel_c@lost redo=0/2000 delay=5m
-// heard=100ms system=7000 paused unnamed flushed=0/2000 impostor waiting=3 sessions=2 names=1(b,c): what is not named
-// stays as it was.
+// logical=changes@0/3000(synced) prepared=2 heard=100ms system=7000 paused unnamed flushed=0/2000 impostor waiting=3
+// sessions=2 names=1(b,c): what is not named stays as it was.
 void set_facts(ScriptedNode& node, const Arguments& arguments);
 
 void set_liveness(ScriptedNode& node, Liveness liveness, Instant now);

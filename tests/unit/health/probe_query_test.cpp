@@ -27,6 +27,10 @@ TEST_CASE("an answer is read back into facts") {
       "receiver":{"status":"streaming","host":"10.0.0.1","port":5432,"silence_ms":12.345},"uptime_ms":61000,
       "slots":[{"name":"pgkeel_c","active_pid":77,"restart":"0/5","wal_status":"reserved"},
                {"name":"idle","active_pid":null,"restart":null,"wal_status":null}],
+      "logical_slots":[{"slot_name":"changes","plugin":"pgoutput","database":"app","confirmed_flush_lsn":"0/6",
+                        "wal_status":"reserved","failover":true,"synced":true},
+                       {"slot_name":"old","plugin":"test_decoding","database":"app","wal_status":"lost"}],
+      "prepared_transactions":3,
       "senders":[{"name":"c","pid":78,"state":"streaming","sync_state":"async","sent":"0/9","written":"0/8",
                   "flushed":"0/7","replayed":"0/6","write_lag_ms":1.5,"flush_lag_ms":null}],
       "replayed":"1/4000010","position":"1/4000020"})json");
@@ -57,6 +61,16 @@ TEST_CASE("an answer is read back into facts") {
   CHECK(facts.slots[0].restart_lsn == Lsn{5});
   CHECK_FALSE(facts.slots[1].active_pid.has_value());
   CHECK(facts.slots[1].wal_status.empty());
+  REQUIRE(facts.logical_slots.size() == 2);
+  CHECK(facts.logical_slots[0].name == "changes");
+  CHECK(facts.logical_slots[0].database == "app");
+  CHECK(facts.logical_slots[0].plugin == "pgoutput");
+  CHECK(facts.logical_slots[0].confirmed_flush == Lsn{6});
+  CHECK(facts.logical_slots[0].synced);
+  CHECK_FALSE(facts.logical_slots[0].lost);
+  CHECK(facts.logical_slots[1].lost);
+  CHECK_FALSE(facts.logical_slots[1].synced);
+  CHECK(facts.prepared_transactions == 3);
   REQUIRE(facts.wal_senders.size() == 1);
   CHECK(facts.wal_senders[0].flushed == Lsn{7});
   CHECK(facts.wal_senders[0].write_lag == 1ms);
@@ -91,7 +105,8 @@ TEST_CASE("a value of the wrong type or out of range is left out, and nothing th
   for (const char* value : {"null", "true", "-1", "1e300", "1e-300", "\"x\"", "[]", "{}", "[1,[2],{\"name\":3}]"}) {
     for (const char* key :
          {"checkpoint_timeline", "timeline_history", "replay_paused", "apply_delay_ms", "restore_command_set",
-          "primary_conninfo", "receiver", "uptime_ms", "slots", "senders", "replayed", "position", "may_read_files"}) {
+          "primary_conninfo", "receiver", "uptime_ms", "slots", "logical_slots", "prepared_transactions", "senders",
+          "replayed", "position", "may_read_files"}) {
       CAPTURE(key);
       CAPTURE(value);
       CHECK(parse_probe_answer(with("\"" + std::string(key) + "\":" + value)).has_value());

@@ -44,9 +44,10 @@ TEST_CASE("an answer is read back into facts") {
       "asked_from":"10.0.0.9","settings":{"max_connections":{"value":"100","unit":null,"pending":true}},
       "all_settings":true,"synchronous_commit":[{"role":"batch","database":null,"value":"off"}],
       "slots":[{"name":"s","type":"logical","database":"d","plugin":"p","active_pid":null,"wal_status":"lost",
-                "retained":null},{"name":"pgkeel_b","type":"physical","active_pid":7,"retained":16777216}],
+                "retained":null},{"name":"pgkeel_b","type":"physical","active_pid":7,"restart":"0/5",
+                "retained":16777216}],
       "senders":[{"name":"b","pid":7,"state":"streaming","address":"10.0.0.2"}],
-      "receiver":{"host":"10.0.0.1","port":5432},"replay_paused":true,"archiver":{"file":"0001","fails":true},
+      "receiver":{"host":"10.0.0.1","port":54321},"replay_paused":true,"archiver":{"file":"0001","fails":true},
       "wal_bytes":1000,"hba":[{"line":4,"type":"host","databases":["all"],"users":["all"],"address":"all",
                                "netmask":null,"method":"trust","error":null}],
       "rights":{"superuser":false,"replication":true,"roles":["pg_monitor"],"functions":null,"parameters":["x"]},
@@ -65,9 +66,10 @@ TEST_CASE("an answer is read back into facts") {
   CHECK(facts->slots[0].logical);
   CHECK_FALSE(facts->slots[0].active_pid.has_value());
   CHECK(facts->slots[1].active_pid == 7);
+  CHECK(facts->slots[1].restart_lsn == Lsn{5});
   CHECK(facts->slots[1].retained_bytes == 16777216);
   CHECK(facts->senders[0].client_address == "10.0.0.2");
-  CHECK(facts->upstream_port == 5432);
+  CHECK(facts->upstream_port == 54321);
   CHECK(facts->replay_paused);
   CHECK(facts->archiver_fails);
   REQUIRE(facts->hba.has_value());

@@ -25,6 +25,13 @@ ClusterMemory full_memory() {
   memory.standby_names_in_force = {{"b", "c"}, 1};
   memory.standby_names_order = 12;
   memory.nodes["a"].superseded = true;
+  memory.kept_slots = {{"a", "barman"}, {"b", "barman"}};
+  memory.logical_slots = {.primary = "a", .slots = {{"changes", "app", "pgoutput"}}};
+  memory.left_slots = {{.slot = {"stream", "app", "test_decoding"},
+                        .old_primary = "c",
+                        .confirmed_flush = Lsn{0x3000},
+                        .is_other = true,
+                        .since = WallTime(1'700'000'000'000ms)}};
   memory.orders_given = 2;
   memory.orders.push_back({.id = 1,
                            .kind = OrderKind::kRejoin,
