@@ -76,6 +76,14 @@ struct LostReportStatus {
   std::uint64_t wal_bytes = 0;
 };
 
+// A logical slot that did not come along when another node became the primary.
+struct LeftSlotStatus {
+  std::string slot;
+  std::string database;
+  std::string old_primary;
+  std::string text;  // what is missing, and what to do about it
+};
+
 struct ClusterStatus {
   std::string name;
   HostPort access_point;
@@ -93,8 +101,9 @@ struct ClusterStatus {
   std::vector<NodeStatus> nodes;
   std::vector<ActionReport> actions;
   std::optional<Collision> collision;
-  std::vector<OperatorOrder> orders;           // oldest first
-  std::optional<ReadinessReport> readiness;    // nothing: the first look is not over
+  std::vector<OperatorOrder> orders;         // oldest first
+  std::optional<ReadinessReport> readiness;  // nothing: the first look is not over
+  std::vector<LeftSlotStatus> left_slots;
   std::vector<LostReportStatus> lost_reports;  // oldest first
   std::uint64_t lost_transactions = 0;         // of all reports since this process started
   std::uint64_t lost_wal_bytes = 0;

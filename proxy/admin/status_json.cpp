@@ -100,6 +100,11 @@ Json to_json(const ClusterStatus& cluster) {
                             {"file", certificate.file},
                             {"not_after", format_wall_time(certificate.not_after)}});
   }
+  Json left = Json::array();
+  for (const auto& slot : cluster.left_slots) {
+    left.push_back(
+        {{"slot", slot.slot}, {"database", slot.database}, {"old_primary", slot.old_primary}, {"text", slot.text}});
+  }
   const ClusterSessionStats& sessions = cluster.sessions;
   return {
       {"name", cluster.name},
@@ -121,6 +126,7 @@ Json to_json(const ClusterStatus& cluster) {
       {"orders", orders},
       {"lost", lost},
       {"certificates", certificates},
+      {"left_slots", left},
       {"sessions",
        {{"accepted", sessions.accepted},
         {"open", sessions.open},

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "proxy/app/policy_of.h"
+#include "proxy/app/record_parts.h"
 #include "proxy/app/replication_lag.h"
 #include "proxy/io/clock.h"
 #include "proxy/io/loop.h"
@@ -12,18 +14,6 @@ namespace pgkeel {
 namespace {
 
 constexpr Duration kTellAgain = std::chrono::minutes(1);
-
-FailoverPolicy policy_of(const ClusterConfig& config, std::string adopt) {
-  FailoverPolicy policy;
-  policy.mode = config.failover;
-  policy.durability = config.durability;
-  policy.auto_rejoin = config.auto_rejoin;
-  policy.failover_pause = config.failover_pause;
-  policy.when_path_cut = config.detection.when_path_cut;
-  policy.failure_timeout = config.detection.failure_timeout;
-  policy.adopt = std::move(adopt);
-  return policy;
-}
 
 }  // namespace
 
@@ -59,15 +49,22 @@ ClusterService::ClusterService(Loop& loop, const ClusterConfig& config, const Qu
             record_of_node(LogLevel::kInfo, "progress", node, line);
           }),
       controller_(config_.name, policy_of(config_, std::move(adopt)), std::move(memory), *this),
-      keeper_(loop, config_, quarantine,
-              [this](LogLevel severity, const std::string& node, const std::string& text) {
-                record_now(severity, "lost", node, text);
-              }),
+      keeper_(
+          loop, config_, quarantine,
+          [this](LogLevel severity, const std::string& node, const std::string& text) {
+            record_now(severity, "lost", node, text);
+          },
+          [this](const LostReportStatus& report) {
+            recorder_.found_lost(report.node, report.report, report.transactions, report.wal_bytes);
+          }),
       readiness_(loop, config_, [this](const Finding& finding, bool appeared) { record_finding(finding, appeared); }),
       certificates_(
           loop, config_, [this](const ClusterTls& tls) { workers_.replace_tls(config_.name, tls); },
           [this](LogLevel severity, const std::string& text) { record_now(severity, "certificate", "", text); }),
-      recorder_(config_.name, [&decisions](const DecisionRecord& record) { return decisions.keep(record); }),
+      decisions_(decisions),
+      recorder_(
+          config_.name, [&decisions](const DecisionRecord& record) { return decisions.keep(record); },
+          [this] { return clients_of(session_stats()); }),
       decide_again_(loop, [this] { step(); }) {}
 
 std::map<std::string, std::unique_ptr<AgentLink>> ClusterService::make_agent_links(Loop& loop) {
@@ -102,6 +99,7 @@ ClusterExecutor::Hosts ClusterService::hosts() const {
 }
 
 void ClusterService::start() {
+  recorder_.resume(decisions_.unfinished(config_.name), controller_.memory(), clocks_now());
   monitor_.start();
   readiness_.start();
   certificates_.start();
@@ -137,8 +135,10 @@ void ClusterService::judge_cancel(const CancelQuestion& question, CancelAnswer a
 
 OrderAnswer ClusterService::give_order(const OperatorOrder& order, bool preview) {
   const Now now = clocks_now();
-  OrderAnswer answer = controller_.give_order(order, preview, view_nodes(now.instant), now);
+  const auto nodes = view_nodes(now.instant);
+  OrderAnswer answer = controller_.give_order(order, preview, nodes, now);
   if (answer.id != 0) step_soon();
+  if (!answer.accepted && !preview) recorder_.refused(order, answer.reason, controller_.memory(), nodes, now);
   return answer;
 }
 
@@ -250,7 +250,7 @@ Result<void> ClusterService::store(const ClusterMemory& memory) {
   auto stored = state_.store(config_.name, memory);
   if (stored && memory.phase != controller_.memory().phase) {
     const Now now = clocks_now();
-    recorder_.stored(controller_.memory(), memory, view_nodes(now.instant), clients(), now);
+    recorder_.stored(controller_.memory(), memory, view_nodes(now.instant), now);
   }
   return stored;
 }
@@ -266,17 +266,9 @@ void ClusterService::publish_route(const RouteOrder& order) {
   workers_.publish_route(config_.name, std::move(route), [this, order, alive = std::weak_ptr<bool>(alive_)] {
     if (alive.expired()) return;
     controller_.route_applied(order);
-    recorder_.route_applied(order.epoch, order.node, clients(), clocks_now());
+    recorder_.route_applied(order.epoch, order.node, clocks_now());
     step_soon();
   });
-}
-
-DecisionRecord::Clients ClusterService::clients() const {
-  const auto stats = session_stats();
-  return {.ended_idle = stats.ended_idle,
-          .ended_in_transaction = stats.ended_in_transaction,
-          .ended_outcome_unknown = stats.ended_outcome_unknown,
-          .held = stats.held};
 }
 
 void ClusterService::start(const Action& action) {
@@ -389,6 +381,7 @@ ClusterStatus ClusterService::status() const {
   status.certificates = certificates_.certificates();
   status.collision = decision.collision;
   status.orders = controller_.memory().orders;
+  status.left_slots = left_slots_of(controller_.memory());
   status.lost_reports = keeper_.reports();
   status.lost_transactions = keeper_.lost_transactions();
   status.lost_wal_bytes = keeper_.lost_wal_bytes();

@@ -64,7 +64,6 @@ class ClusterService final : private ClusterController::Effects {
   void record_logins(LogLevel severity, const std::string& node, const std::string& text);
   [[nodiscard]] ClusterSessionStats session_stats() const;
   void record_finding(const Finding& finding, bool appeared);
-  [[nodiscard]] DecisionRecord::Clients clients() const;
   void step();
   void step_soon();
   [[nodiscard]] std::vector<NodeView> view_nodes(Instant now) const;
@@ -84,6 +83,7 @@ class ClusterService final : private ClusterController::Effects {
   ReadinessWatch readiness_;
   CertificateWatch certificates_;
   ProgressBoard progress_;
+  DecisionLog& decisions_;
   DecisionRecorder recorder_;
   Timer decide_again_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // answers of other threads may come when this is gone

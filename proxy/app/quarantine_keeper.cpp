@@ -35,8 +35,14 @@ void completed(QuarantineEntry& entry, const NodeConfig& node, std::set<std::str
 
 }  // namespace
 
-QuarantineKeeper::QuarantineKeeper(Loop& loop, const ClusterConfig& cluster, QuarantineConfig bounds, Tell tell)
-    : cluster_(cluster), bounds_(bounds), tell_(std::move(tell)), jobs_(loop), timer_(loop, [this] { look(); }) {}
+QuarantineKeeper::QuarantineKeeper(Loop& loop, const ClusterConfig& cluster, QuarantineConfig bounds, Tell tell,
+                                   Found found)
+    : cluster_(cluster),
+      bounds_(bounds),
+      tell_(std::move(tell)),
+      found_(std::move(found)),
+      jobs_(loop),
+      timer_(loop, [this] { look(); }) {}
 
 void QuarantineKeeper::look_soon() {
   if (jobs_run()) {
@@ -99,6 +105,7 @@ void QuarantineKeeper::announce(const QuarantineEntry& entry) {
   std::error_code ignored;
   if (std::filesystem::exists(entry.folder + kAnnouncedFile, ignored)) return;
   const auto& node = entry.divergence.node;
+  found_({entry.id, node, entry.transactions, entry.wal_bytes});
   tell_(entry.transactions > 0 ? LogLevel::kWarning : LogLevel::kInfo, node,
         "the cluster lacks " + lost_text(entry) + " that " + node + " alone had: pgkeel lost " + cluster_.name + " " +
             entry.id);

@@ -24,8 +24,11 @@ class QuarantineKeeper {
  public:
   using Tell = std::function<void(LogLevel severity, const std::string& node, const std::string& text)>;
 
+  // Of each report once, when it is told.
+  using Found = std::function<void(const LostReportStatus& report)>;
+
   // The references outlive it.
-  QuarantineKeeper(Loop& loop, const ClusterConfig& cluster, QuarantineConfig bounds, Tell tell);
+  QuarantineKeeper(Loop& loop, const ClusterConfig& cluster, QuarantineConfig bounds, Tell tell, Found found);
 
   // Looks at once, and then again and again.
   void start() { look_soon(); }
@@ -52,6 +55,7 @@ class QuarantineKeeper {
   const ClusterConfig& cluster_;
   QuarantineConfig bounds_;
   Tell tell_;
+  Found found_;
   JobRunner jobs_;
   Timer timer_;
   bool look_again_ = false;  // asked for while a look was under way

@@ -6,6 +6,8 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "proxy/cli/decision_lines.h"
+
 namespace pgkeel {
 namespace {
 
@@ -89,6 +91,8 @@ std::string cluster_text(const Json& cluster) {
                         transactions, bytes_text(lost.at("wal_bytes")), lost.at("node").get<std::string>(),
                         cluster.at("name").get<std::string>(), lost.at("report").get<std::string>());
   }
+  for (const auto& left : cluster.value("left_slots", Json::array()))
+    text += "  " + left.at("text").get<std::string>() + "\n";
   for (const auto& action : cluster.at("actions")) {
     if (action.at("state") == "done") continue;
     text += fmt::format(
@@ -134,29 +138,7 @@ Result<std::string> events_json_lines(const std::string& events_json, std::uint6
 }
 
 Result<std::string> decisions_text(const std::string& decisions_json) {
-  return print_document(decisions_json, "decisions", "", [](const Json& record) {
-    std::string text = fmt::format("{} {} {} -> {}: {}: {}\n", record.at("began").get<std::string>(),
-                                   record.at("kind").get<std::string>(), text_or_dash(record.at("from")),
-                                   text_or_dash(record.at("to")), record.at("outcome").get<std::string>(),
-                                   record.at("reason").get<std::string>());
-    std::string steps;
-    for (const auto& step : record.at("steps")) {
-      steps += fmt::format("{}{} {:.0f} ms", steps.empty() ? "" : ", ", step.at("step").get<std::string>(),
-                           step.at("after_ms").get<double>());
-    }
-    if (!steps.empty()) text += "  after the evidence: " + steps + "\n";
-    if (record.contains("fence")) text += "  old primary: " + record.at("fence").get<std::string>() + "\n";
-    if (!record.contains("wal")) return text;
-    const Json& clients = record.at("clients");
-    return text +
-           fmt::format(
-               "  WAL that {} lacks: {}{}\n  sessions ended: {} idle, {} in a transaction, {} with an unknown "
-               "outcome; clients held: {}\n",
-               text_or_dash(record.at("to")), bytes_text(record.at("wal").at("bytes_lacking")),
-               record.at("wal").at("proven_lossless") == true ? ", and no acknowledged commit" : "",
-               clients.at("ended_idle").get<std::uint64_t>(), clients.at("ended_in_transaction").get<std::uint64_t>(),
-               clients.at("ended_outcome_unknown").get<std::uint64_t>(), clients.at("held").get<std::uint64_t>());
-  });
+  return print_document(decisions_json, "decisions", "\n", decision_lines);
 }
 
 Result<std::string> decisions_json_lines(const std::string& decisions_json) {

@@ -40,8 +40,9 @@ void Session::relay_from_client() {
   }
   access_point_.counters().bytes_from_clients.add(result.bytes - partial);
   const std::span<std::byte> bytes = buffer.first(result.bytes);
-  const auto advance = to_server_boundary_.advance(bytes, [this](char type, std::span<std::byte>) {
+  const auto advance = to_server_boundary_.advance(bytes, [this](char type, std::span<std::byte> message) {
     transaction_.client_sent(type);
+    commit_.client_sent(type, message);
     if (type == 'X') client_terminated_ = true;
     return true;
   });
@@ -83,6 +84,7 @@ void Session::pass_on_from_server(std::span<std::byte> bytes) {
     }
     transaction_.server_sent(
         type, message.size() > kMessageHeaderBytes ? static_cast<char>(message[kMessageHeaderBytes]) : '\0');
+    if (type == 'Z' && transaction_.outcome() != TransactionOutcome::kUnknown) commit_.answered();
     return !wait_interrupted;
   });
   if (!queue_to_client(bytes.first(advance.passable))) return;
@@ -137,7 +139,9 @@ void Session::client_finished() {
 }
 
 void Session::server_link_ended(const IoResult& result) {
-  if (server_said_goodbye_ || client_terminated_ || client_.read_to_end()) {
+  const bool client_is_going = client_terminated_ || client_.read_to_end();
+  if (!client_is_going) count_end();
+  if (server_said_goodbye_ || client_is_going) {
     begin_closing();
     return;
   }

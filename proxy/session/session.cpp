@@ -199,7 +199,7 @@ void Session::leave_old_route() {
   }
 }
 
-// By its route: what its client will have to find out.
+// By its server or its route: what its client will have to find out.
 void Session::count_end() {
   switch (transaction_.outcome()) {
     case TransactionOutcome::kNoneOpen:
@@ -207,7 +207,8 @@ void Session::count_end() {
     case TransactionOutcome::kRolledBack:
       return access_point_.counters().ended_in_transaction.add();
     case TransactionOutcome::kUnknown:
-      return access_point_.counters().ended_outcome_unknown.add();
+      return (commit_.in_flight() ? access_point_.counters().ended_in_commit : access_point_.counters().ended_busy)
+          .add();
   }
 }
 

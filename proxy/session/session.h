@@ -26,6 +26,7 @@
 #include "proxy/session/newcomers.h"
 #include "proxy/session/relay_buffer.h"
 #include "proxy/upstream/tls_opening.h"
+#include "proxy/wire/commit_watch.h"
 #include "proxy/wire/error_response.h"
 #include "proxy/wire/frame.h"
 #include "proxy/wire/interrupted_wait.h"
@@ -171,6 +172,7 @@ class Session {
   BoundaryTracker to_server_boundary_;
   BoundaryTracker to_client_boundary_;
   TransactionTracker transaction_;
+  CommitWatch commit_;
   NoticeInParts long_notice_;
 
   // The server that the link leads to, or will.

@@ -31,6 +31,7 @@ struct alignas(64) SessionCounters {
   Counter client_handshakes_failed;
   Counter open;
   Counter held;
+  Counter released;
   Counter established;
   Counter logins;
   Counter logins_unanswered;
@@ -39,7 +40,8 @@ struct alignas(64) SessionCounters {
   Counter commit_waits_interrupted;
   Counter ended_idle;
   Counter ended_in_transaction;
-  Counter ended_outcome_unknown;
+  Counter ended_busy;
+  Counter ended_in_commit;
   Counter bytes_from_clients;
   Counter bytes_from_servers;
   Counter closed_without_error_at_unclean_boundary;
@@ -52,6 +54,7 @@ struct alignas(64) SessionCounters {
     sum.client_handshakes_failed += client_handshakes_failed.value();
     sum.open += open.value();
     sum.held += held.value();
+    sum.released += released.value();
     sum.established += established.value();
     sum.logins += logins.value();
     sum.logins_unanswered += logins_unanswered.value();
@@ -60,7 +63,8 @@ struct alignas(64) SessionCounters {
     sum.commit_waits_interrupted += commit_waits_interrupted.value();
     sum.ended_idle += ended_idle.value();
     sum.ended_in_transaction += ended_in_transaction.value();
-    sum.ended_outcome_unknown += ended_outcome_unknown.value();
+    sum.ended_busy += ended_busy.value();
+    sum.ended_in_commit += ended_in_commit.value();
     sum.bytes_from_clients += bytes_from_clients.value();
     sum.bytes_from_servers += bytes_from_servers.value();
     sum.closed_without_error_at_unclean_boundary += closed_without_error_at_unclean_boundary.value();

@@ -15,15 +15,17 @@ struct ClusterSessionStats {
   std::uint64_t client_handshakes_failed = 0;
   std::uint64_t open = 0;               // client links now, in whatever state
   std::uint64_t held = 0;               // of these, waiting for a route or for their turn at login_rate
+  std::uint64_t released = 0;           // that waited when a route opened, and were let on to it, since start
   std::uint64_t established = 0;        // of these, past the login
   std::uint64_t logins = 0;             // server logins finished since start
   std::uint64_t logins_unanswered = 0;  // that had no answer of the server for failure_timeout
   std::uint64_t cancels_forwarded = 0;
   std::uint64_t cancels_held_back = 0;  // the backend waited for a standby, or it was not known in time
-  // Sessions that ended because their route did, by what was known of their transaction.
+  // Sessions that their server or their route ended, by what was known of their transaction.
   std::uint64_t ended_idle = 0;
   std::uint64_t ended_in_transaction = 0;
-  std::uint64_t ended_outcome_unknown = 0;
+  std::uint64_t ended_busy = 0;                // a statement was on its way, or had not been answered
+  std::uint64_t ended_in_commit = 0;           // a COMMIT was
   std::uint64_t commit_waits_interrupted = 0;  // sessions ended because the server acknowledged without a standby
   std::uint64_t bytes_from_clients = 0;
   std::uint64_t bytes_from_servers = 0;

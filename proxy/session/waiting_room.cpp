@@ -12,8 +12,8 @@ constexpr Duration kGatePause = std::chrono::milliseconds(2);
 
 }  // namespace
 
-WaitingRoom::WaitingRoom(Loop& loop, LoginGate& gate, Counter& held)
-    : loop_(loop), gate_(gate), held_(held), timer_(loop, [this] { let_through(); }) {}
+WaitingRoom::WaitingRoom(Loop& loop, LoginGate& gate, Counter& held, Counter& released)
+    : loop_(loop), gate_(gate), held_(held), released_(released), timer_(loop, [this] { let_through(); }) {}
 
 void WaitingRoom::enter(Session& session) {
   if (session.ticket() == 0) {
@@ -31,6 +31,7 @@ void WaitingRoom::leave(Session& session) {
   if (waiting_.erase(session.ticket()) > 0) {
     gate_.leave(session.ticket());
     held_.subtract();
+    waited_for_route_.erase(session.ticket());
   }
   if (scout_ != &session) return;
   scout_ = nullptr;
@@ -56,6 +57,10 @@ void WaitingRoom::open_doors(bool route_leads_somewhere) {
   has_route_ = route_leads_somewhere;
   server_down_ = false;
   scout_ = nullptr;
+  waited_for_route_.clear();
+  if (has_route_) {
+    for (const auto& [ticket, session] : waiting_) waited_for_route_.insert(ticket);
+  }
   let_through();
 }
 
@@ -74,6 +79,7 @@ void WaitingRoom::let_through() {
     }
     waiting_.erase(waiting_.begin());
     held_.subtract();
+    if (waited_for_route_.erase(ticket) > 0) released_.add();
     session->connect_to_server();
   }
   letting_through_ = false;

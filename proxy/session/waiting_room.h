@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
 
 #include "proxy/io/timer.h"
 #include "proxy/routing/login_gate.h"
@@ -16,7 +17,8 @@ class Session;
 
 class WaitingRoom {
  public:
-  WaitingRoom(Loop& loop, LoginGate& gate, Counter& held);
+  // `released`: those that waited when a route opened, and were let on to it.
+  WaitingRoom(Loop& loop, LoginGate& gate, Counter& held, Counter& released);
 
   // The session's connect_to_server() is called at its turn, maybe before this returns.
   void enter(Session& session);
@@ -38,8 +40,10 @@ class WaitingRoom {
   Loop& loop_;
   LoginGate& gate_;
   Counter& held_;
+  Counter& released_;
   Timer timer_;
   std::map<LoginGate::Ticket, Session*> waiting_;
+  std::set<LoginGate::Ticket> waited_for_route_;  // and still do, or for their turn
   bool doors_closed_ = false;
   bool letting_through_ = false;
   bool has_route_ = false;

@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <utility>
 
+#include "replication/decide/slots_of_others.h"
+#include "replication/model/slot_name.h"
+
 namespace pgkeel {
 namespace {
 
@@ -10,13 +13,15 @@ using namespace std::chrono_literals;
 
 // A reason that is gone sooner was only a step on the way.
 constexpr Duration kRefusalLasts = 1s;
+constexpr Duration kCountInterval = 200ms;
+constexpr std::size_t kCountsKept = 300;  // a minute: nothing is silent for longer and has not failed
 
 std::vector<DecisionRecord::Evidence> evidence_of(const std::vector<NodeView>& nodes, Now now) {
   std::vector<DecisionRecord::Evidence> evidence;
   for (const auto& node : nodes) {
     const Suspicion& suspicion = node.suspicion;
     evidence.push_back(
-        {node.name, liveness_name(suspicion.liveness), suspicion.evidence, now.instant - suspicion.since});
+        {node.name, liveness_name(suspicion.liveness), suspicion.evidence, now.wall - (now.instant - suspicion.since)});
   }
   return evidence;
 }
@@ -58,11 +63,60 @@ const char* fence_text(FenceStrength strength) {
 
 }  // namespace
 
+void DecisionRecorder::resume(const std::vector<DecisionRecord>& unfinished, const ClusterMemory& memory, Now now) {
+  const bool steady = memory.phase == Phase::kSteady;
+  for (DecisionRecord record : unfinished) {
+    record.restarted = true;
+    if (record.kind != DecisionRecord::Kind::kFailover) {
+      record.outcome = "failed";
+      record.reason += "; cut off: pgkeel ended meanwhile; what is still needed is begun anew";
+      keep(record);
+      continue;
+    }
+    const bool is_newest = record.epoch == memory.epoch;
+    if (is_newest && memory.phase == Phase::kPromoting) record.to = memory.candidate;
+    if (record.outcome == "under way" && is_newest && steady && memory.primary != record.from) {
+      record.to = memory.primary;
+      record.outcome = "done";
+    }
+    if (is_newest && (record.outcome == "done") == steady) {
+      go_on_with(std::move(record), now);
+    } else if (record.outcome == "under way") {
+      record.outcome = "failed";
+      record.reason += "; pgkeel ended meanwhile; " + memory.reason;
+      keep(record);
+    }
+  }
+  if (open_ || (memory.phase != Phase::kFencing && memory.phase != Phase::kPromoting)) return;
+  DecisionRecord record;  // of which an earlier process kept nothing but its memory
+  record.cluster = cluster_;
+  record.outcome = "under way";
+  record.epoch = memory.epoch;
+  record.began = record.decided = now.wall;
+  record.from = memory.primary;
+  record.to = memory.candidate;
+  record.reason = memory.reason;
+  if (const OperatorOrder* order = failover_order(memory)) record.ordered_by = order->given_by;
+  record.restarted = true;
+  record.fence = fence_text(FenceStrength::kNone);
+  go_on_with(std::move(record), now);
+}
+
+void DecisionRecorder::go_on_with(DecisionRecord record, Now now) {
+  // By the wall clock: it may have been set meanwhile.
+  failover_since_ = now.instant - std::max<Duration>(now.wall - record.began, Duration::zero());
+  clients_of_earlier_process_ = record.clients;
+  clients_before_ = ask_clients_();
+  failover_ = std::move(record);
+  open_ = to_be_kept_ = true;
+  step("pgkeel started again", now);
+}
+
 void DecisionRecorder::stored(const ClusterMemory& before, const ClusterMemory& after,
-                              const std::vector<NodeView>& nodes, const Clients& clients, Now now) {
-  if (after.phase == Phase::kFencing && before.phase == Phase::kSteady)
-    begin_failover(before, after, nodes, clients, now);
-  if (!failover_ || before.phase == after.phase) return;
+                              const std::vector<NodeView>& nodes, Now now) {
+  if (after.phase == Phase::kFencing && before.phase == Phase::kSteady) begin_failover(before, after, nodes, now);
+  if (!under_way() || before.phase == after.phase) return;
+  to_be_kept_ = true;
   if (after.phase == Phase::kPromoting) choose(after, nodes, now);
   if (after.phase == Phase::kFencing && before.phase == Phase::kPromoting) {
     step("candidate abandoned", now);
@@ -72,14 +126,15 @@ void DecisionRecorder::stored(const ClusterMemory& before, const ClusterMemory& 
   failover_->reason += "; " + after.reason;
   const bool promoted = before.phase == Phase::kPromoting && after.primary == failover_->to;
   failover_->outcome = promoted ? "done" : "failed";
-  failover_->clients.held = clients.held;
+  failover_->clients.held = ask_clients_().held;
   if (!promoted) end_failover("failed");
 }
 
 void DecisionRecorder::begin_failover(const ClusterMemory& before, const ClusterMemory& after,
-                                      const std::vector<NodeView>& nodes, const Clients& clients, Now now) {
-  if (failover_) end_failover(failover_->outcome);
+                                      const std::vector<NodeView>& nodes, Now now) {
+  if (open_) end_failover(failover_->outcome);
   DecisionRecord& record = failover_.emplace();
+  open_ = true;
   record.cluster = cluster_;
   record.outcome = "under way";
   record.epoch = after.epoch;
@@ -92,7 +147,9 @@ void DecisionRecorder::begin_failover(const ClusterMemory& before, const Cluster
   const bool failed = primary != nullptr && primary->suspicion.failed();
   failover_since_ = failed ? primary->suspicion.since : now.instant;
   record.began = now.wall - (now.instant - failover_since_);
-  clients_before_ = clients;
+  record.decided = now.wall;
+  clients_before_ = counted_at(failed ? primary->suspicion.last_heard : now.instant);
+  clients_of_earlier_process_ = {};
   step("intent", now);
 }
 
@@ -107,42 +164,43 @@ void DecisionRecorder::choose(const ClusterMemory& memory, const std::vector<Nod
       primary->facts->timeline == candidate->facts->timeline) {
     const Lsn ahead = primary->facts->wal_position;
     const Lsn behind = candidate->facts->wal_position;
-    record.bytes_lacking = ahead > behind ? ahead.value - behind.value : 0;
+    record.wal.bytes_lacking = ahead > behind ? ahead.value - behind.value : 0;
+    record.wal.as_of = now.wall - (now.instant - primary->facts_at);
   }
   const OperatorOrder* order = failover_order(memory);
   const bool loss_accepted = order != nullptr && order->accept_loss;
-  record.proven_lossless = memory.promise.contains(memory.candidate) && !loss_accepted;
+  record.wal.proven_lossless = memory.promise.contains(memory.candidate) && !loss_accepted;
   step("positions", now);
 }
 
 void DecisionRecorder::started(const Action& action, Now now) {
-  if (failover_ && action.kind == ActionKind::kPromote && action.node == failover_->to) step("promotion", now);
+  if (under_way() && action.kind == ActionKind::kPromote && action.node == failover_->to) step("promotion", now);
   if (action.kind != ActionKind::kRejoin) return;
   DecisionRecord record;
   record.cluster = cluster_;
   record.kind = DecisionRecord::Kind::kRejoin;
+  record.outcome = "under way";
   record.epoch = action.epoch;
-  record.began = now.wall;
+  record.began = record.decided = now.wall;
   record.from = action.upstream;
   record.to = action.node;
   record.reason = action.rebuild       ? "an operator ordered a rebuild"
                   : action.ordered     ? "an operator ordered it"
                   : action.old_primary ? "it was the primary before"
                                        : "it is no standby of the primary any more";
+  keep(record);
   rejoins_.insert_or_assign(action.node, Rejoin{std::move(record), now.instant});
 }
 
 void DecisionRecorder::finished(const ActionStatus& outcome, Now now) {
   const Action& action = outcome.action;
-  if (failover_ && action.kind == ActionKind::kFence && action.node == failover_->from &&
-      action.epoch == failover_->epoch && failover_->outcome == "under way") {
+  if (under_way() && action.kind == ActionKind::kFence && action.node == failover_->from &&
+      action.epoch == failover_->epoch) {
     failover_->fence = fence_text(outcome.fence);
     step(outcome.succeeded ? "fenced" : "fence failed", now);
   }
-  if (failover_ && action.kind == ActionKind::kPromote && action.node == failover_->to && outcome.succeeded &&
-      failover_->outcome == "under way") {
+  if (under_way() && action.kind == ActionKind::kPromote && action.node == failover_->to && outcome.succeeded)
     step("first write", now);
-  }
   const auto rejoin = rejoins_.find(action.node);
   if (action.kind != ActionKind::kRejoin || rejoin == rejoins_.end()) return;
   DecisionRecord& record = rejoin->second.record;
@@ -151,26 +209,37 @@ void DecisionRecorder::finished(const ActionStatus& outcome, Now now) {
   record.steps.push_back({"finished", now.instant - rejoin->second.since});
   keep(record);
   rejoins_.erase(rejoin);
+  if (!failover_ || failover_->from != action.node || failover_->epoch != action.epoch || !outcome.had_more_wal) return;
+  failover_->wal.old_primary_had_more = outcome.had_more_wal;
+  keep_failover();
 }
 
-void DecisionRecorder::route_applied(std::uint64_t epoch, const std::string& node, const Clients& clients, Now now) {
-  if (!failover_ || epoch != failover_->epoch) return;
+void DecisionRecorder::route_applied(std::uint64_t epoch, const std::string& node, Now now) {
+  if (!open_ || epoch != failover_->epoch) return;
   if (node.empty()) return step("closed", now);
   if (node != failover_->to) return;
   step("route open", now);
-  auto& ended = failover_->clients;
-  ended.ended_idle = clients.ended_idle - clients_before_.ended_idle;
-  ended.ended_in_transaction = clients.ended_in_transaction - clients_before_.ended_in_transaction;
-  ended.ended_outcome_unknown = clients.ended_outcome_unknown - clients_before_.ended_outcome_unknown;
-  keep(*failover_);  // whatever becomes of this process: it is known from here on
+  keep_failover();
 }
 
 void DecisionRecorder::decided(const ClusterMemory& memory, const std::vector<NodeView>& nodes,
                                const std::string& refusal, bool normal, Now now) {
-  if (failover_ && failover_->outcome == "done" && normal) {
-    step("redundant again", now);
-    end_failover("done");
+  const bool time_to_count = counted_.empty() || now.instant - counted_.back().first >= kCountInterval;
+  if (!under_way() && time_to_count) {
+    counted_.emplace_back(now.instant, ask_clients_());
+    if (counted_.size() > kCountsKept) counted_.pop_front();
   }
+  if (open_ && failover_->outcome == "done") {
+    const auto released = failover_->clients.released;
+    if (released < failover_->clients.held) count_clients();
+    if (failover_->clients.released != released) to_be_kept_ = true;
+    look_beside_rows(memory, nodes, now);
+    if (normal && failover_->beside_rows) {
+      step(kLastStep, now);
+      end_failover("done");
+    }
+  }
+  if (to_be_kept_) keep_failover();
   if (refusal != refusal_) {
     refusal_ = refusal;
     refused_since_ = now.instant;
@@ -178,23 +247,93 @@ void DecisionRecorder::decided(const ClusterMemory& memory, const std::vector<No
   }
   if (refusal_.empty() || refusal_kept_ || now.instant - refused_since_ < kRefusalLasts) return;
   refusal_kept_ = true;
+  keep_refusal(memory, nodes, refusal_, "", now.wall - (now.instant - refused_since_), now);
+}
+
+// As soon as the controller has compared the new primary with the old one.
+void DecisionRecorder::look_beside_rows(const ClusterMemory& memory, const std::vector<NodeView>& nodes, Now now) {
+  const NodeView* primary = find(nodes, failover_->to);
+  const bool compared = memory.primary == failover_->to && memory.logical_slots.primary == failover_->to;
+  if (failover_->beside_rows || !compared || primary == nullptr || !primary->answers_as_primary()) return;
+  DecisionRecord::BesideRows& beside = failover_->beside_rows.emplace();
+  beside.prepared_transactions = primary->facts->prepared_transactions;
+  for (const auto& slot : primary->facts->slots) {
+    if (!slot.name.starts_with(kSlotPrefix)) beside.physical_slots.push_back(slot.name);
+  }
+  for (const auto& kept : memory.kept_slots) {
+    if (kept.node == failover_->to) beside.physical_slots_anew.push_back(kept.slot);
+  }
+  for (const auto& slot : primary->facts->logical_slots) {
+    if (slot.synced && !slot.lost) beside.logical_slots.push_back(slot.name);
+  }
+  for (const auto& left : memory.left_slots) beside.left.push_back(describe(left, failover_->to));
+  step("asked what came along", now);
+  to_be_kept_ = true;
+}
+
+void DecisionRecorder::refused(const OperatorOrder& order, const std::string& why, const ClusterMemory& memory,
+                               const std::vector<NodeView>& nodes, Now now) {
+  if (order.kind != OrderKind::kFailover) return;
+  keep_refusal(memory, nodes, why, order.given_by, now.wall, now);
+}
+
+void DecisionRecorder::keep_refusal(const ClusterMemory& memory, const std::vector<NodeView>& nodes, std::string reason,
+                                    std::string ordered_by, WallTime began, Now now) {
   DecisionRecord record;
   record.cluster = cluster_;
   record.kind = DecisionRecord::Kind::kRefusedFailover;
   record.outcome = "refused";
   record.epoch = memory.epoch;
-  record.began = now.wall - (now.instant - refused_since_);
+  record.began = began;
+  record.decided = now.wall;
   record.from = memory.primary;
-  record.reason = refusal_;
+  record.reason = std::move(reason);
+  record.ordered_by = std::move(ordered_by);
   record.evidence = evidence_of(nodes, now);
   record.candidates = candidates_of(memory, nodes);
   keep(record);
 }
 
+void DecisionRecorder::found_lost(const std::string& node, const std::string& report, std::uint64_t transactions,
+                                  std::uint64_t bytes) {
+  if (!failover_ || failover_->from != node) return;
+  failover_->wal.lost_report = report;
+  failover_->wal.lost_transactions = transactions;
+  failover_->wal.lost_bytes = bytes;
+  keep_failover();
+}
+
 void DecisionRecorder::end_failover(std::string outcome) {
   failover_->outcome = std::move(outcome);
+  keep_failover();
+  open_ = false;
+}
+
+void DecisionRecorder::keep_failover() {
+  if (open_) count_clients();
   keep(*failover_);
-  failover_.reset();
+  to_be_kept_ = false;
+}
+
+// When the primary was heard last, say: whoever was ended since was ended by its failure.
+DecisionRecorder::Clients DecisionRecorder::counted_at(Instant when) const {
+  Clients clients = counted_.empty() ? ask_clients_() : counted_.front().second;
+  for (const auto& [counted_when, counted] : counted_) {
+    if (counted_when <= when) clients = counted;
+  }
+  return clients;
+}
+
+void DecisionRecorder::count_clients() {
+  const Clients so_far = ask_clients_();
+  auto& clients = failover_->clients;
+  const auto count = [&](std::uint64_t Clients::*counter) {
+    clients.*counter = clients_of_earlier_process_.*counter + so_far.*counter - clients_before_.*counter;
+  };
+  for (const auto counter : {&Clients::ended_idle, &Clients::ended_in_transaction, &Clients::ended_busy,
+                             &Clients::ended_in_commit, &Clients::released}) {
+    count(counter);
+  }
 }
 
 // Each step counts once: what is repeated came later.

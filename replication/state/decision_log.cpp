@@ -13,20 +13,13 @@
 
 #include "proxy/base/log.h"
 #include "proxy/io/durable_file.h"
+#include "replication/state/decision_text.h"
 #include "replication/state/memory_text.h"
 
 namespace pgkeel {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-double milliseconds(Duration duration) {
-  return std::chrono::duration<double, std::milli>(duration).count();
-}
-
-Json text_or_null(const std::string& text) {
-  return text.empty() ? Json(nullptr) : Json(text);
-}
 
 // A line without its newline: checksum, blank, JSON. Nothing where it is damaged.
 std::optional<Json> read_line(std::string_view line) {
@@ -41,48 +34,6 @@ std::optional<Json> read_line(std::string_view line) {
 }
 
 }  // namespace
-
-std::string decision_json(const DecisionRecord& record) {
-  Json evidence = Json::array();
-  for (const auto& each : record.evidence) {
-    evidence.push_back(
-        {{"node", each.node}, {"liveness", each.liveness}, {"text", each.text}, {"since_ms", milliseconds(each.age)}});
-  }
-  Json candidates = Json::array();
-  for (const auto& each : record.candidates) {
-    candidates.push_back({{"node", each.node},
-                          {"timeline", each.timeline},
-                          {"wal_position", format_lsn(each.wal_position)},
-                          {"safe", each.safe}});
-  }
-  Json steps = Json::array();
-  for (const auto& each : record.steps) steps.push_back({{"step", each.name}, {"after_ms", milliseconds(each.after)}});
-  Json json = {
-      {"id", record.id},
-      {"cluster", record.cluster},
-      {"kind", decision_kind_name(record.kind)},
-      {"outcome", record.outcome},
-      {"epoch", record.epoch},
-      {"began", format_wall_time(record.began)},
-      {"from", text_or_null(record.from)},
-      {"to", text_or_null(record.to)},
-      {"reason", record.reason},
-      {"ordered_by", text_or_null(record.ordered_by)},
-      {"evidence", evidence},
-      {"candidates", candidates},
-      {"steps", steps},
-  };
-  if (record.kind == DecisionRecord::Kind::kFailover) {
-    json["fence"] = record.fence;
-    json["wal"] = {{"bytes_lacking", record.bytes_lacking ? Json(*record.bytes_lacking) : Json(nullptr)},
-                   {"proven_lossless", record.proven_lossless}};
-    json["clients"] = {{"ended_idle", record.clients.ended_idle},
-                       {"ended_in_transaction", record.clients.ended_in_transaction},
-                       {"ended_outcome_unknown", record.clients.ended_outcome_unknown},
-                       {"held", record.clients.held}};
-  }
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
-}
 
 Result<std::unique_ptr<DecisionLog>> DecisionLog::open(const std::string& directory) {
   std::unique_ptr<DecisionLog> log(new DecisionLog(directory + "/decisions.log"));
@@ -144,6 +95,22 @@ std::vector<std::string> DecisionLog::newest(const std::string& cluster, std::si
     if (entry->cluster == cluster) found.push_back(entry->json);
   }
   std::ranges::reverse(found);
+  return found;
+}
+
+std::vector<DecisionRecord> DecisionLog::unfinished(const std::string& cluster) const {
+  std::vector<DecisionRecord> found;
+  std::optional<DecisionRecord> last_failover;
+  for (const auto& json : newest(cluster, kRecordsInMemory)) {
+    auto record = read_decision(json);
+    if (!record) continue;  // of another version of pgkeel
+    if (record->kind == DecisionRecord::Kind::kFailover) last_failover = *record;
+    if (record->outcome == "under way") found.push_back(std::move(*record));
+  }
+  const bool ended =
+      !last_failover || last_failover->outcome != "done" ||
+      std::ranges::find(last_failover->steps, kLastStep, &DecisionRecord::Step::name) != last_failover->steps.end();
+  if (!ended) found.push_back(std::move(*last_failover));
   return found;
 }
 

@@ -15,9 +15,6 @@
 
 namespace pgkeel {
 
-// Pure.
-std::string decision_json(const DecisionRecord& record);
-
 class DecisionLog {
  public:
   // Reads what is there (the newest of it), and goes on with the next id. Damaged lines are passed over.
@@ -29,6 +26,9 @@ class DecisionLog {
 
   // The JSON of the cluster's newest records, oldest first.
   [[nodiscard]] std::vector<std::string> newest(const std::string& cluster, std::size_t most) const;
+
+  // Those that are under way, and the newest failover where not every node was as it should be again; oldest first.
+  [[nodiscard]] std::vector<DecisionRecord> unfinished(const std::string& cluster) const;
 
   static constexpr std::size_t kRecordsInMemory = 500;
   static constexpr std::size_t kFileBytesMax = 4 * 1024 * 1024;  // then it is set aside as decisions.log.1

@@ -266,6 +266,12 @@ TEST_CASE("the primary crashes: each state of a client gets the error, whole and
   const auto sessions = cluster.pgkeel->status()["sessions"];
   CHECK(sessions["closed_without_error_at_unclean_boundary"] == 1);
   CHECK(sessions["errors_by_sqlstate"]["57P01"] == client_states().size() - 1);
+  const auto record = cluster.pgkeel->decisions("failover").back();
+  CAPTURE(record.dump(2));
+  CHECK(record["clients"]["ended_idle"] == 2);
+  CHECK(record["clients"]["ended_in_transaction"] == 2);
+  CHECK(record["clients"]["ended_in_commit"] == 1);
+  CHECK(record["clients"]["ended_busy"] == client_states().size() - 5);
 }
 
 TEST_CASE("the primary crashes: what libpq reports of it") {

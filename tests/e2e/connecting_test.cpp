@@ -67,6 +67,11 @@ TEST_CASE("clients that connect while there is no primary are held, and then wor
   const auto login = raw.log_in();
   CHECK(login.back().type == 'Z');
   for (const auto& heard : login) CHECK((heard.type != 'E' && heard.type != 'N'));
+  const auto is_recorded = [&] {
+    const auto record = outage.cluster.pgkeel->decisions("failover").back();
+    return record["clients"]["held"] == clients.size() + 1 && record["clients"]["released"] == clients.size() + 1;
+  };
+  CHECK_MESSAGE(wait_until(is_recorded), outage.cluster.pgkeel->decisions("failover").back().dump(2));
 }
 
 TEST_CASE("a client whose login had gone too far for a repetition gets 08001 when the primary crashes") {

@@ -1,4 +1,5 @@
 // pgkeel itself is killed and started again, at any moment of a failover; and first starts.
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -27,6 +28,7 @@ TEST_CASE("pgkeel is killed in each phase of a failover, and goes on from there"
   Cluster cluster;
   std::string primary = "a";
   std::set<std::string> phases_hit;
+  std::size_t failovers = 0;
   // The phases last milliseconds: the state file is watched, and the kill lands in the phase or a little later.
   for (int attempt = 0; attempt < 12 && phases_hit.size() < 3; ++attempt) {
     const std::string standby = primary == "a" ? "b" : "a";
@@ -61,7 +63,17 @@ TEST_CASE("pgkeel is killed in each phase of a failover, and goes on from there"
     primary = cluster.pgkeel->status()["route"];
     CHECK(primary == standby);
     cluster.check_roles(primary);
+    ++failovers;
   }
+  // Each left its record, whenever pgkeel was killed, and it is complete.
+  const auto records = cluster.pgkeel->decisions("failover");
+  CHECK(records.size() == failovers);
+  for (const auto& record : records) {
+    CAPTURE(record.dump(2));
+    CHECK(record["outcome"] == "done");
+    CHECK(record["steps"].back()["step"] == "redundant again");
+  }
+  CHECK(std::ranges::any_of(records, [](const auto& record) { return record["restarted"] == true; }));
   CHECK(phases_hit.contains("fencing"));
   CHECK(phases_hit.contains("promoting"));
   CHECK(phases_hit.contains("steady"));

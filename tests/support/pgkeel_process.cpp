@@ -4,6 +4,7 @@
 #include <fstream>
 #include <iterator>
 #include <set>
+#include <sstream>
 #include <stdexcept>
 
 #include <httplib.h>
@@ -150,6 +151,18 @@ std::string PgkeelProcess::conninfo(const std::string& more) const {
 std::string PgkeelProcess::log_text() const {
   std::ifstream file(log_file_);
   return {std::istreambuf_iterator<char>(file), {}};
+}
+
+std::vector<nlohmann::json> PgkeelProcess::decisions(const std::string& kind) const {
+  const auto verb = run_verb({"decisions", "test", "--json"});
+  if (verb.exit_status != 0) throw std::runtime_error("pgkeel decisions: " + verb.error_output);
+  std::vector<nlohmann::json> records;
+  std::istringstream lines(verb.output);
+  for (std::string line; std::getline(lines, line);) {
+    auto record = nlohmann::json::parse(line);
+    if (record["kind"] == kind) records.push_back(std::move(record));
+  }
+  return records;
 }
 
 VerbResult PgkeelProcess::run_verb(std::vector<std::string> arguments) const {

@@ -46,6 +46,8 @@ class PgkeelProcess {
   // Null where it does not answer.
   [[nodiscard]] nlohmann::json status(const std::string& cluster = "test") const;
   [[nodiscard]] nlohmann::json events() const;
+  // Of `pgkeel decisions`, oldest first; of this kind ("failover", "refused failover", "rejoin") only.
+  [[nodiscard]] std::vector<nlohmann::json> decisions(const std::string& kind) const;
   [[nodiscard]] std::string metrics() const;
   [[nodiscard]] bool wait_for(const std::function<bool(const nlohmann::json& status)>& condition,
                               Duration limit = std::chrono::seconds(60)) const;

@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include "proxy/admin/status_json.h"
+#include "replication/state/decision_text.h"
 #include "replication/state/event_log.h"
 
 using namespace pgkeel;
@@ -94,6 +95,57 @@ TEST_CASE("events are one line each, and the newest id is known") {
   const auto lines = events_json_lines(document, last_id);
   REQUIRE(lines);
   CHECK(lines->starts_with("{\"cluster\":\"orders\""));
+}
+
+TEST_CASE("a decision tells on what it was founded, what it did, and what became of WAL, clients and all else") {
+  DecisionRecord record;
+  record.cluster = "orders";
+  record.outcome = "done";
+  record.epoch = 4;
+  record.began = WallTime(1'700'000'000'103ms);
+  record.decided = WallTime(1'700'000'000'123ms);
+  record.from = "a";
+  record.to = "b";
+  record.reason = "a failed: postmaster 12 has ended";
+  record.evidence = {{"a", "dead", "postmaster 12 has ended", record.began}};
+  record.candidates = {{"b", 3, Lsn{0x3000}, true}};
+  record.steps = {{"intent", 20ms}, {"route open", 72ms}, {"redundant again", 20s}};
+  record.fence = "proven stopped: no process of it is left";
+  record.wal.proven_lossless = true;
+  record.wal.old_primary_had_more = false;
+  record.clients = {
+      .ended_idle = 1, .ended_in_transaction = 2, .ended_busy = 3, .ended_in_commit = 4, .held = 6, .released = 5};
+  record.beside_rows = DecisionRecord::BesideRows{.prepared_transactions = 2,
+                                                  .physical_slots = {"archive", "barman"},
+                                                  .physical_slots_anew = {},
+                                                  .logical_slots = {},
+                                                  .left = {"logical slot changes is not on b"}};
+  const auto text = decisions_text("{\"decisions\": [" + decision_json(record) + "]}");
+  REQUIRE(text);
+  CHECK(*text ==
+        "2023-11-14T22:13:20.103Z failover a -> b: done, epoch 4\n"
+        "  why:         a failed: postmaster 12 has ended\n"
+        "  evidence:    a dead (postmaster 12 has ended), for 20 ms\n"
+        "  candidates:  b at 0/3000 of timeline 3, safe\n"
+        "  steps:       intent 20 ms, route open 72 ms (+52 ms), redundant again 20.0 s (+19.9 s)\n"
+        "  old primary: proven stopped: no process of it is left\n"
+        "  WAL:         no acknowledged commit is lost: each was on b before it was acknowledged\n"
+        "               nothing is lost: a had no WAL that b lacks\n"
+        "  clients:     ended: 1 idle, 2 in a transaction, 3 busy, 4 in COMMIT; held: 6, of these released: 5\n"
+        "  beside rows: 2 prepared transactions came along; each holds its locks until it is ended\n"
+        "               physical slots of others: archive, barman\n"
+        "               logical slot changes is not on b\n");
+  record.wal = {};
+  record.wal.bytes_lacking = 128;
+  record.wal.as_of = record.began;
+  record.restarted = true;
+  record.ordered_by = "127.0.0.1:4242";
+  const auto other = decisions_text("{\"decisions\": [" + decision_json(record) + "]}");
+  REQUIRE(other);
+  CHECK(other->find("ordered from 127.0.0.1:4242, continued after a restart of pgkeel\n") != std::string::npos);
+  CHECK(other->find("when a was asked last (2023-11-14T22:13:20.103Z) it had 128 bytes that b lacks") !=
+        std::string::npos);
+  CHECK_FALSE(decisions_text("{\"decisions\": [{}]}"));
 }
 
 TEST_CASE("an answer that is something else is an error, not a crash") {

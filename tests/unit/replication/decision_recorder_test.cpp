@@ -1,98 +1,26 @@
-#include "replication/execute/decision_recorder.h"
-
-#include <algorithm>
-
 #include <doctest/doctest.h>
 
+#include "tests/unit/replication/failover_story.h"
+
 using namespace pgkeel;
-using namespace std::chrono_literals;
-
-namespace {
-
-// a failed 20 ms ago, b and c are its standbys; times are given from the intent on.
-struct Story {
-  Story() {
-    nodes = {node("a", false, 0x5000), node("b", true, 0x4F00), node("c", true, 0x4000)};
-    nodes[0].suspicion.liveness = Liveness::kDead;
-    nodes[0].suspicion.since = now(-20ms).instant;
-    nodes[0].suspicion.evidence = "postmaster 12 has ended";
-    memory.phase = Phase::kSteady;
-    memory.epoch = 3;
-    memory.primary = "a";
-  }
-
-  static NodeView node(const std::string& name, bool in_recovery, std::uint64_t wal) {
-    NodeView view;
-    view.name = name;
-    view.suspicion.liveness = Liveness::kAlive;
-    view.facts.emplace();
-    view.facts->in_recovery = in_recovery;
-    view.facts->timeline = 1;
-    view.facts->wal_position = Lsn{wal};
-    return view;
-  }
-
-  static Now now(Duration after) { return {Instant(1h) + after, WallTime(1'700'000'000s) + after}; }
-
-  void store(ClusterMemory next, Duration after, DecisionRecord::Clients clients = {}) {
-    recorder.stored(memory, next, nodes, clients, now(after));
-    memory = std::move(next);
-  }
-
-  void begin(const std::string& reason = "a failed") {
-    ClusterMemory next = memory;
-    next.phase = Phase::kFencing;
-    next.epoch += 1;
-    next.reason = reason;
-    store(next, 0ms, {.ended_idle = 10, .ended_in_transaction = 20, .ended_outcome_unknown = 30, .held = 0});
-  }
-  void choose() {
-    ClusterMemory next = memory;
-    next.phase = Phase::kPromoting;
-    next.candidate = "b";
-    next.reason = "b has the most WAL";
-    store(next, 12ms);
-  }
-  void promoted() {
-    ClusterMemory next = memory;
-    next.phase = Phase::kSteady;
-    next.primary = "b";
-    next.candidate.clear();
-    next.reason = "b is promoted and takes writes";
-    store(next, 51ms, {.ended_idle = 0, .ended_in_transaction = 0, .ended_outcome_unknown = 0, .held = 5});
-  }
-
-  ActionStatus outcome(ActionKind kind, const std::string& node, bool succeeded) const {
-    ActionStatus status;
-    status.action.kind = kind;
-    status.action.node = node;
-    status.action.epoch = memory.epoch;
-    status.succeeded = succeeded;
-    return status;
-  }
-
-  [[nodiscard]] Duration step(const std::string& name) const {
-    const auto& steps = kept.back().steps;
-    const auto found = std::ranges::find(steps, name, &DecisionRecord::Step::name);
-    return found == steps.end() ? -1ms : found->after;
-  }
-
-  std::vector<NodeView> nodes;
-  ClusterMemory memory;
-  std::vector<DecisionRecord> kept;
-  DecisionRecorder recorder{"orders", [this](const DecisionRecord& record) {
-                              kept.push_back(record);
-                              return record.id == 0 ? kept.size() : record.id;
-                            }};
-};
-
-}  // namespace
+using namespace pgkeel::test;
 
 TEST_CASE("a failover is recorded with its evidence, candidates, steps, fence, WAL and clients") {
   Story story;
   story.memory.promise = {{"b"}, 1};
+  story.nodes[0].suspicion.last_heard = Story::now(-300ms).instant;
+  story.nodes[0].facts_at = Story::now(-400ms).instant;
+  story.decide(-500ms);
+  // They ended with their server, before pgkeel knew why.
+  story.clients.ended_busy += 3;
+  story.decide(-10ms);
   story.begin();
-  story.recorder.route_applied(4, "", {}, Story::now(2ms));
+  REQUIRE(story.kept.size() == 1);  // whatever becomes of this process: it is known from here on
+  CHECK(story.kept[0].outcome == "under way");
+  story.clients.ended_idle += 1;
+  story.clients.ended_in_transaction += 2;
+  story.clients.ended_in_commit += 4;
+  story.recorder.route_applied(4, "", Story::now(2ms));
   auto fence = story.outcome(ActionKind::kFence, "a", true);
   fence.fence = FenceStrength::kProvenStopped;
   story.recorder.finished(fence, Story::now(10ms));
@@ -100,34 +28,40 @@ TEST_CASE("a failover is recorded with its evidence, candidates, steps, fence, W
   story.recorder.started(story.outcome(ActionKind::kPromote, "b", true).action, Story::now(13ms));
   story.recorder.finished(story.outcome(ActionKind::kPromote, "b", true), Story::now(50ms));
   story.promoted();
-  CHECK(story.kept.empty());
-  story.recorder.route_applied(
-      4, "b", {.ended_idle = 11, .ended_in_transaction = 22, .ended_outcome_unknown = 33, .held = 0}, Story::now(52ms));
-  REQUIRE(story.kept.size() == 1);
-  story.recorder.decided(story.memory, story.nodes, "", false, Story::now(60ms));
-  story.recorder.decided(story.memory, story.nodes, "", true, Story::now(2s));
-  REQUIRE(story.kept.size() == 2);
+  story.recorder.route_applied(4, "b", Story::now(52ms));
+  CHECK(story.kept.back().clients.held == 5);
+  story.clients.held = 0;
+  story.clients.released += 4;
+  story.decide(60ms);
+  CHECK_FALSE(story.kept.back().beside_rows.has_value());
+  story.asked_after_the_promotion();
+  story.decide(2s, true);
 
   const DecisionRecord& record = story.kept.back();
   CHECK(record.id == 1);  // the first one, made whole
   CHECK(record.outcome == "done");
+  CHECK_FALSE(record.restarted);
   CHECK(record.epoch == 4);
   CHECK(record.from == "a");
   CHECK(record.to == "b");
   CHECK(record.began == Story::now(-20ms).wall);
+  CHECK(record.decided == Story::now(0ms).wall);
   REQUIRE(record.evidence.size() == 3);
   CHECK(record.evidence[0].text == "postmaster 12 has ended");
-  CHECK(record.evidence[0].age == 20ms);
+  CHECK(record.evidence[0].since == Story::now(-20ms).wall);
   REQUIRE(record.candidates.size() == 2);
   CHECK(record.candidates[0].safe);
   CHECK_FALSE(record.candidates[1].safe);
   CHECK(record.fence.starts_with("proven stopped"));
-  CHECK(record.bytes_lacking == 0x100);
-  CHECK(record.proven_lossless);
+  CHECK(record.wal.bytes_lacking == 0x100);
+  CHECK(record.wal.as_of == Story::now(-400ms).wall);
+  CHECK(record.wal.proven_lossless);
   CHECK(record.clients.ended_idle == 1);
   CHECK(record.clients.ended_in_transaction == 2);
-  CHECK(record.clients.ended_outcome_unknown == 3);
+  CHECK(record.clients.ended_busy == 3);
+  CHECK(record.clients.ended_in_commit == 4);
   CHECK(record.clients.held == 5);
+  CHECK(record.clients.released == 4);
   CHECK(story.step("intent") == 20ms);
   CHECK(story.step("closed") == 22ms);
   CHECK(story.step("fenced") == 30ms);
@@ -136,6 +70,65 @@ TEST_CASE("a failover is recorded with its evidence, candidates, steps, fence, W
   CHECK(story.step("first write") == 70ms);
   CHECK(story.step("route open") == 72ms);
   CHECK(story.step("redundant again") == 2020ms);
+  const auto written = story.kept.size();
+  story.decide(3s, true);
+  CHECK(story.kept.size() == written);
+}
+
+TEST_CASE("a failover's record tells what came along beside rows, and what did not") {
+  Story story;
+  story.begin();
+  story.choose();
+  story.promoted();
+  story.nodes[1].facts->prepared_transactions = 2;
+  story.nodes[1].facts->slots = {{.name = "pgkeel_a", .active_pid = {}, .restart_lsn = {}, .wal_status = ""},
+                                 {.name = "barman", .active_pid = {}, .restart_lsn = {}, .wal_status = ""}};
+  story.nodes[1].facts->logical_slots = {
+      {.name = "seventeen", .database = "", .plugin = "", .confirmed_flush = {}, .lost = false, .synced = true},
+      {.name = "other", .database = "", .plugin = "", .confirmed_flush = {}, .lost = false, .synced = false}};
+  story.memory.kept_slots = {{"b", "new"}, {"a", "barman"}};
+  story.memory.left_slots.push_back({.slot = {"changes", "app", "pgoutput"},
+                                     .old_primary = "a",
+                                     .confirmed_flush = {},
+                                     .is_other = false,
+                                     .since = {}});
+  story.asked_after_the_promotion();
+  story.decide(100ms);
+  const auto& beside = story.kept.back().beside_rows;
+  REQUIRE(beside.has_value());
+  CHECK(beside->prepared_transactions == 2);
+  CHECK(beside->physical_slots == std::vector<std::string>{"barman"});
+  CHECK(beside->physical_slots_anew == std::vector<std::string>{"new"});
+  CHECK(beside->logical_slots == std::vector<std::string>{"seventeen"});
+  REQUIRE(beside->left.size() == 1);
+  CHECK(beside->left[0].starts_with("logical slot changes (database app, pgoutput) of a is not on b"));
+}
+
+TEST_CASE("what the old primary alone had is known when it is a standby again, and is added") {
+  for (const bool had_more : {false, true}) {
+    CAPTURE(had_more);
+    Story story;
+    story.begin();
+    story.choose();
+    story.promoted();
+    story.asked_after_the_promotion();
+    CHECK_FALSE(story.kept.back().wal.old_primary_had_more.has_value());
+    auto rejoin = story.outcome(ActionKind::kRejoin, "a", true);
+    rejoin.had_more_wal = had_more;
+    story.recorder.started(rejoin.action, Story::now(1s));
+    story.recorder.finished(rejoin, Story::now(2s));
+    CHECK(story.kept.back().id == 1);
+    CHECK(story.kept.back().wal.old_primary_had_more == had_more);
+    story.decide(3s, true);
+    if (!had_more) continue;
+    story.recorder.found_lost("b", "b-1", 1, 1);  // of another node
+    story.recorder.found_lost("a", "a-1", 7, 4096);
+    CHECK(story.kept.back().id == 1);
+    CHECK(story.kept.back().wal.lost_report == "a-1");
+    CHECK(story.kept.back().wal.lost_transactions == 7);
+    CHECK(story.kept.back().wal.lost_bytes == 4096);
+    CHECK(story.kept.back().outcome == "done");
+  }
 }
 
 TEST_CASE("a failover that ends with the old primary is recorded as failed") {
@@ -145,12 +138,13 @@ TEST_CASE("a failover that ends with the old primary is recorded as failed") {
   next.phase = Phase::kSteady;
   next.reason = "a is back, and nobody could replace it";
   story.store(next, 1s);
-  REQUIRE(story.kept.size() == 1);
-  CHECK(story.kept[0].outcome == "failed");
-  CHECK(story.kept[0].reason == "a failed; a is back, and nobody could replace it");
-  CHECK(story.kept[0].fence.starts_with("not reached"));
-  story.recorder.decided(story.memory, story.nodes, "", true, Story::now(2s));
-  CHECK(story.kept.size() == 1);
+  const auto written = story.kept.size();
+  CHECK(story.kept.back().id == 1);
+  CHECK(story.kept.back().outcome == "failed");
+  CHECK(story.kept.back().reason == "a failed; a is back, and nobody could replace it");
+  CHECK(story.kept.back().fence.starts_with("not reached"));
+  story.decide(2s, true);
+  CHECK(story.kept.size() == written);
 }
 
 TEST_CASE("an operator's failover says who ordered it, and promises nothing where a loss is accepted") {
@@ -163,17 +157,27 @@ TEST_CASE("an operator's failover says who ordered it, and promises nothing wher
   story.begin("an operator ordered a failover");
   story.choose();
   story.promoted();
-  story.recorder.route_applied(4, "b", {}, Story::now(52ms));
+  story.recorder.route_applied(4, "b", Story::now(52ms));
+  CHECK(story.kept.back().ordered_by == "127.0.0.1:4242");
+  CHECK_FALSE(story.kept.back().wal.proven_lossless);
+}
+
+TEST_CASE("an order that is refused is recorded, where it is one of a failover") {
+  Story story;
+  OperatorOrder order;
+  order.given_by = "127.0.0.1:4242";
+  story.recorder.refused(order, "b is not safe", story.memory, story.nodes, Story::now(0ms));
+  order.kind = OrderKind::kRejoin;
+  story.recorder.refused(order, "b is healthy", story.memory, story.nodes, Story::now(0ms));
   REQUIRE(story.kept.size() == 1);
+  CHECK(story.kept[0].kind == DecisionRecord::Kind::kRefusedFailover);
   CHECK(story.kept[0].ordered_by == "127.0.0.1:4242");
-  CHECK_FALSE(story.kept[0].proven_lossless);
+  CHECK(story.kept[0].reason == "b is not safe");
 }
 
 TEST_CASE("a refused failover is recorded once for each reason that lasts") {
   Story story;
-  const auto decide = [&](const std::string& refusal, Duration when) {
-    story.recorder.decided(story.memory, story.nodes, refusal, false, Story::now(when));
-  };
+  const auto decide = [&](const std::string& refusal, Duration when) { story.decide(when, false, refusal); };
   decide("b has not answered since a failed", 0ms);
   decide("failover is manual", 500ms);
   decide("failover is manual", 1400ms);
@@ -192,7 +196,7 @@ TEST_CASE("a refused failover is recorded once for each reason that lasts") {
   CHECK(story.kept.size() == 2);
 }
 
-TEST_CASE("a rejoin is recorded with how it went and how long it took") {
+TEST_CASE("a rejoin is recorded when it starts, and with how it went and how long it took") {
   Story story;
   Action action;
   action.kind = ActionKind::kRejoin;
@@ -200,13 +204,16 @@ TEST_CASE("a rejoin is recorded with how it went and how long it took") {
   action.upstream = "a";
   action.old_primary = true;
   story.recorder.started(action, Story::now(0ms));
+  REQUIRE(story.kept.size() == 1);
+  CHECK(story.kept[0].outcome == "under way");
   ActionStatus status;
   status.action = action;
   status.message = "no space left";
   story.recorder.finished(status, Story::now(1500ms));
-  REQUIRE(story.kept.size() == 1);
-  CHECK(story.kept[0].kind == DecisionRecord::Kind::kRejoin);
-  CHECK(story.kept[0].outcome == "failed");
-  CHECK(story.kept[0].reason == "it was the primary before: no space left");
+  REQUIRE(story.kept.size() == 2);
+  CHECK(story.kept[1].id == story.kept[0].id);
+  CHECK(story.kept[1].kind == DecisionRecord::Kind::kRejoin);
+  CHECK(story.kept[1].outcome == "failed");
+  CHECK(story.kept[1].reason == "it was the primary before: no space left");
   CHECK(story.step("finished") == 1500ms);
 }
