@@ -142,7 +142,8 @@ Result<void> LocalServer::restart(StopMode mode, Duration limit) const {
 
 Result<RejoinReport> LocalServer::make_standby(const RejoinOrder& order, const Progress& progress) const {
   const auto state = look();
-  if (order.leave_what_rests && state.proven_stopped()) {
+  // What a rejoin left half changed cannot be started: only another one mends it.
+  if (order.leave_what_rests && state.proven_stopped() && !state.rejoin_cut_off) {
     const auto control = control_data();
     if (control && control->cluster_state == "shut down in recovery")
       return Error{"it was shut down cleanly, so it is left alone; start it to have it back"};

@@ -91,7 +91,7 @@ void HostWork::fence(const Action& action, const Done& done) {
 
 void HostWork::rejoin(const Action& action, const Done& done) {
   later(world_.random.between(1ms, 10ms), [=, this] {
-    const bool may_rest = !action.old_primary && !action.ordered;
+    const bool may_rest = !action.old_primary && !action.ordered && !server_.half_rebuilt;
     if (server_.cleanly_stopped && may_rest) return done({failed(action, "it was shut down cleanly"), 0});
     server_.die();
     const Server& upstream = *world_.server(action.upstream);

@@ -208,6 +208,28 @@ TEST_CASE("pgkeel killed between the two renames of a rebuild: the new directory
   CHECK(ServerPair::replicates(*pair.a, *pair.b));
 }
 
+TEST_CASE("a standby that was shut down cleanly is left alone, but not where a rejoin was cut off in it") {
+  ServerPair pair;
+  const auto standby = ServerPair::local(*pair.b);
+  REQUIRE(standby.stop(StopMode::kFast, 20s));
+  RejoinOrder order;
+  order.upstream = ServerPair::upstream(*pair.a);
+  order.leave_what_rests = true;
+  const auto nobody = [](const std::string&) {};
+  const auto refused = standby.make_standby(order, nobody);
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().message.find("shut down cleanly") != std::string::npos);
+
+  const auto marker = pair.b->data_directory() + ".pgkeel-rejoin";
+  std::filesystem::create_directory(marker);
+  REQUIRE(write_durably(marker + "/progress.json",
+                        R"({"step": "basebackup", "quarantine": "", "new_directory": "", "moved_aside": ""})"));
+  const auto report = standby.make_standby(order, nobody);
+  REQUIRE_MESSAGE(report, report.error().message);
+  CHECK(report->method == "basebackup");
+  CHECK(ServerPair::replicates(*pair.a, *pair.b));
+}
+
 TEST_CASE("without a place for the quarantine nothing is touched") {
   ServerPair pair;
   pair.diverge();
