@@ -48,6 +48,7 @@ struct Totals {
   std::atomic<std::uint64_t> failovers{0};
   std::atomic<std::uint64_t> promised_writes{0};
   std::mutex lock;                                  // of what follows
+  std::map<std::int64_t, std::uint64_t> hangs;      // commits that hung so many seconds at most: schedules
   std::map<std::size_t, std::uint64_t> rows;        // of the transition table: how many schedules took it
   std::map<std::uint64_t, std::string> violations;  // by seed
 };
@@ -72,6 +73,7 @@ void play_many(const Span& span, std::atomic<std::uint64_t>& next, Totals& total
     totals.promised_writes += result.promised_writes;
     const std::lock_guard<std::mutex> held(totals.lock);
     for (const std::size_t row : result.reached.rows) totals.rows[row] += 1;
+    if (result.longest_hang) totals.hangs[std::chrono::ceil<std::chrono::seconds>(*result.longest_hang).count()] += 1;
     if (result.violation.empty()) continue;
     totals.violations[seed] = result.violation;
     if (totals.violations.size() >= span.most_failures) next = span.count;
@@ -93,6 +95,10 @@ int play_schedules(const Span& span, std::uint64_t jobs) {
       static_cast<unsigned long long>(totals.given_up), static_cast<unsigned long long>(totals.failovers),
       static_cast<unsigned long long>(totals.promised_writes), static_cast<unsigned long long>(totals.decisions),
       seconds);
+  std::printf("commits hung for at most");
+  for (const auto& [seconds_at_most, schedules] : totals.hangs)
+    std::printf(" %llds: %llu,", static_cast<long long>(seconds_at_most), static_cast<unsigned long long>(schedules));
+  std::printf(" of the schedules with one fault at a time under durability = available\n");
   for (std::size_t row = 0; row < transitions().size(); ++row) {
     const Transition& taken = transitions()[row];
     std::printf("%10llu  %s -> %s: %s\n", static_cast<unsigned long long>(totals.rows[row]), phase_name(taken.from),

@@ -72,6 +72,7 @@ void play_to_the_end(World& world, PgkeelProcess& pgkeel, ScheduleResult& result
   if (world.setting.one_fault_at_a_time) {
     single_faults.begin();
     while (!single_faults.over()) run_until(world.queue.now() + 1s);
+    if (world.setting.policy.durability == Durability::kAvailable) result.longest_hang = single_faults.longest_hang();
   } else {
     const Instant faults_end = world.queue.now() + world.setting.faults_for;
     faults.begin(faults_end);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "tests/simulation/checkers.h"
@@ -16,7 +17,8 @@ struct ScheduleResult {
   std::uint64_t decisions = 0;
   std::size_t failovers = 0;
   std::size_t promised_writes = 0;
-  Duration healed_after{};  // from the last fault until the cluster was normal
+  std::optional<Duration> longest_hang;  // of commits, where one thing fails at a time and the standbys are released
+  Duration healed_after{};               // from the last fault until the cluster was normal
 };
 
 // The same seed plays the same schedule, event by event; `traced` prints them.

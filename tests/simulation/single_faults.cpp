@@ -8,7 +8,8 @@ namespace {
 constexpr Duration kLook = 100ms;
 constexpr Duration kMostToNormal = 8min;  // retries wait up to a minute
 constexpr Duration kMostToService = 60s;
-constexpr Duration kMostHanging = 12s;  // commits, while a standby does not acknowledge
+constexpr Duration kMostHanging = 8s;       // commits, while a standby does not acknowledge
+constexpr Duration kMostHangingLate = 12s;  // … and processes of the primary read their settings late
 constexpr Duration kQuiet = 1s;
 }  // namespace
 
@@ -227,6 +228,10 @@ void SingleFaults::watch_for_needless_failover() const {
     world_.violated("a failover although only the agent of " + world_.servers[failed_].name + " failed");
 }
 
+Duration SingleFaults::most_hanging() const {
+  return world_.setting.settings_are_read_late ? kMostHangingLate : kMostHanging;
+}
+
 // Under durability = available a standby that does not acknowledge is released.
 void SingleFaults::watch_for_hanging_commits() {
   const Server* routed = pgkeel_.primary_server();
@@ -234,7 +239,9 @@ void SingleFaults::watch_for_hanging_commits() {
   const auto waits_since = routed->sync.oldest_waits_since();
   if (!waits_since || !pgkeel_.leads_to(routed->name) || !world_.connected(routed->number, world_.pgkeel())) return;
   const Instant well_since = std::max({*waits_since, pgkeel_.well_since(), stage_since_});
-  if (well_since == Instant::max() || now() - well_since <= kMostHanging) return;
+  if (well_since == Instant::max() || well_since > now()) return;
+  longest_hang_ = std::max(longest_hang_, now() - well_since);
+  if (now() - well_since <= most_hanging()) return;
   world_.violated("commits hang for " + format_duration(now() - well_since) + " on " + routed->name + ": " +
                   pgkeel_.summary());
 }

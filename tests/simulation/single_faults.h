@@ -18,6 +18,7 @@ class SingleFaults {
 
   void begin();
   [[nodiscard]] bool over() const { return faults_left_ == 0; }
+  [[nodiscard]] Duration longest_hang() const { return longest_hang_; }  // of commits, under durability = available
 
  private:
   enum class Stage { kWaitsForNormal, kFailed, kServedWithoutIt };
@@ -33,6 +34,7 @@ class SingleFaults {
   void isolate(Server& node);
   void disturb_pgkeel();
   void wait_for_service();
+  [[nodiscard]] Duration most_hanging() const;
   void watch_for_needless_failover() const;
   void mend();
   void watch_for_hanging_commits();
@@ -50,6 +52,7 @@ class SingleFaults {
   std::size_t failed_ = 0;
   bool must_serve_ = true;        // clients lead to a primary that takes writes, although the fault lasts
   bool must_acknowledge_ = true;  // … and acknowledges them
+  Duration longest_hang_{};
   std::optional<std::uint64_t> epoch_must_stay_;  // nothing that clients need has failed
 };
 

@@ -28,9 +28,9 @@ void SyncReplication::reload() {
 
 void SyncReplication::read_later(void (SyncReplication::*read)(std::int32_t), std::int32_t pid) {
   const double slowness = world_.random.fraction();
-  const Duration pause = slowness < 0.7    ? world_.random.between(0ms, 2ms)
-                         : slowness < 0.95 ? world_.random.between(2ms, 60ms)
-                                           : world_.random.between(60ms, 3s);
+  const Duration pause = slowness < 0.7                                              ? world_.random.between(0ms, 2ms)
+                         : slowness < 0.95 || !world_.setting.settings_are_read_late ? world_.random.between(2ms, 60ms)
+                                                                                     : world_.random.between(60ms, 3s);
   world_.queue.after(pause, [this, read, pid, incarnation = server_.incarnation] {
     if (server_.incarnation != incarnation) return;
     if (!server_.hung) return (this->*read)(pid);

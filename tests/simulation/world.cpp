@@ -44,6 +44,7 @@ void World::draw_setting() {
   setting.one_fault_at_a_time = random.chance(0.4);
   setting.probes_get_lost = random.chance(0.5);
   setting.all_standbys_acknowledge = random.chance(0.6);
+  setting.settings_are_read_late = random.chance(0.7);
   if (setting.one_fault_at_a_time) {
     setting.hand_promotions = false;
     setting.policy.failover_pause = 0s;

@@ -42,6 +42,7 @@ struct Setting {
   // A node fails only when all is well again; else anything may fail at any time.
   bool one_fault_at_a_time = false;
   bool probes_get_lost = false;          // or answer late, although nothing is wrong
+  bool settings_are_read_late = false;   // by a process of a server, now and then: up to 3 s after a reload
   bool all_standbys_acknowledge = true;  // where the operator lets commits wait: for each of them; else for any
 };
 
