@@ -54,6 +54,9 @@ Result<void> Application::start(std::uint64_t descriptor_limit, const std::map<s
       },
       [this](const CancelQuestion& question, CancelAnswer answer) {
         if (auto* cluster = find_cluster(question.cluster)) cluster->judge_cancel(question, std::move(answer));
+      },
+      [this](const VerifierQuestion& question, const VerifierSink& sink) {
+        if (auto* cluster = find_cluster(question.cluster)) cluster->read_verifier(question, sink);
       });
   for (const auto& cluster : config_.clusters) {
     auto memory = state_.load(cluster.name);

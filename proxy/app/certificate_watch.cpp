@@ -89,6 +89,14 @@ std::vector<CertificateStatus> CertificateWatch::certificates() const {
   return {{.name = "client_tls", .file = cluster_.client_tls.cert, .not_after = not_after_}};
 }
 
+void CertificateWatch::add_findings(std::optional<ReadinessReport>& report) const {
+  if (!report) return;
+  for (const auto& certificate : certificates()) {
+    if (auto finding = certificate_finding(certificate, wall_now()))
+      report->readiness.findings.push_back(std::move(*finding));
+  }
+}
+
 std::optional<Finding> certificate_finding(const CertificateStatus& certificate, WallTime now) {
   if (certificate.not_after - now >= kEndsSoon) return std::nullopt;
   const bool over = certificate.not_after <= now;

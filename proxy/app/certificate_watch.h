@@ -32,6 +32,8 @@ class CertificateWatch {
   void reload();
 
   [[nodiscard]] std::vector<CertificateStatus> certificates() const;
+  // What is wrong with them now belongs to every report.
+  void add_findings(std::optional<ReadinessReport>& report) const;
 
  private:
   // What tells one version of a file from another.

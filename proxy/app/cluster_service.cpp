@@ -31,6 +31,11 @@ ClusterService::ClusterService(Loop& loop, const ClusterConfig& config, const Qu
       commit_waits_([this](const std::string& node, std::string sql, Duration limit, auto done) {
         monitor_.run_sql(node, std::move(sql), limit, std::move(done));
       }),
+      scram_verifiers_([this](const std::string& node, std::string sql, Duration limit,
+                              auto done) { monitor_.run_sql(node, std::move(sql), limit, std::move(done)); },
+                       [this](LogLevel severity, const std::string& node, const std::string& text) {
+                         record_of_node(severity, "node", node, text);
+                       }),
       agents_(make_agent_links(loop)),
       executor_(
           loop, config_, monitor_, hosts(),
@@ -129,6 +134,10 @@ void ClusterService::link_evidence(const LinkEvidence& evidence) {
   if (evidence.epoch == controller_.memory().epoch) monitor_.probe_now(evidence.node);
 }
 
+void ClusterService::read_verifier(const VerifierQuestion& question, const VerifierSink& sink) {
+  scram_verifiers_.read(question.node, question.user, sink);
+}
+
 void ClusterService::judge_cancel(const CancelQuestion& question, CancelAnswer answer) {
   commit_waits_.may_cancel(question.node, question.process_id, std::move(answer));
 }
@@ -147,17 +156,6 @@ void ClusterService::note_insecure_server(const LinkEvidence& evidence) {
   if (insecurity_told_at_ != Instant{} && now - insecurity_told_at_ < kTellAgain) return;
   insecurity_told_at_ = now;
   record_of_node(LogLevel::kWarning, "node", evidence.node, "clients cannot be led there: " + evidence.detail);
-}
-
-// What is known of certificates belongs to it, as of now.
-std::optional<ReadinessReport> ClusterService::readiness() const {
-  auto report = readiness_.report();
-  if (!report) return report;
-  for (const auto& certificate : certificates_.certificates()) {
-    if (auto finding = certificate_finding(certificate, wall_now()))
-      report->readiness.findings.push_back(std::move(*finding));
-  }
-  return report;
 }
 
 void ClusterService::note_unanswered_login(const LinkEvidence& evidence) {
@@ -377,7 +375,8 @@ ClusterStatus ClusterService::status() const {
                               action.succeeded,
                               tells_progress ? progress_.latest(action.action.node) : action.message});
   }
-  status.readiness = readiness();
+  status.readiness = readiness_.report();
+  certificates_.add_findings(status.readiness);
   status.certificates = certificates_.certificates();
   status.collision = decision.collision;
   status.orders = controller_.memory().orders;

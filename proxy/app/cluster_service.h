@@ -16,6 +16,7 @@
 #include "proxy/app/progress_board.h"
 #include "proxy/app/quarantine_keeper.h"
 #include "proxy/app/readiness_watch.h"
+#include "proxy/app/scram_verifiers.h"
 #include "proxy/io/timer.h"
 #include "proxy/listener/worker_pool.h"
 #include "replication/execute/agent_link.h"
@@ -37,6 +38,7 @@ class ClusterService final : private ClusterController::Effects {
 
   void start();
   void link_evidence(const LinkEvidence& evidence);
+  void read_verifier(const VerifierQuestion& question, const VerifierSink& sink);
   void judge_cancel(const CancelQuestion& question, CancelAnswer answer);
 
   void reload_certificates() { certificates_.reload(); }
@@ -58,7 +60,6 @@ class ClusterService final : private ClusterController::Effects {
   void record_of_node(LogLevel severity, const char* kind, const std::string& node, const std::string& text);
   void record_now(LogLevel severity, const char* kind, const std::string& node, const std::string& text);
   void note_insecure_server(const LinkEvidence& evidence);
-  [[nodiscard]] std::optional<ReadinessReport> readiness() const;
   void note_unanswered_login(const LinkEvidence& evidence);
   void review_logins();
   void record_logins(LogLevel severity, const std::string& node, const std::string& text);
@@ -76,6 +77,7 @@ class ClusterService final : private ClusterController::Effects {
   WorkerPool& workers_;
   Monitor monitor_;
   CommitWaits commit_waits_;
+  ScramVerifiers scram_verifiers_;
   std::map<std::string, std::unique_ptr<AgentLink>> agents_;
   ClusterExecutor executor_;
   ClusterController controller_;

@@ -36,6 +36,15 @@ GRANT EXECUTE ON FUNCTION pg_catalog.pg_read_file(text, bigint, bigint, boolean)
 -- For readiness: are the other nodes let in?
 GRANT SELECT ON pg_catalog.pg_hba_file_rules TO $monitor$;
 GRANT EXECUTE ON FUNCTION pg_catalog.pg_hba_file_rules() TO $monitor$;
+-- What is stored of a password, but not the password: with TLS, pgkeel authenticates clients by SCRAM with it.
+CREATE SCHEMA IF NOT EXISTS pgkeel;
+CREATE OR REPLACE FUNCTION pgkeel.scram_verifier(role_name text) RETURNS text
+  LANGUAGE sql STABLE STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS
+  'SELECT rolpassword FROM pg_catalog.pg_authid WHERE rolname = role_name AND rolpassword LIKE ''SCRAM-SHA-256$%''';
+REVOKE ALL ON SCHEMA pgkeel FROM PUBLIC;
+REVOKE ALL ON FUNCTION pgkeel.scram_verifier(text) FROM PUBLIC;
+GRANT USAGE ON SCHEMA pgkeel TO $monitor$;
+GRANT EXECUTE ON FUNCTION pgkeel.scram_verifier(text) TO $monitor$;
 \if :from_15
 GRANT pg_checkpoint TO $monitor$;      -- pg_rewind needs a checkpoint on a new primary
 GRANT ALTER SYSTEM ON PARAMETER synchronous_standby_names, primary_conninfo, primary_slot_name TO $monitor$;

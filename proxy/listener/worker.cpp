@@ -8,7 +8,7 @@ namespace pgkeel {
 Worker::Worker(const ProxyConfig& limits, const WorkerShare& share,
                const std::vector<std::unique_ptr<SharedCluster>>& clusters,
                const std::function<void(LinkEvidence)>& on_evidence, const CancelJudge& cancel_judge,
-               std::function<void()> on_drained)
+               const VerifierSource& verifier_source, std::function<void()> on_drained)
     : limits_(limits),
       wakeup_(loop_),
       resolver_(std::in_place, loop_),
@@ -19,10 +19,15 @@ Worker::Worker(const ProxyConfig& limits, const WorkerShare& share,
           wakeup_.post([answer, may_go] { answer(may_go); });
         });
       }),
+      verifier_source_([this, verifier_source](VerifierQuestion question, VerifierSink sink) {
+        verifier_source(std::move(question), [this, sink = std::move(sink)](VerifierAnswer answer) {
+          wakeup_.post([sink, answer = std::move(answer)] { sink(answer); });
+        });
+      }),
       listeners_(clusters.size()) {
   const WorkerServices services{loop_,      *resolver_,    std::span(*read_buffer_),
                                 limits_,    share.clients, share.clients_max,
-                                newcomers_, cancel_judge_};
+                                newcomers_, cancel_judge_, verifier_source_};
   for (const auto& cluster : clusters) {
     access_points_.push_back(
         std::make_unique<AccessPoint>(services, *cluster, on_evidence, [this] { session_gone(); }));

@@ -27,12 +27,12 @@ struct WorkerShare {
 
 class Worker {
  public:
-  // `on_evidence`, `cancel_judge` and `on_drained` (no session is left after shut_down()) are called in the worker's
-  // thread. The judge answers in any thread, as long as the worker lives.
+  // `on_evidence`, `cancel_judge`, `verifier_source` and `on_drained` (no session is left after shut_down()) are called
+  // in the worker's thread. The judge and the source answer in any thread, as long as the worker lives.
   Worker(const ProxyConfig& limits, const WorkerShare& share,
          const std::vector<std::unique_ptr<SharedCluster>>& clusters,
          const std::function<void(LinkEvidence)>& on_evidence, const CancelJudge& cancel_judge,
-         std::function<void()> on_drained);
+         const VerifierSource& verifier_source, std::function<void()> on_drained);
   ~Worker();  // after join(), or never started
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
@@ -70,7 +70,8 @@ class Worker {
   std::optional<Resolver> resolver_;
   std::unique_ptr<std::array<std::byte, kReadBufferBytes>> read_buffer_;
   std::function<void()> on_drained_;
-  CancelJudge cancel_judge_;  // answers in this worker's thread
+  CancelJudge cancel_judge_;        // answers in this worker's thread
+  VerifierSource verifier_source_;  // so does this
   Newcomers newcomers_;
   std::vector<std::unique_ptr<AccessPoint>> access_points_;
   std::vector<std::unique_ptr<Listener>> listeners_;  // by cluster; nothing where another worker accepts

@@ -20,12 +20,13 @@ namespace pgkeel {
 
 struct WorkerPool::Inner {
   Inner(Loop& control_loop, const ProxyConfig& proxy_config, const std::vector<ClusterConfig>& cluster_configs,
-        std::uint64_t most_descriptors, EvidenceSink on_evidence, CancelJudge judge)
+        std::uint64_t most_descriptors, EvidenceSink on_evidence, CancelJudge judge, VerifierSource verifiers)
       : proxy(proxy_config),
         configs(cluster_configs),
         descriptor_limit(most_descriptors),
         evidence(std::move(on_evidence)),
         cancel_judge(std::move(judge)),
+        verifier_source(std::move(verifiers)),
         control(control_loop),
         stop_limit(control_loop, [this] { finish_stop(); }),
         ports(cluster_configs.size()),
@@ -45,6 +46,7 @@ struct WorkerPool::Inner {
   const std::uint64_t descriptor_limit;
   EvidenceSink evidence;
   CancelJudge cancel_judge;
+  VerifierSource verifier_source;
   Wakeup control;
   Timer stop_limit;
   std::vector<std::uint16_t> ports;  // bound, by cluster
@@ -65,9 +67,10 @@ struct WorkerPool::Inner {
 };
 
 WorkerPool::WorkerPool(Loop& control_loop, const ProxyConfig& proxy, const std::vector<ClusterConfig>& clusters,
-                       std::uint64_t descriptor_limit, EvidenceSink on_evidence, CancelJudge cancel_judge)
+                       std::uint64_t descriptor_limit, EvidenceSink on_evidence, CancelJudge cancel_judge,
+                       VerifierSource verifier_source)
     : inner_(std::make_unique<Inner>(control_loop, proxy, clusters, descriptor_limit, std::move(on_evidence),
-                                     std::move(cancel_judge))) {}
+                                     std::move(cancel_judge), std::move(verifier_source))) {}
 
 WorkerPool::~WorkerPool() {
   inner_->end_threads();
@@ -143,6 +146,10 @@ void WorkerPool::Inner::make_workers(std::uint32_t count) {
         [this](CancelQuestion question, CancelAnswer answer) {
           control.post(
               [this, question = std::move(question), answer = std::move(answer)] { cancel_judge(question, answer); });
+        },
+        [this](VerifierQuestion question, VerifierSink sink) {
+          control.post(
+              [this, question = std::move(question), sink = std::move(sink)] { verifier_source(question, sink); });
         },
         [this] {
           control.post([this] {

@@ -19,6 +19,7 @@
 #include "proxy/session/cluster_tls.h"
 #include "proxy/session/link_evidence.h"
 #include "proxy/session/session_stats.h"
+#include "proxy/session/verifier_question.h"
 
 namespace pgkeel {
 
@@ -29,9 +30,11 @@ class WorkerPool {
   using EvidenceSink = std::function<void(const LinkEvidence&)>;
 
   // `descriptor_limit`: how many descriptors this process may have (RLIMIT_NOFILE). `cancel_judge` is asked for
-  // clusters whose commits wait for standbys; it may answer as long as this object lives.
+  // clusters whose commits wait for standbys, `verifier_source` where SCRAM is joined; both may answer as long as this
+  // object lives.
   WorkerPool(Loop& control_loop, const ProxyConfig& proxy, const std::vector<ClusterConfig>& clusters,
-             std::uint64_t descriptor_limit, EvidenceSink on_evidence, CancelJudge cancel_judge);
+             std::uint64_t descriptor_limit, EvidenceSink on_evidence, CancelJudge cancel_judge,
+             VerifierSource verifier_source);
   ~WorkerPool();  // stop() must have finished, or start() never called
 
   // Reads the TLS files, binds every access point and starts the threads. On an error nothing is left running.

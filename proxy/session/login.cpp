@@ -223,6 +223,8 @@ void Session::attempt_lost(std::string cause) {
 void Session::wait_again() {
   resolving_ = {};
   securing_.reset();
+  if (scram_ && !scram_->client_is_proven()) scram_.reset();
+  wipe(client_words_);
   server_.reset();
   to_server_.clear();
   std::string last_failure = std::move(login_.last_failure);
@@ -260,7 +262,7 @@ bool Session::handle_login_message() {
   if (rest.size() < kMessageHeaderBytes) return false;
   const std::size_t length = read_uint32(rest.subspan(1, 4));
   if (length < 4 || length > kMessageLengthMax) {
-    if (static_cast<char>(rest[0]) == 'E' && !login_.challenge_forwarded) {
+    if (static_cast<char>(rest[0]) == 'E' && login_can_be_repeated()) {
       // A postmaster that could not fork says so as protocol 2 had it, a text behind the letter.
       attempt_lost(node_phrase() + " could not start a process for the connection");
       return false;
@@ -296,7 +298,10 @@ bool Session::handle_login_message() {
 }
 
 void Session::authentication_asked(Bytes message) {
-  if (authentication_code(message) == kAuthenticationOk) {
+  const auto code = authentication_code(message);
+  if (code && scram_takes(*code, message)) return;
+  if (code == kAuthenticationOk) {
+    if (scram_ && scram_->client_is_proven()) settle_with_client(message);
     login_.authenticated = true;
     client_.pause_reading(PauseReason::kLogin);  // a login that may be repeated must not have taken more from it
     run_clock(Clock::kLogin);
@@ -315,7 +320,7 @@ void Session::login_refused(std::span<std::byte> message) {
   const ErrorFields fields = parse_error_fields(message);
   const bool starting = fields.sqlstate == "57P03";
   const bool stopping = fields.sqlstate == "57P01";
-  if (!login_.challenge_forwarded && (starting || stopping)) {
+  if (login_can_be_repeated() && (starting || stopping)) {
     const std::string cause = node_phrase() + ": " + std::string(fields.message);
     if (starting)
       attempt_lost(LinkEvidence::Kind::kStarting, cause);
@@ -334,7 +339,7 @@ void Session::login_link_lost(std::string cause) {
     begin_closing();
     return;
   }
-  if (!login_.challenge_forwarded) {
+  if (login_can_be_repeated()) {
     attempt_lost(LinkEvidence::Kind::kBroken, std::move(cause));
     return;
   }
@@ -366,7 +371,7 @@ void Session::finish_login() {
     const std::string cause = node_phrase() + " is a standby";
     static constexpr std::string_view kTerminate{"X\0\0\0\4", 5};
     server_->write(as_bytes(kTerminate));
-    if (login_.challenge_forwarded)
+    if (!login_can_be_repeated())
       end_with_error(SqlState::kCannotConnect, "could not connect: " + cause);
     else
       attempt_lost(cause);
@@ -382,6 +387,7 @@ void Session::finish_login() {
   run_clock(Clock::kNone);
   std::string kept_back = std::exchange(login_, {}).kept_back;
   std::string().swap(startup_packet_);
+  scram_.reset();
   client_.resume_reading(PauseReason::kLogin);
   pass_on_from_server(std::as_writable_bytes(std::span(kept_back)));
 }

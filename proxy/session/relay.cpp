@@ -39,7 +39,10 @@ void Session::relay_from_client() {
       break;
   }
   access_point_.counters().bytes_from_clients.add(result.bytes - partial);
-  const std::span<std::byte> bytes = buffer.first(result.bytes);
+  pass_on_from_client(buffer.first(result.bytes));
+}
+
+void Session::pass_on_from_client(std::span<std::byte> bytes) {
   const auto advance = to_server_boundary_.advance(bytes, [this](char type, std::span<std::byte> message) {
     transaction_.client_sent(type);
     commit_.client_sent(type, message);

@@ -59,6 +59,8 @@ void Session::handle_client(FdInterest ready) {
     case State::kEstablished:
       if (client_.reading_paused())
         client_ready_while_not_read(ready);
+      else if (ready.readable && scram_)
+        read_client_words();
       else if (ready.readable)
         relay_from_client();
       return;
@@ -191,7 +193,7 @@ void Session::leave_old_route() {
   if (state_ == State::kEstablished) {
     count_end();
     end_with_error(SqlState::kAdminShutdown, "terminating connection: " + route.reason);
-  } else if (login_.challenge_forwarded || server_said_goodbye_) {
+  } else if (!login_can_be_repeated() || server_said_goodbye_) {
     end_with_error(SqlState::kCannotConnect, "could not connect: " + route.reason);
   } else {
     login_.last_failure = route.reason;
@@ -268,6 +270,8 @@ void Session::release_server() {
   access_point_.waiting_room().leave(*this);
   resolving_ = {};
   securing_.reset();
+  scram_.reset();
+  wipe(client_words_);
   server_.reset();
   descriptors_.shrink_to(1);
   if (cancel_key_) access_point_.shared().cancel_registry.remove(*cancel_key_, cancel_entry_);

@@ -4,8 +4,10 @@
 //   kStartup -> kWaiting -> kConnecting -> kSecuring -> kLogin -> kEstablished -> kClosing -> gone
 //                  ^____________|______________|___________|  each state may go to kClosing (with an error) or to gone
 //
-// A login goes back to kWaiting as long as nothing of the server has been passed on to the client. What is relayed, and
-// how: relay.cpp. TLS on both sides: encryption.cpp. The login: login.cpp. How it all ends: session.cpp.
+// A login goes back to kWaiting as long as no challenge of the server has been passed on to the client, or the client
+// has proven to us who it is. What is relayed, and
+// how: relay.cpp. TLS on both sides: encryption.cpp. SCRAM: scram.cpp. The login: login.cpp. How it all ends:
+// session.cpp.
 #pragma once
 
 #include <cstdint>
@@ -25,6 +27,7 @@
 #include "proxy/session/link_evidence.h"
 #include "proxy/session/newcomers.h"
 #include "proxy/session/relay_buffer.h"
+#include "proxy/upstream/scram_bridge.h"
 #include "proxy/upstream/tls_opening.h"
 #include "proxy/wire/commit_watch.h"
 #include "proxy/wire/error_response.h"
@@ -138,8 +141,20 @@ class Session {
   void forward_kept_back();
   void finish_login();
 
+  [[nodiscard]] bool login_can_be_repeated() const;
+
+  // scram.cpp
+  [[nodiscard]] bool scram_takes(std::uint32_t code, Bytes message);
+  void drop_login_message(Bytes message);
+  void settle_with_client(Bytes authentication_ok);
+  void take_scram_step(const ScramBridge::Step& step);
+  void pass_on_client_words();
+  void ask_for_verifier();
+  void read_client_words();
+
   // relay.cpp
   void relay_from_client();
+  void pass_on_from_client(std::span<std::byte> bytes);
   void relay_from_server();
   void pass_on_from_server(std::span<std::byte> bytes);
   bool may_go_on_behind(Bytes notice);
@@ -192,6 +207,8 @@ class Session {
   int connect_error_ = 0;  // the last of these
   bool all_addresses_refused_ = true;
   Login login_;
+  std::shared_ptr<ScramBridge> scram_;   // while an exchange is joined; shared so that a late answer finds it gone
+  std::string client_words_;             // a message of the client in it, as far as it has come
   std::optional<CancelKey> cancel_key_;  // registered
   CancelRegistry::EntryId cancel_entry_ = 0;
 

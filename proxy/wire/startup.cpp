@@ -1,5 +1,7 @@
 #include "proxy/wire/startup.h"
 
+#include <algorithm>
+
 namespace pgkeel {
 namespace {
 
@@ -26,6 +28,20 @@ std::string build_ssl_request() {
   append_uint32(packet, 8);
   append_uint32(packet, kSslRequestCode);
   return packet;
+}
+
+std::string startup_parameter(Bytes packet, std::string_view name) {
+  constexpr std::size_t kParametersAt = 8;
+  std::string_view rest = as_text(packet.subspan(std::min(packet.size(), kParametersAt)));
+  while (!rest.empty() && rest.front() != '\0') {
+    const std::size_t name_end = rest.find('\0');
+    if (name_end == std::string_view::npos) break;
+    const std::size_t value_end = rest.find('\0', name_end + 1);
+    if (value_end == std::string_view::npos) break;
+    if (rest.substr(0, name_end) == name) return std::string(rest.substr(name_end + 1, value_end - name_end - 1));
+    rest.remove_prefix(value_end + 1);
+  }
+  return {};
 }
 
 Result<StartupPacket> parse_startup(Bytes packet) {

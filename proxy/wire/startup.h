@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <variant>
 
 #include "proxy/base/bytes.h"
@@ -48,6 +49,9 @@ bool begins_like_tls(Bytes first_bytes);
 std::string build_ssl_request();
 constexpr char kTlsAccepted = 'S';
 constexpr char kTlsRefused = 'N';
+
+// A parameter of a StartupMessage; empty: it has none of that name.
+std::string startup_parameter(Bytes packet, std::string_view name);
 
 // `packet` is whole, its length included.
 Result<StartupPacket> parse_startup(Bytes packet);

@@ -36,7 +36,7 @@ ProxyUnderTest::ProxyUnderTest(const Options& options) : wakeup_(loop_), server_
         const std::lock_guard lock(mutex_);
         evidence_.push_back(told);
       },
-      options.cancel_judge);
+      options.cancel_judge, options.verifier_source);
   const auto started = pool_->start();
   if (!started) throw std::runtime_error(started.error().message);
   port_ = pool_->bound_port("c");

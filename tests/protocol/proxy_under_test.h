@@ -26,6 +26,7 @@ class ProxyUnderTest {
     std::uint64_t descriptor_limit = 1'000'000;
     Duration failure_timeout = std::chrono::seconds(3);
     Durability durability = Durability::kAsync;
+    VerifierSource verifier_source = [](const VerifierQuestion&, const VerifierSink&) {};  // so is this
     ClientTlsConfig client_tls = {};
     ServerTlsConfig server_tls = {};
     std::string server_host = "127.0.0.1";                                         // of a and b, as it is configured

@@ -159,6 +159,10 @@ void TlsPeer::say_goodbye() {
   peer_.send(take_output());
 }
 
+bool TlsPeer::handshake_is_over() const {
+  return SSL_is_init_finished(session_) == 1;
+}
+
 void TlsPeer::ask_for_renegotiation() {
   must(SSL_renegotiate(session_) == 1, "renegotiate");
   SSL_do_handshake(session_);

@@ -54,6 +54,7 @@ class TlsPeer {
   std::string encrypt(std::string_view text);
   // Takes bytes from the connection; false at its end.
   bool take_input();
+  [[nodiscard]] bool handshake_is_over() const;
   void ask_for_renegotiation();
   void ask_for_key_update();
   [[nodiscard]] std::string version() const;
