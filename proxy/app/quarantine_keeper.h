@@ -1,9 +1,11 @@
-// Looks after the quarantines of a cluster's nodes on this host: completes reports that were cut off, removes what is
-// over the bounds, tells of both, and knows what was lost. Control thread; the work is done on job threads.
+// Looks after the quarantines of a cluster's nodes on this host, asks the agents about theirs (which they look after
+// themselves), tells of what was lost and of what goes, and knows the sum. Control thread; the work is done on job
+// threads.
 #pragma once
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <set>
 #include <string>
@@ -13,7 +15,7 @@
 #include "proxy/admin/cluster_status.h"
 #include "proxy/base/log.h"
 #include "proxy/io/timer.h"
-#include "replication/agent/quarantine_entry.h"
+#include "replication/agent/lost_protocol.h"
 #include "replication/execute/job_runner.h"
 
 namespace pgkeel {
@@ -35,7 +37,7 @@ class QuarantineKeeper {
   // Something may be new: a rejoin told something, or has ended.
   void look_soon();
 
-  [[nodiscard]] bool jobs_run() const { return !jobs_.idle(); }
+  [[nodiscard]] bool jobs_run() const { return !jobs_.idle() || !announcements_.idle(); }
   [[nodiscard]] const std::vector<LostReportStatus>& reports() const { return reports_; }  // oldest first
   // Of all reports that were there since this process started.
   [[nodiscard]] std::uint64_t lost_transactions() const { return lost_transactions_; }
@@ -43,26 +45,30 @@ class QuarantineKeeper {
 
  private:
   struct Finding {
-    std::string node;
-    std::vector<QuarantineEntry> entries;
+    NodeConfig node;
+    std::vector<ToldEntry> entries;
     std::vector<std::string> removals;
+    std::string problem;  // why its agent could not be asked; empty: it could, or it is here
   };
   static Finding look_after(const NodeConfig& node, const QuarantineConfig& bounds, std::set<std::string>& tried);
+  static Finding ask_agent(const NodeConfig& node);
   void look();
   void take(const std::vector<Finding>& findings);
-  void announce(const QuarantineEntry& entry);
+  void announce(const Finding& finding, const ToldEntry& told);
 
   const ClusterConfig& cluster_;
   QuarantineConfig bounds_;
   Tell tell_;
   Found found_;
   JobRunner jobs_;
+  JobRunner announcements_;
   Timer timer_;
   bool look_again_ = false;  // asked for while a look was under way
-  // Reports that were tried to be completed by this process: once is enough, it may take long. Job threads, one at a
-  // time.
+  // Of look_after_quarantine(). Job threads, one at a time.
   std::shared_ptr<std::set<std::string>> tried_ = std::make_shared<std::set<std::string>>();
   std::set<std::string> counted_;
+  std::set<std::string> announced_;                                  // by this process
+  std::map<std::string, std::vector<LostReportStatus>> reports_of_;  // by node, as they were told last
   std::vector<LostReportStatus> reports_;
   std::uint64_t lost_transactions_ = 0;
   std::uint64_t lost_wal_bytes_ = 0;

@@ -17,7 +17,7 @@ int run_agent(const AgentOptions& options) {
     return kExitRefused;
   }
   set_up_logging(file->log);
-  auto agent = AgentService::create(file->agent);
+  auto agent = AgentService::create(file->agent, QuarantineConfig());
   if (!agent) {
     std::cerr << "pgkeel: " << agent.error().message << "\n";
     return kExitRefused;

@@ -13,6 +13,7 @@
 #include "replication/agent/data_directory.h"
 #include "replication/agent/lost_export.h"
 #include "replication/agent/lost_report.h"
+#include "replication/execute/agent_lost.h"
 
 namespace pgkeel {
 namespace {
@@ -28,22 +29,43 @@ void say(const std::string& line) {
   std::cerr << line << "\n";
 }
 
-// A report, and the server on this host that it is of.
+// A report, and where it is: of a server on this host, or beside one on another host, which an agent serves.
 struct Found {
   QuarantineEntry entry;
-  LocalServerConfig server;
+  std::optional<LocalServerConfig> server;
+  std::optional<AgentAccessConfig> agent;
+
+  [[nodiscard]] AgentLost through_agent() const { return AgentLost(std::make_shared<AgentConnections>(*agent)); }
 };
 
-std::vector<Found> find_reports(const ClusterConfig& cluster) {
-  std::vector<Found> found;
+struct Reports {
+  std::vector<Found> found;               // oldest first
+  std::vector<std::string> out_of_reach;  // why those of a node are not among them
+};
+
+void add_reports_of_agent(const NodeConfig& node, Reports& reports) {
+  auto told = AgentLost(std::make_shared<AgentConnections>(*node.agent)).entries();
+  if (!told) {
+    reports.out_of_reach.push_back("what is beside " + node.name + " is not known: its agent: " + told.error().message);
+    return;
+  }
+  for (auto& one : *told) reports.found.push_back({std::move(one.entry), std::nullopt, node.agent});
+}
+
+Reports find_reports(const ClusterConfig& cluster) {
+  Reports reports;
   for (const auto& node : cluster.nodes) {
-    if (!node.local) continue;
-    for (auto& entry : read_quarantine(quarantine_folder_of(*node.local), DataDirectory(*node.local).path())) {
-      found.push_back({std::move(entry), *node.local});
+    if (node.agent) {
+      add_reports_of_agent(node, reports);
+    } else if (!node.local) {
+      reports.out_of_reach.push_back(node.name + " is not on this host and has no agent, so it is not looked at");
+    } else {
+      for (auto& entry : read_quarantine(quarantine_folder_of(*node.local), DataDirectory(*node.local).path()))
+        reports.found.push_back({std::move(entry), *node.local, std::nullopt});
     }
   }
-  std::ranges::sort(found, {}, [](const Found& one) { return one.entry.time; });
-  return found;
+  std::ranges::sort(reports.found, {}, [](const Found& one) { return one.entry.time; });
+  return reports;
 }
 
 std::vector<QuarantineEntry> entries_of(const std::vector<Found>& found) {
@@ -52,30 +74,28 @@ std::vector<QuarantineEntry> entries_of(const std::vector<Found>& found) {
   return entries;
 }
 
-std::string elsewhere_text(const ClusterConfig& cluster) {
-  std::string names;
-  for (const auto& node : cluster.nodes) {
-    if (!node.local) names += (names.empty() ? "" : ", ") + node.name;
-  }
-  return names.empty() ? "" : "not on this host, so not looked at: " + names;
-}
-
-int list(const ClusterConfig& cluster, const std::vector<Found>& found, bool json) {
+int list(const std::vector<Found>& found, bool json) {
   const auto entries = entries_of(found);
   std::cout << (json ? lost_list_json(entries).dump(2) + "\n" : lost_list_text(entries));
-  if (const auto text = elsewhere_text(cluster); !text.empty()) say(text);
   return kExitDone;
 }
 
-int show(Found found, bool json) {
+// An agent completes its reports by itself.
+Result<Json> report_of(Found& found) {
+  if (found.agent) return found.through_agent().report(found.entry.id);
   if (!found.entry.examined && found.entry.data_exists) {
-    auto made = make_lost_report(found.entry, found.server);
-    if (!made) return refuse(made.error().message);
+    auto made = make_lost_report(found.entry, *found.server);
+    if (!made) return made.error();
     found.entry = std::move(*made);
   }
-  auto report = read_report(found.entry.folder);
+  return read_report(found.entry.folder);
+}
+
+int show(Found found, bool json) {
+  auto report = report_of(found);
   if (!report) return refuse(report.error().message);
-  auto transactions = read_lost_transactions(found.entry.folder);
+  auto transactions = found.agent ? found.through_agent().transactions(found.entry.id, *report)
+                                  : read_lost_transactions(found.entry.folder);
   if (!transactions) return refuse(transactions.error().message);
   if (json) {
     (*report)["report"] = found.entry.id;
@@ -88,9 +108,14 @@ int show(Found found, bool json) {
   return kExitDone;
 }
 
+Result<LostExportReport> write_rows(const Found& found, const std::string& target) {
+  if (found.agent) return found.through_agent().export_rows(found.entry.id, target, say);
+  return export_lost_rows(found.entry, *found.server, found.entry.data, target, OpenDiverged::kWorkingCopy, say);
+}
+
 int write_out(const Found& found, const std::string& folder) {
   const auto& entry = found.entry;
-  if (!entry.data_exists) {
+  if (!entry.data_exists && !(found.agent && entry.has_export)) {
     if (entry.has_export)
       return refuse("its rows were written out before the rewind already: " + entry.folder + "/export");
     return refuse("the data directory " + entry.data + " is not there; is a rejoin of " + entry.divergence.node +
@@ -98,7 +123,7 @@ int write_out(const Found& found, const std::string& folder) {
   }
   std::error_code problem;
   const auto target = std::filesystem::absolute(folder, problem).lexically_normal();
-  const auto report = export_lost_rows(entry, found.server, entry.data, target, OpenDiverged::kWorkingCopy, say);
+  const auto report = write_rows(found, target);
   if (!report) return refuse(report.error().message);
   for (const auto& text : report->problems) say("but: " + text);
   std::cout << report->tables << " tables: " << report->inserted << " rows inserted, " << report->updated
@@ -114,9 +139,10 @@ int run_lost(const LostOptions& options) {
   if (!config) return kExitRefused;
   const auto cluster = std::ranges::find(config->clusters, options.cluster, &ClusterConfig::name);
   if (cluster == config->clusters.end()) return refuse("there is no cluster " + options.cluster);
-  auto found = find_reports(*cluster);
+  auto [found, out_of_reach] = find_reports(*cluster);
+  for (const auto& why : out_of_reach) say(why);
   if (options.report.empty()) {
-    if (options.export_folder.empty()) return list(*cluster, found, options.json);
+    if (options.export_folder.empty()) return list(found, options.json);
     return refuse("--export needs a report: pgkeel lost " + cluster->name + " lists them");
   }
   std::erase_if(found, [&](const Found& one) { return !one.entry.id.starts_with(options.report); });

@@ -1,4 +1,5 @@
-// `pgkeel lost`: what diverged nodes on this host had committed that the cluster lost; and its rows, written out.
+// `pgkeel lost`: what diverged nodes, on this host or beside an agent, had committed that the cluster lost; and its
+// rows, written out.
 #pragma once
 
 #include <string>

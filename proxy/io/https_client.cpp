@@ -18,6 +18,11 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr std::size_t kAnswerBytesMax = 1U << 20;
+
+struct Body {
+  std::string text;
+  std::size_t bytes_max = kAnswerBytesMax;
+};
 constexpr Duration kConnectLimit = 2s;
 constexpr Duration kWaitMost = 1s;
 
@@ -28,9 +33,9 @@ void initialize_curl() {
 }
 
 std::size_t take_body(char* bytes, std::size_t size, std::size_t count, void* into) {
-  auto& body = *static_cast<std::string*>(into);
-  if (body.size() + size * count > kAnswerBytesMax) return 0;
-  body.append(bytes, size * count);
+  auto& body = *static_cast<Body*>(into);
+  if (body.text.size() + size * count > body.bytes_max) return 0;
+  body.text.append(bytes, size * count);
   return size * count;
 }
 
@@ -68,9 +73,9 @@ struct HttpsClient::Inner {
   Inner& operator=(const Inner&) = delete;
 
   // Neither the environment (proxies) nor the server (redirects, other protocols) leads us elsewhere.
-  void prepare(const std::string& path, Duration limit) {
+  void prepare(const std::string& path, Duration limit, std::size_t answer_bytes_max) {
     curl_easy_reset(easy);
-    body.clear();
+    body = {{}, answer_bytes_max};
     problem.fill('\0');
     curl_easy_setopt(easy, CURLOPT_URL, (peer.url + path).c_str());
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "https");
@@ -106,7 +111,7 @@ struct HttpsClient::Inner {
   CURLM* multi = nullptr;
   CURL* easy = nullptr;
   Headers headers;
-  std::string body;
+  Body body;
   std::array<char, CURL_ERROR_SIZE> problem{};
   std::atomic<bool> cancelled{false};
 };
@@ -114,13 +119,13 @@ struct HttpsClient::Inner {
 HttpsClient::HttpsClient(HttpsPeer peer) : inner_(std::make_unique<Inner>(std::move(peer))) {}
 HttpsClient::~HttpsClient() = default;
 
-Result<HttpsAnswer> HttpsClient::get(const std::string& path, Duration limit) {
-  inner_->prepare(path, limit);
+Result<HttpsAnswer> HttpsClient::get(const std::string& path, Duration limit, std::size_t answer_bytes_max) {
+  inner_->prepare(path, limit, answer_bytes_max);
   return perform(path, limit);
 }
 
 Result<HttpsAnswer> HttpsClient::post(const std::string& path, const std::string& json, Duration limit) {
-  inner_->prepare(path, limit);
+  inner_->prepare(path, limit, kAnswerBytesMax);
   curl_easy_setopt(inner_->easy, CURLOPT_POSTFIELDS, json.data());
   curl_easy_setopt(inner_->easy, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(json.size()));
   return perform(path, limit);
@@ -155,7 +160,7 @@ Result<HttpsAnswer> HttpsClient::perform(const std::string& path, Duration limit
   curl_multi_remove_handle(inner_->multi, inner_->easy);
   if (inner_->cancelled) return cannot("not waited for any longer");
   if (code != CURLE_OK) return cannot(inner_->problem[0] != '\0' ? inner_->problem.data() : curl_easy_strerror(code));
-  answer.body = std::move(inner_->body);
+  answer.body = std::move(inner_->body.text);
   return answer;
 }
 

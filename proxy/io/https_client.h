@@ -3,6 +3,7 @@
 // thread at a time; cancel() from any.
 #pragma once
 
+#include <cstddef>
 #include <memory>
 #include <string>
 
@@ -30,8 +31,8 @@ class HttpsClient {
   HttpsClient(const HttpsClient&) = delete;
   HttpsClient& operator=(const HttpsClient&) = delete;
 
-  // `limit`: for all of it, connect and answer. An error where no answer came, or one that is longer than a megabyte.
-  Result<HttpsAnswer> get(const std::string& path, Duration limit);
+  // `limit`: for all of it, connect and answer. An error where no answer came, or one that is too long.
+  Result<HttpsAnswer> get(const std::string& path, Duration limit, std::size_t answer_bytes_max = std::size_t{1} << 20);
   Result<HttpsAnswer> post(const std::string& path, const std::string& json, Duration limit);
 
   // The request that runs, and all later ones, fail at once.

@@ -63,12 +63,13 @@ class Waiting {
 }  // namespace
 
 struct AgentServer::Inner {
-  Inner(JobDesk& desk, NoticeBoard& board,
+  Inner(JobDesk& desk, NoticeBoard& board, LostDesk& reports,
         std::function<Result<NodeHostFacts>(const std::string&, const HostPort&)> look)
-      : jobs(desk), notices(board), facts(std::move(look)) {}
+      : jobs(desk), notices(board), lost(reports), facts(std::move(look)) {}
 
   JobDesk& jobs;
   NoticeBoard& notices;
+  LostDesk& lost;
   std::function<Result<NodeHostFacts>(const std::string&, const HostPort&)> facts;
   const std::string instance = random_id();
   std::unique_ptr<HttpServer> server;
@@ -105,9 +106,43 @@ struct AgentServer::Inner {
       jobs.break_off(request.matches[1].str());
       tell_job(request, response);
     });
+    add_routes_of_lost();
     server->set_error_handler([](const httplib::Request&, httplib::Response& response) {
       if (response.body.empty())
         answer(response, response.status, error_json("no such call in this version of the API"));
+    });
+  }
+
+  void add_routes_of_lost() {
+    const auto of_report = [](std::string_view rest) {
+      return path("/lost/([A-Za-z0-9_.-]{1,128})") + std::string(rest);
+    };
+    const auto done = [](httplib::Response& response, const Result<void>& result) {
+      if (!result) return answer(response, 409, error_json(result.error().message));
+      answer(response, 200, "{}");
+    };
+    server->Get(path("/lost"), [this](const auto&, auto& response) { answer(response, 200, to_json(lost.entries())); });
+    server->Get(of_report("/file"), [this](const auto& request, auto& response) {
+      const auto piece = lost.read_piece(request.matches[1].str(), request.get_param_value("name"),
+                                         number_parameter(request, "offset"));
+      if (!piece) return answer(response, 404, error_json(piece.error().message));
+      response.set_content(*piece, "application/octet-stream");
+    });
+    server->Post(of_report("/announced"), [this, done](const auto& request, auto& response) {
+      done(response, lost.note_announced(request.matches[1].str()));
+    });
+    server->Post(of_report("/export"), [this, done](const auto& request, auto& response) {
+      done(response, lost.begin_export(request.matches[1].str()));
+    });
+    server->Post(of_report("/export/remove"), [this, done](const auto& request, auto& response) {
+      done(response, lost.remove_export(request.matches[1].str()));
+    });
+    server->Get(of_report("/export"), [this](const auto& request, auto& response) {
+      const Waiting place(waiting);
+      const auto record = lost.find_export(request.matches[1].str(), number_parameter(request, "after"),
+                                           place.limit(number_parameter(request, "wait_ms")));
+      if (!record) return answer(response, 404, error_json("its rows are not being written out"));
+      answer(response, 200, to_json(*record));
     });
   }
 
@@ -194,9 +229,9 @@ struct AgentServer::Inner {
   }
 };
 
-AgentServer::AgentServer(JobDesk& jobs, NoticeBoard& notices,
+AgentServer::AgentServer(JobDesk& jobs, NoticeBoard& notices, LostDesk& lost,
                          std::function<Result<NodeHostFacts>(const std::string&, const HostPort&)> facts)
-    : inner_(std::make_unique<Inner>(jobs, notices, std::move(facts))) {}
+    : inner_(std::make_unique<Inner>(jobs, notices, lost, std::move(facts))) {}
 
 AgentServer::~AgentServer() {
   inner_->change([this] { inner_->stopping = true; });
@@ -210,6 +245,9 @@ Result<void> AgentServer::listen(const HostPort& address, std::shared_ptr<const 
   inner_->server = std::make_unique<HttpServer>(kThreads, std::move(tls));
   auto& server = *inner_->server;
   server.set_payload_max_length(kRequestBytesMax);
+  // Its answers go out in two pieces, and the second would wait for the first one's acknowledgement, which the other
+  // side delays by 40 ms: longer than a fence takes.
+  server.set_tcp_nodelay(true);
   inner_->add_routes();
   // httplib's default, SO_REUSEPORT, would let a second agent share the port unnoticed.
   server.set_socket_options([](auto descriptor) {

@@ -13,6 +13,7 @@
 #include "proxy/io/tls_session.h"
 #include "replication/agent/agent_protocol.h"
 #include "replication/agent/job_desk.h"
+#include "replication/agent/lost_desk.h"
 #include "replication/agent/notice_board.h"
 
 namespace pgkeel {
@@ -20,7 +21,7 @@ namespace pgkeel {
 class AgentServer {
  public:
   // `facts` blocks; called on the server's threads. The references outlive the server.
-  AgentServer(JobDesk& jobs, NoticeBoard& notices,
+  AgentServer(JobDesk& jobs, NoticeBoard& notices, LostDesk& lost,
               std::function<Result<NodeHostFacts>(const std::string& node, const HostPort& address)> facts);
   ~AgentServer();  // answers who waits, and ends
   AgentServer(const AgentServer&) = delete;

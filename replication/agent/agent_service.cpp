@@ -25,6 +25,7 @@
 #include "replication/agent/job_desk.h"
 #include "replication/agent/job_work.h"
 #include "replication/agent/local_server.h"
+#include "replication/agent/lost_desk.h"
 #include "replication/agent/notice_board.h"
 
 namespace pgkeel {
@@ -41,7 +42,9 @@ constexpr Duration kFenceLimit = 10s;
 constexpr const char* kOwnJobPrefix = "fence-timeout-";
 constexpr const char* kOwnJobNode = "this_server";
 
-LocalServerConfig with_user(LocalServerConfig server) {
+LocalServerConfig server_of(const AgentConfig& config) {
+  LocalServerConfig server = config.server;
+  server.quarantine = config.quarantine;
   if (server.os_user.empty() && geteuid() == 0) server.os_user = "postgres";
   return server;
 }
@@ -58,9 +61,10 @@ Result<void> make_state_directory(const std::string& path) {
 }  // namespace
 
 struct AgentService::Inner {
-  explicit Inner(const AgentConfig& agent)
+  Inner(const AgentConfig& agent, const QuarantineConfig& quarantine)
       : config(agent),
-        server(kOwnJobNode, {"", 0}, with_user(agent.server), agent.quarantine),
+        bounds(quarantine),
+        server(kOwnJobNode, {"", 0}, server_of(agent)),
         notices(agent.state_directory + "/notices.json"),
         postmaster(loop, agent.server.data_directory, 0, [this](const std::string& detail) { died(detail); }),
         look_again(loop, [this] { look(); }),
@@ -82,13 +86,15 @@ struct AgentService::Inner {
         });
     if (!desk) return desk.error();
     jobs = std::move(*desk);
+    lost =
+        std::make_unique<LostDesk>(server_of(config), bounds, [this](const std::string& text) { notices.add(text); });
     for (const auto& job : jobs->interrupted()) {
       notices.add("the agent was restarted while it carried out " + std::string(job_kind_name(job.kind)) + " of " +
                   job.node + ", and gave that up; what it left half done is found by the next rejoin");
     }
-    api = std::make_unique<AgentServer>(*jobs, notices, [this](const std::string& node, const HostPort& address) {
-      return server.as_node(node, address).facts();
-    });
+    api = std::make_unique<AgentServer>(
+        *jobs, notices, *lost,
+        [this](const std::string& node, const HostPort& address) { return server.as_node(node, address).facts(); });
     if (auto listening = api->listen(config.listen, std::move(*tls), identity.valid_until()); !listening)
       return listening;
     for (const int number : {SIGTERM, SIGINT}) {
@@ -192,6 +198,7 @@ struct AgentService::Inner {
     }
     auto outcome = carry_out(request, server.as_node(request.node, address).until(break_off), progress);
     if (own) tell_of_fence(outcome);
+    if (request.kind == JobKind::kRejoin) lost->look_soon();
     return outcome;
   }
 
@@ -206,6 +213,7 @@ struct AgentService::Inner {
   }
 
   const AgentConfig config;
+  const QuarantineConfig bounds;
   Loop loop;
   const LocalServer server;
   NoticeBoard notices;
@@ -218,15 +226,17 @@ struct AgentService::Inner {
   Duration fence_not_before{};
   std::atomic<bool> told_of_fence{false};
   std::atomic<bool> told_of_failure{false};
+  std::unique_ptr<LostDesk> lost;
   std::unique_ptr<JobDesk> jobs;
   std::unique_ptr<AgentServer> api;
   std::vector<std::unique_ptr<SignalWatch>> signals;
 };
 
-Result<std::unique_ptr<AgentService>> AgentService::create(const AgentConfig& config) {
+Result<std::unique_ptr<AgentService>> AgentService::create(const AgentConfig& config,
+                                                           const QuarantineConfig& quarantine) {
   std::signal(SIGPIPE, SIG_IGN);
   if (auto made = make_state_directory(config.state_directory); !made) return made.error();
-  auto inner = std::make_unique<Inner>(config);
+  auto inner = std::make_unique<Inner>(config, quarantine);
   if (const auto started = inner->start(); !started) return started.error();
   return std::unique_ptr<AgentService>(new AgentService(std::move(inner)));
 }
@@ -235,7 +245,7 @@ AgentService::AgentService(std::unique_ptr<Inner> inner) : inner_(std::move(inne
 
 AgentService::~AgentService() {
   inner_->jobs->wait();
-  inner_->api.reset();  // it asks the desk
+  inner_->api.reset();  // it asks the desks
 }
 
 void AgentService::run() {
@@ -243,12 +253,13 @@ void AgentService::run() {
       "the agent of " + inner_->config.server.data_directory + " listens at " +
           format_host_port({inner_->config.listen.host, inner_->api->port()}));
   inner_->loop.run();
+  inner_->lost->stop();
   inner_->jobs->give_up();
   log(LogLevel::kInfo, "agent", "the agent ends; PostgreSQL goes on");
 }
 
 bool AgentService::job_runs() const {
-  return inner_->jobs->works();
+  return inner_->jobs->works() || inner_->lost->works();
 }
 
 }  // namespace pgkeel

@@ -14,13 +14,13 @@ class AgentService {
  public:
   // Listens when it returns. An error where the certificates or the state directory can't be used, the address can't
   // be bound, or another pgkeel handles the data directory.
-  static Result<std::unique_ptr<AgentService>> create(const AgentConfig& config);
+  static Result<std::unique_ptr<AgentService>> create(const AgentConfig& config, const QuarantineConfig& quarantine);
   ~AgentService();
 
   // Serves until SIGTERM or SIGINT; a job that runs then is recorded as interrupted.
   void run();
 
-  // A program still runs on the job's thread: leave the process without waiting for it.
+  // A program still runs on a thread of a job, or of an export: leave the process without waiting for it.
   [[nodiscard]] bool job_runs() const;
 
  private:

@@ -286,8 +286,10 @@ class Export {
   LostExportReport report_;
 };
 
+}  // namespace
+
 // Ours from an export that was cut off, or nobody's.
-Result<void> prepare_target(const std::string& target) {
+Result<void> prepare_export_folder(const std::string& target) {
   std::error_code problem;
   if (files::exists(target + "/summary.json", problem)) {
     return Error{target + " holds an export already; choose another folder"};
@@ -306,7 +308,12 @@ Result<void> prepare_target(const std::string& target) {
   return write_durably(target + kUnfinishedFile, "not complete\n", 0600);
 }
 
-}  // namespace
+Result<void> finish_export_folder(const std::string& target) {
+  for (const char* name : {kUnfinishedFile, kRevivedFile}) {
+    if (auto removed = remove_durably(target + name); !removed) return removed;
+  }
+  return {};
+}
 
 Result<LostExportReport> export_lost_rows(const QuarantineEntry& entry, const LocalServerConfig& server,
                                           const std::string& data_directory, const std::string& target,
@@ -314,7 +321,7 @@ Result<LostExportReport> export_lost_rows(const QuarantineEntry& entry, const Lo
                                           std::uint16_t port) {
   auto there = server;
   there.data_directory = data_directory;
-  if (auto prepared = prepare_target(target); !prepared) return prepared.error();
+  if (auto prepared = prepare_export_folder(target); !prepared) return prepared.error();
   if (open == OpenDiverged::kWorkingCopy) {
     if (auto removed = remove_durably(target + kRevivedFile); !removed) return removed.error();
   }
@@ -326,9 +333,7 @@ Result<LostExportReport> export_lost_rows(const QuarantineEntry& entry, const Lo
   if (!copy) return copy.error();
   auto report = Export(entry, (*copy)->server(), target, progress, port).run(*reading);
   if (report) {
-    for (const char* name : {kUnfinishedFile, kRevivedFile}) {
-      if (auto removed = remove_durably(target + name); !removed) return removed.error();
-    }
+    if (auto finished = finish_export_folder(target); !finished) return finished.error();
   }
   return report;
 }

@@ -34,4 +34,8 @@ Result<LostExportReport> export_lost_rows(const QuarantineEntry& entry, const Lo
                                           OpenDiverged open, const std::function<void(const std::string&)>& progress,
                                           std::uint16_t port = IsolatedServer::kUsualPort);
 
+// The folder of an export that is made elsewhere and brought there: as above, ours until it is finished.
+Result<void> prepare_export_folder(const std::string& target);
+Result<void> finish_export_folder(const std::string& target);
+
 }  // namespace pgkeel

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
+#include <sstream>
 #include <utility>
 
 #include "proxy/io/durable_file.h"
@@ -14,6 +14,7 @@ namespace files = std::filesystem;
 using Json = nlohmann::json;
 
 constexpr std::size_t kReportBytesMax = std::size_t{64} << 20;
+constexpr std::size_t kTransactionsBytesMax = std::size_t{4} << 30;
 
 // What a report holds is checked, as every file is that somebody may have edited.
 std::string text_of(const Json& json, const char* name) {
@@ -59,21 +60,31 @@ Result<Json> read_report(const std::string& folder) {
   return report;
 }
 
-Result<std::vector<Json>> read_lost_transactions(const std::string& folder) {
-  const auto report = read_report(folder);
-  if (!report) return report.error();
+std::string transactions_file_of(const Json& report) {
+  const auto lost = report.find("lost");
+  const auto name = lost == report.end() || !lost->is_object() ? "" : text_of(*lost, "transactions_file");
+  return name.find('/') == std::string::npos ? name : "";
+}
+
+Result<std::vector<Json>> parse_lost_transactions(const std::string& text, const std::string& file_name) {
   std::vector<Json> transactions;
-  const auto lost = report->find("lost");
-  const auto name = lost == report->end() ? "" : text_of(*lost, "transactions_file");
-  if (name.empty() || name.find('/') != std::string::npos) return transactions;
-  std::ifstream file(folder + "/" + name);
-  if (!file) return Error{"cannot read " + folder + "/" + name};
-  for (std::string line; std::getline(file, line);) {
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) {
     auto transaction = Json::parse(line, nullptr, false);
-    if (!transaction.is_object()) return Error{folder + "/" + name + " is damaged"};
+    if (!transaction.is_object()) return Error{file_name + " is damaged"};
     transactions.push_back(std::move(transaction));
   }
   return transactions;
+}
+
+Result<std::vector<Json>> read_lost_transactions(const std::string& folder) {
+  const auto report = read_report(folder);
+  if (!report) return report.error();
+  const auto name = transactions_file_of(*report);
+  if (name.empty()) return std::vector<Json>();
+  const auto text = read_file(folder + "/" + name, kTransactionsBytesMax);
+  if (!text) return text.error();
+  return parse_lost_transactions(*text, folder + "/" + name);
 }
 
 std::optional<QuarantineEntry> read_quarantine_entry(const std::string& folder) {

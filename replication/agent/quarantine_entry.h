@@ -44,4 +44,8 @@ Result<nlohmann::json> read_report(const std::string& folder);
 // The lost transactions, one JSON object each, as report.json's "transactions_file" names them.
 Result<std::vector<nlohmann::json>> read_lost_transactions(const std::string& folder);
 
+// The parts of that for whoever has read the files otherwise. Empty: the report names none.
+std::string transactions_file_of(const nlohmann::json& report);
+Result<std::vector<nlohmann::json>> parse_lost_transactions(const std::string& text, const std::string& file_name);
+
 }  // namespace pgkeel

@@ -5,7 +5,7 @@
 
 #include <httplib.h>
 
-#include "tests/e2e/cluster_fixture.h"
+#include "tests/e2e/agent_fixture.h"
 
 using namespace pgkeel;
 using namespace pgkeel::test;
@@ -14,7 +14,8 @@ using namespace std::chrono_literals;
 namespace {
 
 // `a` commits what `b` never hears of, and crashes.
-void lose_rows(const Cluster& cluster) {
+template <class AnyCluster>
+void lose_rows(const AnyCluster& cluster) {
   cluster.server("b").freeze_tree();
   // More than the sockets between them hold: b would read that when it goes on.
   cluster.server("a").query("CREATE TABLE filler AS SELECT generate_series(1, 400000) AS x");
@@ -101,4 +102,43 @@ TEST_CASE("a report that was cut off is completed at the next start, and told on
     if (event["text"].get<std::string>().starts_with("the cluster lacks ")) ++told;
   }
   CHECK(told == 1);
+}
+
+TEST_CASE("what a node on another host lost is told and written out through its agent, row by row") {
+  AgentCluster cluster({}, {"durability = \"async\""});
+  lose_rows(cluster);
+  REQUIRE_MESSAGE(cluster.pgkeel->wait_for(knows_what_is_lost, 180s), cluster.pgkeel->describe());
+  const std::string report = cluster.pgkeel->status()["lost"][0]["report"];
+  CHECK(cluster.event_with("that a alone had: pgkeel lost test " + report) != "");
+  const auto quarantine = cluster.folder.path() + "/quarantine/" + report;
+  CHECK(wait_until([&] { return std::filesystem::exists(quarantine + "/announced"); }));
+
+  CHECK(cluster.pgkeel->run_verb({"lost", "test"}).output.find(report) != std::string::npos);
+  const auto shown = cluster.pgkeel->run_verb({"lost", "test", report});
+  CHECK_MESSAGE(shown.output.find("public.only_on_a: 1000 inserted, 10 deleted, created") != std::string::npos,
+                shown.error_output);
+  CHECK(nlohmann::json::parse(cluster.pgkeel->run_verb({"lost", "test", report, "--json"}).output)["transactions"]
+            .size() == 4);
+
+  const auto target = cluster.folder.path() + "/rows";
+  const auto exported = cluster.pgkeel->run_verb({"lost", "test", report, "--export", target});
+  REQUIRE_MESSAGE(exported.exit_status == 0, exported.error_output);
+  CHECK(exported.error_output.find("writing postgres.public.only_on_a (") != std::string::npos);
+  std::string rows = "id,v\n";
+  for (int id = 11; id <= 1000; ++id) rows += std::to_string(id) + ",row " + std::to_string(id) + "\n";
+  std::ifstream file(target + "/postgres/public.only_on_a.inserted.csv");
+  CHECK(std::string(std::istreambuf_iterator<char>(file), {}) == rows);
+  CHECK(std::filesystem::file_size(target + "/postgres/public.filler.inserted.csv") > (1U << 20U));  // in pieces
+  CHECK(lines_in(target + "/postgres/public.filler.inserted.csv") == 400001);
+  CHECK(std::filesystem::exists(target + "/summary.json"));
+  CHECK(std::filesystem::exists(target + "/README.txt"));
+  CHECK_FALSE(std::filesystem::exists(target + "/.pgkeel-export"));
+  CHECK_FALSE(std::filesystem::exists(quarantine + "/rows-for-pgkeel"));
+  CHECK(cluster.pgkeel->run_verb({"lost", "test", report, "--export", target}).exit_status == 1);
+
+  cluster.agent("a").kill();
+  const auto out_of_reach = cluster.pgkeel->run_verb({"lost", "test"});
+  CHECK(out_of_reach.exit_status == 0);
+  CHECK(out_of_reach.error_output.find("what is beside a is not known: its agent: ") != std::string::npos);
+  CHECK(cluster.pgkeel->status()["lost"].size() == 1);
 }

@@ -1,0 +1,29 @@
+// What is done again and again for the quarantine of a node on this host, by pgkeel or by the node's agent: reports
+// that were cut off are completed, and what is over the bounds goes. Blocks, for minutes where a report has to be
+// completed.
+#pragma once
+
+#include <set>
+#include <string>
+#include <vector>
+
+#include "config/config.h"
+#include "proxy/base/result.h"
+#include "replication/agent/quarantine_entry.h"
+
+namespace pgkeel {
+
+struct QuarantineState {
+  std::vector<QuarantineEntry> entries;  // oldest first
+  std::vector<std::string> removals;     // one line for each entry that went, or could not
+};
+
+// `tried`: reports that were tried to be completed by this process: once is enough, it may take long.
+QuarantineState look_after_quarantine(const std::string& node, const LocalServerConfig& local,
+                                      const QuarantineConfig& bounds, std::set<std::string>& tried);
+
+// Whether the event of this entry is recorded.
+bool is_announced(const std::string& quarantine_folder);
+Result<void> note_announced(const std::string& quarantine_folder);
+
+}  // namespace pgkeel
