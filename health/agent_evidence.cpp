@@ -34,7 +34,13 @@ std::optional<AgentEvidence::Death> AgentEvidence::reported(const AgentWord& wor
 }
 
 void AgentEvidence::answered(const Observation& observation) {
-  if (!word_ || !observation.facts) return;
+  if (!word_) return;
+  // Nothing runs, as both say: where the agent was known as this server's, no contradiction is left.
+  if (observation.outcome == ProbeOutcome::kRefused && !word_->postmaster && was_confirmed_) {
+    mismatched_since_.reset();
+    doubt_.clear();
+  }
+  if (!observation.facts) return;
   const auto& postmaster = word_->postmaster;
   if (postmaster && postmaster->port && *postmaster->port != port_) return;
   if (postmaster) {
@@ -42,6 +48,7 @@ void AgentEvidence::answered(const Observation& observation) {
     const Duration difference = by_agent - observation.facts->uptime;
     if (difference <= kSameStart && difference >= -kSameStart) {
       confirmed_ = postmaster;
+      was_confirmed_ = true;
       mismatched_since_.reset();
       doubt_.clear();
       return;

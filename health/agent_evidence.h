@@ -45,6 +45,7 @@ class AgentEvidence {
   std::uint16_t port_;
   std::optional<AgentWord> word_;
   std::optional<AgentWord::Postmaster> confirmed_;  // started when the server that answers did
+  bool was_confirmed_ = false;                      // some postmaster was, once
   std::optional<Instant> mismatched_since_;
   std::string doubt_;
 };

@@ -1,6 +1,7 @@
 #include "replication/agent/local_server.h"
 
 #include <algorithm>
+#include <charconv>
 #include <csignal>
 #include <filesystem>
 #include <sstream>
@@ -50,15 +51,34 @@ void remove_socket_locks_of(const DataDirectory& directory, std::uint16_t port) 
   }
 }
 
-void remove_stale_lock_files(const DataDirectory& directory, std::uint16_t port) {
+// Somebody may start the server right now, and one whose postmaster.pid is gone shuts itself down within a minute: so
+// it is taken aside first, and put back where it is of a process that runs. False: it was.
+bool remove_postmaster_file(const DataDirectory& directory) {
+  const auto path = directory.file("postmaster.pid");
+  const auto aside = directory.file("postmaster.pid.pgkeel-stale");
+  std::error_code problem;
+  files::rename(path, aside, problem);
+  if (problem) return true;  // there is none
+  pid_t pid = 0;
+  if (const auto text = read_file(aside, 65536)) std::from_chars(text->data(), text->data() + text->size(), pid);
+  const auto running = find_server_processes(directory.path()).pids;
+  const bool is_stale = std::ranges::find(running, pid) == running.end();
+  if (!is_stale) files::create_hard_link(aside, path, problem);  // not over one that is newer still
+  files::remove(aside, problem);
+  return is_stale;
+}
+
+// False: somebody has just started the server.
+bool remove_stale_lock_files(const DataDirectory& directory, std::uint16_t port) {
   const auto postmaster = read_postmaster_file(directory.path());
   std::error_code ignored;
+  if (!remove_postmaster_file(directory)) return false;
   if (!postmaster) remove_socket_locks_of(directory, port);
-  files::remove(directory.file("postmaster.pid"), ignored);
-  if (!postmaster || postmaster->socket_folder.empty() || !postmaster->port) return;
+  if (!postmaster || postmaster->socket_folder.empty() || !postmaster->port) return true;
   const auto lock = postmaster->socket_folder + "/.s.PGSQL." + std::to_string(*postmaster->port) + ".lock";
   const auto text = read_file(lock, 65536);
   if (text && text->starts_with(std::to_string(postmaster->pid) + "\n")) files::remove(lock, ignored);
+  return true;
 }
 
 void rotate_start_log(const std::string& log) {
@@ -87,6 +107,10 @@ Error still_starting(const DataDirectory& directory, Duration limit) {
 
 Error broken_off(const DataDirectory& directory) {
   return Error{"the wait for the server in " + directory.path() + " was broken off"};
+}
+
+Error somebody_starts_it(const DataDirectory& directory) {
+  return Error{"somebody starts the server in " + directory.path() + ": it is left alone until it is looked at anew"};
 }
 
 Result<void> wait_until_ready(const DataDirectory& directory, pid_t postmaster, Duration limit) {
@@ -200,7 +224,11 @@ Result<void> LocalServer::start_in(const DataDirectory& directory, Duration limi
     return Error{"processes of an earlier server are left in " + directory.path() + ": " +
                  join(state.other_pids.empty() ? state.unidentified_pids : state.other_pids)};
   }
-  remove_stale_lock_files(directory, address_.port);
+  if (!remove_stale_lock_files(directory, address_.port)) {
+    state = look();
+    if (state.postmaster_pid) return wait_until_ready(directory, *state.postmaster_pid, limit);
+    return somebody_starts_it(directory);
+  }
   const auto log = directory.file("pgkeel-start.log");
   rotate_start_log(log);
   std::error_code ignored;
@@ -281,7 +309,8 @@ Result<RejoinReport> LocalServer::rejoin(const UpstreamServer& upstream,
   const auto state = look();
   if (!state.foreign.empty()) return Error{state.foreign};
   if (!state.nothing_runs()) return Error{"the server in " + directory.path() + " is not stopped"};
-  remove_stale_lock_files(directory, address_.port);  // they would stop pg_rewind's crash recovery too
+  // They would stop pg_rewind's crash recovery too.
+  if (!remove_stale_lock_files(directory, address_.port)) return somebody_starts_it(directory);
   auto report = Rejoin({node_, address_.port, quarantine_directory_}, directory, upstream, progress, options).run();
   if (!report) return report;
   progress("starting it as a standby of " + upstream.node);

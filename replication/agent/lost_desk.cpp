@@ -71,8 +71,11 @@ void LostDesk::look_after() {
     if (std::exchange(look_is_due_, false)) {
       ++works_;
       lock.unlock();
-      const auto state = look_after_quarantine("agent", server_, bounds_, tried_);
-      for (const auto& line : state.removals) tell_("quarantine: " + line);
+      {
+        const std::lock_guard work(work_mutex_);
+        const auto state = look_after_quarantine("agent", server_, bounds_, tried_);
+        for (const auto& line : state.removals) tell_("quarantine: " + line);
+      }
       lock.lock();
       --works_;
     }
@@ -150,6 +153,11 @@ Result<void> LostDesk::begin_export(const std::string& id) {
 void LostDesk::write_out(const QuarantineEntry& entry) {
   ExportRecord outcome;
   try {
+    std::unique_lock work(work_mutex_, std::try_to_lock);
+    if (!work.owns_lock()) {
+      add_line("waiting for the quarantine to be looked after");
+      work.lock();
+    }
     const auto folder = rows_folder(entry);
     Result<LostExportReport> report = LostExportReport();
     if (entry.has_export) {

@@ -60,7 +60,8 @@ class LostDesk {
   std::atomic<int> works_{0};
   std::set<std::string> tried_;  // the caretaker's thread
 
-  std::mutex mutex_;  // guards all below
+  std::mutex work_mutex_;  // held while an entry may be opened: by one at a time; never taken under mutex_
+  std::mutex mutex_;       // guards all below
   std::condition_variable news_;
   bool stopping_ = false;
   bool look_is_due_ = true;

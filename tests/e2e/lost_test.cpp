@@ -114,9 +114,13 @@ TEST_CASE("what a node on another host lost is told and written out through its 
   CHECK(wait_until([&] { return std::filesystem::exists(quarantine + "/announced"); }));
 
   CHECK(cluster.pgkeel->run_verb({"lost", "test"}).output.find(report) != std::string::npos);
-  const auto shown = cluster.pgkeel->run_verb({"lost", "test", report});
-  CHECK_MESSAGE(shown.output.find("public.only_on_a: 1000 inserted, 10 deleted, created") != std::string::npos,
-                shown.error_output);
+  // The names of tables are found after the rejoin.
+  CHECK(wait_until(
+      [&] {
+        return cluster.pgkeel->run_verb({"lost", "test", report})
+                   .output.find("public.only_on_a: 1000 inserted, 10 deleted, created") != std::string::npos;
+      },
+      60s));
   CHECK(nlohmann::json::parse(cluster.pgkeel->run_verb({"lost", "test", report, "--json"}).output)["transactions"]
             .size() == 4);
 

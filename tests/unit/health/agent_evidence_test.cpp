@@ -103,3 +103,30 @@ TEST_CASE("what an agent said before it fell silent raises no doubt of a server 
   for (const Duration later : {1s, 4s, 8s, 12s}) evidence.answered(answer(at(later), later));
   CHECK(evidence.doubt().empty());
 }
+
+TEST_CASE("a doubt ends with the server that gave rise to it, where the agent was known as its own before") {
+  const auto refused = [](Instant when) {
+    Observation observation;
+    observation.started_at = observation.finished_at = when;
+    observation.outcome = ProbeOutcome::kRefused;
+    return observation;
+  };
+  AgentEvidence evidence(kPort);
+  CHECK_FALSE(evidence.reported(runs(at(0s), 1, 0s)));
+  evidence.answered(answer(at(0s), 0s));
+  CHECK(evidence.reported(nothing_runs(at(10s), at(10s))));
+  CHECK_FALSE(evidence.reported(nothing_runs(at(11s), at(10s))));
+  evidence.answered(answer(at(11s), 1s));  // one whose postmaster.pid is gone, so that its agent does not find it
+  evidence.answered(answer(at(13s), 3s));
+  CHECK_FALSE(evidence.doubt().empty());
+  evidence.answered(refused(at(14s)));
+  CHECK(evidence.doubt().empty());
+
+  AgentEvidence stranger(kPort);
+  CHECK_FALSE(stranger.reported(nothing_runs(at(0s))));
+  stranger.answered(answer(at(0s), 0s));
+  stranger.answered(answer(at(2s), 2s));
+  CHECK_FALSE(stranger.doubt().empty());
+  stranger.answered(refused(at(3s)));
+  CHECK_FALSE(stranger.doubt().empty());
+}
