@@ -87,7 +87,7 @@ struct LeftSlotStatus {
 struct ClusterStatus {
   std::string name;
   HostPort access_point;
-  std::string condition;  // "normal", "degraded", "failing over", "no route", "collision"
+  std::string condition;  // of condition_name()
   std::string summary;
   std::string phase;
   std::uint64_t epoch = 0;
@@ -96,8 +96,10 @@ struct ClusterStatus {
   std::uint32_t safe_standbys_needed =
       0;  // on how many of the safe standbys each acknowledged commit is; 0: nothing is promised
   std::string state_error;
-  std::uint64_t failovers = 0;  // since this process started
-  Duration last_failover{};     // from the intent to the new route; zero: none yet
+  std::uint64_t failovers = 0;    // since this process started
+  Duration last_failover{};       // from the intent to the new route; zero: none yet
+  std::uint64_t switchovers = 0;  // likewise
+  Duration last_switchover{};     // from the begin of its drain to the new route
   std::vector<NodeStatus> nodes;
   std::vector<ActionReport> actions;
   std::optional<Collision> collision;

@@ -76,6 +76,9 @@ Result<OrderRequest> parse_order(OrderKind kind, std::string_view body) {
     case OrderKind::kResolve:
       members.text(needed = "keep", order.node);
       break;
+    case OrderKind::kSwitchover:
+      members.text("to", order.node);
+      break;
   }
   if (auto taken = members.take(json); !taken) return taken.error();
   if (needed != nullptr && order.node.empty()) return Error{"\"" + std::string(needed) + "\" must name a node"};

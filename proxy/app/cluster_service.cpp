@@ -222,20 +222,13 @@ void ClusterService::step_soon() {
 
 void ClusterService::step() {
   const Now now = clocks_now();
-  const Phase phase_before = controller_.memory().phase;
   const auto nodes = view_nodes(now.instant);
   controller_.step(nodes, now);
   const Decision& decision = controller_.last_decision();
   recorder_.decided(controller_.memory(), nodes, decision.failover_refused, decision.condition == Condition::kNormal,
                     now);
-  const Phase phase_after = controller_.memory().phase;
   review_logins();
   readiness_.cluster_is(controller_.published_route().node, nodes);
-  if (phase_before == Phase::kSteady && phase_after != Phase::kSteady) failover_began_ = now.instant;
-  if (phase_before != Phase::kSteady && phase_after == Phase::kSteady && failover_began_ != Instant{}) {
-    ++failovers_;
-    last_failover_ = now.instant - std::exchange(failover_began_, Instant{});
-  }
   const Instant again_at = controller_.decide_again_at();
   if (again_at == Instant::max()) {
     decide_again_.stop();
@@ -249,6 +242,7 @@ Result<void> ClusterService::store(const ClusterMemory& memory) {
   if (stored && memory.phase != controller_.memory().phase) {
     const Now now = clocks_now();
     recorder_.stored(controller_.memory(), memory, view_nodes(now.instant), now);
+    counts_.stored(controller_.memory().phase, memory.phase, now.instant);
   }
   return stored;
 }
@@ -261,12 +255,21 @@ void ClusterService::publish_route(const RouteOrder& order) {
     const auto node = std::ranges::find(config_.nodes, order.node, &NodeConfig::name);
     if (node != config_.nodes.end()) route.target = RouteTarget{node->name, node->address};
   }
-  workers_.publish_route(config_.name, std::move(route), [this, order, alive = std::weak_ptr<bool>(alive_)] {
+  route.mode = order.mode;
+  const auto alive = std::weak_ptr<bool>(alive_);
+  const auto applied = [this, order, alive] {
     if (alive.expired()) return;
     controller_.route_applied(order);
     recorder_.route_applied(order.epoch, order.node, clocks_now());
     step_soon();
-  });
+  };
+  const auto drained = [this, order, alive] {
+    if (alive.expired()) return;
+    controller_.route_drained(order);
+    recorder_.route_drained(clocks_now());
+    step_soon();
+  };
+  workers_.publish_route(config_.name, std::move(route), applied, drained);
 }
 
 void ClusterService::start(const Action& action) {
@@ -356,8 +359,10 @@ ClusterStatus ClusterService::status() const {
   status.durability = durability_name(config_.durability);
   status.safe_standbys_needed = controller_.memory().promise.acks;
   status.state_error = controller_.state_error();
-  status.failovers = failovers_;
-  status.last_failover = last_failover_;
+  status.failovers = counts_.failovers();
+  status.last_failover = counts_.last_failover();
+  status.switchovers = counts_.switchovers();
+  status.last_switchover = counts_.last_switchover();
   for (const auto& node : config_.nodes) status.nodes.push_back(status_of(node, now));
   const auto primary = std::ranges::find(status.nodes, controller_.memory().primary, &NodeStatus::name);
   for (auto& node : status.nodes) {

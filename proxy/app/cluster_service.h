@@ -11,6 +11,7 @@
 #include "health/monitor.h"
 #include "proxy/admin/cluster_status.h"
 #include "proxy/app/certificate_watch.h"
+#include "proxy/app/change_counts.h"
 #include "proxy/app/commit_waits.h"
 #include "proxy/app/login_watch.h"
 #include "proxy/app/progress_board.h"
@@ -90,9 +91,7 @@ class ClusterService final : private ClusterController::Effects {
   Timer decide_again_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // answers of other threads may come when this is gone
   bool step_is_due_ = false;
-  std::uint64_t failovers_ = 0;
-  Instant failover_began_{};
-  Duration last_failover_{};
+  ChangeCounts counts_;
   LoginWatch login_watch_;
   Instant own_trouble_told_at_{};
   Instant insecurity_told_at_{};

@@ -104,6 +104,20 @@ int run_command_line(int argument_count, char** arguments) {
   verb->add_flag("--json", decisions.json, "One JSON object a line");
   verb->callback([&] { run = [&] { return run_decisions(decisions); }; });
 
+  OrderOptions switchover;
+  switchover.order.kind = OrderKind::kSwitchover;
+  verb = add_order(app, "switchover", "Planned swap of roles: the primary and a standby, both healthy afterwards",
+                   switchover);
+  verb->add_option("--to", switchover.order.node, "The node to promote (default: the best)");
+  verb->footer(
+      "Open transactions have drain_timeout to end; then each session ends with 57P01 and may connect again at once:\n"
+      "it is held until the new primary takes writes. Nothing is lost. Before the promotion everything can go back to\n"
+      "how it was, and does where something goes wrong.\n\n"
+      "Examples:\n"
+      "  pgkeel switchover orders\n"
+      "  pgkeel switchover orders --to b --yes      # in a script: exit status 0 when both nodes are healthy again");
+  verb->callback([&] { run = [&] { return run_order(switchover); }; });
+
   OrderOptions failover;
   failover.order.kind = OrderKind::kFailover;
   verb = add_order(app, "failover", "Promote a standby now, without waiting for the primary", failover);

@@ -111,6 +111,9 @@ OrderPost order_post(const std::string& cluster, const OperatorOrder& order, boo
     case OrderKind::kResolve:
       body["keep"] = order.node;
       break;
+    case OrderKind::kSwitchover:
+      if (!order.node.empty()) body["to"] = order.node;
+      break;
   }
   return {"/api/v1/clusters/" + cluster + "/" + order_name(order.kind), body.dump()};
 }

@@ -1,4 +1,4 @@
-// The verbs that order a running pgkeel to do something: `pgkeel failover`, `rejoin`, `resolve`.
+// The verbs that order a running pgkeel to do something: `pgkeel switchover`, `failover`, `rejoin`, `resolve`.
 #pragma once
 
 #include <string>

@@ -20,6 +20,7 @@ class Loop;
 enum class PauseReason : std::uint8_t {
   kPeerBufferFull = 1,  // the other side does not take what was read
   kLogin = 2,           // the server has not asked the client for anything yet
+  kDrain = 4,           // no transaction is open, and none shall begin: a switchover is under way
 };
 
 class Link {

@@ -66,10 +66,11 @@ void Worker::make_room() {
   wakeup_.post([this] { newcomers_.make_room(loop_.now()); });
 }
 
-void Worker::set_route(std::size_t cluster, std::shared_ptr<const Route> route, std::function<void()> done) {
-  wakeup_.post([this, cluster, route = std::move(route), done = std::move(done)] {
+void Worker::set_route(std::size_t cluster, std::shared_ptr<const Route> route, std::function<void()> done,
+                       std::function<void()> drained) {
+  wakeup_.post([this, cluster, route = std::move(route), done = std::move(done), drained = std::move(drained)] {
     if (listeners_[cluster]) follow_route(*listeners_[cluster], *route);
-    access_points_[cluster]->set_route(route);
+    access_points_[cluster]->set_route(route, drained);
     done();
   });
 }
@@ -80,7 +81,7 @@ void Worker::set_tls(std::size_t cluster, ClusterTls tls) {
 
 void Worker::follow_route(Listener& listener, const Route& route) const {
   if (shutting_down_) return;
-  if (route.target || limits_.no_route == NoRoutePolicy::kHold)
+  if (route.target || route.mode == RouteMode::kMoving || limits_.no_route == NoRoutePolicy::kHold)
     listener.open();
   else
     listener.close();

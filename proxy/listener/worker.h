@@ -49,7 +49,8 @@ class Worker {
   // Any thread; each is carried out in the worker's thread, in order.
   void accept_there(std::size_t cluster, AcceptedClient client);
   void make_room();  // for newcomers
-  void set_route(std::size_t cluster, std::shared_ptr<const Route> route, std::function<void()> done);
+  void set_route(std::size_t cluster, std::shared_ptr<const Route> route, std::function<void()> done,
+                 std::function<void()> drained);
   void set_tls(std::size_t cluster, ClusterTls tls);
   void shut_down();
   void quit();  // all is closed, and the loop ends

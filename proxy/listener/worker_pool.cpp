@@ -179,8 +179,10 @@ std::size_t WorkerPool::Inner::cluster_index(const std::string& name) const {
   return static_cast<std::size_t>(at - configs.begin());
 }
 
-void WorkerPool::publish_route(const std::string& cluster, Route route, std::function<void()> applied) {
+void WorkerPool::publish_route(const std::string& cluster, Route route, std::function<void()> applied,
+                               std::function<void()> drained) {
   assert(applied);
+  assert(drained);
   assert(inner_->started);
   auto& inner = *inner_;
   const std::size_t index = inner.cluster_index(cluster);
@@ -197,13 +199,15 @@ void WorkerPool::publish_route(const std::string& cluster, Route route, std::fun
   if (route.target) inner.has_led_somewhere[index] = true;
   inner.routes[index] = route;
   const auto shared_route = std::make_shared<const Route>(std::move(route));
-  const auto workers_left = std::make_shared<std::atomic<std::size_t>>(inner.workers.size());
-  for (const auto& worker : inner.workers) {
-    worker->set_route(index, shared_route, [&inner, workers_left, applied] {
-      if (workers_left->fetch_sub(1, std::memory_order_acq_rel) > 1) return;
-      inner.control.post(applied);
-    });
-  }
+  const auto by_the_last = [&inner](std::function<void()> then) {
+    auto left = std::make_shared<std::atomic<std::size_t>>(inner.workers.size());
+    return [&inner, left = std::move(left), then = std::move(then)] {
+      if (left->fetch_sub(1, std::memory_order_acq_rel) == 1) inner.control.post(then);
+    };
+  };
+  const auto each_applied = by_the_last(std::move(applied));
+  const auto each_drained = by_the_last(std::move(drained));
+  for (const auto& worker : inner.workers) worker->set_route(index, shared_route, each_applied, each_drained);
 }
 
 void WorkerPool::replace_tls(const std::string& cluster, const ClusterTls& tls) {

@@ -45,7 +45,9 @@ class WorkerPool {
   // when every worker has done so: from then on no byte of a client reaches any node but the new target. Held clients
   // go on when the route has a target, at ProxyConfig::login_rate where the epoch is newer than the one they began to
   // wait under.
-  void publish_route(const std::string& cluster, Route route, std::function<void()> applied);
+  // `drained`: of a route that drains, comes when no session of any worker is in a transaction.
+  void publish_route(const std::string& cluster, Route route, std::function<void()> applied,
+                     std::function<void()> drained);
 
   // For connections that begin from now on; those that are there keep what they began with.
   void replace_tls(const std::string& cluster, const ClusterTls& tls);

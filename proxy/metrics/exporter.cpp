@@ -73,6 +73,12 @@ void add_clusters(Families& families, const std::vector<ClusterStatus>& clusters
        [](const ClusterStatus& cluster) { return number(cluster.failovers); }},
       {"pgkeel_last_failover_duration_seconds", "From the intent of the last failover to its route", kGauge,
        [](const ClusterStatus& cluster) { return seconds(cluster.last_failover); }},
+      {"pgkeel_switchovers_total", "Switchovers made by this process", kCounter,
+       [](const ClusterStatus& cluster) { return number(cluster.switchovers); }},
+      {"pgkeel_last_switchover_duration_seconds", "From the begin of the last switchover's drain to its route", kGauge,
+       [](const ClusterStatus& cluster) { return seconds(cluster.last_switchover); }},
+      {"pgkeel_client_connections_draining", "Client connections in a transaction that a switchover waits for", kGauge,
+       [](const ClusterStatus& cluster) { return number(cluster.sessions.drain_awaits); }},
       {"pgkeel_lost_transactions_total", "Committed transactions that diverged nodes alone had, by `pgkeel lost`",
        kCounter, [](const ClusterStatus& cluster) { return number(cluster.lost_transactions); }},
       {"pgkeel_lost_wal_bytes_total", "WAL that diverged nodes alone had", kCounter,
@@ -131,7 +137,7 @@ void add_clusters(Families& families, const std::vector<ClusterStatus>& clusters
   }
   families.family("pgkeel_condition", "1 for the condition that the cluster is in", kGauge);
   for (const auto& cluster : clusters) {
-    for (const char* condition : {"normal", "degraded", "failing over", "no route", "collision"}) {
+    for (const char* condition : {"normal", "degraded", "switching over", "failing over", "no route", "collision"}) {
       families.add({{"cluster", cluster.name}, {"condition", condition}}, cluster.condition == condition ? 1 : 0);
     }
   }

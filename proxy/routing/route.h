@@ -7,6 +7,7 @@
 #include <string>
 
 #include "proxy/base/address.h"
+#include "proxy/base/route_mode.h"
 
 namespace pgkeel {
 
@@ -20,7 +21,8 @@ struct RouteTarget {
 struct Route {
   std::uint64_t epoch = 0;  // of two routes the one with the higher epoch counts; an older one is never used again
   std::optional<RouteTarget> target;  // nothing: nowhere, clients are held or refused
-  std::string reason;                 // why it is what it is, for a person: "a failed: its postmaster died"
+  RouteMode mode = RouteMode::kNormal;
+  std::string reason;  // why it is what it is, for a person: "a failed: its postmaster died"
 
   friend bool operator==(const Route&, const Route&) = default;
 };

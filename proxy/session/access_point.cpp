@@ -52,17 +52,32 @@ void AccessPoint::accept(AcceptedClient client) {
   sessions_.back()->become_newcomer();
 }
 
-void AccessPoint::set_route(std::shared_ptr<const Route> route) {
-  const bool same = route->epoch == route_->epoch && route->target == route_->target;
+void AccessPoint::set_route(std::shared_ptr<const Route> route, std::function<void()> on_drained) {
+  const bool same_server = route->epoch == route_->epoch && route->target == route_->target;
+  const bool same = same_server && route->mode == route_->mode;
   route_ = std::move(route);
   if (same) return;
+  on_drained_ = nullptr;
   waiting_room_.close_doors();
   for (auto at = sessions_.begin(); at != sessions_.end();) {
     Session& session = **at++;
-    session.leave_old_route();
+    session.follow_route();
   }
-  abandon_cancels();
-  waiting_room_.open_doors(route_->target.has_value() && !shutting_down_);
+  if (!same_server) abandon_cancels();
+  const bool drains = route_->mode == RouteMode::kDraining;
+  waiting_room_.open_doors(route_->target.has_value() && !drains && !shutting_down_, drains);
+  if (!drains) return;
+  on_drained_ = std::move(on_drained);
+  if (counters_.drain_awaits.value() == 0) std::exchange(on_drained_, nullptr)();
+}
+
+void AccessPoint::await_drain() {
+  counters_.drain_awaits.add();
+}
+
+void AccessPoint::session_drained() {
+  counters_.drain_awaits.subtract();
+  if (counters_.drain_awaits.value() == 0 && on_drained_) std::exchange(on_drained_, nullptr)();
 }
 
 void AccessPoint::shut_down() {

@@ -89,8 +89,9 @@ class AccessPoint {
 
   void accept(AcceptedClient client);
 
-  // When it returns, no link of this worker leads to another server than the route's, and none will.
-  void set_route(std::shared_ptr<const Route> route);
+  // When it returns, no link of this worker leads to another server than the route's, and none will. Where the route
+  // drains, `on_drained` is called once, when no session of it is in a transaction.
+  void set_route(std::shared_ptr<const Route> route, std::function<void()> on_drained);
 
   // For connections that begin from now on.
   void set_tls(ClusterTls tls) { tls_ = std::move(tls); }
@@ -119,6 +120,8 @@ class AccessPoint {
   void handshake_failed(const IpAddress& peer, const std::string& problem);
   void forward_cancel(AcceptedClient client, const CancelKey& key, std::string packet);
   void retire(Session& session);  // destroyed soon, outside all callbacks
+  void await_drain();             // one more session that must end its transaction first
+  void session_drained();         // one of these has
 
  private:
   void cancel_answered(std::uint64_t number, bool may_go);
@@ -138,6 +141,7 @@ class AccessPoint {
   Timer reaper_;
   Timer acknowledge_review_;
   bool shutting_down_ = false;
+  std::function<void()> on_drained_;
 
   std::list<std::unique_ptr<Session>> sessions_;
   std::list<std::unique_ptr<Session>> retired_sessions_;

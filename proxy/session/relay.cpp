@@ -101,6 +101,7 @@ void Session::pass_on_from_server(std::span<std::byte> bytes) {
     return;
   }
   to_client_.add_partial(bytes.subspan(advance.passable));
+  if (drain_awaits_) hold_where_drained();
 }
 
 // Whether the client may hear what the server says after this notice. Of a long one, only the beginning is there yet.

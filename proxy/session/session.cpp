@@ -183,11 +183,44 @@ std::string Session::node_phrase() const {
   return "server \"" + target_.node + "\"";
 }
 
-void Session::leave_old_route() {
+void Session::follow_route() {
+  end_drain();
   const Route& route = access_point_.route();
   const bool linked = state_ == State::kConnecting || state_ == State::kSecuring || state_ == State::kLogin ||
                       state_ == State::kEstablished;
-  if (!linked || (epoch_ == route.epoch && route.target == target_)) return;
+  if (!linked) return;
+  if (epoch_ != route.epoch || route.target != target_) return leave_old_route();
+  if (route.mode == RouteMode::kDraining) begin_drain();
+}
+
+void Session::begin_drain() {
+  const bool may_wait = state_ != State::kEstablished && !login_.challenge_forwarded && !server_said_goodbye_;
+  if (may_wait) {
+    if (server_) server_->reset();
+    login_.last_failure = access_point_.route().reason;
+    return wait_again();
+  }
+  drain_awaits_ = true;
+  access_point_.await_drain();
+  hold_where_drained();
+}
+
+// What the client has sent, and the server has not got, stays where it is.
+void Session::hold_where_drained() {
+  if (!drain_awaits_ || state_ != State::kEstablished || to_server_.waiting_bytes() > 0) return;
+  if (transaction_.outcome() != TransactionOutcome::kNoneOpen) return;
+  client_.pause_reading(PauseReason::kDrain);
+  drain_awaits_ = false;
+  access_point_.session_drained();
+}
+
+void Session::end_drain() {
+  client_.resume_reading(PauseReason::kDrain);
+  if (std::exchange(drain_awaits_, false)) access_point_.session_drained();
+}
+
+void Session::leave_old_route() {
+  const Route& route = access_point_.route();
   // What the kernel has not sent yet must not reach the old server.
   if (server_) server_->reset();
   if (state_ == State::kEstablished) {
@@ -263,10 +296,12 @@ void Session::begin_closing() {
   // An unread byte in the socket when it is closed makes a reset of the close, and the client may lose the error.
   client_.resume_reading(PauseReason::kPeerBufferFull);
   client_.resume_reading(PauseReason::kLogin);
+  client_.resume_reading(PauseReason::kDrain);
   flush_to_client();
 }
 
 void Session::release_server() {
+  if (std::exchange(drain_awaits_, false)) access_point_.session_drained();
   access_point_.waiting_room().leave(*this);
   resolving_ = {};
   securing_.reset();

@@ -52,7 +52,8 @@ class Session {
   void set_place(Place place) { place_ = place; }
   [[nodiscard]] Place place() const { return place_; }
   // The route has changed: the link to a server that is not the route's is reset, and the client is told or waits on.
-  void leave_old_route();
+  // Where the route drains, the client is held as soon as no transaction is open.
+  void follow_route();
   void shut_down();
   void vanish();  // both links are closed without a word
   void review_acknowledge_limits();
@@ -104,6 +105,10 @@ class Session {
   void deadline_reached();
   [[nodiscard]] Duration& time_left(Clock clock);
   [[nodiscard]] std::string node_phrase() const;
+  void leave_old_route();
+  void begin_drain();
+  void hold_where_drained();
+  void end_drain();
   void count_end();
   void end_with_error(SqlState sqlstate, std::string message);
   void begin_closing();
@@ -178,6 +183,7 @@ class Session {
   bool server_said_goodbye_ = false;  // a FATAL or PANIC was passed on
   bool server_write_failed_ = false;
   bool counted_as_client_ = false;
+  bool drain_awaits_ = false;  // the route drains, and a transaction may be open
   // Until it has its place among the clients, or is gone.
   std::optional<Newcomers::Place> newcomer_;
   DescriptorShare newcomer_place_;

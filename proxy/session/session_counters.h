@@ -32,6 +32,7 @@ struct alignas(64) SessionCounters {
   Counter open;
   Counter held;
   Counter released;
+  Counter drain_awaits;
   Counter established;
   Counter logins;
   Counter logins_unanswered;
@@ -55,6 +56,7 @@ struct alignas(64) SessionCounters {
     sum.open += open.value();
     sum.held += held.value();
     sum.released += released.value();
+    sum.drain_awaits += drain_awaits.value();
     sum.established += established.value();
     sum.logins += logins.value();
     sum.logins_unanswered += logins_unanswered.value();

@@ -52,8 +52,9 @@ void WaitingRoom::attempt_failed(Session& session) {
   timer_.start_once(kAttemptPause);
 }
 
-void WaitingRoom::open_doors(bool route_leads_somewhere) {
+void WaitingRoom::open_doors(bool route_leads_somewhere, bool soon) {
   doors_closed_ = false;
+  opens_soon_ = soon;
   has_route_ = route_leads_somewhere;
   server_down_ = false;
   scout_ = nullptr;

@@ -31,11 +31,13 @@ class WaitingRoom {
 
   // Changes of the route are told in two steps: nobody is let through while sessions of the old one are ended.
   void close_doors() { doors_closed_ = true; }
-  void open_doors(bool route_leads_somewhere);
+  // `soon`: nobody is let through now, but that is planned, and will be over soon.
+  void open_doors(bool route_leads_somewhere, bool soon);
 
  private:
   void let_through();
-  [[nodiscard]] bool in_login_queue() const { return has_route_ && !server_down_; }
+  // The wait does not count against hold_timeout.
+  [[nodiscard]] bool in_login_queue() const { return (has_route_ && !server_down_) || opens_soon_; }
 
   Loop& loop_;
   LoginGate& gate_;
@@ -47,6 +49,7 @@ class WaitingRoom {
   bool doors_closed_ = false;
   bool letting_through_ = false;
   bool has_route_ = false;
+  bool opens_soon_ = false;
   bool server_down_ = false;   // the last attempt failed
   Instant next_attempt_at_{};  // while it is down
   const Session* scout_ = nullptr;

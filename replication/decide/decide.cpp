@@ -10,6 +10,8 @@
 #include "replication/decide/repair.h"
 #include "replication/decide/retry.h"
 #include "replication/decide/slots_of_others.h"
+#include "replication/decide/switchover.h"
+#include "replication/decide/switchover_steps.h"
 #include "replication/decide/transitions.h"
 #include "replication/sync/standby_names.h"
 #include "replication/sync/sync_planner.h"
@@ -50,6 +52,12 @@ class Judgement {
         return unadopted();
       case Phase::kSteady:
         return steady();
+      case Phase::kDraining:
+        return judge_draining(situation_, decision_);
+      case Phase::kStopping:
+        return judge_stopping(situation_, decision_);
+      case Phase::kReturning:
+        return judge_returning(situation_, decision_);
       case Phase::kFencing:
         return fencing();
       case Phase::kPromoting:
@@ -96,6 +104,7 @@ class Judgement {
     decision_.condition = Condition::kDegraded;
     const bool all_stream = repair_standbys(situation_, decision_);
     const bool all_safe = enforce_durability(situation_, decision_);
+    prepare_switchover(situation_, decision_);
     if (decision_.condition == Condition::kCollision) {
       decision_.summary = tell_collision(describe_collision(situation_)) + "; the route stays at " + primary->name +
                           "; `pgkeel resolve CLUSTER --keep NODE` ends it: what only the others have is set aside, and "
@@ -110,6 +119,8 @@ class Judgement {
       decision_.summary = primary->name + " is primary, not every standby " +
                           (all_stream ? "is safe" : "streams from it" + help_wanted(situation_));
     }
+    if (running_order(decision_.next, OrderKind::kSwitchover) != nullptr && !switchover_under_way(decision_.next))
+      decision_.summary += "; a switchover is ordered, and begins when " + primary->name + " has written a checkpoint";
   }
 
   // It was promoted, or its fence was lifted, after it was asked last.
@@ -216,9 +227,12 @@ class Judgement {
 
   void promoting() {
     const ClusterMemory& memory = situation_.memory;
-    decision_.condition = Condition::kFailingOver;
+    const bool planned = switchover_under_way(memory) != nullptr;
+    decision_.condition = planned ? Condition::kSwitchingOver : Condition::kFailingOver;
     decision_.summary = "promoting " + memory.candidate;
-    decision_.route_reason = "a failover is under way: " + memory.candidate + " is being promoted";
+    decision_.route_mode = planned ? RouteMode::kMoving : RouteMode::kNormal;
+    decision_.route_reason = std::string(planned ? "a switchover" : "a failover") +
+                             " is under way: " + memory.candidate + " is being promoted";
     const NodeView* candidate = situation_.view.node(memory.candidate);
     if (candidate == nullptr) {
       decision_.summary += ", which is not configured any more; choose with `pgkeel serve --adopt NODE`";
@@ -320,10 +334,7 @@ class Judgement {
   }
 
   void start(ActionKind kind, const NodeView& node) {
-    const bool is_probe = kind == ActionKind::kProbe;
-    if (!is_probe && (host_job_runs(situation_, node.name) || host_job_starts(decision_.actions, node.name))) return;
-    if (!may_start(situation_, kind, node.name, decision_.decide_again_at)) return;
-    decision_.actions.push_back(make_action(kind, node.name, situation_.memory.epoch));
+    start_action(situation_, make_action(kind, node.name, situation_.memory.epoch), decision_);
   }
 
   void no_route(std::string why) {

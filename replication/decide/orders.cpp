@@ -7,6 +7,7 @@
 #include "replication/decide/decide.h"
 #include "replication/decide/durability.h"
 #include "replication/decide/failover.h"
+#include "replication/decide/switchover.h"
 
 namespace pgkeel {
 namespace {
@@ -53,6 +54,8 @@ Verdict failover_is_possible(const Situation& situation, const OperatorOrder& or
   if (memory.phase == Phase::kPromoting) {
     if (const Verdict may = candidate_may_be_replaced(situation, order); !may) return may;
   }
+  if (is_planned(memory.phase))
+    return Verdict::no("a switchover is under way; it ends by itself, and becomes a failover where the primary fails");
   const NodeView* primary = situation.primary();
   if (primary == nullptr)
     return Verdict::no(memory.primary +
@@ -172,6 +175,7 @@ OrderAnswer judge_resolve(const Situation& situation, const OperatorOrder& order
   if (node == nullptr) return refused("there is no node " + order.node);
   if (memory.phase == Phase::kPromoting)
     return refused("a failover is under way: " + memory.candidate + " is being promoted");
+  if (is_planned(memory.phase)) return refused("a switchover is under way; wait for its end");
   if (situation.adoption_is_open()) return refused(why_not_adopted(situation));
   if (const OperatorOrder* other = running_order(memory, OrderKind::kResolve))
     return refused("order " + std::to_string(other->id) + " is still ending a collision");
@@ -213,6 +217,9 @@ class Settlement {
           break;
         case OrderKind::kResolve:
           resolve(order);
+          break;
+        case OrderKind::kSwitchover:
+          settle_switchover(situation_, order, decision_);
           break;
       }
     }
@@ -337,6 +344,8 @@ OrderAnswer judge_order(const Situation& situation, const OperatorOrder& order) 
       return judge_rejoin(situation, order);
     case OrderKind::kResolve:
       return judge_resolve(situation, order);
+    case OrderKind::kSwitchover:
+      return judge_switchover(situation, order);
   }
   return refused("unknown order");
 }
@@ -348,7 +357,8 @@ ClusterMemory accept_order(const ClusterMemory& memory, OperatorOrder order) {
   order.primary_before = memory.primary;
   if (order.kind == OrderKind::kFailover) {
     for (auto& other : next.orders) {
-      if (other.kind != OrderKind::kFailover || other.state != OrderState::kRunning) continue;
+      const bool same_aim = other.kind == OrderKind::kFailover || other.kind == OrderKind::kSwitchover;
+      if (!same_aim || other.state != OrderState::kRunning) continue;
       other.state = OrderState::kFailed;
       other.message = "order " + std::to_string(order.id) + " takes its place";
     }

@@ -9,6 +9,7 @@
 #include "replication/decide/orders.h"
 #include "replication/decide/retry.h"
 #include "replication/decide/slots.h"
+#include "replication/decide/switchover.h"
 #include "replication/model/slot_name.h"
 
 namespace pgkeel {
@@ -164,7 +165,9 @@ class NodeRepair {
       note(state + "; pgkeel cannot reach its files: rebuild and start it as a standby of " + primary_.name);
       return false;
     }
-    if (!situation_.policy.auto_rejoin && order_ == nullptr) {
+    const OperatorOrder* switchover = switchover_under_way(situation_.memory);
+    const bool belongs_to_switchover = switchover != nullptr && switchover->primary_before == node_.name;
+    if (!situation_.policy.auto_rejoin && order_ == nullptr && !belongs_to_switchover) {
       note(state + "; auto_rejoin is off: `pgkeel rejoin` makes it a standby");
       return false;
     }

@@ -1,6 +1,7 @@
 #include "replication/decide/retry.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace pgkeel {
 
@@ -44,7 +45,7 @@ void ask(const Situation& situation, const NodeView& node, Duration pause, Decis
 namespace {
 bool is_host_job(ActionKind kind) {
   return kind == ActionKind::kFence || kind == ActionKind::kRejoin || kind == ActionKind::kStartServer ||
-         kind == ActionKind::kExamine;
+         kind == ActionKind::kExamine || kind == ActionKind::kStopServer;
 }
 }  // namespace
 
@@ -67,6 +68,13 @@ bool breakable_job_runs(const Situation& situation, const std::string& node) {
 bool host_job_starts(const std::vector<Action>& actions, const std::string& node) {
   return std::ranges::any_of(actions,
                              [&](const Action& action) { return action.node == node && is_host_job(action.kind); });
+}
+
+void start_action(const Situation& situation, Action action, Decision& decision) {
+  const bool in_the_way = host_job_runs(situation, action.node) || host_job_starts(decision.actions, action.node);
+  if (action.kind != ActionKind::kProbe && in_the_way) return;
+  if (may_start(situation, action.kind, action.node, decision.decide_again_at))
+    decision.actions.push_back(std::move(action));
 }
 
 }  // namespace pgkeel

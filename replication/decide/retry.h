@@ -27,6 +27,10 @@ bool host_job_runs(const Situation& situation, const std::string& node);
 bool is_breakable(const ActionStatus& job);
 bool breakable_job_runs(const Situation& situation, const std::string& node);
 
+// Starts the action, unless a job in the files or processes of its node is in the way, or the pause after its last
+// failure is not over.
+void start_action(const Situation& situation, Action action, Decision& decision);
+
 // Such a job is among these.
 bool host_job_starts(const std::vector<Action>& actions, const std::string& node);
 

@@ -76,7 +76,7 @@ void ClusterController::step(const std::vector<NodeView>& nodes, Now now) {
     }
     tell_of_orders(before.orders, now);
     tell_of_slots(before, nodes, now);
-    publish({memory_.epoch, decision_.route_node, decision_.route_reason}, now);
+    publish({memory_.epoch, decision_.route_node, decision_.route_reason, decision_.route_mode}, now);
     for (const auto& node : decision_.break_off) break_off_job_of(node, now);
     for (const auto& action : decision_.actions) start(action, now);
     if (decision_.transition.empty()) return;
@@ -89,6 +89,7 @@ void ClusterController::see(const std::vector<NodeView>& nodes) {
   view_.flushes = flushes_.flushes();
   view_.route_epoch_applied = applied_.epoch;
   view_.route_closed = applied_.node.empty();
+  view_.route_drained = drained_;
   view_.route_applied_since = applied_since_;
 }
 
@@ -183,7 +184,7 @@ bool ClusterController::make_durable(const ClusterMemory& next, Now now) {
     if (written_again) return true;
     // Nothing may be announced that is not durable; only to close the route is always safe.
     if (decision_.route_node != published_.node)
-      publish({memory_.epoch, "", "the state cannot be stored: " + state_error_}, now);
+      publish({memory_.epoch, "", "the state cannot be stored: " + state_error_, RouteMode::kNormal}, now);
     decision_.actions.clear();
     decision_.break_off.clear();
     decision_.next = memory_;
@@ -199,17 +200,19 @@ bool ClusterController::make_durable(const ClusterMemory& next, Now now) {
 
 void ClusterController::publish(RouteOrder order, Now now) {
   if (!order.node.empty() && !maybe_open_.empty() && maybe_open_ != order.node)
-    order = {order.epoch, "", "the access point moves from " + maybe_open_ + " to " + order.node};
+    order = {order.epoch, "", "the access point moves from " + maybe_open_ + " to " + order.node, order.mode};
   if (anything_published_ && order.same_route(published_)) return;
   assert(!anything_published_ || order.epoch >= published_.epoch);
   const bool same_access = anything_published_ && order.node == published_.node && order.node.empty();
+  drained_ = false;
   published_ = order;
   anything_published_ = true;
   if (!order.node.empty()) maybe_open_ = order.node;
   if (!same_access) {
     tell(now, order.node.empty() ? LogLevel::kWarning : LogLevel::kInfo, "route", order.node,
-         order.node.empty() ? "the access point leads nowhere: " + order.reason
-                            : "the access point leads to " + order.node);
+         order.node.empty()                   ? "the access point leads nowhere: " + order.reason
+         : order.mode == RouteMode::kDraining ? "the access point lets nobody new through to " + order.node
+                                              : "the access point leads to " + order.node);
   }
   effects_.publish_route(order);
 }
@@ -250,6 +253,10 @@ void ClusterController::route_applied(const RouteOrder& order) {
   applied_ = order;
   applied_is_new_ = true;
   if (order.node.empty()) maybe_open_.clear();
+}
+
+void ClusterController::route_drained(const RouteOrder& order) {
+  if (order.same_route(published_) && order.mode == RouteMode::kDraining) drained_ = true;
 }
 
 void ClusterController::finished(const ActionStatus& outcome, Now now) {

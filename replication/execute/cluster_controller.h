@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "proxy/base/result.h"
+#include "proxy/base/route_mode.h"
 #include "replication/decide/decide.h"
 #include "replication/execute/event.h"
 #include "replication/execute/flush_watch.h"
@@ -25,8 +26,11 @@ struct RouteOrder {
   std::uint64_t epoch = 0;
   std::string node;  // empty: nowhere
   std::string reason;
+  RouteMode mode = RouteMode::kNormal;
 
-  [[nodiscard]] bool same_route(const RouteOrder& other) const { return epoch == other.epoch && node == other.node; }
+  [[nodiscard]] bool same_route(const RouteOrder& other) const {
+    return epoch == other.epoch && node == other.node && mode == other.mode;
+  }
 };
 
 // decide(), or what a test puts in its place.
@@ -40,7 +44,8 @@ class ClusterController {
     virtual ~Effects() = default;
     virtual Result<void> store(const ClusterMemory& memory) = 0;  // durable when it returns
     virtual void publish_route(
-        const RouteOrder& order) = 0;              // answered by route_applied(), never from inside this call
+        const RouteOrder& order) = 0;  // answered by route_applied(), and one that drains by route_drained() some time
+                                       // after that; never from inside this call
     virtual void start(const Action& action) = 0;  // answered by finished(), never from inside this call
     // The action, which runs, shall end soon, done or not; finished() tells, never from inside this call.
     virtual void break_off(const Action& action) = 0;
@@ -58,6 +63,8 @@ class ClusterController {
   OrderAnswer give_order(const OperatorOrder& order, bool preview, const std::vector<NodeView>& nodes, Now now);
 
   void route_applied(const RouteOrder& order);
+  // No session of this route, which drains, is in a transaction, and none will be.
+  void route_drained(const RouteOrder& order);
   // The outcome of an action: succeeded, message, fence, examination are taken over. One that is not running is
   // ignored.
   void finished(const ActionStatus& outcome, Now now);
@@ -97,6 +104,7 @@ class ClusterController {
   bool anything_published_ = false;
   RouteOrder applied_;
   bool applied_is_new_ = false;
+  bool drained_ = false;  // what is published drains, and has
   Instant applied_since_{};
   std::string maybe_open_;  // some worker may lead there still: no other node is opened before all have closed it
   Instant started_at_{};

@@ -17,6 +17,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr Duration kFenceLimit = 5s;
+constexpr Duration kStopLimit = 30s;
 constexpr Duration kStartLimit =
     10s;  // crash recovery may take longer: the server goes on, and can be fenced meanwhile
 
@@ -26,6 +27,12 @@ ActionStatus outcome_of(const Action& action, const Result<void>& result, std::s
   status.succeeded = result.has_value();
   status.message = result ? std::move(message) : result.error().message;
   return status;
+}
+
+Result<std::string> start_again(const NodeHost& host) {
+  const auto started = host.start(kStartLimit);
+  if (!started) return started.error();
+  return std::string("started again");
 }
 
 // What the standard library throws on a thread (no memory, a disk that fails under an iterator) must not end the proxy.
@@ -94,8 +101,11 @@ void ClusterExecutor::start(const Action& action) {
       return set_standby_names(context_->conversation(), action, done);
     case ActionKind::kCutOff:
       return cut_off(context_->conversation(), action, done);
+    case ActionKind::kCheckpoint:
+      return checkpoint(context_->conversation(), action, done);
     case ActionKind::kRejoin:
     case ActionKind::kStartServer:
+    case ActionKind::kStopServer:
     case ActionKind::kExamine:
       break;
   }
@@ -105,6 +115,7 @@ void ClusterExecutor::start(const Action& action) {
   }
   if (action.kind == ActionKind::kRejoin) return rejoin(action, host);
   if (action.kind == ActionKind::kStartServer) return start_server(action, host);
+  if (action.kind == ActionKind::kStopServer) return stop_server(action, host);
   examine(action, host);
 }
 
@@ -232,10 +243,26 @@ void ClusterExecutor::start_server(const Action& action, const Host& host) {
   run_job(action,
           [action, host = host->breakable(breakable.get_token()),
            stop = breakable.get_token()](const JobRunner::Post&) -> ActionStatus {
-            const auto started = host->start_after_crash(kStartLimit);
+            const auto started = action.ordered ? start_again(*host) : host->start_after_crash(kStartLimit);
             if (started) return outcome_of(action, {}, *started);
             return stop.stop_requested() ? broken_off(action) : outcome_of(action, started.error(), "");
           });
+}
+
+// What it found is worth something only where nothing of the server is left.
+void ClusterExecutor::stop_server(const Action& action, const Host& host) {
+  run_job(action, [action, host](const JobRunner::Post&) -> ActionStatus {
+    if (const auto stopped = host->stop(StopMode::kFast, kStopLimit); !stopped)
+      return outcome_of(action, stopped.error(), "");
+    const auto found = host->examine();
+    if (!found) return outcome_of(action, found.error(), "");
+    ActionStatus status =
+        outcome_of(action, {},
+                   std::string(found->shut_down_cleanly ? "shut down" : "it had crashed") + ", its WAL ends at " +
+                       format_lsn(found->end_of_wal) + " of timeline " + std::to_string(found->timeline));
+    status.examination = *found;
+    return status;
+  });
 }
 
 void ClusterExecutor::examine(const Action& action, const Host& host) {

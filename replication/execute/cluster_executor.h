@@ -48,6 +48,7 @@ class ClusterExecutor {
   void fence_host(const Action& action, const Host& host);
   void rejoin(const Action& action, const Host& host);
   void start_server(const Action& action, const Host& host);
+  void stop_server(const Action& action, const Host& host);
   void examine(const Action& action, const Host& host);
   using Work = std::function<ActionStatus(const JobRunner::Post& post)>;
   using Finished = std::function<void(const ActionStatus&)>;

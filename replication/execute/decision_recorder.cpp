@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "replication/decide/orders.h"
 #include "replication/decide/slots_of_others.h"
 #include "replication/model/slot_name.h"
 
@@ -90,6 +91,7 @@ void DecisionRecorder::resume(const std::vector<DecisionRecord>& unfinished, con
   if (open_ || (memory.phase != Phase::kFencing && memory.phase != Phase::kPromoting)) return;
   DecisionRecord record;  // of which an earlier process kept nothing but its memory
   record.cluster = cluster_;
+  if (running_order(memory, OrderKind::kSwitchover) != nullptr) record.kind = DecisionRecord::Kind::kSwitchover;
   record.outcome = "under way";
   record.epoch = memory.epoch;
   record.began = record.decided = now.wall;
@@ -114,9 +116,17 @@ void DecisionRecorder::go_on_with(DecisionRecord record, Now now) {
 
 void DecisionRecorder::stored(const ClusterMemory& before, const ClusterMemory& after,
                               const std::vector<NodeView>& nodes, Now now) {
-  if (after.phase == Phase::kFencing && before.phase == Phase::kSteady) begin_failover(before, after, nodes, now);
+  if (after.phase == Phase::kDraining) begin_switchover(before, after, nodes, now);
+  if (after.phase == Phase::kFencing && before.phase != Phase::kPromoting && before.phase != Phase::kFencing) {
+    if (is_switchover()) {
+      failover_->reason += "; " + after.reason;
+      end_failover("failed");
+    }
+    begin_failover(before, after, nodes, now);
+  }
   if (!under_way() || before.phase == after.phase) return;
   to_be_kept_ = true;
+  if (after.phase == Phase::kStopping) failover_->epoch = after.epoch;
   if (after.phase == Phase::kPromoting) choose(after, nodes, now);
   if (after.phase == Phase::kFencing && before.phase == Phase::kPromoting) {
     step("candidate abandoned", now);
@@ -153,11 +163,39 @@ void DecisionRecorder::begin_failover(const ClusterMemory& before, const Cluster
   step("intent", now);
 }
 
+void DecisionRecorder::begin_switchover(const ClusterMemory& before, const ClusterMemory& after,
+                                        const std::vector<NodeView>& nodes, Now now) {
+  if (open_) end_failover(failover_->outcome);
+  DecisionRecord& record = failover_.emplace();
+  open_ = true;
+  record.cluster = cluster_;
+  record.kind = DecisionRecord::Kind::kSwitchover;
+  record.outcome = "under way";
+  record.epoch = after.epoch;
+  record.from = before.primary;
+  record.to = after.candidate;
+  record.reason = after.reason;
+  if (const OperatorOrder* order = running_order(after, OrderKind::kSwitchover)) record.ordered_by = order->given_by;
+  record.evidence = evidence_of(nodes, now);
+  record.fence = "not shut down yet";
+  failover_since_ = now.instant;
+  record.began = record.decided = now.wall;
+  clients_before_ = ask_clients_();
+  clients_of_earlier_process_ = {};
+  step("drain", now);
+}
+
 void DecisionRecorder::choose(const ClusterMemory& memory, const std::vector<NodeView>& nodes, Now now) {
   DecisionRecord& record = *failover_;
   record.to = memory.candidate;
   record.reason += "; " + memory.reason;
   record.candidates = candidates_of(memory, nodes);
+  if (is_switchover()) {  // it was chosen because it has all
+    record.wal.bytes_lacking = 0;
+    record.wal.as_of = now.wall;
+    record.wal.proven_lossless = true;
+    return step("all WAL received", now);
+  }
   const NodeView* primary = find(nodes, memory.primary);
   const NodeView* candidate = find(nodes, memory.candidate);
   if (primary != nullptr && primary->facts && candidate != nullptr && candidate->facts &&
@@ -199,6 +237,10 @@ void DecisionRecorder::finished(const ActionStatus& outcome, Now now) {
     failover_->fence = fence_text(outcome.fence);
     step(outcome.succeeded ? "fenced" : "fence failed", now);
   }
+  if (is_switchover() && action.kind == ActionKind::kStopServer && action.epoch == failover_->epoch) {
+    failover_->fence = (outcome.succeeded ? "" : "not shut down: ") + outcome.message;
+    if (outcome.succeeded) step("shut down", now);
+  }
   if (under_way() && action.kind == ActionKind::kPromote && action.node == failover_->to && outcome.succeeded)
     step("first write", now);
   const auto rejoin = rejoins_.find(action.node);
@@ -212,6 +254,10 @@ void DecisionRecorder::finished(const ActionStatus& outcome, Now now) {
   if (!failover_ || failover_->from != action.node || failover_->epoch != action.epoch || !outcome.had_more_wal) return;
   failover_->wal.old_primary_had_more = outcome.had_more_wal;
   keep_failover();
+}
+
+void DecisionRecorder::route_drained(Now now) {
+  if (is_switchover()) step("drained", now);
 }
 
 void DecisionRecorder::route_applied(std::uint64_t epoch, const std::string& node, Now now) {

@@ -34,6 +34,8 @@ class DecisionRecorder {
   void stored(const ClusterMemory& before, const ClusterMemory& after, const std::vector<NodeView>& nodes, Now now);
   void started(const Action& action, Now now);
   void finished(const ActionStatus& outcome, Now now);
+  // Every worker has said that no transaction is open any more.
+  void route_drained(Now now);
   // Every worker applied this route; empty: nowhere.
   void route_applied(std::uint64_t epoch, const std::string& node, Now now);
   // After each decision, when its actions are started: why there is no failover although the primary failed (empty: it
@@ -50,6 +52,8 @@ class DecisionRecorder {
   void begin_failover(const ClusterMemory& before, const ClusterMemory& after, const std::vector<NodeView>& nodes,
                       Now now);
   void go_on_with(DecisionRecord record, Now now);
+  void begin_switchover(const ClusterMemory& before, const ClusterMemory& after, const std::vector<NodeView>& nodes,
+                        Now now);
   void choose(const ClusterMemory& memory, const std::vector<NodeView>& nodes, Now now);
   void look_beside_rows(const ClusterMemory& memory, const std::vector<NodeView>& nodes, Now now);
   void end_failover(std::string outcome);
@@ -60,12 +64,15 @@ class DecisionRecorder {
   [[nodiscard]] Clients counted_at(Instant when) const;
   void keep(DecisionRecord& record) { record.id = keep_(record); }
   void keep_failover();
+  [[nodiscard]] bool is_switchover() const {
+    return under_way() && failover_->kind == DecisionRecord::Kind::kSwitchover;
+  }
   [[nodiscard]] bool under_way() const { return open_ && failover_->outcome == "under way"; }
 
   const std::string cluster_;
   const Keep keep_;
   const AskClients ask_clients_;
-  std::optional<DecisionRecord> failover_;  // the newest
+  std::optional<DecisionRecord> failover_;  // the newest, or switchover
   bool open_ = false;                       // it is not ended yet
   bool to_be_kept_ = false;                 // it is told more than was kept of it
   Instant failover_since_{};                // its evidence

@@ -218,6 +218,13 @@ void follow(const SqlConversation& conversation, const Action& action, ActionDon
   std::make_shared<Following>(conversation, action, std::move(done))->begin();
 }
 
+void checkpoint(const SqlConversation& conversation, const Action& action, ActionDone done) {
+  conversation.monitor.run_sql_apart(
+      action.node, "CHECKPOINT", kCheckpointLimit, [action, done = std::move(done)](const SqlResult& answer) {
+        done(sql_outcome(action, answer.has_value(), answer ? "written" : describe(answer.error())));
+      });
+}
+
 void fence_by_sql(const SqlConversation& conversation, const Action& action, ActionDone done) {
   const std::string end_sessions =
       "SELECT pg_catalog.pg_reload_conf(); SELECT pg_catalog.count(pg_catalog.pg_terminate_backend(pid)) FROM "

@@ -18,6 +18,9 @@ void promote(const SqlConversation& conversation, const Action& action, ActionDo
 // settings.
 void follow(const SqlConversation& conversation, const Action& action, ActionDone done);
 
+// Writes a checkpoint, at once, and returns when it is written.
+void checkpoint(const SqlConversation& conversation, const Action& action, ActionDone done);
+
 // Weak: from now on its commits wait for a standby that nobody is, and its client sessions are ended.
 void fence_by_sql(const SqlConversation& conversation, const Action& action, ActionDone done);
 

@@ -19,7 +19,9 @@ enum class ActionKind {
   kPromote,  // make the standby a primary and see that it writes; where it is one already: lift a fence by SQL, and see
   kFollow,   // point a running standby at the primary: slot there, primary_conninfo and primary_slot_name here
   kRejoin,   // make a stopped local node a standby of the primary, by start, rewind or rebuild
-  kStartServer,      // start a crashed local primary that nobody can replace
+  kStartServer,      // start a primary: one that crashed and nobody can replace, or (`ordered`) that we shut down
+  kStopServer,       // shut a primary down cleanly, and examine it
+  kCheckpoint,       // have the primary write a checkpoint, so that the one of its shutdown is short
   kExamine,          // look at a stopped local node: is it proven stopped, and where does its WAL end?
   kDropSlot,         // drop a slot that would keep WAL for nobody: one of ours, or a copy of one that is gone
   kKeepSlot,         // have a slot for another node or reader, which reserves WAL from `position` on
@@ -30,7 +32,8 @@ enum class ActionKind {
 constexpr ActionKind kAllActionKinds[] = {ActionKind::kProbe,           ActionKind::kFence,    ActionKind::kPromote,
                                           ActionKind::kFollow,          ActionKind::kRejoin,   ActionKind::kStartServer,
                                           ActionKind::kExamine,         ActionKind::kDropSlot, ActionKind::kKeepSlot,
-                                          ActionKind::kSetStandbyNames, ActionKind::kCutOff};
+                                          ActionKind::kSetStandbyNames, ActionKind::kCutOff,   ActionKind::kStopServer,
+                                          ActionKind::kCheckpoint};
 
 constexpr const char* action_name(ActionKind kind) {
   switch (kind) {
@@ -56,6 +59,10 @@ constexpr const char* action_name(ActionKind kind) {
       return "set_standby_names";
     case ActionKind::kCutOff:
       return "cut_off";
+    case ActionKind::kStopServer:
+      return "stop";
+    case ActionKind::kCheckpoint:
+      return "checkpoint";
   }
   return "unknown";
 }
@@ -78,9 +85,10 @@ struct Action {
   // lifted.
   std::string standby_names;
   std::uint64_t standby_names_order = 0;  // kSetStandbyNames: the number that ClusterMemory gave the order
-  bool ordered = false;                   // kRejoin: by an operator, who knows that it was shut down cleanly
-  bool rebuild = false;                   // kRejoin: by a new copy of the primary, whatever state it is in
-  bool discard_old_data = false;          // kRejoin, with rebuild: the data directory that it replaces is removed
+  // kRejoin: by an operator, who knows that it was shut down cleanly. kStartServer: also after a clean shutdown.
+  bool ordered = false;
+  bool rebuild = false;           // kRejoin: by a new copy of the primary, whatever state it is in
+  bool discard_old_data = false;  // kRejoin, with rebuild: the data directory that it replaces is removed
 
   friend bool operator==(const Action&, const Action&) = default;
 };

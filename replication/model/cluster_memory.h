@@ -30,8 +30,11 @@ struct NodeMemory {
 struct ClusterMemory {
   Phase phase = Phase::kUnadopted;
   std::uint64_t epoch = 0;
-  std::string primary;    // steady: the route. Fencing and promoting: the node that failed
-  std::string candidate;  // promoting: the node that was, or will be, told to promote
+  // Steady and draining: the route. Stopping and returning: the node that is shut down and started again. Fencing and
+  // promoting: the one that failed, or was shut down.
+  std::string primary;
+  // Promoting: the node that was, or will be, told to promote. Draining and stopping: the one that will be then.
+  std::string candidate;
   // Fencing: a candidate of an earlier epoch that may be primary; nothing is promoted before it is proven stopped.
   std::string abandoned_candidate;
   std::string reason;  // of the last change of phase

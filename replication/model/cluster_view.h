@@ -46,6 +46,7 @@ struct ClusterView {
   std::uint64_t route_epoch_applied = 0;          // every worker has applied a route of this epoch …
   bool route_closed = true;                       // … which led nowhere
   Instant route_applied_since;                    // since then at the latest
+  bool route_drained = false;                     // the route drains, and no session of it is in a transaction
   Instant phase_since;                            // when this process saw the memory enter its phase
   std::map<std::string, FlushProgress> flushes;   // per application_name at the primary, as its newest facts say
   std::map<std::uint64_t, Instant> orders_since;  // when this process saw each running order, by its id

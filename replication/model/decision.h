@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "proxy/base/route_mode.h"
 #include "proxy/base/time.h"
 #include "replication/model/action.h"
 #include "replication/model/cluster_memory.h"
@@ -16,7 +17,10 @@
 
 namespace pgkeel {
 
-enum class Condition { kNormal, kDegraded, kFailingOver, kNoRoute, kCollision };
+enum class Condition { kNormal, kDegraded, kSwitchingOver, kFailingOver, kNoRoute, kCollision };
+
+constexpr Condition kAllConditions[] = {Condition::kNormal,      Condition::kDegraded, Condition::kSwitchingOver,
+                                        Condition::kFailingOver, Condition::kNoRoute,  Condition::kCollision};
 
 constexpr const char* condition_name(Condition condition) {
   switch (condition) {
@@ -24,6 +28,8 @@ constexpr const char* condition_name(Condition condition) {
       return "normal";
     case Condition::kDegraded:
       return "degraded";
+    case Condition::kSwitchingOver:
+      return "switching over";
     case Condition::kFailingOver:
       return "failing over";
     case Condition::kNoRoute:
@@ -36,8 +42,9 @@ constexpr const char* condition_name(Condition condition) {
 
 struct Decision {
   ClusterMemory next;
-  std::string route_node;    // where the access point shall lead in epoch next.epoch; empty: nowhere
-  std::string route_reason;  // why nowhere, for the DETAIL of the client's error
+  std::string route_node;  // where the access point shall lead in epoch next.epoch; empty: nowhere
+  RouteMode route_mode = RouteMode::kNormal;
+  std::string route_reason;  // why nowhere, or why nobody new is let through: for the client's error
   std::vector<Action> actions;
   std::vector<std::string> break_off;  // nodes whose start or rejoin, which runs, stands in the way of a fence
   std::string transition;              // why the phase changed, or a new primary was accepted; empty: nothing changed

@@ -13,7 +13,7 @@
 namespace pgkeel {
 
 struct DecisionRecord {
-  enum class Kind { kFailover, kRefusedFailover, kRejoin };
+  enum class Kind { kFailover, kRefusedFailover, kRejoin, kSwitchover };
 
   struct Evidence {  // as it was when the decision was taken
     std::string node;
@@ -62,7 +62,7 @@ struct DecisionRecord {
   Kind kind = Kind::kFailover;
   std::string outcome;  // "done", "failed", "refused", "under way"
   std::uint64_t epoch = 0;
-  WallTime began;    // of the evidence; a rejoin: when it was started
+  WallTime began;    // of the evidence; a rejoin or switchover: when it was started
   WallTime decided;  // when the evidence was what it is here
   std::string from;  // the primary before
   std::string to;    // the node that was promoted, or that was made a standby
@@ -78,6 +78,11 @@ struct DecisionRecord {
   std::optional<BesideRows> beside_rows;
 };
 
+// What it says of WAL and clients is meant.
+constexpr bool changes_primary(DecisionRecord::Kind kind) {
+  return kind == DecisionRecord::Kind::kFailover || kind == DecisionRecord::Kind::kSwitchover;
+}
+
 constexpr const char* decision_kind_name(DecisionRecord::Kind kind) {
   switch (kind) {
     case DecisionRecord::Kind::kFailover:
@@ -86,6 +91,8 @@ constexpr const char* decision_kind_name(DecisionRecord::Kind kind) {
       return "refused failover";
     case DecisionRecord::Kind::kRejoin:
       return "rejoin";
+    case DecisionRecord::Kind::kSwitchover:
+      return "switchover";
   }
   return "unknown";
 }

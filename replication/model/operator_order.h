@@ -11,12 +11,14 @@
 namespace pgkeel {
 
 enum class OrderKind {
-  kFailover,  // promote a standby now, without waiting for the primary
-  kRejoin,    // make this node a healthy standby
-  kResolve,   // end a collision: this node's history stays
+  kFailover,    // promote a standby now, without waiting for the primary
+  kRejoin,      // make this node a healthy standby
+  kResolve,     // end a collision: this node's history stays
+  kSwitchover,  // the primary and a standby change roles, and nothing is lost
 };
 
-constexpr OrderKind kAllOrderKinds[] = {OrderKind::kFailover, OrderKind::kRejoin, OrderKind::kResolve};
+constexpr OrderKind kAllOrderKinds[] = {OrderKind::kFailover, OrderKind::kRejoin, OrderKind::kResolve,
+                                        OrderKind::kSwitchover};
 
 constexpr const char* order_name(OrderKind kind) {
   switch (kind) {
@@ -26,6 +28,8 @@ constexpr const char* order_name(OrderKind kind) {
       return "rejoin";
     case OrderKind::kResolve:
       return "resolve";
+    case OrderKind::kSwitchover:
+      return "switchover";
   }
   return "unknown";
 }
@@ -49,7 +53,7 @@ constexpr const char* order_state_name(OrderState state) {
 struct OperatorOrder {
   std::uint64_t id = 0;  // given when it is accepted; grows by one
   OrderKind kind = OrderKind::kFailover;
-  std::string node;               // kFailover: whom to promote, empty: the best; kRejoin, kResolve: the node
+  std::string node;               // kFailover, kSwitchover: whom to promote, empty: the best; others: the node
   bool accept_loss = false;       // kFailover: promote although acknowledged commits may be lost
   bool rebuild = false;           // kRejoin: by a new copy of the primary, whatever state it is in
   bool discard_old_data = false;  // kRejoin, with rebuild: the old data directory is not kept
@@ -58,7 +62,7 @@ struct OperatorOrder {
   OrderState state = OrderState::kRunning;
   std::string message;         // how it ended; while it runs: empty
   std::string primary_before;  // when it was accepted
-  bool carried_out = false;    // kFailover, kResolve: its transition was taken; kRejoin: the work in the files is done
+  bool carried_out = false;    // its (first) transition was taken; kRejoin: the work in the files is done
 
   friend bool operator==(const OperatorOrder&, const OperatorOrder&) = default;
 };

@@ -6,9 +6,20 @@ namespace pgkeel {
 enum class Phase {
   kUnadopted,  // no state yet: nobody knows which node is the primary
   kSteady,     // `primary` is the route of the epoch
+  kDraining,   // a switchover: `primary` is the route still, open transactions end, and nobody new is let through
+  kStopping,   // a switchover: the route is closed, and `primary` is shut down cleanly
+  kReturning,  // a switchover is given up after that: `primary` is started again
   kFencing,    // the intent of a failover is written: the old epoch's sessions end, the old primary is fenced
   kPromoting,  // the candidate is written: it may have been told to promote, and may be primary
 };
+
+constexpr Phase kAllPhases[] = {Phase::kUnadopted, Phase::kSteady,  Phase::kDraining, Phase::kStopping,
+                                Phase::kReturning, Phase::kFencing, Phase::kPromoting};
+
+// A step of a switchover before its promotion.
+constexpr bool is_planned(Phase phase) {
+  return phase == Phase::kDraining || phase == Phase::kStopping || phase == Phase::kReturning;
+}
 
 constexpr const char* phase_name(Phase phase) {
   switch (phase) {
@@ -16,6 +27,12 @@ constexpr const char* phase_name(Phase phase) {
       return "unadopted";
     case Phase::kSteady:
       return "steady";
+    case Phase::kDraining:
+      return "draining";
+    case Phase::kStopping:
+      return "stopping";
+    case Phase::kReturning:
+      return "returning";
     case Phase::kFencing:
       return "fencing";
     case Phase::kPromoting:

@@ -152,7 +152,7 @@ std::string decision_json(const DecisionRecord& record) {
       {"candidates", candidates},
       {"steps", steps},
   };
-  if (record.kind == Kind::kFailover) {
+  if (changes_primary(record.kind)) {
     json["fence"] = record.fence;
     json["wal"] = wal_to_json(record.wal);
     json["clients"] = clients_to_json(record.clients);
@@ -167,7 +167,7 @@ Result<DecisionRecord> read_decision(std::string_view text) {
   try {
     const std::string kind = json.at("kind").get<std::string>();
     bool known = false;
-    for (const Kind each : {Kind::kFailover, Kind::kRefusedFailover, Kind::kRejoin}) {
+    for (const Kind each : {Kind::kFailover, Kind::kRefusedFailover, Kind::kRejoin, Kind::kSwitchover}) {
       if (kind != decision_kind_name(each)) continue;
       record.kind = each;
       known = true;
@@ -195,7 +195,7 @@ Result<DecisionRecord> read_decision(std::string_view text) {
     }
     for (const auto& each : json.at("steps"))
       record.steps.push_back({each.at("step").get<std::string>(), duration_of(each.at("after_ms"))});
-    if (record.kind != Kind::kFailover) return record;
+    if (!changes_primary(record.kind)) return record;
     json.at("fence").get_to(record.fence);
     record.wal = wal_of(json.at("wal"));
     record.clients = clients_of(json.at("clients"));

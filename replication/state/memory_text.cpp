@@ -1,6 +1,5 @@
 #include "replication/state/memory_text.h"
 
-#include <array>
 #include <cstdio>
 #include <utility>
 #include <zlib.h>
@@ -14,10 +13,9 @@ using Json = nlohmann::json;
 
 constexpr int kFormat = 2;
 constexpr int kFormatWithoutPromise = 1;  // of a pgkeel that did not manage synchronous replication
-constexpr std::array kPhases = {Phase::kUnadopted, Phase::kSteady, Phase::kFencing, Phase::kPromoting};
 
 Result<Phase> phase_named(const std::string& name) {
-  for (const Phase phase : kPhases) {
+  for (const Phase phase : kAllPhases) {
     if (name == phase_name(phase)) return phase;
   }
   return Error{"unknown phase \"" + name + "\""};

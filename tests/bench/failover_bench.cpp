@@ -98,6 +98,57 @@ double gap_ms(Reach reach, void (PostgresServer::*fail)(), std::mt19937& random)
   return gap;
 }
 
+// A clean stop of the primary, then the promotion of its standby, by hand: no client in the way, and nobody to notice,
+// decide or reconnect. A checkpoint was written before, as pgkeel has it done.
+double clean_floor_ms() {
+  Pair pair;
+  pair.primary->query("CREATE TABLE written (id bigint)");
+  if (!pair.primary->wait_caught_up("b")) throw std::runtime_error("b does not catch up");
+  SqlConnection connection(pair.standby->conninfo());
+  pair.primary->query("CHECKPOINT");
+  const Instant began = monotonic_now();
+  pair.primary->stop("fast");
+  connection.query("SELECT pg_promote(false)");
+  while (true) {
+    try {
+      connection.query("INSERT INTO written VALUES (1)");
+      return milliseconds(monotonic_now() - began);
+    } catch (const SqlError&) {
+      std::this_thread::sleep_for(500us);  // 25006 until the promotion is done
+    }
+  }
+}
+
+// From the last acknowledged INSERT to the first one on the new primary, of one client that connects again.
+double switchover_gap_ms() {
+  Pair pair;
+  PgkeelProcess pgkeel(pair.folder, {pair.primary.get(), pair.standby.get()}, {});
+  pgkeel.start();
+  if (!pgkeel.wait_normal("a")) throw std::runtime_error(pgkeel.describe());
+  auto connection = std::make_unique<SqlConnection>(pgkeel.conninfo());
+  connection->query("CREATE TABLE written (id bigint)");
+  VerbResult verb;
+  std::thread orderer([&] { verb = pgkeel.run_verb({"switchover", "test", "--yes"}); });
+  Instant last{};
+  double gap = 0;
+  while (gap == 0) {
+    try {
+      if (!connection) connection = std::make_unique<SqlConnection>(pgkeel.conninfo());
+      connection->query("INSERT INTO written VALUES (1)");
+      const Instant now = monotonic_now();
+      if (last != Instant{} && now - last > 8ms && pair.standby->value("SELECT pg_is_in_recovery()") == "f")
+        gap = milliseconds(now - last);
+      last = now;
+    } catch (const SqlError&) {
+      connection.reset();
+    }
+  }
+  orderer.join();
+  if (verb.exit_status != 0) throw std::runtime_error("switchover: " + verb.error_output);
+  pgkeel.terminate();
+  return gap;
+}
+
 nlohmann::json summary(std::vector<double> values) {
   std::ranges::sort(values);
   return {{"runs", values.size()},
@@ -123,16 +174,21 @@ int main(int argument_count, char** arguments) {
     results["crash_agent"].push_back(gap_ms(Reach::kAgent, &PostgresServer::kill_tree, random));
     results["crash_remote"].push_back(gap_ms(Reach::kAddress, &PostgresServer::kill_tree, random));
     results["hang_local"].push_back(gap_ms(Reach::kLocal, &PostgresServer::freeze_tree, random));
+    results["clean_floor"].push_back(clean_floor_ms());
+    results["switchover"].push_back(switchover_gap_ms());
     std::cerr << "round " << round + 1 << " of " << rounds << "\n";
   }
   nlohmann::ordered_json report;
-  for (const char* name : {"floor", "crash_local", "crash_agent", "crash_remote", "hang_local"})
+  for (const char* name :
+       {"floor", "crash_local", "crash_agent", "crash_remote", "hang_local", "clean_floor", "switchover"})
     report[name] = summary(results[name]);
   const double floor = report["floor"]["median_ms"];
   report["median_over_floor_ms"] = {
       {"crash_local", report["crash_local"]["median_ms"].get<double>() - floor},
       {"crash_agent", report["crash_agent"]["median_ms"].get<double>() - floor},
       {"crash_remote", report["crash_remote"]["median_ms"].get<double>() - floor},
-      {"hang_local_beyond_failure_timeout", report["hang_local"]["median_ms"].get<double>() - floor - 3000}};
+      {"hang_local_beyond_failure_timeout", report["hang_local"]["median_ms"].get<double>() - floor - 3000},
+      {"switchover_over_clean_floor",
+       report["switchover"]["median_ms"].get<double>() - report["clean_floor"]["median_ms"].get<double>()}};
   std::cout << report.dump(2) << "\n";
 }

@@ -61,7 +61,10 @@ void ProxyUnderTest::in_control_thread(std::function<void()> task) {
 
 void ProxyUnderTest::publish(Route route, const std::string& cluster) {
   std::promise<void> applied;
-  in_control_thread([&] { pool_->publish_route(cluster, std::move(route), [&] { applied.set_value(); }); });
+  in_control_thread([&] {
+    pool_->publish_route(
+        cluster, std::move(route), [&] { applied.set_value(); }, [this] { ++times_drained_; });
+  });
   applied.get_future().wait();
 }
 
@@ -71,6 +74,13 @@ void ProxyUnderTest::route_to_a(std::uint64_t epoch, std::string reason) {
 
 void ProxyUnderTest::route_to_b(std::uint64_t epoch, std::string reason) {
   publish({.epoch = epoch, .target = RouteTarget{"b", {server_host_, b.port()}}, .reason = std::move(reason)});
+}
+
+void ProxyUnderTest::drain_a(std::uint64_t epoch, std::string reason) {
+  publish({.epoch = epoch,
+           .target = RouteTarget{"a", {"127.0.0.1", a.port()}},
+           .mode = RouteMode::kDraining,
+           .reason = std::move(reason)});
 }
 
 void ProxyUnderTest::route_nowhere(std::uint64_t epoch, std::string reason) {

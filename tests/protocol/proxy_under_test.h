@@ -2,6 +2,7 @@
 // `c`; there is another one of the same nodes, `d`, which leads nowhere unless a test says so.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -46,6 +47,10 @@ class ProxyUnderTest {
   void route_to_b(std::uint64_t epoch, std::string reason = "a failed, b was promoted");
   void route_nowhere(std::uint64_t epoch, std::string reason = "a failed");
   void publish(Route route, const std::string& cluster = "c");
+  // The same route as before, which lets nobody new through and waits for the end of transactions.
+  void drain_a(std::uint64_t epoch, std::string reason = "a switchover is under way");
+  // How often a route that drains was said to have drained.
+  [[nodiscard]] std::uint32_t times_drained() const { return times_drained_; }
 
   // Returns when the pool has stopped.
   void stop(Duration limit);
@@ -77,6 +82,7 @@ class ProxyUnderTest {
   std::thread control_;
   std::uint16_t port_ = 0;
   bool stopped_ = false;
+  std::atomic<std::uint32_t> times_drained_{0};
   mutable std::mutex mutex_;
   std::vector<LinkEvidence> evidence_;
 };

@@ -60,7 +60,7 @@ TEST_CASE("every scenario goes as its script says, and together they reach every
     INFO("no scenario takes the row: ", std::string(transitions()[row].why));
     CHECK(coverage.transition_rows.contains(row));
   }
-  for (const Phase phase : {Phase::kUnadopted, Phase::kSteady, Phase::kFencing, Phase::kPromoting}) {
+  for (const Phase phase : kAllPhases) {
     INFO("no scenario reaches the phase ", std::string(phase_name(phase)));
     CHECK(coverage.phases.contains(phase));
   }

@@ -99,7 +99,10 @@ std::string text_of(const Action& action) {
 }
 
 std::string text_of(const RouteOrder& order) {
-  return (order.node.empty() ? "nowhere" : order.node) + " epoch=" + std::to_string(order.epoch);
+  const char* mode = order.mode == RouteMode::kDraining ? " draining"
+                     : order.mode == RouteMode::kMoving ? " moving"
+                                                        : "";
+  return (order.node.empty() ? "nowhere" : order.node) + " epoch=" + std::to_string(order.epoch) + mode;
 }
 
 }  // namespace pgkeel::scenarios

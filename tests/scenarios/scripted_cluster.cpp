@@ -31,7 +31,8 @@ ScriptedCluster::Command ScriptedCluster::command(const std::string& word) {
       {"fenced", &ScriptedCluster::finish_fence}, {"examined", &ScriptedCluster::finish_examination},
       {"restart", &ScriptedCluster::restart},     {"show", &ScriptedCluster::show},
       {"events", &ScriptedCluster::show_events},  {"order", &ScriptedCluster::give_order},
-      {"preview", &ScriptedCluster::give_order},
+      {"preview", &ScriptedCluster::give_order},  {"drained", &ScriptedCluster::drain_route},
+      {"stopped", &ScriptedCluster::finish_stop},
   };
   if (liveness_of(word)) return &ScriptedCluster::set_liveness;
   const auto found = kCommands.find(word);
@@ -77,6 +78,8 @@ void ScriptedCluster::set_policy(const Arguments& arguments) {
       policy_.failover_pause = parse_duration(value);
     } else if (key == "path_cut") {
       policy_.when_path_cut = value == "wait" ? PathCutPolicy::kWait : PathCutPolicy::kFailoverIfSafe;
+    } else if (key == "drain") {
+      policy_.drain_timeout = parse_duration(value);
     } else if (key == "adopt") {
       policy_.adopt = value;
     } else {
@@ -88,7 +91,7 @@ void ScriptedCluster::set_policy(const Arguments& arguments) {
 void ScriptedCluster::set_memory(const Arguments& arguments) {
   const auto text = [&](const char* key) { return arguments.has(key) ? arguments.named.at(key) : std::string(); };
   ClusterMemory memory;
-  for (const Phase phase : {Phase::kUnadopted, Phase::kSteady, Phase::kFencing, Phase::kPromoting}) {
+  for (const Phase phase : kAllPhases) {
     if (arguments.at(0) == phase_name(phase)) memory.phase = phase;
   }
   memory.epoch = arguments.has("epoch") ? std::stoull(text("epoch")) : 1;
@@ -258,6 +261,31 @@ void ScriptedCluster::finish_examination(const Arguments& arguments) {
   outcome->succeeded = true;
   outcome->examination = found;
   report(*outcome);
+}
+
+// stopped a clean timeline=1 wal=0/3000 · stopped a crashed: nothing of it runs any more
+void ScriptedCluster::finish_stop(const Arguments& arguments) {
+  settle();
+  auto outcome = running(ActionKind::kStopServer, arguments.at(0));
+  if (!outcome) throw std::runtime_error("stopped: nothing is being stopped");
+  ScriptedNode& stopped = node(arguments.at(0));
+  Examination found;
+  found.proven_stopped = true;
+  found.shut_down_cleanly = arguments.at(1) == "clean";
+  found.timeline = stopped.timeline;
+  found.end_of_wal = arguments.has("wal") ? lsn_of(arguments.named.at("wal")) : stopped.wal;
+  outcome->succeeded = true;
+  outcome->examination = found;
+  now_.instant += 1ms;  // facts of now are older
+  now_.wall += 1ms;
+  scenarios::set_liveness(stopped, Liveness::kDead, now_.instant);
+  report(*outcome);
+}
+
+// No session of the route, which drains, is in a transaction.
+void ScriptedCluster::drain_route(const Arguments&) {
+  settle();
+  controller_->route_drained(controller_->published_route());
 }
 
 // order failover b accept_loss · order rejoin b rebuild discard · order resolve b; preview: the same, and nothing is

@@ -52,6 +52,8 @@ class ScriptedCluster : public ClusterController::Effects {
   void finish_action(const Arguments& arguments);
   void finish_fence(const Arguments& arguments);
   void finish_examination(const Arguments& arguments);
+  void finish_stop(const Arguments& arguments);
+  void drain_route(const Arguments& arguments);
   void give_order(const Arguments& arguments);
   void restart(const Arguments& arguments);
   void probed(const Arguments& arguments);

@@ -82,9 +82,12 @@ void Checkers::applied(std::size_t worker, const RouteOrder& order) {
 
 // The route is the one of this memory; or it is being closed, and nobody else was promoted yet.
 bool Checkers::allows(const ClusterMemory& memory, const WorkerRoute& route) {
-  if (memory.phase == Phase::kSteady && memory.epoch == route.order.epoch) return memory.primary == route.order.node;
+  const bool open = memory.phase == Phase::kSteady || memory.phase == Phase::kDraining;
+  if (open && memory.epoch == route.order.epoch) return memory.primary == route.order.node;
   if (memory.epoch != route.order.epoch + 1 || !route.closing) return false;
-  return memory.phase == Phase::kSteady || (memory.phase == Phase::kFencing && memory.primary == route.order.node);
+  const bool closing =
+      memory.phase == Phase::kFencing || memory.phase == Phase::kStopping || memory.phase == Phase::kReturning;
+  return memory.phase == Phase::kSteady || (closing && memory.primary == route.order.node);
 }
 
 void Checkers::client_wrote(std::size_t worker, std::size_t node) {

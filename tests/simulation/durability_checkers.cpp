@@ -20,13 +20,17 @@ constexpr Duration kTimeToCutOff = 2s;  // a standby, off a primary that was pro
 bool holds(const Server& server, RecordId record) {
   return !server.half_rebuilt && server.wal.holds(record);
 }
+
+bool is_open(Phase phase) {
+  return phase == Phase::kSteady || phase == Phase::kDraining;
+}
 }  // namespace
 
 // The node that clients are or will be led to.
 const Server* DurabilityCheckers::leader() const {
   const ClusterMemory& memory = disk_.memory;
   if (memory.phase == Phase::kPromoting) return world_.server(memory.candidate);
-  return memory.phase == Phase::kSteady ? world_.server(memory.primary) : nullptr;
+  return is_open(memory.phase) ? world_.server(memory.primary) : nullptr;
 }
 
 void DurabilityCheckers::acknowledged(const Server& server, RecordId record, std::uint32_t meddling) {
@@ -97,7 +101,7 @@ void DurabilityCheckers::stored(bool chosen_by_operator) {
     was_led_to_.fill(false);
   }
   const Server* led_to = leader();
-  if (led_to != nullptr) was_led_to_[led_to->number] = disk_.memory.phase == Phase::kSteady;
+  if (led_to != nullptr) was_led_to_[led_to->number] = is_open(disk_.memory.phase);
   if (led_to != nullptr && newest_ != 0 && !holds(*led_to, newest_)) {
     world_.violated("the acknowledged write " + std::to_string(newest_) + " is lost: " + led_to->name +
                     " is chosen without it");

@@ -29,12 +29,15 @@ void Executor::start(const Action& action, bool host_in_reach, const Done& repor
     case ActionKind::kFence:
     case ActionKind::kRejoin:
     case ActionKind::kStartServer:
+    case ActionKind::kStopServer:
     case ActionKind::kExamine:
       return start_host_job(action, host_in_reach, report);
     case ActionKind::kPromote:
       return promote(action, report);
     case ActionKind::kFollow:
       return follow(action, report);
+    case ActionKind::kCheckpoint:
+      return checkpoint(action, report);
     case ActionKind::kDropSlot:
       return drop_slot(action, report);
     case ActionKind::kKeepSlot:
@@ -120,6 +123,12 @@ void Executor::follow(const Action& action, const Done& done) {
             },
             [=](bool told) { done(told ? succeeded(action) : failed(action, "no answer")); });
       });
+}
+
+void Executor::checkpoint(const Action& action, const Done& done) {
+  sql(
+      server(action.node).number, [](Server&) {},
+      [=](bool well) { done(well ? succeeded(action) : failed(action, "no answer")); });
 }
 
 void Executor::keep_slot(const Action& action, const Done& done) {

@@ -57,6 +57,7 @@ class Executor {
   void follow(const Action& action, const Done& done);
   void drop_slot(const Action& action, const Done& done);
   void keep_slot(const Action& action, const Done& done);
+  void checkpoint(const Action& action, const Done& done);
 
   [[nodiscard]] Duration delay_to(std::size_t node);
   Server& server(const std::string& name) { return world_.servers[static_cast<std::size_t>(name[0] - 'a')]; }

@@ -203,7 +203,7 @@ void Faults::operator_orders() {
   OperatorOrder order;
   order.given_by = "the operator";
   const Server& node = world_.any_server();
-  switch (world_.random.below(4)) {
+  switch (world_.random.below(6)) {
     case 0:
       order.kind = OrderKind::kRejoin;
       order.node = node.name;
@@ -212,6 +212,10 @@ void Faults::operator_orders() {
     case 1:
       order.kind = OrderKind::kResolve;
       order.node = node.name;
+      break;
+    case 2:
+    case 3:
+      order.kind = OrderKind::kSwitchover;
       break;
     default:
       order.kind = OrderKind::kFailover;

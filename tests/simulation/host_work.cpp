@@ -40,6 +40,8 @@ void HostWork::start(const Action& action, Done done) {
       return rejoin(action, done);
     case ActionKind::kStartServer:
       return start_server(action, done);
+    case ActionKind::kStopServer:
+      return stop_server(action, done);
     case ActionKind::kExamine:
       return examine(action, done);
     default:
@@ -138,12 +140,38 @@ void HostWork::copy_and_start(const Action& action, const Done& done, bool copy)
 void HostWork::start_server(const Action& action, const Done& done) {
   later(world_.random.between(5ms, 50ms), [=, this] {
     if (server_.half_rebuilt) return done({failed(action, "a rewind was cut off"), 0});
-    if (server_.cleanly_stopped && server_.state == ProcessState::kDead)
+    if (server_.cleanly_stopped && server_.state == ProcessState::kDead && !action.ordered)
       return done({failed(action, "it was shut down cleanly"), 0});
     if (world_.random.chance(0.05)) return done({failed(action, "could not start"), 0});
     server_.start();
     wait_for_start(action, done);
   });
+}
+
+// What was shut down is said to be so only where it was looked at afterwards.
+void HostWork::stop_server(const Action& action, const Done& done) {
+  const bool in_vain = world_.random.chance(0.03);
+  later(world_.random.between(5ms, 300ms), [=, this] {
+    if (in_vain || server_.hung) return later(1s, [=] { done({failed(action, "it does not stop"), 0}); });
+    shut_down();
+    examine(action, done);
+  });
+}
+
+// A walsender ends when its standby has all, the shutdown checkpoint included; one that is gone is not waited for.
+void HostWork::shut_down() {
+  if (server_.state == ProcessState::kDead) return;
+  const bool recovered = server_.up();
+  if (server_.writable()) server_.write();
+  for (auto& other : world_.servers) {
+    const bool receives = recovered && other.streaming && other.upstream == server_.number && other.up() &&
+                          world_.connected(server_.number, other.number);
+    if (receives && other.wal.is_prefix_of(server_.wal))
+      other.wal.receive_from(server_.wal, server_.wal.records.size());
+  }
+  world_.trace([&] { return server_.name + ": is shut down"; });
+  server_.die();
+  server_.cleanly_stopped = recovered;
 }
 
 void HostWork::wait_for_start(const Action& action, const Done& done) {

@@ -17,7 +17,7 @@ ActionStatus succeeded(const Action& action);
 
 constexpr bool is_host_job(ActionKind kind) {
   return kind == ActionKind::kFence || kind == ActionKind::kRejoin || kind == ActionKind::kStartServer ||
-         kind == ActionKind::kExamine;
+         kind == ActionKind::kExamine || kind == ActionKind::kStopServer;
 }
 
 class HostWork {
@@ -42,6 +42,8 @@ class HostWork {
   void copy_and_start(const Action& action, const Done& done, bool copy);
   void start_server(const Action& action, const Done& done);
   void wait_for_start(const Action& action, const Done& done);
+  void stop_server(const Action& action, const Done& done);
+  void shut_down();
   void examine(const Action& action, const Done& done);
 
   World& world_;

@@ -256,8 +256,20 @@ void PgkeelProcess::publish_route(const RouteOrder& order) {
       controller_->route_applied(order);
       step();
     });
+    if (order.mode == RouteMode::kDraining) drain_later(order);
   });
   effect();
+}
+
+// Clients end their transactions, at some time.
+void PgkeelProcess::drain_later(const RouteOrder& order) {
+  world_.queue.after(world_.random.between(0ms, 3s), [this, order, life = life_] {
+    if (life != life_) return;
+    on_control([this, order] {
+      controller_->route_drained(order);
+      step();
+    });
+  });
 }
 
 void PgkeelProcess::start(const Action& action) {

@@ -57,6 +57,7 @@ class PgkeelProcess : public ClusterController::Effects {
   void break_off(const Action& action) override;
   void record(const Event& event) override;
   void effect();
+  void drain_later(const RouteOrder& order);
 
   void on_control(std::function<void()> work);
   void look();

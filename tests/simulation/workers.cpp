@@ -47,7 +47,7 @@ void Workers::apply(std::size_t number, const RouteOrder& order) {
            ", epoch " + std::to_string(order.epoch);
   });
   Worker& worker = workers_[number];
-  if (!worker.route.same_route(order)) worker.sessions += 1;
+  if (worker.route.epoch != order.epoch || worker.route.node != order.node) worker.sessions += 1;
   worker.route = order;
   checkers_.applied(number, order);
 }

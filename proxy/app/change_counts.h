@@ -1,0 +1,30 @@
+// Changes of a cluster's primary since this process started, and how long the newest took; fed with each change of
+// phase that is stored. Pure. One thread.
+#pragma once
+
+#include <cstdint>
+
+#include "proxy/base/time.h"
+#include "replication/model/phase.h"
+
+namespace pgkeel {
+
+class ChangeCounts {
+ public:
+  void stored(Phase before, Phase after, Instant now);
+
+  [[nodiscard]] std::uint64_t failovers() const { return failovers_; }
+  [[nodiscard]] Duration last_failover() const { return last_failover_; }  // from the intent to the new route
+  [[nodiscard]] std::uint64_t switchovers() const { return switchovers_; }
+  [[nodiscard]] Duration last_switchover() const { return last_switchover_; }  // from the begin of its drain
+
+ private:
+  std::uint64_t failovers_ = 0;
+  Instant failover_began_{};
+  Duration last_failover_{};
+  std::uint64_t switchovers_ = 0;
+  Instant switchover_began_{};
+  Duration last_switchover_{};
+};
+
+}  // namespace pgkeel
