@@ -27,10 +27,11 @@ std::string block(const std::string& label, const std::vector<std::string>& line
 std::string evidence_block(const Json& record) {
   std::vector<std::string> lines;
   for (const auto& each : record.at("evidence")) {
+    const auto liveness = each.at("liveness").get<std::string>();
     const auto text = each.at("text").get<std::string>();
-    lines.push_back(fmt::format("{} {}{}, for {}", each.at("node").get<std::string>(),
-                                each.at("liveness").get<std::string>(), text.empty() ? "" : " (" + text + ")",
-                                time_text(each.at("since_ms").get<double>())));
+    const bool says_more = !text.empty() && text != liveness;
+    lines.push_back(fmt::format("{} {}{}, for {}", each.at("node").get<std::string>(), liveness,
+                                says_more ? " (" + text + ")" : "", time_text(each.at("since_ms").get<double>())));
   }
   return block("evidence", lines);
 }

@@ -107,7 +107,7 @@ TEST_CASE("a decision tells on what it was founded, what it did, and what became
   record.from = "a";
   record.to = "b";
   record.reason = "a failed: postmaster 12 has ended";
-  record.evidence = {{"a", "dead", "postmaster 12 has ended", record.began}};
+  record.evidence = {{"a", "dead", "postmaster 12 has ended", record.began}, {"b", "alive", "alive", record.began}};
   record.candidates = {{"b", 3, Lsn{0x3000}, true}};
   record.steps = {{"intent", 20ms}, {"route open", 72ms}, {"redundant again", 20s}};
   record.fence = "proven stopped: no process of it is left";
@@ -126,6 +126,7 @@ TEST_CASE("a decision tells on what it was founded, what it did, and what became
         "2023-11-14T22:13:20.103Z failover a -> b: done, epoch 4\n"
         "  why:         a failed: postmaster 12 has ended\n"
         "  evidence:    a dead (postmaster 12 has ended), for 20 ms\n"
+        "               b alive, for 20 ms\n"
         "  candidates:  b at 0/3000 of timeline 3, safe\n"
         "  steps:       intent 20 ms, route open 72 ms (+52 ms), redundant again 20.0 s (+19.9 s)\n"
         "  old primary: proven stopped: no process of it is left\n"
