@@ -1,0 +1,38 @@
+# What is installed, and the Debian package made of it: deploy/package.
+include(GNUInstallDirs)
+
+set(documents "${CMAKE_INSTALL_DATADIR}/doc/pgkeel")
+set(units "${CMAKE_INSTALL_PREFIX}/lib/systemd/system")
+
+install(TARGETS pgkeel RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}")
+foreach(unit pgkeel pgkeel-agent)
+  configure_file(deploy/systemd/${unit}.service.in ${unit}.service @ONLY)
+  install(FILES "${PROJECT_BINARY_DIR}/${unit}.service" DESTINATION "${units}")
+endforeach()
+install(FILES deploy/debian/pgkeel.sysusers DESTINATION "${CMAKE_INSTALL_PREFIX}/lib/sysusers.d" RENAME pgkeel.conf)
+install(FILES deploy/debian/pgkeel.toml DESTINATION "${CMAKE_INSTALL_FULL_SYSCONFDIR}/pgkeel"
+  PERMISSIONS OWNER_READ OWNER_WRITE GROUP_READ WORLD_READ)
+install(FILES deploy/debian/copyright README.md DESTINATION "${documents}")
+install(FILES config/example.toml DESTINATION "${documents}/examples" RENAME pgkeel.toml)
+install(FILES config/agent.example.toml DESTINATION "${documents}/examples" RENAME agent.toml)
+install(DIRECTORY deploy/observe DESTINATION "${documents}/examples")
+install(FILES "${PROJECT_BINARY_DIR}/changelog.gz" DESTINATION "${documents}" OPTIONAL)
+
+set(CPACK_GENERATOR DEB)
+set(CPACK_PACKAGE_CONTACT "the pgkeel authors <pgkeel@example.org>")
+set(CPACK_PACKAGING_INSTALL_PREFIX "${CMAKE_INSTALL_PREFIX}")
+set(CPACK_STRIP_FILES ON)
+set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
+set(CPACK_DEBIAN_PACKAGE_SECTION database)
+set(CPACK_DEBIAN_PACKAGE_PRIORITY optional)
+set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
+set(CPACK_DEBIAN_PACKAGE_SUGGESTS "postgresql, prometheus")
+set(CPACK_PACKAGE_DESCRIPTION "Applications connect to one address; behind it stand a primary and its
+standbys. When the primary fails, pgkeel promotes a standby, gives every
+client the error that makes its driver reconnect to the same address, and
+makes the old primary a standby again. The same program is the agent beside
+each server.")
+set(CPACK_DEBIAN_PACKAGE_CONTROL_STRICT_PERMISSION ON)
+set(CPACK_DEBIAN_PACKAGE_CONTROL_EXTRA "${PROJECT_SOURCE_DIR}/deploy/debian/postinst;${PROJECT_SOURCE_DIR}/deploy/debian/prerm;${PROJECT_SOURCE_DIR}/deploy/debian/postrm;${PROJECT_BINARY_DIR}/conffiles")
+file(WRITE "${PROJECT_BINARY_DIR}/conffiles" "/etc/pgkeel/pgkeel.toml\n")
+include(CPack)
