@@ -72,7 +72,7 @@ TEST_CASE("every mode takes, or refuses, what it must") {
         CHECK_THROWS_AS(encrypted(proxy, options).receive_to_end(), TlsPeerError);
       }
     }
-    CHECK(proxy.stats().client_handshakes_failed == 4);
+    CHECK(wait_until([&] { return proxy.stats().client_handshakes_failed == 4; }));
     CHECK_FALSE(proxy.a.somebody_waits());
   }
 }
