@@ -11,6 +11,7 @@
 #include <openssl/x509_vfy.h>
 
 #include "proxy/io/certificate_role.h"
+#include "proxy/io/socket.h"
 
 namespace pgkeel {
 namespace {
@@ -21,8 +22,10 @@ constexpr const char* kCiphersOfTls12 = "ECDHE+AESGCM:ECDHE+CHACHA20";
 
 Error failure(const std::string& what) {
   // The last entry is what the file's reader made of it; the first says what is wrong.
-  const char* reason = ERR_reason_error_string(ERR_get_error());
+  const unsigned long code = ERR_get_error();
   ERR_clear_error();
+  if (ERR_GET_LIB(code) == ERR_LIB_SYS) return Error{what + ": " + describe_system_error(ERR_GET_REASON(code))};
+  const char* reason = ERR_reason_error_string(code);
   return Error{what + (reason != nullptr ? std::string(": ") + reason : std::string())};
 }
 
