@@ -15,6 +15,10 @@ constexpr Duration kMismatchLasts = 2s;  // the agent may not have found a postm
 }  // namespace
 
 std::optional<AgentEvidence::Death> AgentEvidence::reported(const AgentWord& word) {
+  const bool same_news = word_ && word_->postmaster.has_value() == word.postmaster.has_value() &&
+                         (!word.postmaster || (word_->postmaster->pid == word.postmaster->pid &&
+                                               word_->postmaster->started_at == word.postmaster->started_at));
+  if (!same_news) mismatched_since_.reset();  // what did not match was something else
   word_ = word;
   if (word.postmaster) {
     if (word.postmaster->port && *word.postmaster->port != port_) {

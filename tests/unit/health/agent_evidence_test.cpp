@@ -97,6 +97,16 @@ TEST_CASE("a server that answers although its agent sees none is doubted only wh
   CHECK(evidence.doubt() == "its agent sees no server run, although this one answers");
 }
 
+TEST_CASE("two short mismatches, with another word between them, are no lasting one") {
+  AgentEvidence evidence(kPort);
+  CHECK_FALSE(evidence.reported(nothing_runs(at(0s))));
+  evidence.answered(answer(at(0s), 0s));
+  CHECK_FALSE(evidence.reported(runs(at(1s), 7, 1s)));
+  CHECK_FALSE(evidence.reported(nothing_runs(at(8s))));
+  evidence.answered(answer(at(8s), 0s));
+  CHECK(evidence.doubt().empty());
+}
+
 TEST_CASE("what an agent said before it fell silent raises no doubt of a server that was started since") {
   AgentEvidence evidence(kPort);
   CHECK_FALSE(evidence.reported(nothing_runs(at(0s))));
