@@ -225,8 +225,7 @@ const Table& cluster_table() {
       choice<&ClusterConfig::failover>("failover", {"automatic", "manual"}, ""),
       boolean<&ClusterConfig::auto_rejoin>("auto_rejoin", "rebuild a returned old primary without asking"),
       duration<&ClusterConfig::drain_timeout>(
-          "drain_timeout", 0s, 1h,
-          "switchover: how long open transactions may finish; without effect until there is a switchover"),
+          "drain_timeout", 0s, 1h, "switchover: how long open transactions may finish before they get 57P01"),
       duration<&ClusterConfig::failover_pause>(
           "failover_pause", 0s, 168h,
           "after an automatic failover, the next one inside this time needs an operator; 0s: no limit"),

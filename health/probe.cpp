@@ -107,6 +107,8 @@ void Probe::connect() {
 }
 
 void Probe::connect_failed(const SqlError& error) {
+  // A server that says what we cannot go on with lives: a wrong certificate must not end in a failover.
+  if (error.sqlstate.empty() && error.server_spoke) return end(ProbeOutcome::kAliveOnly, error.message);
   if (error.sqlstate.empty()) {
     connect_error_ = error.message.empty() ? "the link broke" : error.message;
     return knock();

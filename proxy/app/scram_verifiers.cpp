@@ -34,21 +34,22 @@ VerifierAnswer answer_of(SqlRows& rows) {
 }  // namespace
 
 void ScramVerifiers::read(const std::string& node, const std::string& user, VerifierSink sink) {
-  ask(node, user, nodes_[node].way, std::move(sink));
+  ask(node, user, nodes_[node].way, 1, std::move(sink));
 }
 
-void ScramVerifiers::ask(const std::string& node, const std::string& user, Way way, VerifierSink sink) {
+void ScramVerifiers::ask(const std::string& node, const std::string& user, Way way, int tried, VerifierSink sink) {
   run_sql_(node, statement(way == Way::kFunction, user), kAnswerLimit,
-           [this, node, user, way, sink = std::move(sink),
+           [this, node, user, way, tried, sink = std::move(sink),
             alive = std::weak_ptr<bool>(alive_)](Result<SqlRows, SqlError> rows) {
              if (alive.expired()) return;
-             // Rights may have been given or taken: whoever may not do the one may still do the other.
+             // Rights may have been given or taken: whoever may not do the one may still do the other. Other questions
+             // may have found the way meanwhile: that says nothing of this one.
              const bool missing =
                  !rows && (rows.error().sqlstate == kMayNot || rows.error().sqlstate == kNoSuchFunction ||
                            rows.error().sqlstate == kNoSuchSchema);
-             if (missing && way == nodes_[node].way) {
+             if (missing && tried == 1) {
                const Way other = way == Way::kCatalog ? Way::kFunction : Way::kCatalog;
-               ask(node, user, other, sink);
+               ask(node, user, other, tried + 1, sink);
                return;
              }
              answered(node, way, std::move(rows), sink);

@@ -36,7 +36,8 @@ class ScramVerifiers {
     bool missing_right_told = false;
   };
 
-  void ask(const std::string& node, const std::string& user, Way way, VerifierSink sink);
+  // `tried`: the ways that this question has come.
+  void ask(const std::string& node, const std::string& user, Way way, int tried, VerifierSink sink);
   void answered(const std::string& node, Way way, Result<SqlRows, SqlError> rows, const VerifierSink& sink);
 
   RunSql run_sql_;

@@ -5,6 +5,7 @@
 #include <netdb.h>
 #include <optional>
 #include <string_view>
+#include <sys/socket.h>
 
 #include <libpq-fe.h>
 
@@ -234,8 +235,15 @@ struct PgConnection::Inner {
     watch_for({.writable = true});
   }
 
+  // Bytes of the server wait to be read: what fails now fails on them. A link that broke has none, or its end.
+  [[nodiscard]] bool server_speaks() const {
+    char byte = 0;
+    return ::recv(PQsocket(link), &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+  }
+
   void poll_connect() {
     watch.reset();  // PQconnectPoll may go on with another socket, even one of the same number
+    const bool server_spoke = server_speaks();
     switch (PQconnectPoll(link)) {
       case PGRES_POLLING_READING:
         return watch_for({.readable = true});
@@ -243,8 +251,11 @@ struct PgConnection::Inner {
         return watch_for({.writable = true});
       case PGRES_POLLING_OK:
         break;
-      default:
-        return fail(parse_connect_error(PQerrorMessage(link)));
+      default: {
+        SqlError reason = parse_connect_error(PQerrorMessage(link));
+        reason.server_spoke = server_spoke;
+        return fail(std::move(reason));
+      }
     }
     if (PQsetnonblocking(link, 1) != 0) return fail({"", one_line(PQerrorMessage(link))});
     deadline.stop();

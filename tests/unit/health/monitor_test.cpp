@@ -268,6 +268,29 @@ TEST_CASE("a server that answers with an error only is alive") {
   }
 }
 
+TEST_CASE("a server with which no connection can be agreed on is alive") {
+  const TemporaryFolder folder;
+  const auto server = PostgresServer::primary(folder, "a");
+  Watched watched({server.get()});
+  SUBCASE("it has no TLS") {
+    watched.cluster.server_tls.mode = ServerTlsMode::kRequire;
+  }
+  SUBCASE("it wants a password, and there is none") {
+    server->query("CREATE ROLE asked LOGIN PASSWORD 'x'");
+    std::ofstream(server->data_directory() + "/pg_hba.conf")
+        << "host all asked all scram-sha-256\nlocal all all trust\n"
+           "host all all all trust\n";
+    server->query("SELECT pg_reload_conf()");
+    watched.cluster.monitor.user = "asked";
+  }
+  watched.start();
+  REQUIRE(watched.comes_to(Liveness::kAlive));
+  CHECK(watched.health().last->outcome == ProbeOutcome::kAliveOnly);
+  CHECK_FALSE(watched.health().last->detail.empty());
+  server->kill_tree();
+  CHECK(watched.comes_to(Liveness::kDead));
+}
+
 TEST_CASE("the role of `setup-sql` is enough, with its password from a file that is read anew at each connect") {
   const TemporaryFolder folder;
   ServerOptions options;
