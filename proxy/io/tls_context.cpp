@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <array>
+#include <filesystem>
+#include <initializer_list>
+#include <string>
 #include <string_view>
 
 #include <openssl/err.h>
@@ -27,6 +30,17 @@ Error failure(const std::string& what) {
   if (ERR_GET_LIB(code) == ERR_LIB_SYS) return Error{what + ": " + describe_system_error(ERR_GET_REASON(code))};
   const char* reason = ERR_reason_error_string(code);
   return Error{what + (reason != nullptr ? std::string(": ") + reason : std::string())};
+}
+
+// OpenSSL would wait for whoever writes into a FIFO, and the thread with it. What is missing OpenSSL tells itself.
+Result<void> check_files(std::initializer_list<std::string> files) {
+  for (const auto& file : files) {
+    std::error_code ignored;
+    const auto status = std::filesystem::status(file, ignored);
+    if (std::filesystem::exists(status) && !std::filesystem::is_regular_file(status))
+      return Error{file + " is no regular file"};
+  }
+  return {};
 }
 
 // A client that names protocols must name ours. One that names none asked by SSLRequest, as libpq before version 17;
@@ -62,6 +76,7 @@ void set_common_options(SSL_CTX* context) {
 Result<std::shared_ptr<const TlsContext>> TlsContext::accepting(const std::string& certificate_file,
                                                                 const std::string& key_file,
                                                                 const std::string& client_authority_file) {
+  if (auto checked = check_files({certificate_file, key_file, client_authority_file}); !checked) return checked.error();
   ERR_clear_error();
   SSL_CTX* raw = SSL_CTX_new(TLS_server_method());
   if (raw == nullptr) return failure("no TLS");
@@ -89,6 +104,7 @@ Result<std::shared_ptr<const TlsContext>> TlsContext::accepting(const std::strin
 
 Result<std::shared_ptr<const TlsContext>> TlsContext::connecting(const std::string& authority_file,
                                                                  HostName host_name) {
+  if (auto checked = check_files({authority_file}); !checked) return checked.error();
   ERR_clear_error();
   SSL_CTX* raw = SSL_CTX_new(TLS_client_method());
   if (raw == nullptr) return failure("no TLS");

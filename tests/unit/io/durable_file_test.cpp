@@ -6,6 +6,7 @@
 
 #include <doctest/doctest.h>
 
+#include "proxy/io/tls_context.h"
 #include "tests/support/temporary_folder.h"
 
 using namespace pgkeel;
@@ -31,6 +32,20 @@ TEST_CASE("a symbolic link is replaced, not written through") {
   REQUIRE(write_durably(link, "new"));
   CHECK(*read_file(target) == "kept");
   CHECK(*read_file(link) == "new");
+}
+
+TEST_CASE("nobody waits for what is no file") {
+  const test::TemporaryFolder folder;
+  const auto fifo = folder.path() + "/fifo";
+  REQUIRE(mkfifo(fifo.c_str(), 0600) == 0);
+  const auto content = read_file(fifo);
+  REQUIRE(content);
+  CHECK(content->empty());
+  for (const auto& context :
+       {TlsContext::accepting(fifo, fifo, ""), TlsContext::connecting(fifo, TlsContext::HostName::kAny)}) {
+    REQUIRE_FALSE(context);
+    CHECK(context.error().message == fifo + " is no regular file");
+  }
 }
 
 TEST_CASE("a failed write leaves the old file and says why") {
