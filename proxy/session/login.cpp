@@ -22,16 +22,7 @@ constexpr std::uint32_t kAuthenticationOk = 0;
 void Session::read_startup() {
   while (state_ == State::kStartup) {
     const std::size_t wanted = startup_packet_size_ == 0 ? 4 : startup_packet_size_;
-    const std::span<std::byte> buffer = access_point_.services().read_buffer.first(wanted - startup_packet_.size());
-    const IoResult result = client_.read(buffer);
-    if (result.kind == IoResult::Kind::kWouldBlock) return;
-    if (result.kind != IoResult::Kind::kBytes) {
-      vanish();
-      return;
-    }
-    access_point_.counters().bytes_from_clients.add(result.bytes);
-    startup_packet_ += as_text(buffer.first(result.bytes));
-    if (startup_packet_.size() < wanted) continue;
+    if (!read_exactly(startup_packet_, wanted)) return;
     if (startup_packet_size_ == 0) {
       if (begins_like_tls(as_bytes(startup_packet_)) && access_point_.tls().clients && !client_.tls()) {
         begin_direct_tls();

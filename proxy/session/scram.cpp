@@ -112,7 +112,6 @@ void Session::ask_for_verifier() {
       });
 }
 
-// One message is read at a time, exactly: nothing behind it is taken before it is asked for.
 void Session::read_client_words() {
   while (state_ == State::kLogin && scram_ && !client_.reading_paused()) {
     std::size_t wanted = kMessageHeaderBytes;
@@ -125,15 +124,7 @@ void Session::read_client_words() {
       }
     }
     if (client_words_.size() < wanted) {
-      const std::span<std::byte> buffer = access_point_.services().read_buffer.first(wanted - client_words_.size());
-      const IoResult result = client_.read(buffer);
-      if (result.kind == IoResult::Kind::kWouldBlock) return;
-      if (result.kind != IoResult::Kind::kBytes) {
-        vanish();
-        return;
-      }
-      access_point_.counters().bytes_from_clients.add(result.bytes);
-      client_words_ += as_text(buffer.first(result.bytes));
+      if (!read_exactly(client_words_, wanted)) return;
       continue;
     }
     const ScramBridge::Step step = scram_->client_says(as_bytes(client_words_));

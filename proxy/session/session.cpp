@@ -317,6 +317,23 @@ void Session::release_server() {
   }
 }
 
+// One message is read at a time, exactly: nothing behind it is taken before it is asked for. False: it is not all
+// there, or the client is gone.
+bool Session::read_exactly(std::string& words, std::size_t wanted) {
+  while (words.size() < wanted) {
+    const std::span<std::byte> buffer = access_point_.services().read_buffer.first(wanted - words.size());
+    const IoResult result = client_.read(buffer);
+    if (result.kind == IoResult::Kind::kWouldBlock) return false;
+    if (result.kind != IoResult::Kind::kBytes) {
+      vanish();
+      return false;
+    }
+    access_point_.counters().bytes_from_clients.add(result.bytes);
+    words += as_text(buffer.first(result.bytes));
+  }
+  return true;
+}
+
 void Session::drain_client() {
   const IoResult result = client_.read(access_point_.services().read_buffer);
   const bool over = result.kind == IoResult::Kind::kEnd && to_client_.waiting_bytes() == 0;

@@ -113,6 +113,7 @@ class Session {
   void end_with_error(SqlState sqlstate, std::string message);
   void begin_closing();
   void release_server();  // its link, its cancel key, its place
+  bool read_exactly(std::string& words, std::size_t wanted);
   void drain_client();
 
   // encryption.cpp

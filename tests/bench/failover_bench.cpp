@@ -33,6 +33,37 @@ struct Pair {
   std::unique_ptr<PostgresServer> standby = PostgresServer::standby_of(*primary, "b");
 };
 
+// One client of the access point that writes row after row, and connects again when it must.
+class GapWriter {
+ public:
+  GapWriter(const Pair& pair, const PgkeelProcess& pgkeel)
+      : pair_(pair), pgkeel_(pgkeel), connection_(std::make_unique<SqlConnection>(pgkeel.conninfo())) {
+    connection_->query("CREATE TABLE written (id bigint)");
+  }
+
+  // From the last acknowledged row on the old primary to the first one on the new: it returns when that is written.
+  double gap_ms() {
+    Instant last{};
+    while (true) {
+      try {
+        if (!connection_) connection_ = std::make_unique<SqlConnection>(pgkeel_.conninfo());
+        connection_->query("INSERT INTO written VALUES (1)");
+        const Instant now = monotonic_now();
+        if (last != Instant{} && now - last > 8ms && pair_.standby->value("SELECT pg_is_in_recovery()") == "f")
+          return milliseconds(now - last);
+        last = now;
+      } catch (const SqlError&) {
+        connection_.reset();
+      }
+    }
+  }
+
+ private:
+  const Pair& pair_;
+  const PgkeelProcess& pgkeel_;
+  std::unique_ptr<SqlConnection> connection_;
+};
+
 // The primary is killed and its standby told to promote in the same breath; until the first INSERT there.
 double floor_ms() {
   Pair pair;
@@ -72,27 +103,13 @@ double gap_ms(Reach reach, void (PostgresServer::*fail)(), std::mt19937& random)
   PgkeelProcess pgkeel(pair.folder, {pair.primary.get(), pair.standby.get()}, options);
   pgkeel.start();
   if (!pgkeel.wait_normal("a")) throw std::runtime_error(pgkeel.describe());
-  auto connection = std::make_unique<SqlConnection>(pgkeel.conninfo());
-  connection->query("CREATE TABLE written (id bigint)");
+  GapWriter writer(pair, pgkeel);
   std::thread killer([&] {
     // Between two probes, wherever the round falls.
     std::this_thread::sleep_for(std::chrono::milliseconds(std::uniform_int_distribution(300, 800)(random)));
     (*pair.primary.*fail)();
   });
-  Instant last{};
-  double gap = 0;
-  while (gap == 0) {
-    try {
-      if (!connection) connection = std::make_unique<SqlConnection>(pgkeel.conninfo());
-      connection->query("INSERT INTO written VALUES (1)");
-      const Instant now = monotonic_now();
-      if (last != Instant{} && now - last > 8ms && pair.standby->value("SELECT pg_is_in_recovery()") == "f")
-        gap = milliseconds(now - last);
-      last = now;
-    } catch (const SqlError&) {
-      connection.reset();
-    }
-  }
+  const double gap = writer.gap_ms();
   killer.join();
   pgkeel.terminate();
   return gap;
@@ -119,30 +136,15 @@ double clean_floor_ms() {
   }
 }
 
-// From the last acknowledged INSERT to the first one on the new primary, of one client that connects again.
 double switchover_gap_ms() {
   Pair pair;
   PgkeelProcess pgkeel(pair.folder, {pair.primary.get(), pair.standby.get()}, {});
   pgkeel.start();
   if (!pgkeel.wait_normal("a")) throw std::runtime_error(pgkeel.describe());
-  auto connection = std::make_unique<SqlConnection>(pgkeel.conninfo());
-  connection->query("CREATE TABLE written (id bigint)");
+  GapWriter writer(pair, pgkeel);
   VerbResult verb;
   std::thread orderer([&] { verb = pgkeel.run_verb({"switchover", "test", "--yes"}); });
-  Instant last{};
-  double gap = 0;
-  while (gap == 0) {
-    try {
-      if (!connection) connection = std::make_unique<SqlConnection>(pgkeel.conninfo());
-      connection->query("INSERT INTO written VALUES (1)");
-      const Instant now = monotonic_now();
-      if (last != Instant{} && now - last > 8ms && pair.standby->value("SELECT pg_is_in_recovery()") == "f")
-        gap = milliseconds(now - last);
-      last = now;
-    } catch (const SqlError&) {
-      connection.reset();
-    }
-  }
+  const double gap = writer.gap_ms();
   orderer.join();
   if (verb.exit_status != 0) throw std::runtime_error("switchover: " + verb.error_output);
   pgkeel.terminate();

@@ -5,15 +5,14 @@ const kEventsShown = 300;
 const kPlotSeconds = 120;
 const kSeverities = ["debug", "info", "warning", "error"];
 const kTones = {
-  "normal": "good", "degraded": "warn", "failing over": "warn", "switching over": "warn", "maintenance": "calm",
-  "stopped": "calm", "no route": "bad", "collision": "bad",
+  "normal": "good", "degraded": "warn", "failing over": "warn", "switching over": "warn",
+  "no route": "bad", "collision": "bad",
 };
 const kOrders = {
   switchover: { label: "Switchover…", target: "to", what: "Swap the roles of the primary and a standby" },
   failover: { label: "Failover…", target: "to", loss: true, what: "Promote a standby now, without waiting for the primary" },
-  maintenance: { label: "Maintenance…", what: "Turn maintenance on or off" },
   rejoin: { label: "Rejoin…", target: "node", rebuild: true, perNode: true, what: "Make the node a healthy standby" },
-  resolve: { label: "Resolve…", target: "keep", perNode: false, collisionOnly: true, what: "End the collision: this node's history stays" },
+  resolve: { label: "Resolve…", target: "keep", collisionOnly: true, what: "End the collision: this node's history stays" },
 };
 
 const byId = (id) => document.getElementById(id);
@@ -159,8 +158,6 @@ function drawNode(cluster, node) {
     ["Write lag", lag && lagText(lag.write_lag_bytes, lag.write_lag_ms)],
     ["Flush lag", lag && lagText(lag.flush_lag_bytes, lag.flush_lag_ms)],
     ["Replay lag", lag && lagText(lag.replay_lag_bytes, lag.replay_lag_ms)],
-    ["Disk", node.host && `${bytesText(node.host.disk_free_bytes)} free of ${bytesText(node.host.disk_total_bytes)}`],
-    ["Memory", node.host && `${bytesText(node.host.memory_available_bytes)} available of ${bytesText(node.host.memory_total_bytes)}`],
   ]));
   const marks = badges(cluster, node);
   const card = element("article", { className: `card node ${kind}`, "aria-label": `Node ${node.name}` }, [
@@ -305,7 +302,6 @@ function orderBody() {
   if (kind.target && byId("order-target").value) body[kind.target] = byId("order-target").value;
   if (kind.loss && byId("order-loss").checked) body.accept_loss = true;
   if (kind.rebuild && byId("order-rebuild").checked) body.rebuild = true;
-  if (order.name === "maintenance") body.on = byId("order-target").value === "on";
   return body;
 }
 
@@ -349,9 +345,8 @@ function openOrder(name, node) {
   setText("order-title", `${kind.label.replace("…", "")} of ${cluster.name}`);
   setText("order-give", `${kind.label.replace("…", "")} now`);
   const choices = node ? [[node, node]]
-    : name === "maintenance" ? [["on", "on: no automatic failover"], ["off", "off"]]
-      : [...(kind.target === "to" ? [["", "the best standby"]] : []),
-        ...cluster.nodes.filter((each) => kind.target !== "to" || each.name !== cluster.route).map((each) => [each.name, each.name])];
+    : [...(kind.target === "to" ? [["", "the best standby"]] : []),
+      ...cluster.nodes.filter((each) => kind.target !== "to" || each.name !== cluster.route).map((each) => [each.name, each.name])];
   byId("order-target").replaceChildren(...choices.map(([value, text]) => element("option", { value, text })));
   byId("order-loss-label").hidden = !kind.loss;
   byId("order-rebuild-label").hidden = !kind.rebuild;
