@@ -162,6 +162,7 @@ struct ClusterConfig {
   bool auto_rejoin = true;
   Duration drain_timeout = 5s;
   Duration failover_pause = 10min;
+  std::string preferred;  // node to switch back to; empty: none
   DatabaseUser monitor{.user = "pgkeel", .database = "postgres", .password_file = ""};
   DatabaseUser replication{.user = "pgkeel_repl", .database = "postgres", .password_file = ""};
   ClientTlsConfig client_tls;

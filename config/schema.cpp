@@ -11,7 +11,6 @@ using namespace schema_rows;
 
 constexpr std::string_view kNoTls = "TLS is not supported by this version";
 constexpr std::string_view kNoReadOnly = "a read-only access point is not supported by this version";
-constexpr std::string_view kNoSwitchback = "switching back is not supported by this version; leave it empty";
 constexpr std::string_view kNoCoordination =
     "several pgkeels for the same clusters are not supported by this version; leave the table out";
 
@@ -225,13 +224,12 @@ const Table& cluster_table() {
       choice<&ClusterConfig::failover>("failover", {"automatic", "manual"}, ""),
       boolean<&ClusterConfig::auto_rejoin>("auto_rejoin", "rebuild a returned old primary without asking"),
       duration<&ClusterConfig::drain_timeout>(
-          "drain_timeout", 0s, 1h, "switchover: how long open transactions may finish before they get 57P01"),
+          "drain_timeout", 0s, 1h, "switchover, stop: how long open transactions may finish before they get 57P01"),
       duration<&ClusterConfig::failover_pause>(
           "failover_pause", 0s, 168h,
           "after an automatic failover, the next one inside this time needs an operator; 0s: no limit"),
-      unsupported(
-          unused_text<ClusterConfig>("preferred", "node to switch back to when it is healthy again; empty: stay"),
-          kNoSwitchback),
+      text<&ClusterConfig::preferred>("preferred",
+                                      "node to switch back to when all has been well for failover_pause; empty: stay"),
       written_inline(table<&ClusterConfig::monitor>("monitor", monitor_table(), "how pgkeel looks at the nodes")),
       written_inline(
           table<&ClusterConfig::replication>("replication", replication_table(), "how standbys reach the primary")),

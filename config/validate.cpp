@@ -55,6 +55,7 @@ class Validator {
       if (cluster.allow.empty()) complain(path + ".allow", "is empty: no client could connect");
       check_tls(path, cluster);
       check_nodes(path, cluster);
+      check_preferred(path, cluster);
     }
     check_listen_addresses();
     check_servers();
@@ -138,6 +139,16 @@ class Validator {
         }
       }
       data_directories_.push_back({path, data});
+    }
+  }
+
+  void check_preferred(const std::string& path, const ClusterConfig& cluster) {
+    if (cluster.preferred.empty()) return;
+    const auto node = std::ranges::find(cluster.nodes, cluster.preferred, &NodeConfig::name);
+    if (node == cluster.nodes.end()) {
+      complain(path + ".preferred", fmt::format("there is no node {}", quoted(cluster.preferred)));
+    } else if (node->priority == 0) {
+      complain(path + ".preferred", fmt::format("{} has priority 0: it is never promoted", quoted(cluster.preferred)));
     }
   }
 

@@ -84,6 +84,13 @@ struct LeftSlotStatus {
   std::string text;  // what is missing, and what to do about it
 };
 
+// What an operator works on, so that pgkeel leaves it alone.
+struct MaintenanceStatus {
+  std::string node;  // empty: the whole cluster
+  WallTime since;
+  std::string given_by;
+};
+
 struct ClusterStatus {
   std::string name;
   HostPort access_point;
@@ -106,6 +113,7 @@ struct ClusterStatus {
   std::vector<OperatorOrder> orders;         // oldest first
   std::optional<ReadinessReport> readiness;  // nothing: the first look is not over
   std::vector<LeftSlotStatus> left_slots;
+  std::vector<MaintenanceStatus> maintenance;
   std::vector<LostReportStatus> lost_reports;  // oldest first
   std::uint64_t lost_transactions = 0;         // of all reports since this process started
   std::uint64_t lost_wal_bytes = 0;

@@ -79,6 +79,14 @@ Result<OrderRequest> parse_order(OrderKind kind, std::string_view body) {
     case OrderKind::kSwitchover:
       members.text("to", order.node);
       break;
+    case OrderKind::kMaintenance:
+      members.flag("on", order.on);
+      members.text("node", order.node);
+      if (json.is_object() && !json.contains("on")) return Error{"\"on\" must be true or false"};
+      break;
+    case OrderKind::kStop:
+    case OrderKind::kStart:
+      break;
   }
   if (auto taken = members.take(json); !taken) return taken.error();
   if (needed != nullptr && order.node.empty()) return Error{"\"" + std::string(needed) + "\" must name a node"};
@@ -94,6 +102,7 @@ std::string order_json(const OperatorOrder& order) {
       {"accept_loss", order.accept_loss},
       {"rebuild", order.rebuild},
       {"discard_old_data", order.discard_old_data},
+      {"on", order.on},
       {"given_by", order.given_by},
       {"given_at", format_wall_time(order.given_at)},
       {"state", order_state_name(order.state)},

@@ -87,6 +87,12 @@ Json to_json(const ClusterStatus& cluster) {
   }
   Json orders = Json::array();
   for (const auto& order : cluster.orders) orders.push_back(Json::parse(order_json(order)));
+  Json maintenance = Json::array();
+  for (const auto& each : cluster.maintenance) {
+    maintenance.push_back({{"node", each.node.empty() ? Json(nullptr) : Json(each.node)},
+                           {"since", format_wall_time(each.since)},
+                           {"given_by", each.given_by}});
+  }
   Json lost = Json::array();
   for (const auto& report : cluster.lost_reports) {
     lost.push_back({{"report", report.report},
@@ -125,6 +131,7 @@ Json to_json(const ClusterStatus& cluster) {
       {"actions", actions},
       {"readiness", readiness},
       {"collision", collision_to_json(cluster.collision)},
+      {"maintenance", maintenance},
       {"orders", orders},
       {"lost", lost},
       {"certificates", certificates},

@@ -386,6 +386,7 @@ ClusterStatus ClusterService::status() const {
   status.collision = decision.collision;
   status.orders = controller_.memory().orders;
   status.left_slots = left_slots_of(controller_.memory());
+  status.maintenance = maintenance_of(controller_.memory());
   status.lost_reports = keeper_.reports();
   status.lost_transactions = keeper_.lost_transactions();
   status.lost_wal_bytes = keeper_.lost_wal_bytes();

@@ -17,6 +17,7 @@ inline FailoverPolicy policy_of(const ClusterConfig& config, std::string adopt) 
   policy.when_path_cut = config.detection.when_path_cut;
   policy.failure_timeout = config.detection.failure_timeout;
   policy.drain_timeout = config.drain_timeout;
+  policy.preferred = config.preferred;
   policy.adopt = std::move(adopt);
   return policy;
 }

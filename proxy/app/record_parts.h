@@ -29,4 +29,11 @@ inline std::vector<LeftSlotStatus> left_slots_of(const ClusterMemory& memory) {
   return left_slots;
 }
 
+inline std::vector<MaintenanceStatus> maintenance_of(const ClusterMemory& memory) {
+  std::vector<MaintenanceStatus> found;
+  if (const auto& all = memory.maintenance) found.push_back({"", all->since, all->given_by});
+  for (const auto& [node, each] : memory.nodes_maintained) found.push_back({node, each.since, each.given_by});
+  return found;
+}
+
 }  // namespace pgkeel

@@ -118,6 +118,41 @@ int run_command_line(int argument_count, char** arguments) {
       "  pgkeel switchover orders --to b --yes      # in a script: exit status 0 when both nodes are healthy again");
   verb->callback([&] { run = [&] { return run_order(switchover); }; });
 
+  OrderOptions maintenance;
+  maintenance.order.kind = OrderKind::kMaintenance;
+  std::string maintenance_word;
+  verb = add_verb(app, "maintenance", "An operator works on the cluster, or on one node: pgkeel keeps its hands off",
+                  &maintenance.config_path);
+  verb->add_option("on|off", maintenance_word, "Begins or ends it")->required()->check(CLI::IsMember({"on", "off"}));
+  verb->add_option("CLUSTER", maintenance.cluster, "The cluster")->required();
+  verb->add_option("NODE", maintenance.order.node, "Only this node, a standby (default: the whole cluster)");
+  verb->add_flag("--yes", maintenance.yes, "Do not ask");
+  verb->footer(
+      "On, for a cluster: nothing is failed over, fenced, started or rebuilt by itself; restart PostgreSQL by hand.\n"
+      "On, for a node: commits do not wait for it, it is never promoted, and it is left alone.\n\n"
+      "Examples:\n"
+      "  pgkeel maintenance on orders            # pgkeel watches, and does nothing\n"
+      "  pgkeel maintenance on orders b          # b out; mend it; then\n"
+      "  pgkeel maintenance off orders b         # b back; then the other: pgkeel switchover orders --to b");
+  verb->callback([&] {
+    maintenance.order.on = maintenance_word == "on";
+    run = [&] { return run_order(maintenance); };
+  });
+
+  OrderOptions stop;
+  stop.order.kind = OrderKind::kStop;
+  verb = add_order(app, "stop", "Every node is shut down in the right order, and clients are told", stop);
+  verb->footer(
+      "Open transactions have drain_timeout to end. Until `pgkeel start`, who connects gets 57P03 with the reason.\n\n"
+      "Example:\n"
+      "  pgkeel stop orders --yes && systemctl poweroff");
+  verb->callback([&] { run = [&] { return run_order(stop); }; });
+
+  OrderOptions start;
+  start.order.kind = OrderKind::kStart;
+  verb = add_order(app, "start", "Starts what `pgkeel stop` shut down: the same primary, then its standbys", start);
+  verb->callback([&] { run = [&] { return run_order(start); }; });
+
   OrderOptions failover;
   failover.order.kind = OrderKind::kFailover;
   verb = add_order(app, "failover", "Promote a standby now, without waiting for the primary", failover);

@@ -114,6 +114,13 @@ OrderPost order_post(const std::string& cluster, const OperatorOrder& order, boo
     case OrderKind::kSwitchover:
       if (!order.node.empty()) body["to"] = order.node;
       break;
+    case OrderKind::kMaintenance:
+      body["on"] = order.on;
+      if (!order.node.empty()) body["node"] = order.node;
+      break;
+    case OrderKind::kStop:
+    case OrderKind::kStart:
+      break;
   }
   return {"/api/v1/clusters/" + cluster + "/" + order_name(order.kind), body.dump()};
 }

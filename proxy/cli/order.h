@@ -1,4 +1,5 @@
-// The verbs that order a running pgkeel to do something: `pgkeel switchover`, `failover`, `rejoin`, `resolve`.
+// The verbs that order a running pgkeel to do something: `pgkeel switchover`, `failover`, `rejoin`, `resolve`,
+// `maintenance`, `stop`, `start`.
 #pragma once
 
 #include <string>

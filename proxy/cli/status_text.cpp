@@ -83,6 +83,12 @@ std::string cluster_text(const Json& cluster) {
                     text_or_dash(node.at("wal_position")), bytes_text(node.at("lag_bytes")), node.at("note")});
   }
   text += table(rows);
+  for (const auto& each : cluster.value("maintenance", Json::array())) {
+    const std::string node = each.at("node").is_null() ? "" : " " + each.at("node").get<std::string>();
+    text += fmt::format("  maintenance: {} since {} ({}); `pgkeel maintenance off {}{}` ends it\n",
+                        node.empty() ? "the whole cluster" : node.substr(1), each.at("since").get<std::string>(),
+                        each.at("given_by").get<std::string>(), cluster.at("name").get<std::string>(), node);
+  }
   text += readiness_lines(cluster.at("readiness"));
   for (const auto& lost : cluster.value("lost", Json::array())) {
     const auto transactions = lost.at("transactions").get<std::uint64_t>();

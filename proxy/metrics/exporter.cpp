@@ -137,7 +137,8 @@ void add_clusters(Families& families, const std::vector<ClusterStatus>& clusters
   }
   families.family("pgkeel_condition", "1 for the condition that the cluster is in", kGauge);
   for (const auto& cluster : clusters) {
-    for (const char* condition : {"normal", "degraded", "switching over", "failing over", "no route", "collision"}) {
+    for (const char* condition :
+         {"normal", "degraded", "maintenance", "switching over", "failing over", "stopped", "no route", "collision"}) {
       families.add({{"cluster", cluster.name}, {"condition", condition}}, cluster.condition == condition ? 1 : 0);
     }
   }
@@ -171,6 +172,15 @@ void add_clusters(Families& families, const std::vector<ClusterStatus>& clusters
     if (!cluster.collision || !cluster.collision->fork) continue;
     families.add({{"cluster", cluster.name}, {"timeline", std::to_string(cluster.collision->fork->timeline)}},
                  number(cluster.collision->fork->end.value));
+  }
+  families.family("pgkeel_maintenance_since_timestamp_seconds",
+                  "Since when an operator has had a node under maintenance; without `node`: the whole cluster", kGauge);
+  for (const auto& cluster : clusters) {
+    for (const auto& each : cluster.maintenance) {
+      Labels labels = {{"cluster", cluster.name}};
+      if (!each.node.empty()) labels.emplace_back("node", each.node);
+      families.add(labels, seconds(each.since.time_since_epoch()));
+    }
   }
   families.family("pgkeel_client_errors_total", "FATAL errors created by pgkeel, by SQLSTATE", kCounter);
   for (const auto& cluster : clusters) {

@@ -188,9 +188,18 @@ void Session::follow_route() {
   const Route& route = access_point_.route();
   const bool linked = state_ == State::kConnecting || state_ == State::kSecuring || state_ == State::kLogin ||
                       state_ == State::kEstablished;
+  const bool connects = state_ == State::kWaiting || (linked && state_ != State::kEstablished);
+  if (connects && route.mode == RouteMode::kStopped) return tell_of_stop();
   if (!linked) return;
   if (epoch_ != route.epoch || route.target != target_) return leave_old_route();
   if (route.mode == RouteMode::kDraining) begin_drain();
+}
+
+// There is nothing to wait for: only an operator can end it.
+void Session::tell_of_stop() {
+  if (server_) server_->reset();
+  end_with_error(SqlState::kCannotConnectNow, "could not connect: cluster \"" + access_point_.shared().name +
+                                                  "\" is stopped: " + access_point_.route().reason);
 }
 
 void Session::begin_drain() {

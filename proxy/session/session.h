@@ -106,6 +106,7 @@ class Session {
   [[nodiscard]] Duration& time_left(Clock clock);
   [[nodiscard]] std::string node_phrase() const;
   void leave_old_route();
+  void tell_of_stop();
   void begin_drain();
   void hold_where_drained();
   void end_drain();

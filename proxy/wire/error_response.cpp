@@ -51,6 +51,8 @@ std::string_view sqlstate_text(SqlState state) {
       return "08P01";
     case SqlState::kFeatureNotSupported:
       return "0A000";
+    case SqlState::kCannotConnectNow:
+      return "57P03";
   }
   return "XX000";
 }

@@ -19,8 +19,9 @@ enum class SqlState {
   kNotAllowed,           // 28000
   kProtocolViolation,    // 08P01
   kFeatureNotSupported,  // 0A000: protocol 2 and such
+  kCannotConnectNow,     // 57P03: an operator stopped the cluster
 };
-constexpr std::size_t kSqlStates = 6;
+constexpr std::size_t kSqlStates = 7;
 std::string_view sqlstate_text(SqlState state);
 
 struct FatalError {

@@ -3,6 +3,7 @@
 #include <tuple>
 
 #include "replication/decide/durability.h"
+#include "replication/decide/maintenance.h"
 #include "replication/decide/orders.h"
 
 namespace pgkeel {
@@ -12,6 +13,7 @@ Verdict may_be_promoted(const Situation& situation, const NodeView& node) {
   if (node.name == memory.primary) return Verdict::no(node.name + " is the primary that failed");
   if (node.name == memory.abandoned_candidate) return Verdict::no(node.name + " failed while it was promoted");
   if (node.priority == 0) return Verdict::no(node.name + " has priority 0");
+  if (is_out(memory, node.name)) return Verdict::no(node.name + " is under maintenance");
   if (!node.answering()) return Verdict::no(node.name + " does not answer");
   const NodeFacts& facts = *node.facts;
   if (!facts.in_recovery) return Verdict::no(node.name + " is not a standby");

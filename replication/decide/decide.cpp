@@ -6,10 +6,13 @@
 #include "replication/decide/collision.h"
 #include "replication/decide/durability.h"
 #include "replication/decide/failover.h"
+#include "replication/decide/maintenance.h"
 #include "replication/decide/orders.h"
+#include "replication/decide/preferred.h"
 #include "replication/decide/repair.h"
 #include "replication/decide/retry.h"
 #include "replication/decide/slots_of_others.h"
+#include "replication/decide/stop_and_start.h"
 #include "replication/decide/switchover.h"
 #include "replication/decide/switchover_steps.h"
 #include "replication/decide/transitions.h"
@@ -58,6 +61,8 @@ class Judgement {
         return judge_stopping(situation_, decision_);
       case Phase::kReturning:
         return judge_returning(situation_, decision_);
+      case Phase::kStopped:
+        return judge_stopped(situation_, decision_);
       case Phase::kFencing:
         return fencing();
       case Phase::kPromoting:
@@ -119,6 +124,7 @@ class Judgement {
       decision_.summary = primary->name + " is primary, not every standby " +
                           (all_stream ? "is safe" : "streams from it" + help_wanted(situation_));
     }
+    tell_of_maintenance(situation_.memory, decision_);
     if (running_order(decision_.next, OrderKind::kSwitchover) != nullptr && !switchover_under_way(decision_.next))
       decision_.summary += "; a switchover is ordered, and begins when " + primary->name + " has written a checkpoint";
   }
@@ -366,6 +372,7 @@ Decision decide(const ClusterView& view, const ClusterMemory& memory, const Fail
   const Situation after{view, decision.next, policy, now};
   keep_books(after, decision.next);
   settle_orders(after, decision);
+  order_switch_back(after, decision);
   Judgement(after, decision).run();
   if (decision.condition == Condition::kCollision) decision.collision = describe_collision(after);
   // What a standby held may be gone as soon as its files are worked on.

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "replication/decide/candidate.h"
+#include "replication/decide/maintenance.h"
 #include "replication/decide/orders.h"
 #include "replication/decide/retry.h"
 #include "replication/model/slot_name.h"
@@ -110,7 +111,7 @@ class PrimarySync {
     std::vector<std::string> reliable;
     std::vector<std::string> configured;
     for (const auto& node : situation_.view.nodes) {
-      if (&node == &primary_ || node.priority == 0) continue;
+      if (&node == &primary_ || node.priority == 0 || is_out(situation_.memory, node.name)) continue;
       configured.push_back(node.name);
       if (is_reliable(node)) reliable.push_back(node.name);
     }
@@ -258,7 +259,8 @@ bool enforce_durability(const Situation& situation, Decision& decision) {
     }
   }
   return std::ranges::all_of(situation.view.nodes, [&](const NodeView& node) {
-    return &node == primary || node.priority == 0 || !kept || memory.promise.contains(node.name);
+    return &node == primary || node.priority == 0 || !kept || memory.promise.contains(node.name) ||
+           is_out(memory, node.name);
   });
 }
 
@@ -266,7 +268,8 @@ SyncQuorum first_standby_names(const Situation& situation, const std::string& ca
   if (situation.policy.durability != Durability::kStrict) return {};
   std::vector<std::string> others;
   for (const auto& node : situation.view.nodes) {
-    if (node.name != candidate && node.priority > 0) others.push_back(node.name);
+    const bool counts = node.priority > 0 && !is_out(situation.memory, node.name);
+    if (node.name != candidate && counts) others.push_back(node.name);
   }
   return quorum_of(std::move(others));
 }

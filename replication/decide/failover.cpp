@@ -100,6 +100,8 @@ Verdict failover_is_due(const Situation& situation) {
   const NodeView* primary = situation.primary();
   if (primary == nullptr) return Verdict::no("the primary is not configured any more");
   if (!primary->suspicion.failed()) return Verdict::no(primary->name + " has not failed");
+  if (situation.memory.maintenance)
+    return Verdict::no("the cluster is under maintenance (`pgkeel maintenance off` ends that)");
   if (situation.policy.mode == FailoverMode::kManual) return Verdict::no("failover is manual");
   if (situation.adoption_is_open()) return Verdict::no(why_not_adopted(situation));
   for (const NodeView* node : primaries(situation)) {

@@ -7,6 +7,9 @@
 #include "replication/decide/decide.h"
 #include "replication/decide/durability.h"
 #include "replication/decide/failover.h"
+#include "replication/decide/maintenance.h"
+#include "replication/decide/retry.h"
+#include "replication/decide/stop_and_start.h"
 #include "replication/decide/switchover.h"
 
 namespace pgkeel {
@@ -54,6 +57,7 @@ Verdict failover_is_possible(const Situation& situation, const OperatorOrder& or
   if (memory.phase == Phase::kPromoting) {
     if (const Verdict may = candidate_may_be_replaced(situation, order); !may) return may;
   }
+  if (memory.phase == Phase::kStopped) return Verdict::no("the cluster is stopped; `pgkeel start` starts it");
   if (is_planned(memory.phase))
     return Verdict::no("a switchover is under way; it ends by itself, and becomes a failover where the primary fails");
   const NodeView* primary = situation.primary();
@@ -146,6 +150,8 @@ OrderAnswer judge_rejoin(const Situation& situation, const OperatorOrder& order)
   const NodeView* primary = situation.primary();
   if (primary == nullptr || !primary->answers_as_primary())
     return refused(memory.primary + ", the primary, does not answer: there is nothing to be a standby of");
+  if (is_out(memory, order.node))
+    return refused(order.node + " is under maintenance; `pgkeel maintenance off` takes it back");
   if (const OperatorOrder* other = running_order(memory, OrderKind::kRejoin, order.node))
     return refused("order " + std::to_string(other->id) + " does that already");
   if (const auto rivals = rival_primaries(situation); !rivals.empty()) {
@@ -220,6 +226,15 @@ class Settlement {
           break;
         case OrderKind::kSwitchover:
           settle_switchover(situation_, order, decision_);
+          break;
+        case OrderKind::kMaintenance:
+          settle_maintenance(situation_, order);
+          break;
+        case OrderKind::kStop:
+          settle_stop(situation_, order);
+          break;
+        case OrderKind::kStart:
+          settle_start(situation_, order, decision_);
           break;
       }
     }
@@ -331,6 +346,18 @@ const OperatorOrder* running_order(const ClusterMemory& memory, OrderKind kind, 
   return nullptr;
 }
 
+Verdict nothing_is_under_way(const Situation& situation, const OperatorOrder& order) {
+  for (const auto& node : situation.view.nodes) {
+    if (!host_job_runs(situation, node.name)) continue;
+    return Verdict::no("work on " + node.name + " is under way; see `pgkeel status`, and wait for its end");
+  }
+  for (const auto& other : situation.memory.orders) {
+    if (other.state != OrderState::kRunning || other.id == order.id) continue;
+    return Verdict::no("order " + std::to_string(other.id) + " (" + order_name(other.kind) + ") is under way");
+  }
+  return Verdict::good();
+}
+
 Instant order_since(const Situation& situation, const OperatorOrder& order) {
   const auto seen = situation.view.orders_since.find(order.id);
   return seen == situation.view.orders_since.end() ? situation.now.instant : seen->second;
@@ -346,6 +373,12 @@ OrderAnswer judge_order(const Situation& situation, const OperatorOrder& order) 
       return judge_resolve(situation, order);
     case OrderKind::kSwitchover:
       return judge_switchover(situation, order);
+    case OrderKind::kMaintenance:
+      return judge_maintenance(situation, order);
+    case OrderKind::kStop:
+      return judge_stop(situation, order);
+    case OrderKind::kStart:
+      return judge_start(situation);
   }
   return refused("unknown order");
 }
@@ -364,6 +397,7 @@ ClusterMemory accept_order(const ClusterMemory& memory, OperatorOrder order) {
     }
     order.carried_out = memory.phase == Phase::kFencing;  // one is under way already: this says how it may end
   }
+  if (order.kind == OrderKind::kMaintenance) apply_maintenance(order, next);
   next.orders.push_back(std::move(order));
   const auto ended = [](const OperatorOrder& each) { return each.state != OrderState::kRunning; };
   while (static_cast<std::size_t>(std::ranges::count_if(next.orders, ended)) > kOrdersKept)

@@ -9,6 +9,9 @@ namespace pgkeel {
 // The order of this kind that runs, and is for this node (empty: for any); nullptr: there is none.
 const OperatorOrder* running_order(const ClusterMemory& memory, OrderKind kind, const std::string& node = "");
 
+// No job in the files of any node, and no other order, would be run into.
+Verdict nothing_is_under_way(const Situation& situation, const OperatorOrder& order);
+
 // When this process saw the order first.
 Instant order_since(const Situation& situation, const OperatorOrder& order);
 

@@ -6,6 +6,7 @@
 #include "replication/decide/collision.h"
 #include "replication/decide/durability.h"
 #include "replication/decide/failover.h"
+#include "replication/decide/maintenance.h"
 #include "replication/decide/orders.h"
 #include "replication/decide/retry.h"
 #include "replication/decide/slots.h"
@@ -38,6 +39,12 @@ class NodeRepair {
         order_(running_order(situation.memory, OrderKind::kRejoin, node.name)) {}
 
   bool run() {  // true: healthy
+    if (const auto out = situation_.memory.nodes_maintained.find(node_.name);
+        out != situation_.memory.nodes_maintained.end() && !node_.answers_as_primary()) {
+      note(tell_maintenance(out->second) + ": it is left alone");
+      return true;
+    }
+    if (situation_.memory.maintenance && !is_ordered()) return leave_alone();
     if (order_ != nullptr && order_->rebuild && !order_->carried_out) return rejoin("to be rebuilt by order");
     if (node_.answers_as_primary()) return repair_second_primary();
     if (node_.answers_as_standby()) return repair_standby();
@@ -45,6 +52,27 @@ class NodeRepair {
   }
 
  private:
+  // An operator wants this node to be a standby now.
+  [[nodiscard]] bool is_ordered() const {
+    const OperatorOrder* switchover = switchover_under_way(situation_.memory);
+    return order_ != nullptr || (switchover != nullptr && switchover->primary_before == node_.name) ||
+           running_order(situation_.memory, OrderKind::kStart) != nullptr;
+  }
+
+  // The whole cluster is under maintenance: what is seen is said, and nothing is done.
+  bool leave_alone() {
+    if (node_.answers_as_primary() && !is_known_old_primary(situation_, node_)) return repair_second_primary();
+    if (streams_from(node_, primary_)) {
+      note("standby, streaming" + safety_of(situation_, node_.name));
+      return true;
+    }
+    note((node_.answers_as_standby()   ? "standby, not streaming from " + primary_.name
+          : node_.answers_as_primary() ? "an old primary that came back as a primary"
+                                       : why_not_known(node_)) +
+         "; it is left alone while the cluster is under maintenance");
+    return false;
+  }
+
   bool repair_second_primary() {
     const NodeFacts& facts = *node_.facts;
     if (is_known_old_primary(situation_, node_)) {
@@ -165,9 +193,7 @@ class NodeRepair {
       note(state + "; pgkeel cannot reach its files: rebuild and start it as a standby of " + primary_.name);
       return false;
     }
-    const OperatorOrder* switchover = switchover_under_way(situation_.memory);
-    const bool belongs_to_switchover = switchover != nullptr && switchover->primary_before == node_.name;
-    if (!situation_.policy.auto_rejoin && order_ == nullptr && !belongs_to_switchover) {
+    if (!situation_.policy.auto_rejoin && !is_ordered()) {
       note(state + "; auto_rejoin is off: `pgkeel rejoin` makes it a standby");
       return false;
     }
@@ -206,6 +232,7 @@ class NodeRepair {
     Action action = make_action(kind, node_.name, situation_.memory.epoch);
     action.upstream = primary_.name;
     action.old_primary = situation_.is_old_primary(node_.name);
+    if (kind == ActionKind::kRejoin) action.ordered = is_ordered() && !action.old_primary;
     if (kind == ActionKind::kRejoin && order_ != nullptr) {
       action.ordered = true;
       action.rebuild = order_->rebuild;
@@ -257,7 +284,7 @@ std::string help_wanted(const Situation& situation) {
 
 void start_what_crashed(const Situation& situation, Decision& decision) {
   const NodeView* primary = situation.primary();
-  if (primary == nullptr || !situation.policy.auto_rejoin) return;
+  if (primary == nullptr || !situation.policy.auto_rejoin || situation.memory.maintenance) return;
   const auto start = [&](const NodeView& node) {
     if (!node.local || node.suspicion.liveness != Liveness::kDead) return;
     if (host_job_runs(situation, node.name) || host_job_starts(decision.actions, node.name)) return;

@@ -9,6 +9,7 @@
 #include "replication/decide/failover.h"
 #include "replication/decide/orders.h"
 #include "replication/decide/retry.h"
+#include "replication/decide/stop_and_start.h"
 
 namespace pgkeel {
 namespace {
@@ -82,19 +83,6 @@ Verdict primary_can_be_stopped(const NodeView& primary) {
 Verdict can_take_over(const Situation& situation, const NodeView& primary, const NodeView& standby) {
   if (const Verdict may = may_be_promoted(situation, standby); !may) return may;
   return keeps_up(primary, standby);
-}
-
-// A job in the files of any node, or an order of an operator, would be run into.
-Verdict nothing_is_under_way(const Situation& situation, const OperatorOrder& order) {
-  for (const auto& node : situation.view.nodes) {
-    if (!host_job_runs(situation, node.name)) continue;
-    return Verdict::no("work on " + node.name + " is under way; see `pgkeel status`, and wait for its end");
-  }
-  for (const auto& other : situation.memory.orders) {
-    if (other.state != OrderState::kRunning || other.id == order.id) continue;
-    return Verdict::no("order " + std::to_string(other.id) + " (" + order_name(other.kind) + ") is under way");
-  }
-  return Verdict::good();
 }
 
 const NodeView* choose_standby(const Situation& situation, const OperatorOrder& order) {
@@ -195,6 +183,7 @@ const NodeView* switchover_to_begin(const Situation& situation) {
 
 std::string why_given_up(const Situation& situation) {
   const ClusterMemory& memory = situation.memory;
+  if (running_order(memory, OrderKind::kStop) != nullptr) return why_stop_is_given_up(situation);
   if (situation.adoption_is_open()) return why_not_adopted(situation);
   const NodeView* primary = situation.primary();
   if (primary == nullptr) return memory.primary + " is not configured any more";
@@ -221,13 +210,15 @@ std::string why_given_up(const Situation& situation) {
 bool drain_is_over(const Situation& situation, Instant& again_at) {
   if (!why_given_up(situation).empty()) return false;
   const NodeView* primary = situation.primary();
-  const NodeView* standby = situation.view.node(situation.memory.candidate);
   const Instant due = situation.view.phase_since + situation.policy.drain_timeout;
   const bool over = situation.view.route_drained || situation.now.instant >= due;
   if (!over) {
     again_at = std::min(again_at, due);
     return false;
   }
+  const bool for_stop = running_order(situation.memory, OrderKind::kStop) != nullptr;
+  if (for_stop) return primary->answers_as_primary() && not_heard_from_yet(situation) == nullptr;
+  const NodeView* standby = situation.view.node(situation.memory.candidate);
   const bool ready =
       primary->answers_as_primary() && primary->local && standby->answers_as_standby() && keeps_up(*primary, *standby);
   if (!ready) {  // until why_given_up() says that it waited long enough
@@ -250,7 +241,12 @@ Shutdown shutdown_of(const Situation& situation, Instant& again_at) {
     return result;
   }
   const NodeView* primary = situation.primary();
-  if (primary == nullptr || !stop->examination || !stop->examination->proven_stopped) return result;
+  if (stop->examination == std::nullopt) {
+    result.failed = true;
+    result.why_failed = name + ": " + stop->message;
+    return result;
+  }
+  if (primary == nullptr || !stop->examination->proven_stopped) return result;
   if (primary->facts_at > stop->finished_at) return result;  // somebody started it: it is stopped again
   if (!stop->examination->shut_down_cleanly) {
     result.failed = true;
@@ -279,7 +275,8 @@ bool candidate_stays_behind(const Situation& situation, const Shutdown& shutdown
 }
 
 bool failover_may_follow(const Situation& situation) {
-  const bool allowed = situation.policy.mode == FailoverMode::kAutomatic || commits_are_kept(situation.policy);
+  const bool allowed = (situation.policy.mode == FailoverMode::kAutomatic || commits_are_kept(situation.policy)) &&
+                       !situation.memory.maintenance;
   return allowed && !situation.adoption_is_open() && rival_primaries(situation).empty() &&
          not_heard_from_yet(situation) == nullptr && somebody_can_be_elected(situation);
 }

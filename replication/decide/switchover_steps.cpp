@@ -28,13 +28,16 @@ void ask_since(const Situation& situation, const NodeView& node, Instant since, 
 }
 
 void is_switching_over(Decision& decision, RouteMode mode, const std::string& summary, const std::string& reason) {
-  decision.condition = Condition::kSwitchingOver;
+  const bool stops_or_starts = running_order(decision.next, OrderKind::kStop) != nullptr ||
+                               running_order(decision.next, OrderKind::kStart) != nullptr;
+  decision.condition = stops_or_starts ? Condition::kStopped : Condition::kSwitchingOver;
   decision.summary = summary;
   decision.route_mode = mode;
   decision.route_reason = reason;
 }
 
 std::string tell_move(const ClusterMemory& memory) {
+  if (running_order(memory, OrderKind::kStop) != nullptr) return "stop of the cluster";
   return "switchover from " + memory.primary + (memory.candidate.empty() ? "" : " to " + memory.candidate);
 }
 

@@ -7,6 +7,7 @@
 #include "replication/decide/durability.h"
 #include "replication/decide/failover.h"
 #include "replication/decide/orders.h"
+#include "replication/decide/stop_and_start.h"
 #include "replication/decide/switchover.h"
 
 namespace pgkeel {
@@ -215,8 +216,6 @@ MaybeMemory abandon_candidate_as_ordered(const Situation& situation, Instant&) {
   return next;
 }
 
-// ---- switchover ----------------------------------------------------------------------------------------------------
-
 MaybeMemory begin_switchover(const Situation& situation, Instant&) {
   const NodeView* standby = switchover_to_begin(situation);
   if (standby == nullptr) return std::nullopt;
@@ -231,7 +230,7 @@ MaybeMemory begin_switchover(const Situation& situation, Instant&) {
 ClusterMemory given_up(const Situation& situation, Phase phase, const std::string& why) {
   ClusterMemory next = situation.memory;
   next.phase = phase;
-  next.reason = "the switchover to " + next.candidate + " is given up: " + why;
+  next.reason = (next.candidate.empty() ? "the stop" : "the switchover to " + next.candidate) + " is given up: " + why;
   next.candidate.clear();
   return next;
 }
@@ -243,12 +242,39 @@ MaybeMemory give_up_drain(const Situation& situation, Instant&) {
 }
 
 MaybeMemory end_drain(const Situation& situation, Instant& again_at) {
-  if (!drain_is_over(situation, again_at)) return std::nullopt;
+  if (situation.memory.candidate.empty() || !drain_is_over(situation, again_at)) return std::nullopt;
   ClusterMemory next = situation.memory;
   next.phase = Phase::kStopping;
   next.epoch += 1;
   next.reason = (situation.view.route_drained ? "no transaction is open" : "drain_timeout is over") +
                 std::string(": ") + next.primary + " is shut down, to be followed by " + next.candidate;
+  return next;
+}
+
+MaybeMemory begin_stop(const Situation& situation, Instant&) {
+  if (!stop_may_begin(situation)) return std::nullopt;
+  ClusterMemory next = situation.memory;
+  next.phase = Phase::kDraining;
+  next.reason = "an operator ordered a stop of the cluster (" + carry_out(next, OrderKind::kStop).given_by + ")";
+  return next;
+}
+
+MaybeMemory stop(const Situation& situation, Instant& again_at) {
+  const OperatorOrder* order = running_order(situation.memory, OrderKind::kStop);
+  if (order == nullptr || !drain_is_over(situation, again_at)) return std::nullopt;
+  ClusterMemory next = situation.memory;
+  next.phase = Phase::kStopped;
+  next.epoch += 1;
+  next.reason = "an operator stopped the cluster (" + order->given_by + ")";
+  return next;
+}
+
+MaybeMemory start(const Situation& situation, Instant&) {
+  if (running_order(situation.memory, OrderKind::kStart) == nullptr) return std::nullopt;
+  ClusterMemory next = situation.memory;
+  next.phase = Phase::kReturning;
+  next.epoch += 1;  // what was shut down in this one is started
+  next.reason = "an operator starts the cluster (" + carry_out(next, OrderKind::kStart).given_by + ")";
   return next;
 }
 
@@ -312,6 +338,7 @@ MaybeMemory end_return(const Situation& situation, Instant&) {
 MaybeMemory fail_over_from_return(const Situation& situation, Instant&) {
   const NodeView* primary = situation.primary();
   if (primary == nullptr || primary_is_back(situation)) return std::nullopt;
+  if (running_order(situation.memory, OrderKind::kStart) != nullptr) return std::nullopt;  // the same primary
   const ActionStatus* started = situation.current_action(ActionKind::kStartServer, primary->name);
   const bool cannot_start = started != nullptr && !started->running && started->failures > 0;
   const bool out_of_reach = !primary->local && primary->suspicion.failed();
@@ -325,6 +352,7 @@ constexpr Transition kTransitions[] = {
     {Phase::kUnadopted, Phase::kSteady, "serve --adopt NODE", adopt_by_operator},
     {Phase::kSteady, Phase::kSteady, "serve --adopt NODE", adopt_by_operator},
     {Phase::kReturning, Phase::kSteady, "serve --adopt NODE", adopt_by_operator},
+    {Phase::kStopped, Phase::kSteady, "serve --adopt NODE", adopt_by_operator},
     {Phase::kFencing, Phase::kSteady, "serve --adopt NODE", adopt_by_operator},
     {Phase::kPromoting, Phase::kSteady, "serve --adopt NODE", adopt_by_operator},
     {Phase::kUnadopted, Phase::kSteady, "resolve --keep NODE", resolve_collision},
@@ -335,7 +363,10 @@ constexpr Transition kTransitions[] = {
      follow_hand_promotion},
     {Phase::kSteady, Phase::kFencing, "primary failed, a standby can replace it", begin_failover},
     {Phase::kSteady, Phase::kDraining, "an operator orders a switchover", begin_switchover},
-    {Phase::kDraining, Phase::kSteady, "switchover given up, nobody was disturbed", give_up_drain},
+    {Phase::kSteady, Phase::kDraining, "an operator orders a stop", begin_stop},
+    {Phase::kDraining, Phase::kSteady, "given up, nobody was disturbed", give_up_drain},
+    {Phase::kDraining, Phase::kStopped, "no transaction is open, or drain_timeout is over: stop", stop},
+    {Phase::kStopped, Phase::kReturning, "an operator orders a start", start},
     {Phase::kDraining, Phase::kStopping, "no transaction is open, or drain_timeout is over", end_drain},
     {Phase::kStopping, Phase::kPromoting, "primary shut down, the standby has all of its WAL", promote_after_shutdown},
     {Phase::kStopping, Phase::kFencing, "primary crashed or does not stop, a standby can replace it",

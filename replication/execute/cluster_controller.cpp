@@ -16,6 +16,7 @@ using namespace std::chrono_literals;
 namespace {
 
 constexpr Duration kStoreRetryPause = 1s;
+constexpr Duration kMaintenanceReminder = 1h;
 // How long an order to adopt waits for its node. Later it would be somebody else's promotion.
 constexpr Duration kAdoptionPatience = 5min;
 
@@ -26,6 +27,7 @@ bool is_routine(ActionKind kind) {
 // For the audit: what, and from where.
 std::string describe(const OperatorOrder& order) {
   std::string text = order_name(order.kind);
+  if (order.kind == OrderKind::kMaintenance) text += order.on ? " on" : " off";
   if (!order.node.empty()) text += " " + order.node;
   if (order.accept_loss) text += ", accepting loss";
   if (order.rebuild) text += ", by a rebuild";
@@ -59,11 +61,15 @@ void ClusterController::step(const std::vector<NodeView>& nodes, Now now) {
     keep_order_to_adopt(now);
     see_orders(now);
     decision_ = core_(view_, memory_, policy_, now);
+    if (decision_.condition != Condition::kNormal) view_.normal_since.reset();
+    if (decision_.condition == Condition::kNormal && !view_.normal_since) view_.normal_since = now.instant;
+    remind_of_maintenance(now);
     if (!policy_.adopt.empty())
       decision_.decide_again_at = std::min(decision_.decide_again_at, started_at_ + kAdoptionPatience);
 
     const ClusterMemory before = memory_;
     if (!make_durable(decision_.next, now)) return;
+    see_orders(now);  // those that it began by itself
     if (!decision_.transition.empty()) {
       view_.phase_since = now.instant;
       told_outcomes_.clear();
@@ -127,6 +133,10 @@ void ClusterController::see_orders(Now now) {
 void ClusterController::tell_of_orders(const std::vector<OperatorOrder>& before, Now now) {
   for (const auto& order : memory_.orders) {
     const auto old = std::ranges::find(before, order.id, &OperatorOrder::id);
+    if (old == before.end()) {
+      tell(now, LogLevel::kWarning, "order", order.node,
+           "order " + std::to_string(order.id) + ": " + describe(order) + ": begun by itself");
+    }
     if (order.state == OrderState::kRunning || old == before.end() || old->state != OrderState::kRunning) continue;
     tell(now, order.state == OrderState::kDone ? LogLevel::kInfo : LogLevel::kError, "order", order.node,
          "order " + std::to_string(order.id) + ": " + order_name(order.kind) + " " + order_state_name(order.state) +
@@ -154,6 +164,32 @@ void ClusterController::tell_of_slots(const ClusterMemory& before, const std::ve
     if (std::ranges::find(memory_.logical_slots.slots, left.slot) != memory_.logical_slots.slots.end())
       tell(now, LogLevel::kInfo, "slot", primary, "logical slot " + left.slot.name + " is on " + primary + " again");
   }
+}
+
+// Whoever forgets it has no failover.
+void ClusterController::remind_of_maintenance(Now now) {
+  std::optional<WallTime> since;
+  std::string what;
+  const auto add = [&](const std::string& name, const Maintenance& maintenance) {
+    what += (what.empty() ? "" : ", ") + name;
+    since = since ? std::min(*since, maintenance.since) : maintenance.since;
+  };
+  if (memory_.maintenance) add("the cluster", *memory_.maintenance);
+  for (const auto& [node, maintenance] : memory_.nodes_maintained) add(node, maintenance);
+  if (!since) {
+    maintenance_told_ = 0;
+    return;
+  }
+  const Duration lasts = now.wall - *since;
+  const std::int64_t reminders = lasts / kMaintenanceReminder;
+  if (reminders > maintenance_told_) {
+    tell(now, LogLevel::kWarning, "maintenance", "",
+         "still under maintenance, since " + format_wall_time(*since) + ": " + what +
+             "; `pgkeel maintenance off` ends it");
+  }
+  maintenance_told_ = std::max(maintenance_told_, reminders);
+  const Instant next = now.instant + ((maintenance_told_ + 1) * kMaintenanceReminder - lasts);
+  decision_.decide_again_at = std::min(decision_.decide_again_at, std::max(next, now.instant + 1s));
 }
 
 void ClusterController::keep_order_to_adopt(Now now) {

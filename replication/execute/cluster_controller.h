@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -85,6 +86,7 @@ class ClusterController {
   void tell_of_orders(const std::vector<OperatorOrder>& before, Now now);
   void tell_of_slots(const ClusterMemory& before, const std::vector<NodeView>& nodes, Now now);
   void keep_order_to_adopt(Now now);
+  void remind_of_maintenance(Now now);
   bool make_durable(const ClusterMemory& next, Now now);
   void publish(RouteOrder order, Now now);
   void start(const Action& action, Now now);
@@ -111,6 +113,7 @@ class ClusterController {
   std::string state_error_;
   Instant store_again_at_{};
   std::string last_summary_;
+  std::int64_t maintenance_told_ = 0;        // reminders, of the maintenance that is on
   std::map<std::string, bool> told_failed_;  // per node, whether the last event about it said so
   // What became of each action, as it was told last; forgotten where the cluster's phase or the node's life changes.
   std::map<std::pair<ActionKind, std::string>, std::string> told_outcomes_;

@@ -116,7 +116,8 @@ void DecisionRecorder::go_on_with(DecisionRecord record, Now now) {
 
 void DecisionRecorder::stored(const ClusterMemory& before, const ClusterMemory& after,
                               const std::vector<NodeView>& nodes, Now now) {
-  if (after.phase == Phase::kDraining) begin_switchover(before, after, nodes, now);
+  if (after.phase == Phase::kDraining && running_order(after, OrderKind::kSwitchover) != nullptr)
+    begin_switchover(before, after, nodes, now);
   if (after.phase == Phase::kFencing && before.phase != Phase::kPromoting && before.phase != Phase::kFencing) {
     if (is_switchover()) {
       failover_->reason += "; " + after.reason;

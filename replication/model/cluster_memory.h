@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -25,6 +26,14 @@ struct NodeMemory {
   bool superseded = false;
 
   friend bool operator==(const NodeMemory&, const NodeMemory&) = default;
+};
+
+// An operator works on it: since when, and who said so.
+struct Maintenance {
+  WallTime since;
+  std::string given_by;
+
+  friend bool operator==(const Maintenance&, const Maintenance&) = default;
 };
 
 struct ClusterMemory {
@@ -53,6 +62,9 @@ struct ClusterMemory {
   // Grows with each order, and where somebody else interfered, so that what was found under an earlier one proves
   // nothing.
   std::uint64_t standby_names_order = 0;
+  std::optional<Maintenance> maintenance;               // of the whole cluster
+  std::map<std::string, Maintenance> nodes_maintained;  // of these nodes
+  std::optional<WallTime> switched_back;                // when the newest switchover to the preferred node was begun
   // Of others: no other than these is moved on, made anew or dropped. Written before the slot is made.
   std::set<KeptSlot> kept_slots;
   LogicalSlots logical_slots;

@@ -49,6 +49,7 @@ struct ClusterView {
   bool route_drained = false;                     // the route drains, and no session of it is in a transaction
   Instant phase_since;                            // when this process saw the memory enter its phase
   std::map<std::string, FlushProgress> flushes;   // per application_name at the primary, as its newest facts say
+  std::optional<Instant> normal_since;            // the condition is normal, without a break
   std::map<std::uint64_t, Instant> orders_since;  // when this process saw each running order, by its id
 
   [[nodiscard]] const NodeView* node(const std::string& name) const {

@@ -17,10 +17,11 @@
 
 namespace pgkeel {
 
-enum class Condition { kNormal, kDegraded, kSwitchingOver, kFailingOver, kNoRoute, kCollision };
+enum class Condition { kNormal, kDegraded, kMaintenance, kSwitchingOver, kFailingOver, kStopped, kNoRoute, kCollision };
 
-constexpr Condition kAllConditions[] = {Condition::kNormal,      Condition::kDegraded, Condition::kSwitchingOver,
-                                        Condition::kFailingOver, Condition::kNoRoute,  Condition::kCollision};
+constexpr Condition kAllConditions[] = {Condition::kNormal,        Condition::kDegraded,    Condition::kMaintenance,
+                                        Condition::kSwitchingOver, Condition::kFailingOver, Condition::kStopped,
+                                        Condition::kNoRoute,       Condition::kCollision};
 
 constexpr const char* condition_name(Condition condition) {
   switch (condition) {
@@ -30,6 +31,10 @@ constexpr const char* condition_name(Condition condition) {
       return "degraded";
     case Condition::kSwitchingOver:
       return "switching over";
+    case Condition::kMaintenance:
+      return "maintenance";
+    case Condition::kStopped:
+      return "stopped";
     case Condition::kFailingOver:
       return "failing over";
     case Condition::kNoRoute:

@@ -15,6 +15,7 @@ struct FailoverPolicy {
   PathCutPolicy when_path_cut = PathCutPolicy::kFailoverIfSafe;
   Duration failure_timeout = std::chrono::seconds(3);
   Duration drain_timeout = std::chrono::seconds(5);
+  std::string preferred;  // node to switch back to; empty: none
   std::string
       adopt;  // `serve --adopt NODE`: take this node as the primary where there is no state, or the state is stale
 };

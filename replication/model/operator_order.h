@@ -11,14 +11,18 @@
 namespace pgkeel {
 
 enum class OrderKind {
-  kFailover,    // promote a standby now, without waiting for the primary
-  kRejoin,      // make this node a healthy standby
-  kResolve,     // end a collision: this node's history stays
-  kSwitchover,  // the primary and a standby change roles, and nothing is lost
+  kFailover,     // promote a standby now, without waiting for the primary
+  kRejoin,       // make this node a healthy standby
+  kResolve,      // end a collision: this node's history stays
+  kSwitchover,   // the primary and a standby change roles, and nothing is lost
+  kMaintenance,  // an operator works on the cluster, or on one node: pgkeel keeps its hands off; or not any more
+  kStop,         // every node is shut down, in the right order
+  kStart,        // … and started again
 };
 
-constexpr OrderKind kAllOrderKinds[] = {OrderKind::kFailover, OrderKind::kRejoin, OrderKind::kResolve,
-                                        OrderKind::kSwitchover};
+constexpr OrderKind kAllOrderKinds[] = {OrderKind::kFailover,   OrderKind::kRejoin,      OrderKind::kResolve,
+                                        OrderKind::kSwitchover, OrderKind::kMaintenance, OrderKind::kStop,
+                                        OrderKind::kStart};
 
 constexpr const char* order_name(OrderKind kind) {
   switch (kind) {
@@ -30,6 +34,12 @@ constexpr const char* order_name(OrderKind kind) {
       return "resolve";
     case OrderKind::kSwitchover:
       return "switchover";
+    case OrderKind::kMaintenance:
+      return "maintenance";
+    case OrderKind::kStop:
+      return "stop";
+    case OrderKind::kStart:
+      return "start";
   }
   return "unknown";
 }
@@ -53,10 +63,12 @@ constexpr const char* order_state_name(OrderState state) {
 struct OperatorOrder {
   std::uint64_t id = 0;  // given when it is accepted; grows by one
   OrderKind kind = OrderKind::kFailover;
-  std::string node;               // kFailover, kSwitchover: whom to promote, empty: the best; others: the node
+  std::string node;  // kFailover, kSwitchover: whom to promote, empty: the best; kMaintenance: empty: the cluster;
+                     // others: the node
   bool accept_loss = false;       // kFailover: promote although acknowledged commits may be lost
   bool rebuild = false;           // kRejoin: by a new copy of the primary, whatever state it is in
   bool discard_old_data = false;  // kRejoin, with rebuild: the old data directory is not kept
+  bool on = false;                // kMaintenance: it begins; else it ends
   std::string given_by;           // where the request came from
   WallTime given_at;
   OrderState state = OrderState::kRunning;

@@ -6,15 +6,16 @@ namespace pgkeel {
 enum class Phase {
   kUnadopted,  // no state yet: nobody knows which node is the primary
   kSteady,     // `primary` is the route of the epoch
-  kDraining,   // a switchover: `primary` is the route still, open transactions end, and nobody new is let through
+  kDraining,   // a switchover or stop: `primary` is the route still, open transactions end, nobody new is let through
   kStopping,   // a switchover: the route is closed, and `primary` is shut down cleanly
-  kReturning,  // a switchover is given up after that: `primary` is started again
+  kReturning,  // `primary` is started again: a switchover is given up after that, or a stop is over
+  kStopped,    // an operator stopped the cluster: every node is, or will be, shut down
   kFencing,    // the intent of a failover is written: the old epoch's sessions end, the old primary is fenced
   kPromoting,  // the candidate is written: it may have been told to promote, and may be primary
 };
 
 constexpr Phase kAllPhases[] = {Phase::kUnadopted, Phase::kSteady,  Phase::kDraining, Phase::kStopping,
-                                Phase::kReturning, Phase::kFencing, Phase::kPromoting};
+                                Phase::kReturning, Phase::kStopped, Phase::kFencing,  Phase::kPromoting};
 
 // A step of a switchover before its promotion.
 constexpr bool is_planned(Phase phase) {
@@ -33,6 +34,8 @@ constexpr const char* phase_name(Phase phase) {
       return "stopping";
     case Phase::kReturning:
       return "returning";
+    case Phase::kStopped:
+      return "stopped";
     case Phase::kFencing:
       return "fencing";
     case Phase::kPromoting:

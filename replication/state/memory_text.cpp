@@ -49,6 +49,7 @@ Json order_to_json(const OperatorOrder& order) {
       {"accept_loss", order.accept_loss},
       {"rebuild", order.rebuild},
       {"discard_old_data", order.discard_old_data},
+      {"on", order.on},
       {"given_by", order.given_by},
       {"given_at_ms", to_milliseconds(order.given_at.time_since_epoch())},
       {"state", order_state_name(order.state)},
@@ -71,6 +72,7 @@ Result<OperatorOrder> order_from_json(const Json& json) {
   json.at("accept_loss").get_to(order.accept_loss);
   json.at("rebuild").get_to(order.rebuild);
   json.at("discard_old_data").get_to(order.discard_old_data);
+  order.on = json.value("on", false);
   json.at("given_by").get_to(order.given_by);
   order.given_at = WallTime(std::chrono::milliseconds(json.at("given_at_ms").get<std::int64_t>()));
   json.at("message").get_to(order.message);
@@ -123,7 +125,18 @@ void read_slots(const Json& json, ClusterMemory& memory) {
   }
 }
 
+Json to_json(const Maintenance& maintenance) {
+  return {{"since_ms", to_milliseconds(maintenance.since.time_since_epoch())}, {"given_by", maintenance.given_by}};
+}
+
+Maintenance maintenance_of(const Json& json) {
+  return {WallTime(std::chrono::milliseconds(json.at("since_ms").get<std::int64_t>())),
+          json.at("given_by").get<std::string>()};
+}
+
 Json to_json(const std::string& cluster, const ClusterMemory& memory) {
+  Json nodes_maintained = Json::object();
+  for (const auto& [name, maintenance] : memory.nodes_maintained) nodes_maintained[name] = to_json(maintenance);
   Json nodes = Json::object();
   for (const auto& [name, node] : memory.nodes)
     nodes[name] = {{"old_primary", node.old_primary}, {"superseded", node.superseded}};
@@ -148,6 +161,10 @@ Json to_json(const std::string& cluster, const ClusterMemory& memory) {
       {"standby_names", to_json(memory.standby_names)},
       {"standby_names_in_force", to_json(memory.standby_names_in_force)},
       {"standby_names_order", memory.standby_names_order},
+      {"maintenance", memory.maintenance ? to_json(*memory.maintenance) : Json()},
+      {"nodes_maintained", nodes_maintained},
+      {"switched_back_ms",
+       memory.switched_back ? Json(to_milliseconds(memory.switched_back->time_since_epoch())) : Json()},
       {"orders_given", memory.orders_given},
       {"orders", orders},
   };
@@ -204,7 +221,12 @@ Result<ClusterMemory> read_memory(const std::string& cluster, std::string_view t
       memory.nodes[name].old_primary = node.at("old_primary").get<bool>();
       memory.nodes[name].superseded = node.value("superseded", false);
     }
-    // A pgkeel that knew of no orders left none.
+    // What an older pgkeel did not know it did not write.
+    if (const Json all = json.value("maintenance", Json()); !all.is_null()) memory.maintenance = maintenance_of(all);
+    const Json nodes_maintained = json.value("nodes_maintained", Json::object());
+    for (const auto& [name, each] : nodes_maintained.items()) memory.nodes_maintained[name] = maintenance_of(each);
+    if (const Json when = json.value("switched_back_ms", Json()); !when.is_null())
+      memory.switched_back = WallTime(std::chrono::milliseconds(when.get<std::int64_t>()));
     memory.orders_given = json.value("orders_given", std::uint64_t{0});
     for (const auto& each : json.value("orders", Json::array())) {
       auto order = order_from_json(each);

@@ -31,7 +31,8 @@ OperatorOrder parse_order(const Arguments& arguments) {
   order.accept_loss = arguments.flag("accept_loss");
   order.rebuild = arguments.flag("rebuild");
   order.discard_old_data = arguments.flag("discard");
-  const std::set<std::string> flags = {"accept_loss", "rebuild", "discard"};
+  order.on = arguments.flag("on");
+  const std::set<std::string> flags = {"accept_loss", "rebuild", "discard", "on", "off"};
   if (arguments.plain.size() > 1 && !flags.contains(arguments.at(1))) order.node = arguments.at(1);
   order.given_by = "127.0.0.1:4242";
   return order;
@@ -67,6 +68,9 @@ std::string text_of(const ClusterMemory& memory) {
   }
   add("superseded", superseded);
   add("orders", running);
+  std::string maintained = memory.maintenance ? "cluster" : "";
+  for (const auto& [name, maintenance] : memory.nodes_maintained) maintained += (maintained.empty() ? "" : ",") + name;
+  add("maintenance", maintained);
   if (!memory.automatic_failovers.empty()) add("failovers", std::to_string(memory.automatic_failovers.size()));
   add("promise", text_of(memory.promise));
   add("names", text_of(memory.standby_names));
@@ -99,9 +103,10 @@ std::string text_of(const Action& action) {
 }
 
 std::string text_of(const RouteOrder& order) {
-  const char* mode = order.mode == RouteMode::kDraining ? " draining"
-                     : order.mode == RouteMode::kMoving ? " moving"
-                                                        : "";
+  const char* mode = order.mode == RouteMode::kDraining  ? " draining"
+                     : order.mode == RouteMode::kStopped ? " stopped"
+                     : order.mode == RouteMode::kMoving  ? " moving"
+                                                         : "";
   return (order.node.empty() ? "nowhere" : order.node) + " epoch=" + std::to_string(order.epoch) + mode;
 }
 

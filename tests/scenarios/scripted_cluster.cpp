@@ -80,6 +80,8 @@ void ScriptedCluster::set_policy(const Arguments& arguments) {
       policy_.when_path_cut = value == "wait" ? PathCutPolicy::kWait : PathCutPolicy::kFailoverIfSafe;
     } else if (key == "drain") {
       policy_.drain_timeout = parse_duration(value);
+    } else if (key == "preferred") {
+      policy_.preferred = value;
     } else if (key == "adopt") {
       policy_.adopt = value;
     } else {

@@ -189,7 +189,7 @@ TEST_CASE("what this version does not support is a clear error, and its default 
       {"server_tls = { mode = \"disable\", ca = \"\" }", ""},
       {"listen_read_only = \"0.0.0.0:5433\"", "a read-only access point is not supported by this version"},
       {"listen_read_only = \"\"", ""},
-      {"preferred = \"a\"", "switching back is not supported by this version"},
+      {"preferred = \"z\"", "there is no node \"z\""},
       {"preferred = \"\"", ""},
       {"drain_timeout = \"7s\"\nmax_read_lag = \"2s\"", ""},
       {"drain_timeout = \"7\"", "\"7\" is not a duration"},

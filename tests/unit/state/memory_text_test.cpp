@@ -32,6 +32,9 @@ ClusterMemory full_memory() {
                         .confirmed_flush = Lsn{0x3000},
                         .is_other = true,
                         .since = WallTime(1'700'000'000'000ms)}};
+  memory.maintenance = Maintenance{WallTime(1'700'000'100'000ms), "127.0.0.1:4243"};
+  memory.nodes_maintained["c"] = {WallTime(1'700'000'200'000ms), "127.0.0.1:4244"};
+  memory.switched_back = WallTime(1'700'000'300'000ms);
   memory.orders_given = 2;
   memory.orders.push_back({.id = 1,
                            .kind = OrderKind::kRejoin,
@@ -39,6 +42,7 @@ ClusterMemory full_memory() {
                            .accept_loss = false,
                            .rebuild = true,
                            .discard_old_data = true,
+                           .on = true,
                            .given_by = "127.0.0.1:4242",
                            .given_at = WallTime(1'700'000'000'000ms),
                            .state = OrderState::kFailed,

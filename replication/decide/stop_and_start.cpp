@@ -1,0 +1,160 @@
+#include "replication/decide/stop_and_start.h"
+
+#include <algorithm>
+
+#include "replication/decide/collision.h"
+#include "replication/decide/failover.h"
+#include "replication/decide/maintenance.h"
+#include "replication/decide/orders.h"
+#include "replication/decide/retry.h"
+
+namespace pgkeel {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr Duration kStreamingPatience = 2min;  // before a standby that was started counts as failed
+constexpr std::uint32_t kFailuresOfAStop = 3;  // in a row, before the order has failed
+
+bool is_down(const Situation& situation, const NodeView& node) {
+  const ActionStatus* stop = situation.current_action(ActionKind::kStopServer, node.name);
+  return stop != nullptr && !stop->running && stop->succeeded && node.facts_at <= stop->finished_at;
+}
+
+Verdict stop_is_possible(const Situation& situation, const OperatorOrder& order) {
+  const ClusterMemory& memory = situation.memory;
+  if (memory.phase == Phase::kStopped) return Verdict::no("the cluster is stopped already");
+  if (memory.phase != Phase::kSteady)
+    return Verdict::no("the primary is not settled (" + std::string(phase_name(memory.phase)) +
+                       "); see `pgkeel status`");
+  if (situation.adoption_is_open()) return Verdict::no(why_not_adopted(situation));
+  if (const auto rivals = rival_primaries(situation); !rivals.empty())
+    return Verdict::no(rivals.front()->name +
+                       " is a primary that pgkeel did not promote; end that with `pgkeel resolve`");
+  const NodeView* primary = situation.primary();
+  if (primary == nullptr || !primary->answers_as_primary())
+    return Verdict::no(memory.primary + ", the primary, does not answer");
+  for (const auto& node : situation.view.nodes) {
+    if (node.local || is_out(memory, node.name) || node.suspicion.failed()) continue;
+    return Verdict::no("pgkeel cannot shut " + node.name + " down: " +
+                       (node.local_doubt.empty() ? "it is not on this host and has no agent" : node.local_doubt));
+  }
+  return nothing_is_under_way(situation, order);
+}
+
+void end(OperatorOrder& order, OrderState state, std::string message) {
+  order.state = state;
+  order.message = std::move(message);
+}
+
+}  // namespace
+
+OrderAnswer judge_stop(const Situation& situation, const OperatorOrder& order) {
+  OrderAnswer answer;
+  const Verdict possible = stop_is_possible(situation, order);
+  answer.accepted = possible.yes;
+  answer.reason = possible.why_not;
+  if (!possible) return answer;
+  answer.consequences = "Open transactions have " + format_duration(situation.policy.drain_timeout) +
+                        " to end; then every session ends with 57P01, and who connects gets 57P03, until `pgkeel "
+                        "start`. " +
+                        situation.memory.primary + " is shut down first, so that the standbys have all of its WAL, " +
+                        "then the standbys.";
+  return answer;
+}
+
+OrderAnswer judge_start(const Situation& situation) {
+  OrderAnswer answer;
+  if (situation.memory.phase != Phase::kStopped) {
+    answer.reason = "the cluster is not stopped";
+  } else if (const OperatorOrder* stop = running_order(situation.memory, OrderKind::kStop); stop != nullptr) {
+    answer.reason = "order " + std::to_string(stop->id) + " is still stopping it";
+  } else {
+    answer.accepted = true;
+    answer.consequences = situation.memory.primary +
+                          " is started as the primary, clients are let through, then the standbys are started.";
+  }
+  return answer;
+}
+
+bool stop_may_begin(const Situation& situation) {
+  const OperatorOrder* order = running_order(situation.memory, OrderKind::kStop);
+  return order != nullptr && !order->carried_out && not_heard_from_yet(situation) == nullptr &&
+         stop_is_possible(situation, *order);
+}
+
+std::string why_stop_is_given_up(const Situation& situation) {
+  if (situation.adoption_is_open()) return why_not_adopted(situation);
+  const NodeView* primary = situation.primary();
+  if (primary == nullptr) return situation.memory.primary + " is not configured any more";
+  if (primary->suspicion.failed()) return primary->name + " failed: " + primary->suspicion.evidence;
+  if (const auto rivals = rival_primaries(situation); !rivals.empty())
+    return rivals.front()->name + " is a primary that pgkeel did not promote";
+  return primary->answers_as_standby() ? primary->name + " is not a primary any more" : "";
+}
+
+void judge_stopped(const Situation& situation, Decision& decision) {
+  const ClusterMemory& memory = situation.memory;
+  decision.condition = Condition::kStopped;
+  decision.route_mode = RouteMode::kStopped;
+  decision.route_reason = memory.reason;
+  const bool stopping = running_order(decision.next, OrderKind::kStop) != nullptr;
+  decision.summary = memory.reason + (stopping ? "; its nodes are being shut down" : "; `pgkeel start` starts it");
+  const bool closed = situation.view.route_epoch_applied == memory.epoch && situation.view.route_closed;
+  if (!stopping || !closed) return;
+  const NodeView* primary = situation.primary();
+  const auto stop = [&](const NodeView& node) {
+    if (node.local && !is_out(memory, node.name))
+      start_action(situation, make_action(ActionKind::kStopServer, node.name, memory.epoch), decision);
+  };
+  if (primary != nullptr && !is_down(situation, *primary)) return stop(*primary);
+  for (const auto& node : situation.view.nodes) {
+    if (!is_down(situation, node)) stop(node);
+  }
+}
+
+void settle_stop(const Situation& situation, OperatorOrder& order) {
+  if (situation.memory.phase == Phase::kSteady) {
+    if (order.carried_out) return end(order, OrderState::kFailed, situation.memory.reason);
+    if (not_heard_from_yet(situation) != nullptr) return;
+    if (const Verdict possible = stop_is_possible(situation, order); !possible)
+      end(order, OrderState::kFailed, possible.why_not);
+    return;
+  }
+  if (situation.memory.phase != Phase::kStopped) return;
+  bool all_down = true;
+  for (const auto& node : situation.view.nodes) {
+    if (!node.local || is_out(situation.memory, node.name) || is_down(situation, node)) continue;
+    all_down = false;
+    const ActionStatus* stop = situation.current_action(ActionKind::kStopServer, node.name);
+    if (stop == nullptr || stop->failures < kFailuresOfAStop) continue;
+    return end(order, OrderState::kFailed,
+               node.name + " could not be shut down: " + stop->last_failure +
+                   "; clients are told that the cluster is stopped, until `pgkeel start`");
+  }
+  if (all_down) end(order, OrderState::kDone, "every node is shut down; `pgkeel start` starts the cluster");
+}
+
+void settle_start(const Situation& situation, OperatorOrder& order, Decision& decision) {
+  const ClusterMemory& memory = situation.memory;
+  if (memory.phase != Phase::kSteady) return;
+  const NodeView* primary = situation.primary();
+  if (primary == nullptr || !primary->answers_as_primary()) return;
+  const Instant due = order_since(situation, order) + kStreamingPatience;
+  for (const auto& node : situation.view.nodes) {
+    if (&node == primary || is_out(memory, node.name) || streams_from(node, *primary)) continue;
+    const ActionStatus* rejoin = situation.current_action(ActionKind::kRejoin, node.name);
+    const bool failed = rejoin != nullptr && !rejoin->running && !rejoin->succeeded;
+    const bool late = (rejoin == nullptr || !rejoin->running) && situation.now.instant >= due;
+    if (!failed && !late) {
+      if (situation.now.instant < due) decision.decide_again_at = std::min(decision.decide_again_at, due);
+      return;
+    }
+    return end(order, OrderState::kFailed,
+               primary->name + " is the primary, but " + node.name +
+                   " is no standby of it: " + (failed ? rejoin->message : "it does not stream; its log says why"));
+  }
+  end(order, OrderState::kDone, primary->name + " is the primary, and every standby streams from it");
+}
+
+}  // namespace pgkeel
