@@ -4,6 +4,7 @@
 
 #include "replication/decide/candidate.h"
 #include "replication/decide/durability.h"
+#include "replication/decide/hearing.h"
 #include "replication/decide/orders.h"
 #include "replication/sync/sync_planner.h"
 
@@ -57,15 +58,6 @@ std::string why_incomplete(const Situation& situation) {
 }
 
 }  // namespace
-
-const NodeView* not_heard_from_yet(const Situation& situation) {
-  // A node that cannot even be asked (a name that does not resolve) must not stand in the way for ever.
-  if (situation.now.instant - situation.view.phase_since > 2 * situation.policy.failure_timeout) return nullptr;
-  for (const auto& node : situation.view.nodes) {
-    if (node.name != situation.memory.primary && node.suspicion.liveness == Liveness::kUnknown) return &node;
-  }
-  return nullptr;
-}
 
 const NodeView* witness_of_life(const Situation& situation) {
   const NodeView* primary = situation.primary();

@@ -11,9 +11,6 @@ Verdict failover_is_due(const Situation& situation);
 // failover_pause is over since the last automatic failover.
 Verdict pause_is_over(const Situation& situation);
 
-// After a start of pgkeel: a node that may, for all that is known, be a primary that somebody promoted.
-const NodeView* not_heard_from_yet(const Situation& situation);
-
 // A standby hears from the primary right now, although we do not: only the path from here is cut.
 const NodeView* witness_of_life(const Situation& situation);
 

@@ -7,6 +7,7 @@
 #include "replication/decide/decide.h"
 #include "replication/decide/durability.h"
 #include "replication/decide/failover.h"
+#include "replication/decide/hearing.h"
 #include "replication/decide/maintenance.h"
 #include "replication/decide/retry.h"
 #include "replication/decide/stop_and_start.h"
@@ -231,7 +232,7 @@ class Settlement {
           settle_maintenance(situation_, order);
           break;
         case OrderKind::kStop:
-          settle_stop(situation_, order);
+          settle_stop(situation_, order, decision_);
           break;
         case OrderKind::kStart:
           settle_start(situation_, order, decision_);
@@ -248,7 +249,7 @@ class Settlement {
     if (order.carried_out) return failed(order, situation_.memory.reason);
     if (primary != order.primary_before) return failed(order, primary + " is the primary now");
     // Before its transition: pgkeel was restarted, or something changed in the very moment.
-    if (not_heard_from_yet(situation_) != nullptr) return;
+    if (too_early_to_judge(situation_, decision_.decide_again_at)) return;
     if (const Verdict possible = failover_is_possible(situation_, order); !possible) failed(order, possible.why_not);
   }
 

@@ -59,6 +59,18 @@ class NodeRepair {
            running_order(situation_.memory, OrderKind::kStart) != nullptr;
   }
 
+  // `pgkeel start` starts what `pgkeel stop` shut down, although it rests cleanly. What it has started, and somebody
+  // shuts down again while others are still waited for, rests because that is wanted. A switchover needs none of this:
+  // what it shut down is an old primary until it streams, and afterwards a standby like any other.
+  [[nodiscard]] bool is_to_be_woken() const {
+    const OperatorOrder* order = running_order(situation_.memory, OrderKind::kStart);
+    if (order == nullptr) return false;
+    const ActionStatus* status = situation_.current_action(ActionKind::kRejoin, node_.name);
+    const bool was_woken = status != nullptr && !status->running && status->succeeded &&
+                           status->started_at >= order_since(situation_, *order);
+    return !was_woken;
+  }
+
   // The whole cluster is under maintenance: what is seen is said, and nothing is done.
   bool leave_alone() {
     if (node_.answers_as_primary() && !is_known_old_primary(situation_, node_)) return repair_second_primary();
@@ -232,7 +244,7 @@ class NodeRepair {
     Action action = make_action(kind, node_.name, situation_.memory.epoch);
     action.upstream = primary_.name;
     action.old_primary = situation_.is_old_primary(node_.name);
-    if (kind == ActionKind::kRejoin) action.ordered = is_ordered() && !action.old_primary;
+    if (kind == ActionKind::kRejoin) action.ordered = is_to_be_woken();
     if (kind == ActionKind::kRejoin && order_ != nullptr) {
       action.ordered = true;
       action.rebuild = order_->rebuild;

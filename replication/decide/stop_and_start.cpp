@@ -1,9 +1,11 @@
 #include "replication/decide/stop_and_start.h"
 
 #include <algorithm>
+#include <vector>
 
 #include "replication/decide/collision.h"
 #include "replication/decide/failover.h"
+#include "replication/decide/hearing.h"
 #include "replication/decide/maintenance.h"
 #include "replication/decide/orders.h"
 #include "replication/decide/retry.h"
@@ -14,11 +16,17 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr Duration kStreamingPatience = 2min;  // before a standby that was started counts as failed
+constexpr Duration kAgentPatience = 2min;      // before a node whose agent does not answer counts as failed
 constexpr std::uint32_t kFailuresOfAStop = 3;  // in a row, before the order has failed
 
 bool is_down(const Situation& situation, const NodeView& node) {
   const ActionStatus* stop = situation.current_action(ActionKind::kStopServer, node.name);
   return stop != nullptr && !stop->running && stop->succeeded && node.facts_at <= stop->finished_at;
+}
+
+// It failed, and neither pgkeel nor an agent handles its processes: there is nothing to shut down, or nobody to do it.
+bool is_out_of_reach(const NodeView& node) {
+  return !node.local && node.suspicion.failed();
 }
 
 Verdict stop_is_possible(const Situation& situation, const OperatorOrder& order) {
@@ -35,7 +43,7 @@ Verdict stop_is_possible(const Situation& situation, const OperatorOrder& order)
   if (primary == nullptr || !primary->answers_as_primary())
     return Verdict::no(memory.primary + ", the primary, does not answer");
   for (const auto& node : situation.view.nodes) {
-    if (node.local || is_out(memory, node.name) || node.suspicion.failed()) continue;
+    if (node.local || is_out(memory, node.name) || is_out_of_reach(node)) continue;
     return Verdict::no("pgkeel cannot shut " + node.name + " down: " +
                        (node.local_doubt.empty() ? "it is not on this host and has no agent" : node.local_doubt));
   }
@@ -107,32 +115,48 @@ void judge_stopped(const Situation& situation, Decision& decision) {
     if (node.local && !is_out(memory, node.name))
       start_action(situation, make_action(ActionKind::kStopServer, node.name, memory.epoch), decision);
   };
-  if (primary != nullptr && !is_down(situation, *primary)) return stop(*primary);
+  // Not one standby before it, however long its agent is waited for.
+  if (primary != nullptr && !is_down(situation, *primary) && !is_out_of_reach(*primary)) return stop(*primary);
   for (const auto& node : situation.view.nodes) {
     if (!is_down(situation, node)) stop(node);
   }
 }
 
-void settle_stop(const Situation& situation, OperatorOrder& order) {
+void settle_stop(const Situation& situation, OperatorOrder& order, Decision& decision) {
   if (situation.memory.phase == Phase::kSteady) {
     if (order.carried_out) return end(order, OrderState::kFailed, situation.memory.reason);
-    if (not_heard_from_yet(situation) != nullptr) return;
+    if (too_early_to_judge(situation, decision.decide_again_at)) return;
     if (const Verdict possible = stop_is_possible(situation, order); !possible)
       end(order, OrderState::kFailed, possible.why_not);
     return;
   }
   if (situation.memory.phase != Phase::kStopped) return;
   bool all_down = true;
+  std::vector<std::string> out_of_reach;
+  // An agent may be started again together with pgkeel: it is waited for.
+  const Instant due = order_since(situation, order) + kAgentPatience;
   for (const auto& node : situation.view.nodes) {
-    if (!node.local || is_out(situation.memory, node.name) || is_down(situation, node)) continue;
+    if (is_out(situation.memory, node.name) || is_down(situation, node)) continue;
+    if (is_out_of_reach(node)) {
+      out_of_reach.push_back(node.name);
+      continue;
+    }
     all_down = false;
     const ActionStatus* stop = situation.current_action(ActionKind::kStopServer, node.name);
-    if (stop == nullptr || stop->failures < kFailuresOfAStop) continue;
+    const bool failed = stop != nullptr && stop->failures >= kFailuresOfAStop;
+    const bool late = !node.local && situation.now.instant >= due;
+    if (!node.local && !late) decision.decide_again_at = std::min(decision.decide_again_at, due);
+    if (!failed && !late) continue;
     return end(order, OrderState::kFailed,
-               node.name + " could not be shut down: " + stop->last_failure +
+               node.name + " could not be shut down: " + (failed ? stop->last_failure : node.local_doubt) +
                    "; clients are told that the cluster is stopped, until `pgkeel start`");
   }
-  if (all_down) end(order, OrderState::kDone, "every node is shut down; `pgkeel start` starts the cluster");
+  if (!all_down) return;
+  end(order, OrderState::kDone,
+      (out_of_reach.empty() ? "every node is shut down"
+                            : "every node is shut down but " + join_names(out_of_reach) + ", which " +
+                                  (out_of_reach.size() == 1 ? "does" : "do") + " not answer") +
+          "; `pgkeel start` starts the cluster");
 }
 
 void settle_start(const Situation& situation, OperatorOrder& order, Decision& decision) {

@@ -23,7 +23,7 @@ std::string why_stop_is_given_up(const Situation& situation);
 
 void judge_stopped(const Situation& situation, Decision& decision);
 
-void settle_stop(const Situation& situation, OperatorOrder& order);
+void settle_stop(const Situation& situation, OperatorOrder& order, Decision& decision);
 void settle_start(const Situation& situation, OperatorOrder& order, Decision& decision);
 
 }  // namespace pgkeel

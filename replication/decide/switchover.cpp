@@ -7,6 +7,7 @@
 #include "replication/decide/collision.h"
 #include "replication/decide/durability.h"
 #include "replication/decide/failover.h"
+#include "replication/decide/hearing.h"
 #include "replication/decide/orders.h"
 #include "replication/decide/retry.h"
 #include "replication/decide/stop_and_start.h"
@@ -242,7 +243,7 @@ Shutdown shutdown_of(const Situation& situation, Instant& again_at) {
   }
   const NodeView* primary = situation.primary();
   if (stop->examination == std::nullopt) {
-    result.failed = true;
+    result.unexamined = true;
     result.why_failed = name + ": " + stop->message;
     return result;
   }
@@ -302,7 +303,7 @@ void settle_switchover(const Situation& situation, OperatorOrder& order, Decisio
   const ClusterMemory& memory = situation.memory;
   if (memory.phase != Phase::kSteady) return;
   if (!order.carried_out) {
-    if (not_heard_from_yet(situation) != nullptr) return;
+    if (too_early_to_judge(situation, decision.decide_again_at)) return;
     if (const Verdict possible = switchover_is_possible(situation, order); !possible)
       return end(OrderState::kFailed, possible.why_not);
     const ActionStatus* checkpoint = checkpoint_of(situation, order);

@@ -28,9 +28,12 @@ bool drain_is_over(const Situation& situation, Instant& again_at);
 
 // Stopping: what became of the shutdown.
 struct Shutdown {
-  bool clean = false;      // proven stopped after a shutdown checkpoint
-  bool failed = false;     // it crashed instead, or does not stop
-  std::string why_failed;  // one clause
+  bool clean = false;   // proven stopped after a shutdown checkpoint
+  bool failed = false;  // it crashed instead, or does not stop
+  // Nothing of it runs, but where its WAL ends is not known, so that nobody can be shown to have all of it. That is no
+  // failure: started again it has every commit, which a failover under `async` would not have.
+  bool unexamined = false;
+  std::string why_failed;  // … or could not be examined: one clause
   Lsn end_of_wal;          // where clean: behind the record of the shutdown checkpoint
   Instant since{};         // where clean: since then nothing of it runs
 };

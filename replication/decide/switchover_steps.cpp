@@ -5,6 +5,7 @@
 #include "replication/decide/candidate.h"
 #include "replication/decide/collision.h"
 #include "replication/decide/failover.h"
+#include "replication/decide/hearing.h"
 #include "replication/decide/orders.h"
 #include "replication/decide/retry.h"
 #include "replication/decide/switchover.h"

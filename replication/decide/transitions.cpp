@@ -317,7 +317,7 @@ MaybeMemory give_up_stop(const Situation& situation, Instant& again_at) {
   if (stop != nullptr && stop->running) return std::nullopt;  // what is half shut down cannot be started
   const Shutdown shutdown = shutdown_of(situation, again_at);
   std::string why = why_given_up(situation);
-  if (why.empty() && shutdown.failed) why = shutdown.why_failed;
+  if (why.empty() && (shutdown.failed || shutdown.unexamined)) why = shutdown.why_failed;
   if (why.empty() && candidate_stays_behind(situation, shutdown, again_at)) {
     why = situation.memory.candidate + " has not received all that " + situation.memory.primary + " wrote, up to " +
           format_lsn(shutdown.end_of_wal);

@@ -42,13 +42,6 @@ const NodeView* find(const std::vector<NodeView>& nodes, const std::string& name
   return found == nodes.end() ? nullptr : &*found;
 }
 
-const OperatorOrder* failover_order(const ClusterMemory& memory) {
-  const auto found = std::ranges::find_if(memory.orders, [](const OperatorOrder& order) {
-    return order.kind == OrderKind::kFailover && order.state == OrderState::kRunning;
-  });
-  return found == memory.orders.end() ? nullptr : &*found;
-}
-
 const char* fence_text(FenceStrength strength) {
   switch (strength) {
     case FenceStrength::kNone:
@@ -64,60 +57,10 @@ const char* fence_text(FenceStrength strength) {
 
 }  // namespace
 
-void DecisionRecorder::resume(const std::vector<DecisionRecord>& unfinished, const ClusterMemory& memory, Now now) {
-  const bool steady = memory.phase == Phase::kSteady;
-  for (DecisionRecord record : unfinished) {
-    record.restarted = true;
-    if (record.kind != DecisionRecord::Kind::kFailover) {
-      record.outcome = "failed";
-      record.reason += "; cut off: pgkeel ended meanwhile; what is still needed is begun anew";
-      keep(record);
-      continue;
-    }
-    const bool is_newest = record.epoch == memory.epoch;
-    if (is_newest && memory.phase == Phase::kPromoting) record.to = memory.candidate;
-    if (record.outcome == "under way" && is_newest && steady && memory.primary != record.from) {
-      record.to = memory.primary;
-      record.outcome = "done";
-    }
-    if (is_newest && (record.outcome == "done") == steady) {
-      go_on_with(std::move(record), now);
-    } else if (record.outcome == "under way") {
-      record.outcome = "failed";
-      record.reason += "; pgkeel ended meanwhile; " + memory.reason;
-      keep(record);
-    }
-  }
-  if (open_ || (memory.phase != Phase::kFencing && memory.phase != Phase::kPromoting)) return;
-  DecisionRecord record;  // of which an earlier process kept nothing but its memory
-  record.cluster = cluster_;
-  if (running_order(memory, OrderKind::kSwitchover) != nullptr) record.kind = DecisionRecord::Kind::kSwitchover;
-  record.outcome = "under way";
-  record.epoch = memory.epoch;
-  record.began = record.decided = now.wall;
-  record.from = memory.primary;
-  record.to = memory.candidate;
-  record.reason = memory.reason;
-  if (const OperatorOrder* order = failover_order(memory)) record.ordered_by = order->given_by;
-  record.restarted = true;
-  record.fence = fence_text(FenceStrength::kNone);
-  go_on_with(std::move(record), now);
-}
-
-void DecisionRecorder::go_on_with(DecisionRecord record, Now now) {
-  // By the wall clock: it may have been set meanwhile.
-  failover_since_ = now.instant - std::max<Duration>(now.wall - record.began, Duration::zero());
-  clients_of_earlier_process_ = record.clients;
-  clients_before_ = ask_clients_();
-  failover_ = std::move(record);
-  open_ = to_be_kept_ = true;
-  step("pgkeel started again", now);
-}
-
 void DecisionRecorder::stored(const ClusterMemory& before, const ClusterMemory& after,
                               const std::vector<NodeView>& nodes, Now now) {
-  if (after.phase == Phase::kDraining && running_order(after, OrderKind::kSwitchover) != nullptr)
-    begin_switchover(before, after, nodes, now);
+  const bool drains = after.phase == Phase::kDraining && before.phase != Phase::kDraining;
+  if (drains && running_order(after, OrderKind::kSwitchover) != nullptr) begin_switchover(before, after, nodes, now);
   if (after.phase == Phase::kFencing && before.phase != Phase::kPromoting && before.phase != Phase::kFencing) {
     if (is_switchover()) {
       failover_->reason += "; " + after.reason;
@@ -151,7 +94,7 @@ void DecisionRecorder::begin_failover(const ClusterMemory& before, const Cluster
   record.epoch = after.epoch;
   record.from = before.primary;
   record.reason = after.reason;
-  if (const OperatorOrder* order = failover_order(after)) record.ordered_by = order->given_by;
+  if (const OperatorOrder* order = running_order(after, OrderKind::kFailover)) record.ordered_by = order->given_by;
   record.evidence = evidence_of(nodes, now);
   record.fence = fence_text(FenceStrength::kNone);
   const NodeView* primary = find(nodes, before.primary);
@@ -206,7 +149,7 @@ void DecisionRecorder::choose(const ClusterMemory& memory, const std::vector<Nod
     record.wal.bytes_lacking = ahead > behind ? ahead.value - behind.value : 0;
     record.wal.as_of = now.wall - (now.instant - primary->facts_at);
   }
-  const OperatorOrder* order = failover_order(memory);
+  const OperatorOrder* order = running_order(memory, OrderKind::kFailover);
   const bool loss_accepted = order != nullptr && order->accept_loss;
   record.wal.proven_lossless = memory.promise.contains(memory.candidate) && !loss_accepted;
   step("positions", now);
