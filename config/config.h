@@ -72,22 +72,30 @@ struct ProxyConfig {
   Duration hold_timeout = 10s;
   NoRoutePolicy no_route = NoRoutePolicy::kHold;
   std::uint32_t login_rate = 200;  // a second and cluster, after a failover
+
+  friend bool operator==(const ProxyConfig&, const ProxyConfig&) = default;
 };
 
 struct AdminConfig {
   HostPort listen{"127.0.0.1", 7432};
   std::string token_file = "/etc/pgkeel/admin.token";
+
+  friend bool operator==(const AdminConfig&, const AdminConfig&) = default;
 };
 
 struct LogConfig {
   LogLevel level = LogLevel::kInfo;
   LogFormat format = LogFormat::kText;
+
+  friend bool operator==(const LogConfig&, const LogConfig&) = default;
 };
 
 struct DatabaseUser {
   std::string user;
   std::string database = "postgres";
   std::string password_file;  // its first line is the password
+
+  friend bool operator==(const DatabaseUser&, const DatabaseUser&) = default;
 };
 
 struct DetectionConfig {
@@ -97,12 +105,16 @@ struct DetectionConfig {
   Duration failure_timeout = 3s;
   Duration restart_grace = 2s;
   PathCutPolicy when_path_cut = PathCutPolicy::kFailoverIfSafe;
+
+  friend bool operator==(const DetectionConfig&, const DetectionConfig&) = default;
 };
 
 // What diverged servers alone had is kept, within these bounds; what goes is told as an event.
 struct QuarantineConfig {
   Duration max_age = 720h;
   std::uint64_t max_bytes = 0;  // 0: no limit
+
+  friend bool operator==(const QuarantineConfig&, const QuarantineConfig&) = default;
 };
 
 // Certificates in PEM files: whom to believe, and who we are.
@@ -110,6 +122,8 @@ struct TlsFiles {
   std::string ca;
   std::string cert;
   std::string key;
+
+  friend bool operator==(const TlsFiles&, const TlsFiles&) = default;
 };
 
 // Between clients and their access point.
@@ -118,12 +132,16 @@ struct ClientTlsConfig {
   std::string cert;  // PEM files, as are the others
   std::string key;
   std::string client_ca;  // whose certificate each client must show
+
+  friend bool operator==(const ClientTlsConfig&, const ClientTlsConfig&) = default;
 };
 
 // Between pgkeel and the nodes, and from standbys to their primary.
 struct ServerTlsConfig {
   ServerTlsMode mode = ServerTlsMode::kDisable;
   std::string ca;  // with mode require it means verify-ca, as in libpq
+
+  friend bool operator==(const ServerTlsConfig&, const ServerTlsConfig&) = default;
 };
 
 // A PostgreSQL server on this host that pgkeel starts, stops and rebuilds itself.
@@ -136,12 +154,16 @@ struct LocalServerConfig {
   std::string quarantine = {};
   std::string config_file = {};              // postgresql.conf, or its folder, where it is not in the data directory
   std::vector<std::string> keep_files = {};  // of the data directory's top folder: a rejoin leaves them as they are
+
+  friend bool operator==(const LocalServerConfig&, const LocalServerConfig&) = default;
 };
 
 // The agent beside a PostgreSQL server on another host, as pgkeel reaches it.
 struct AgentAccessConfig {
   std::string url;  // "https://HOST:PORT"
   TlsFiles tls;
+
+  friend bool operator==(const AgentAccessConfig&, const AgentAccessConfig&) = default;
 };
 
 struct NodeConfig {
@@ -150,6 +172,8 @@ struct NodeConfig {
   std::uint32_t priority = 100;            // 0: never promoted
   std::optional<LocalServerConfig> local;  // never beside `agent`
   std::optional<AgentAccessConfig> agent = {};
+
+  friend bool operator==(const NodeConfig&, const NodeConfig&) = default;
 };
 
 struct ClusterConfig {
@@ -169,6 +193,8 @@ struct ClusterConfig {
   ServerTlsConfig server_tls;
   DetectionConfig detection;
   std::vector<NodeConfig> nodes;
+
+  friend bool operator==(const ClusterConfig&, const ClusterConfig&) = default;
 };
 
 struct Config {
@@ -178,6 +204,8 @@ struct Config {
   QuarantineConfig quarantine;
   LogConfig log;
   std::vector<ClusterConfig> clusters;  // in the order of the file
+
+  friend bool operator==(const Config&, const Config&) = default;
 };
 
 // `pgkeel agent`, beside one server.

@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "config/schema.h"
+#include "config/value_text.h"
 
 namespace pgkeel {
 namespace {
@@ -18,7 +19,10 @@ constexpr std::string_view kClusterName = "orders";
 
 constexpr std::string_view kIntroduction =
     "# pgkeel.toml: every key, with its default where it has one. Made from config/schema.cpp; do not edit by hand.\n"
-    "# Only the keys without a default are needed: `listen` of a cluster, and `name` and `host` of its nodes.\n";
+    "# Only the keys without a default are needed: `listen` of a cluster, and `name` and `host` of its nodes.\n"
+    "# A reload (SIGHUP, `pgkeel reload`) takes every change over without dropping a client, at once, or for those "
+    "that\n"
+    "# connect from then on: (new connections). What waits for a restart is marked: (restart).\n";
 
 constexpr std::string_view kAgentIntroduction =
     "# agent.toml, beside each PostgreSQL server: every key, with its default where it has one. Made from\n"
@@ -27,42 +31,14 @@ constexpr std::string_view kAgentIntroduction =
 // Which of the tables of an array is shown: the first has every key, the second what differs.
 enum class Instance { kFirst, kSecond };
 
-std::string in_quotes(std::string_view text) {
-  return fmt::format("\"{}\"", text);
-}
-
 std::string padded(std::string_view text, std::size_t width) {
   return std::string(text) + std::string(width - std::min(width, text.size()), ' ');
-}
-
-std::string as_toml(const Key& key, const KeyValue& value) {
-  switch (key.type) {
-    case KeyType::kInteger:
-      return std::to_string(std::get<std::int64_t>(value));
-    case KeyType::kBoolean:
-      return std::get<bool>(value) ? "true" : "false";
-    case KeyType::kDuration:
-      return in_quotes(format_whole_duration(std::get<Duration>(value)));
-    case KeyType::kHostPort:
-      return in_quotes(format_host_port(std::get<HostPort>(value)));
-    case KeyType::kChoice:
-      return in_quotes(key.choices[static_cast<std::size_t>(std::get<std::int64_t>(value))]);
-    case KeyType::kTextList: {
-      std::string list;
-      for (const std::string& text : std::get<std::vector<std::string>>(value)) {
-        list += (list.empty() ? "" : ", ") + in_quotes(text);
-      }
-      return "[" + list + "]";
-    }
-    default:
-      return in_quotes(std::get<std::string>(value));
-  }
 }
 
 std::string shown_value(const Key& key, const void* owner, Instance instance) {
   if (instance == Instance::kSecond) return std::string(key.second_example);
   if (!key.example.empty()) return std::string(key.example);
-  return as_toml(key, key.load != nullptr ? key.load(owner) : key.fallback);
+  return value_text(key, key.load != nullptr ? key.load(owner) : key.fallback);
 }
 
 bool is_shown(const Key& key, Instance instance) {
@@ -90,6 +66,8 @@ std::string comment_on(const Key& key) {
   for (const std::string_view part : {key.help, key.unsupported}) {
     if (!part.empty()) text += fmt::format("{}{}", text.empty() ? "" : "; ", part);
   }
+  if (key.reload == ReloadEffect::kRestart) text += " (restart)";
+  if (key.reload == ReloadEffect::kNewConnections) text += " (new connections)";
   return text;
 }
 

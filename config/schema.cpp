@@ -19,12 +19,13 @@ struct Nowhere {};
 
 const Table& proxy_table() {
   static const Table rows = table_of<ProxyConfig>({
-      integer<&ProxyConfig::workers>("workers", 0, 1024, "worker threads, each with its own loop; 0: one per core"),
+      needs_restart(integer<&ProxyConfig::workers>("workers", 0, 1024,
+                                                   "worker threads, each with its own loop; 0: one per core")),
       integer<&ProxyConfig::max_client_connections>("max_client_connections", 1, 1'000'000, "more get 53300"),
-      duration<&ProxyConfig::login_timeout>("login_timeout", 100ms, 10min,
-                                            "startup and authentication must be over by then"),
-      duration<&ProxyConfig::hold_timeout>("hold_timeout", 0s, 1h,
-                                           "how long a client waits for a route before it gets 08001"),
+      for_new_connections(duration<&ProxyConfig::login_timeout>("login_timeout", 100ms, 10min,
+                                                                "startup and authentication must be over by then")),
+      for_new_connections(duration<&ProxyConfig::hold_timeout>(
+          "hold_timeout", 0s, 1h, "how long a client waits for a route before it gets 08001")),
       choice<&ProxyConfig::no_route>("no_route", {"hold", "refuse"},
                                      "refuse: close the listener while there is no route, so that drivers try "
                                      "their next host"),
@@ -44,10 +45,10 @@ const Table& admin_tls_table() {
 
 const Table& admin_table() {
   static const Table rows = table_of<AdminConfig>({
-      host_port<&AdminConfig::listen>("listen", "console, API, metrics; port 0: any free one"),
-      not_empty(text<&AdminConfig::token_file>(
+      needs_restart(host_port<&AdminConfig::listen>("listen", "console, API, metrics; port 0: any free one")),
+      needs_restart(not_empty(text<&AdminConfig::token_file>(
           "token_file", "bearer token for whatever changes state; made at random, mode 0600, when absent",
-          complain_of_path)),
+          complain_of_path))),
       written_inline(
           unused_table<AdminConfig>("tls", admin_tls_table(), "empty: plain HTTP, then `listen` must be loopback")),
   });
@@ -56,8 +57,8 @@ const Table& admin_table() {
 
 const Table& state_table() {
   static const Table rows = table_of<Config>({
-      not_empty(text<&Config::state_directory>("directory", "epoch, route, events; must outlive a restart of the host",
-                                               complain_of_path)),
+      needs_restart(not_empty(text<&Config::state_directory>(
+          "directory", "epoch, route, events; must outlive a restart of the host", complain_of_path))),
   });
   return rows;
 }
@@ -120,21 +121,26 @@ const Table& replication_table() {
 
 const Table& client_tls_table() {
   static const Table rows = table_of<ClientTlsConfig>({
-      choice<&ClientTlsConfig::mode>("mode", {"off", "allow", "require", "verify-client"},
-                                     "allow: both kinds of connections; require: encrypted ones only; verify-client: "
-                                     "these, with a certificate of client_ca"),
-      text<&ClientTlsConfig::cert>("cert", "certificate that clients see, and its chain", complain_of_path),
-      text<&ClientTlsConfig::key>("key", "its private key, without a passphrase", complain_of_path),
-      text<&ClientTlsConfig::client_ca>("client_ca", "CA of the clients' certificates", complain_of_path),
+      for_new_connections(choice<&ClientTlsConfig::mode>(
+          "mode", {"off", "allow", "require", "verify-client"},
+          "allow: both kinds of connections; require: encrypted ones only; verify-client: "
+          "these, with a certificate of client_ca")),
+      for_new_connections(
+          text<&ClientTlsConfig::cert>("cert", "certificate that clients see, and its chain", complain_of_path)),
+      for_new_connections(
+          text<&ClientTlsConfig::key>("key", "its private key, without a passphrase", complain_of_path)),
+      for_new_connections(
+          text<&ClientTlsConfig::client_ca>("client_ca", "CA of the clients' certificates", complain_of_path)),
   });
   return rows;
 }
 
 const Table& server_tls_table() {
   static const Table rows = table_of<ServerTlsConfig>({
-      choice<&ServerTlsConfig::mode>("mode", {"disable", "require", "verify-ca", "verify-full"},
-                                     "as libpq's sslmode; also for probes, and for standbys that stream"),
-      text<&ServerTlsConfig::ca>("ca", "CA of the servers' certificates", complain_of_path),
+      for_new_connections(
+          choice<&ServerTlsConfig::mode>("mode", {"disable", "require", "verify-ca", "verify-full"},
+                                         "as libpq's sslmode; also for probes, and for standbys that stream")),
+      for_new_connections(text<&ServerTlsConfig::ca>("ca", "CA of the servers' certificates", complain_of_path)),
   });
   return rows;
 }
@@ -217,7 +223,7 @@ const Table& cluster_table() {
           unused_text<ClusterConfig>("listen_read_only", "for reads: a standby within max_read_lag, else the primary"),
           kNoReadOnly),
       duration<&ClusterConfig::max_read_lag>("max_read_lag", 0s, 24h, "without effect until listen_read_only exists"),
-      networks<&ClusterConfig::allow>("allow", "client networks; others get 28000"),
+      for_new_connections(networks<&ClusterConfig::allow>("allow", "client networks; others get 28000")),
       choice<&ClusterConfig::durability>(
           "durability", {"strict", "available", "async"},
           "strict: commits wait for a safe standby, always. available: while there is one. async: never"),

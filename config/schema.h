@@ -29,7 +29,20 @@ enum class KeyType {
 
 using KeyValue = std::variant<std::int64_t, bool, std::string, Duration, HostPort, std::vector<std::string>>;
 
+// When a changed value is in force, once a reload has accepted it.
+enum class ReloadEffect {
+  kAtOnce,          // in all that pgkeel does from then on
+  kNewConnections,  // for clients that connect from then on; those that are there keep what they began with
+  kRestart,         // at the next start of the process: until then the old value holds
+};
+
 struct Table;
+
+// One of the structs that a table of the file stands for.
+struct TablePart {
+  std::string name;  // of a cluster or a node; empty: there is but one
+  void* owner = nullptr;
+};
 
 struct Key {
   std::string_view name;
@@ -43,6 +56,8 @@ struct Key {
   std::vector<std::string_view> choices;
   Complaint (*check)(std::string_view) = nullptr;
   bool may_be_empty = true;
+
+  ReloadEffect reload = ReloadEffect::kAtOnce;
 
   // Why this version refuses any value but the default, or the table as a whole; empty: it does not.
   std::string_view unsupported;
@@ -60,7 +75,8 @@ struct Key {
   // Of a table: its rows, and the struct in `owner` that they fill (made where it is one of several).
   const Table* table = nullptr;
   void* (*open)(void* owner, std::string_view name) = nullptr;
-  bool written_inline = false;  // in config/example.toml
+  std::vector<TablePart> (*parts)(void* owner) = nullptr;  // those that are there
+  bool written_inline = false;                             // in config/example.toml
   bool shown_commented_out = false;
 
   [[nodiscard]] bool is_table() const { return type >= KeyType::kTable; }

@@ -148,6 +148,15 @@ auto table(std::string_view name, const Table& rows, std::string_view help) {
       return &part;
     }
   };
+  row.parts = [](void* owner) -> std::vector<TablePart> {
+    auto& part = P::in(owner);
+    if constexpr (requires { part.has_value(); }) {
+      if (!part.has_value()) return {};
+      return {{"", &*part}};
+    } else {
+      return {{"", &part}};
+    }
+  };
   return row;
 }
 
@@ -160,6 +169,7 @@ Row<Owner> table_of_owner(std::string_view name, const Table& rows, std::string_
   row.help = help;
   row.table = &rows;
   row.open = [](void* owner, std::string_view) { return owner; };
+  row.parts = [](void* owner) { return std::vector<TablePart>{{"", owner}}; };
   return row;
 }
 
@@ -176,6 +186,11 @@ auto tables(std::string_view name, KeyType type, const Table& rows, std::string_
     auto& element = P::in(owner).emplace_back();
     if constexpr (std::is_same_v<decltype(element), ClusterConfig&>) element.name = element_name;
     return &element;
+  };
+  row.parts = [](void* owner) {
+    std::vector<TablePart> parts;
+    for (auto& element : P::in(owner)) parts.push_back({element.name, &element});
+    return parts;
   };
   return row;
 }
@@ -210,6 +225,16 @@ R not_empty(R row) {
 template <class R>
 R unsupported(R row, std::string_view why) {
   row.unsupported = why;
+  return row;
+}
+template <class R>
+R needs_restart(R row) {
+  row.reload = ReloadEffect::kRestart;
+  return row;
+}
+template <class R>
+R for_new_connections(R row) {
+  row.reload = ReloadEffect::kNewConnections;
   return row;
 }
 template <class R>
