@@ -265,6 +265,10 @@ bool Session::handle_login_message() {
   if (rest.size() < length + 1) return false;
   const std::span<std::byte> message = rest.first(length + 1);
   login_.looked_at += message.size();
+  if (login_.role_question) {
+    hear_role(message);
+    return true;
+  }
   switch (static_cast<char>(message[0])) {
     case 'R':
       authentication_asked(message);
@@ -281,7 +285,7 @@ bool Session::handle_login_message() {
       login_.cancel_key = parse_backend_key_data(message);
       break;
     case 'Z':
-      finish_login();
+      login_is_ready();
       break;
     default:
       break;
@@ -341,7 +345,7 @@ void Session::login_link_lost(std::string cause) {
 
 void Session::kept_back_too_much() {
   // Parameters come before the key: where that is there, the role is known as far as the server tells it.
-  if (login_.authenticated && login_.cancel_key && !login_.in_recovery.value_or(false)) {
+  if (login_.authenticated && login_.cancel_key && role_is_right()) {
     finish_login();
     return;
   }
@@ -353,35 +357,6 @@ void Session::forward_kept_back() {
   if (!queue_to_client(as_bytes(std::string_view(login_.kept_back).substr(0, login_.looked_at)))) return;
   login_.kept_back.erase(0, login_.looked_at);
   login_.looked_at = 0;
-}
-
-// The server is ready for the first query, or has said so much that it can't be kept back. Servers before version 14 do
-// not tell their role.
-void Session::finish_login() {
-  access_point_.waiting_room().attempt_answered(*this);
-  if (login_.in_recovery.value_or(false)) {
-    const std::string cause = node_phrase() + " is a standby";
-    static constexpr std::string_view kTerminate{"X\0\0\0\4", 5};
-    server_->write(as_bytes(kTerminate));
-    if (!login_can_be_repeated())
-      end_with_error(SqlState::kCannotConnect, "could not connect: " + cause);
-    else
-      attempt_lost(cause);
-    return;
-  }
-  if (login_.cancel_key) {
-    cancel_key_ = std::move(login_.cancel_key);
-    cancel_entry_ = access_point_.shared().cancel_registry.add(*cancel_key_, {target_.node, epoch_});
-  }
-  access_point_.counters().logins.add();
-  access_point_.counters().established.add();
-  state_ = State::kEstablished;
-  run_clock(Clock::kNone);
-  std::string kept_back = std::exchange(login_, {}).kept_back;
-  std::string().swap(startup_packet_);
-  scram_.reset();
-  client_.resume_reading(PauseReason::kLogin);
-  pass_on_from_server(std::as_writable_bytes(std::span(kept_back)));
 }
 
 }  // namespace pgkeel

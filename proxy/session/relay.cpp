@@ -1,4 +1,5 @@
 // The part of Session that passes bytes on between an established client and its server: one read, one write.
+#include <optional>
 #include <utility>
 
 #include "proxy/io/loop.h"
@@ -79,7 +80,12 @@ void Session::relay_from_server() {
 void Session::pass_on_from_server(std::span<std::byte> bytes) {
   if (long_notice_.under_way() && !long_notice_allows(bytes)) return;
   bool wait_interrupted = false;
+  std::optional<std::size_t> other_role_at;  // what tells of it is not for the client
   const auto advance = to_client_boundary_.advance(bytes, [&](char type, std::span<std::byte> message) {
+    if ((type == 'E' || type == 'S') && tells_of_other_role(type, message)) {
+      other_role_at = static_cast<std::size_t>(message.data() - bytes.data());
+      return false;
+    }
     if (type == 'E' || type == 'N') {
       announce_crash_as_shutdown(message);
       if (type == 'E' && parse_error_fields(message).ends_session()) server_said_goodbye_ = true;
@@ -90,6 +96,11 @@ void Session::pass_on_from_server(std::span<std::byte> bytes) {
     if (type == 'Z' && transaction_.outcome() != TransactionOutcome::kUnknown) commit_.answered();
     return !wait_interrupted;
   });
+  if (other_role_at) {
+    to_client_boundary_ = {};
+    if (queue_to_client(bytes.first(*other_role_at))) role_changed();
+    return;
+  }
   if (!queue_to_client(bytes.first(advance.passable))) return;
   if (wait_interrupted) {
     commit_wait_interrupted();

@@ -6,8 +6,8 @@
 //
 // A login goes back to kWaiting as long as no challenge of the server has been passed on to the client, or the client
 // has proven to us who it is. What is relayed, and
-// how: relay.cpp. TLS on both sides: encryption.cpp. SCRAM: scram.cpp. The login: login.cpp. How it all ends:
-// session.cpp.
+// how: relay.cpp. TLS on both sides: encryption.cpp. SCRAM: scram.cpp. The login: login.cpp. The role of the
+// server: role.cpp. How it all ends: session.cpp.
 #pragma once
 
 #include <cstdint>
@@ -33,6 +33,7 @@
 #include "proxy/wire/error_response.h"
 #include "proxy/wire/frame.h"
 #include "proxy/wire/interrupted_wait.h"
+#include "proxy/wire/role_question.h"
 #include "proxy/wire/transaction_tracker.h"
 
 namespace pgkeel {
@@ -91,6 +92,7 @@ class Session {
     bool challenge_forwarded = false;
     bool authenticated = false;  // AuthenticationOk is among what is kept back
     std::optional<bool> in_recovery;
+    std::optional<RoleQuestion> role_question;  // was asked
     std::optional<CancelKey> cancel_key;
     std::string last_failure;  // of the attempts so far, for the error that ends them
   };
@@ -146,9 +148,16 @@ class Session {
   void login_link_lost(std::string cause);
   void kept_back_too_much();
   void forward_kept_back();
-  void finish_login();
 
   [[nodiscard]] bool login_can_be_repeated() const;
+
+  // role.cpp
+  [[nodiscard]] bool role_is_right() const;
+  void login_is_ready();
+  void hear_role(Bytes message);
+  void finish_login();
+  [[nodiscard]] bool tells_of_other_role(char type, Bytes message) const;
+  void role_changed();
 
   // scram.cpp
   [[nodiscard]] bool scram_takes(std::uint32_t code, Bytes message);
@@ -202,6 +211,7 @@ class Session {
   RouteTarget target_;
   std::uint64_t epoch_ = 0;
   std::size_t node_index_ = 0;
+  bool expects_recovery_ = false;  // it is a standby, as the route has it
 
   const IpAddress peer_;
   std::string startup_packet_;

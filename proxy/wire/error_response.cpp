@@ -79,6 +79,7 @@ ErrorFields parse_error_fields(Bytes message) {
     if (field.code == 'V') fields.severity = field.value;
     if (field.code == 'C') fields.sqlstate = field.value;
     if (field.code == 'M') fields.message = field.value;
+    if (field.code == 'R') fields.routine = field.value;
   });
   if (fields.severity.empty()) fields.severity = localized_severity;
   return fields;

@@ -39,6 +39,7 @@ struct ErrorFields {
   std::string_view severity;  // not localized (V), or from servers before 9.6 localized (S)
   std::string_view sqlstate;
   std::string_view message;
+  std::string_view routine;  // the function of the server that reports it; not there in the beginning of a long one
 
   // The server closes the connection after it.
   [[nodiscard]] bool ends_session() const { return severity == "FATAL" || severity == "PANIC"; }

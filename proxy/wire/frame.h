@@ -16,6 +16,8 @@ constexpr std::uint32_t kMessageLengthMax = 0x3fffffff;  // PostgreSQL's own lim
 
 // Messages up to this size, header included, are passed on whole, so that what was queued ends between two messages.
 constexpr std::size_t kWholeMessageBytes = 8192;
+// Errors are read to their end, and it is at the end that they say where they come from.
+constexpr std::size_t kWholeErrorBytes = 32768;
 
 // Walks headers; counts, never stores a body. What it calls passable is what may be queued to the other side now, and
 // at_boundary() speaks of exactly these bytes: true means that an ErrorResponse may follow them.
@@ -38,7 +40,8 @@ class BoundaryTracker {
       if (length < 4 || length > kMessageLengthMax) return {.passable = position, .violation = true};
       const std::size_t total = std::size_t{length} + 1;
       const std::size_t available = bytes.size() - position;
-      if (total > available && total <= kWholeMessageBytes) break;
+      const bool is_error = static_cast<char>(bytes[position]) == 'E';
+      if (total > available && total <= (is_error ? kWholeErrorBytes : kWholeMessageBytes)) break;
       const std::size_t part = std::min(total, available);
       const bool go_on = visit(static_cast<char>(bytes[position]), bytes.subspan(position, part));
       position += part;

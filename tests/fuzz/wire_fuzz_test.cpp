@@ -112,7 +112,7 @@ TEST_CASE("a stream in random pieces is walked as it is in one") {
       violation = advance.violation;
       passed += advance.passable;
       kept.erase(0, advance.passable);
-      if (!violation) REQUIRE(kept.size() < kWholeMessageBytes);
+      if (!violation) REQUIRE(kept.size() < kWholeErrorBytes);
     }
     REQUIRE(violation == all.violation);
     REQUIRE(types_in_pieces == types_in_one);

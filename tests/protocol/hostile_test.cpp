@@ -143,7 +143,8 @@ TEST_CASE("login messages that are too short for what they should hold do no har
   Peer server = proxy.a.accept();
   server.receive(startup_message().size());
   const std::string answer = authentication_ok() + message('S', "") + message('S', "in_hot_standby") +
-                             message('K', "") + message('K', "ab") + message('N', "") + message('Z', "");
+                             parameter_status("in_hot_standby", "off") + message('K', "") + message('K', "ab") +
+                             message('N', "") + message('Z', "");
   server.send(answer);
   CHECK(client.receive(answer.size()) == answer);
   server.send(message('E', "") + message('N', "C") + message('Z', ""));

@@ -219,17 +219,6 @@ TEST_CASE("a standby behind the access point, after a password was asked for: 08
   CHECK(standby.receive_to_end() == terminate());
 }
 
-TEST_CASE("a server before version 14 does not tell its role, and is believed") {
-  ProxyUnderTest proxy;
-  proxy.route_to_a(1);
-  Peer client = begin_login(proxy);
-  Peer server = accept_startup(proxy.a);
-  const std::string answer = authentication_ok() + parameter_status("server_version", "13.1") +
-                             backend_key_data(1, "abcd") + ready_for_query('I');
-  server.send(answer);
-  CHECK(client.receive(answer.size()) == answer);
-}
-
 TEST_CASE("what a client sends ahead of its login waits for the server that will take it") {
   ProxyUnderTest proxy;
   Peer client = proxy.connect();
