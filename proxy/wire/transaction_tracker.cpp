@@ -17,7 +17,12 @@ std::string_view describe(TransactionOutcome outcome) {
 void TransactionTracker::client_sent(char type) {
   switch (type) {
     case 'S':
-      if (copy_in_ && !copy_end_sent_) ++skipped_syncs_;
+      if (copy_in_ && !copy_end_sent_) {
+        // Skipped, it covers nothing.
+        ++skipped_syncs_;
+        ++awaited_;
+        return;
+      }
       [[fallthrough]];
     case 'Q':
     case 'F':

@@ -92,6 +92,8 @@ TEST_CASE("COPY FROM STDIN by extended query: the Sync behind Execute is skipped
 
 TEST_CASE("where it can't be known which Sync the server skipped, the outcome stays unknown") {
   CHECK(after("PBES<G dcS<!<I") == Outcome::kUnknown);
+  CHECK(after("PBES<G dSc<C") == Outcome::kUnknown);  // no Sync has ended the transaction of the COPY
+  CHECK(after("PBES<G dScS<C<I") == Outcome::kNoneOpen);
   CHECK(after("PBES dcS<G<C<I") == Outcome::kUnknown);  // all sent at once
   CHECK(after("PBES<G dcS PBEdcS <C<I <G<C") == Outcome::kUnknown);
 }
