@@ -9,6 +9,27 @@ foreach(unit pgkeel pgkeel-agent)
   configure_file(deploy/systemd/${unit}.service.in ${unit}.service @ONLY)
   install(FILES "${PROJECT_BINARY_DIR}/${unit}.service" DESTINATION "${units}")
 endforeach()
+install(FILES deploy/systemd/local-nodes.conf DESTINATION "${documents}/examples")
+
+# Made by the program itself: manual pages and completion. gzip -n: the same each time.
+set(made "${PROJECT_BINARY_DIR}/package_files")
+add_custom_command(
+  OUTPUT "${made}/pgkeel.1.gz" "${made}/pgkeel.toml.5.gz" "${made}/pgkeel.bash" "${made}/_pgkeel" "${made}/pgkeel.fish"
+  COMMAND "${CMAKE_COMMAND}" -E make_directory "${made}"
+  COMMAND pgkeel manual pgkeel | gzip -9n > "${made}/pgkeel.1.gz"
+  COMMAND pgkeel manual pgkeel.toml | gzip -9n > "${made}/pgkeel.toml.5.gz"
+  COMMAND pgkeel completion bash > "${made}/pgkeel.bash"
+  COMMAND pgkeel completion zsh > "${made}/_pgkeel"
+  COMMAND pgkeel completion fish > "${made}/pgkeel.fish"
+  DEPENDS pgkeel VERBATIM)
+add_custom_target(package_files ALL
+  DEPENDS "${made}/pgkeel.1.gz" "${made}/pgkeel.toml.5.gz" "${made}/pgkeel.bash" "${made}/_pgkeel" "${made}/pgkeel.fish")
+install(FILES "${made}/pgkeel.1.gz" DESTINATION "${CMAKE_INSTALL_MANDIR}/man1")
+install(FILES "${made}/pgkeel.toml.5.gz" DESTINATION "${CMAKE_INSTALL_MANDIR}/man5")
+install(FILES "${made}/pgkeel.bash" DESTINATION "${CMAKE_INSTALL_DATADIR}/bash-completion/completions" RENAME pgkeel)
+install(FILES "${made}/_pgkeel" DESTINATION "${CMAKE_INSTALL_DATADIR}/zsh/vendor-completions")
+install(FILES "${made}/pgkeel.fish" DESTINATION "${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d")
+
 install(FILES deploy/debian/pgkeel.sysusers DESTINATION "${CMAKE_INSTALL_PREFIX}/lib/sysusers.d" RENAME pgkeel.conf)
 install(FILES deploy/debian/pgkeel.toml DESTINATION "${CMAKE_INSTALL_FULL_SYSCONFDIR}/pgkeel"
   PERMISSIONS OWNER_READ OWNER_WRITE GROUP_READ WORLD_READ)

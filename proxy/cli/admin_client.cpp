@@ -71,6 +71,10 @@ Result<std::string> post_admin(const Config& config, const std::string& path, co
   });
   if (!answer) return answer.error();
   const bool expected = answer->status == 200 || answer->status == 202 || answer->status == 409;
+  if (answer->status == 401)
+    return Error{"the token in " + config.admin.token_file + " is not the one of the pgkeel at " +
+                 format_host_port(config.admin.listen) +
+                 ": use the configuration that it runs with, or restart it where the file was changed since"};
   if (!expected) return unexpected(*answer);
   return answer->body;
 }

@@ -1,6 +1,8 @@
 #include "proxy/cli/command_line.h"
 
+#include <algorithm>
 #include <functional>
+#include <iostream>
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -8,14 +10,17 @@
 #include "proxy/base/version.h"
 #include "proxy/cli/agent.h"
 #include "proxy/cli/check.h"
+#include "proxy/cli/completion.h"
 #include "proxy/cli/demo.h"
 #include "proxy/cli/exit_status.h"
 #include "proxy/cli/keygen.h"
 #include "proxy/cli/lost.h"
+#include "proxy/cli/manual.h"
 #include "proxy/cli/order.h"
 #include "proxy/cli/serve.h"
 #include "proxy/cli/setup_sql.h"
 #include "proxy/cli/status.h"
+#include "proxy/cli/usage.h"
 
 namespace pgkeel {
 namespace {
@@ -38,9 +43,15 @@ CLI::App* add_order(CLI::App& app, const std::string& name, const std::string& w
   return verb;
 }
 
-}  // namespace
+int print(const std::string& text) {
+  std::cout << text << std::flush;
+  return kExitDone;
+}
 
-int run_command_line(int argument_count, char** arguments) {
+// Builds the model of the command line, and lets `use` work with it while what it refers to is there.
+using UseModel = std::function<int(CLI::App& app, const std::function<int()>& run)>;
+
+int with_model(const UseModel& use) {
   CLI::App app{"pgkeel: a PostgreSQL failover proxy with a virtual endpoint", "pgkeel"};
   app.require_subcommand(1);
   app.set_version_flag("--version", fmt::format("pgkeel {}", pgkeel_version()));
@@ -60,7 +71,7 @@ int run_command_line(int argument_count, char** arguments) {
   DemoOptions demo;
   verb = add_verb(app, "demo", "Primary, standby and proxy in a temporary folder; shows a failover", nullptr);
   verb->add_flag("--keep", demo.keep, "Leave everything running until Ctrl-C");
-  verb->add_option("--port", demo.port, "Port of the access point (default: a free one)");
+  verb->add_option("--port", demo.port, "Port of the access point (default: a free one)")->check(CLI::Range(1, 65535));
   verb->callback([&] { run = [&] { return run_demo(demo); }; });
 
   CheckOptions check;
@@ -112,10 +123,7 @@ int run_command_line(int argument_count, char** arguments) {
   verb->footer(
       "Open transactions have drain_timeout to end; then each session ends with 57P01 and may connect again at once:\n"
       "it is held until the new primary takes writes. Nothing is lost. Before the promotion everything can go back to\n"
-      "how it was, and does where something goes wrong.\n\n"
-      "Examples:\n"
-      "  pgkeel switchover orders\n"
-      "  pgkeel switchover orders --to b --yes      # in a script: exit status 0 when both nodes are healthy again");
+      "how it was, and does where something goes wrong.");
   verb->callback([&] { run = [&] { return run_order(switchover); }; });
 
   OrderOptions maintenance;
@@ -129,11 +137,7 @@ int run_command_line(int argument_count, char** arguments) {
   verb->add_flag("--yes", maintenance.yes, "Do not ask");
   verb->footer(
       "On, for a cluster: nothing is failed over, fenced, started or rebuilt by itself; restart PostgreSQL by hand.\n"
-      "On, for a node: commits do not wait for it, it is never promoted, and it is left alone.\n\n"
-      "Examples:\n"
-      "  pgkeel maintenance on orders            # pgkeel watches, and does nothing\n"
-      "  pgkeel maintenance on orders b          # b out; mend it; then\n"
-      "  pgkeel maintenance off orders b         # b back; then the other: pgkeel switchover orders --to b");
+      "On, for a node: commits do not wait for it, it is never promoted, and it is left alone.");
   verb->callback([&] {
     maintenance.order.on = maintenance_word == "on";
     run = [&] { return run_order(maintenance); };
@@ -143,9 +147,7 @@ int run_command_line(int argument_count, char** arguments) {
   stop.order.kind = OrderKind::kStop;
   verb = add_order(app, "stop", "Every node is shut down in the right order, and clients are told", stop);
   verb->footer(
-      "Open transactions have drain_timeout to end. Until `pgkeel start`, who connects gets 57P03 with the reason.\n\n"
-      "Example:\n"
-      "  pgkeel stop orders --yes && systemctl poweroff");
+      "Open transactions have drain_timeout to end. Until `pgkeel start`, who connects gets 57P03 with the reason.");
   verb->callback([&] { run = [&] { return run_order(stop); }; });
 
   OrderOptions start;
@@ -186,12 +188,72 @@ int run_command_line(int argument_count, char** arguments) {
   verb->add_flag("--json", lost.json, "As JSON");
   verb->callback([&] { run = [&] { return run_lost(lost); }; });
 
-  try {
-    app.parse(argument_count, arguments);
-  } catch (const CLI::ParseError& problem) {
-    return app.exit(problem) == 0 ? kExitDone : kExitUsage;
-  }
-  return run();
+  std::string shell;
+  verb = add_verb(app, "completion", "Prints what makes a shell complete pgkeel's command line", nullptr);
+  verb->add_option("SHELL", shell, "The shell")->required()->check(CLI::IsMember({"bash", "zsh", "fish"}));
+  verb->callback([&] { run = [&] { return print(completion_script(shell)); }; });
+
+  // What the package's manual pages are made with.
+  std::string page;
+  verb = add_verb(app, "manual", "Prints a manual page", nullptr);
+  verb->add_option("PAGE", page, "The page")->required()->check(CLI::IsMember({"pgkeel", "pgkeel.toml"}));
+  verb->group("");
+  verb->callback(
+      [&] { run = [&] { return print(page == "pgkeel" ? manual_of_program(app) : manual_of_configuration()); }; });
+
+  complete_model(app);
+  return use(app, run);
+}
+
+}  // namespace
+
+int run_command_line(int argument_count, char** arguments) {
+  const std::vector<std::string> words(arguments + std::min(1, argument_count), arguments + argument_count);
+  if (!words.empty() && words.front() == kCompleteVerb)
+    return with_model([&](CLI::App& app, const auto&) {
+      return print(completions_text(complete(app, {words.begin() + 1, words.end()})));
+    });
+  return with_model([&](CLI::App& app, const std::function<int()>& run) {
+    try {
+      app.parse(argument_count, arguments);
+    } catch (const CLI::ParseError& problem) {
+      if (problem.get_exit_code() == 0) return app.exit(problem);
+      std::cerr << usage_problem(app, words, problem) << "\n";
+      return kExitUsage;
+    }
+    return run();
+  });
+}
+
+std::string problem_of_arguments(const std::vector<std::string>& words) {
+  std::string text;
+  with_model([&](CLI::App& app, const auto&) {
+    try {
+      app.parse(std::vector<std::string>(words.rbegin(), words.rend()));
+    } catch (const CLI::ParseError& problem) {
+      if (problem.get_exit_code() != 0) text = usage_problem(app, words, problem);
+    }
+    return kExitDone;
+  });
+  return text;
+}
+
+std::vector<std::string> verbs_without_examples() {
+  std::vector<std::string> names;
+  with_model([&](CLI::App& app, const auto&) {
+    names = verbs_without_examples(app);
+    return kExitDone;
+  });
+  return names;
+}
+
+std::vector<std::string> completions_of(const std::vector<std::string>& words) {
+  std::vector<std::string> texts;
+  with_model([&](CLI::App& app, const auto&) {
+    for (auto& completion : complete(app, words)) texts.push_back(std::move(completion.text));
+    return kExitDone;
+  });
+  return texts;
 }
 
 }  // namespace pgkeel

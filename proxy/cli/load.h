@@ -10,4 +10,8 @@ namespace pgkeel {
 
 std::optional<Config> load_or_tell(const std::string& path);
 
+// What is wrong with the name, and which there are; nothing where it is configured.
+std::optional<std::string> complain_of_cluster(const Config& config, const std::string& name);
+std::optional<std::string> complain_of_node(const ClusterConfig& cluster, const std::string& name);
+
 }  // namespace pgkeel

@@ -137,8 +137,11 @@ int write_out(const Found& found, const std::string& folder) {
 int run_lost(const LostOptions& options) {
   const auto config = load_or_tell(options.config_path);
   if (!config) return kExitRefused;
+  if (const auto wrong = complain_of_cluster(*config, options.cluster)) {
+    refuse(*wrong);
+    return kExitUsage;
+  }
   const auto cluster = std::ranges::find(config->clusters, options.cluster, &ClusterConfig::name);
-  if (cluster == config->clusters.end()) return refuse("there is no cluster " + options.cluster);
   auto [found, out_of_reach] = find_reports(*cluster);
   for (const auto& why : out_of_reach) say(why);
   if (options.report.empty()) {
@@ -146,8 +149,9 @@ int run_lost(const LostOptions& options) {
     return refuse("--export needs a report: pgkeel lost " + cluster->name + " lists them");
   }
   std::erase_if(found, [&](const Found& one) { return !one.entry.id.starts_with(options.report); });
-  if (found.empty()) return refuse("there is no report " + options.report);
-  if (found.size() > 1) return refuse("several reports begin with " + options.report);
+  if (found.empty())
+    return refuse("there is no report " + options.report + ": pgkeel lost " + cluster->name + " lists them");
+  if (found.size() > 1) return refuse("several reports begin with " + options.report + "; say more of its name");
   return options.export_folder.empty() ? show(found.front(), options.json)
                                        : write_out(found.front(), options.export_folder);
 }

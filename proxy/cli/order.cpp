@@ -13,6 +13,7 @@
 #include "proxy/cli/exit_status.h"
 #include "proxy/cli/load.h"
 #include "proxy/cli/status_text.h"
+#include "proxy/cli/terminal.h"
 #include "proxy/io/clock.h"
 
 namespace pgkeel {
@@ -32,11 +33,10 @@ int fail(const std::string& message, int exit_status = kExitRefused) {
 
 // Something that only a wrong command line can name.
 std::string usage_error(const Config& config, const OrderOptions& options) {
+  if (const auto wrong = complain_of_cluster(config, options.cluster)) return *wrong;
   const auto cluster = std::ranges::find(config.clusters, options.cluster, &ClusterConfig::name);
-  if (cluster == config.clusters.end()) return "no cluster " + options.cluster + " is configured";
   const std::string& node = options.order.node;
-  const bool known = node.empty() || std::ranges::find(cluster->nodes, node, &NodeConfig::name) != cluster->nodes.end();
-  return known ? "" : "cluster " + options.cluster + " has no node " + node;
+  return node.empty() ? "" : complain_of_node(*cluster, node).value_or("");
 }
 
 bool goes_on(const Config& config, const OrderOptions& options, const std::string& consequences) {
@@ -84,12 +84,13 @@ class Watch {
     const std::string path = "/api/v1/events?after=" + std::to_string(newest_event_) + (wait ? "&wait_ms=1000" : "");
     const auto answer = ask_admin(config_, path);
     if (!answer) return;
-    if (const auto text = events_text(*answer, newest_event_, cluster_)) std::cout << *text << std::flush;
+    if (const auto text = events_text(*answer, newest_event_, cluster_, painter_)) std::cout << *text << std::flush;
   }
 
   const Config& config_;
   const std::string cluster_;
   const std::string path_;
+  const Painter painter_{wants_colours(STDOUT_FILENO)};
   std::uint64_t newest_event_;
 };
 

@@ -25,10 +25,8 @@ Result<std::map<std::string, std::string>> parse_adoptions(const std::vector<std
     const std::string cluster = dot == std::string::npos ? config.clusters.front().name : wish.substr(0, dot);
     const std::string node = dot == std::string::npos ? wish : wish.substr(dot + 1);
     const auto found = std::ranges::find(config.clusters, cluster, &ClusterConfig::name);
-    if (found == config.clusters.end()) return Error{"--adopt " + wish + ": no cluster " + cluster + " is configured"};
-    if (std::ranges::find(found->nodes, node, &NodeConfig::name) == found->nodes.end()) {
-      return Error{"--adopt " + wish + ": cluster " + cluster + " has no node " + node};
-    }
+    if (const auto wrong = complain_of_cluster(config, cluster)) return Error{"--adopt " + wish + ": " + *wrong};
+    if (const auto wrong = complain_of_node(*found, node)) return Error{"--adopt " + wish + ": " + *wrong};
     adoptions[cluster] = node;
   }
   return adoptions;

@@ -91,7 +91,7 @@ int print_for(const Config& config, const std::string& name) {
   }
   std::cerr << "pgkeel: "
             << (name.empty() ? "there are several clusters; say --cluster NAME"
-                             : "no cluster " + name + " is configured")
+                             : complain_of_cluster(config, name).value_or(""))
             << "\n";
   return kExitUsage;
 }
@@ -110,6 +110,10 @@ std::string setup_sql(const DatabaseUser& monitor, const DatabaseUser& replicati
 }
 
 int run_setup_sql(const SetupSqlOptions& options) {
+  if (options.config_path.empty() && !options.cluster.empty()) {
+    std::cerr << "pgkeel: --cluster is a cluster of a configuration file; say which with --config FILE\n";
+    return kExitUsage;
+  }
   if (options.config_path.empty()) {
     const ClusterConfig defaults;
     std::cout << setup_sql(defaults.monitor, defaults.replication);

@@ -3,11 +3,13 @@
 #include <chrono>
 #include <iostream>
 #include <thread>
+#include <unistd.h>
 
 #include "proxy/cli/admin_client.h"
 #include "proxy/cli/exit_status.h"
 #include "proxy/cli/load.h"
 #include "proxy/cli/status_text.h"
+#include "proxy/cli/terminal.h"
 
 namespace pgkeel {
 namespace {
@@ -26,21 +28,42 @@ int tell(const Error& error) {
 int run_status(const StatusOptions& options) {
   const auto config = load_or_tell(options.config_path);
   if (!config) return kExitRefused;
-  while (true) {
+  const Painter painter(wants_colours(STDOUT_FILENO));
+  const auto look = [&]() -> Result<std::string> {
     const auto answer = ask_admin(*config, "/api/v1/clusters");
-    if (!answer) return tell(answer.error());
-    const auto text = options.json ? Result<std::string>(*answer) : status_text(*answer);
-    if (!text) return tell(text.error());
-    if (options.watch) std::cout << "\033[H\033[2J";
+    if (!answer) return answer.error();
+    if (!options.json) return status_text(*answer, painter);
+    return options.watch ? status_json_line(*answer) : *answer;
+  };
+  auto text = look();
+  if (!text) return tell(text.error());
+  if (!options.watch) {
     std::cout << *text << std::flush;
-    if (!options.watch) return kExitDone;
-    std::this_thread::sleep_for(1s);
+    return kExitDone;
   }
+  const bool on_screen = is_terminal(STDOUT_FILENO) && !options.json;
+  // A pgkeel that is restarted meanwhile is watched on.
+  while (std::cout) {
+    if (on_screen) {
+      std::cout << as_screen(text ? *text : "pgkeel: " + text.error().message + "\n") << std::flush;
+    } else if (text) {
+      std::cout << *text << (options.json ? "" : "\n") << std::flush;
+    } else {
+      tell(text.error());
+    }
+    std::this_thread::sleep_for(1s);
+    text = look();
+  }
+  return kExitDone;
 }
 
 int run_decisions(const DecisionsOptions& options) {
   const auto config = load_or_tell(options.config_path);
   if (!config) return kExitRefused;
+  if (const auto wrong = complain_of_cluster(*config, options.cluster)) {
+    tell(Error{*wrong});
+    return kExitUsage;
+  }
   const auto answer = ask_admin(*config, "/api/v1/clusters/" + options.cluster + "/decisions");
   if (!answer) return tell(answer.error());
   const auto text = options.json ? decisions_json_lines(*answer) : decisions_text(*answer);
@@ -52,6 +75,7 @@ int run_decisions(const DecisionsOptions& options) {
 int run_events(const EventsOptions& options) {
   const auto config = load_or_tell(options.config_path);
   if (!config) return kExitRefused;
+  const Painter painter(wants_colours(STDOUT_FILENO));
   std::uint64_t last_id = 0;
   while (true) {
     const std::uint64_t after = last_id;
@@ -59,7 +83,7 @@ int run_events(const EventsOptions& options) {
     const auto answer =
         options.follow ? ask_admin(*config, path + "&wait_ms=20000", kFollowLimit) : ask_admin(*config, path);
     if (!answer) return tell(answer.error());
-    const auto text = options.json ? events_json_lines(*answer, last_id) : events_text(*answer, last_id);
+    const auto text = options.json ? events_json_lines(*answer, last_id) : events_text(*answer, last_id, "", painter);
     if (!text) return tell(text.error());
     std::cout << *text << std::flush;
     const bool all_read = last_id == after;

@@ -46,56 +46,76 @@ std::string table(const std::vector<std::vector<std::string>>& rows) {
   return text;
 }
 
+Paint paint_of_condition(const std::string& condition) {
+  if (condition == "normal") return Paint::kGood;
+  return condition == "no route" || condition == "collision" ? Paint::kBad : Paint::kWarning;
+}
+
+Paint paint_of_severity(const std::string& severity) {
+  return severity == "error" ? Paint::kBad : severity == "warning" ? Paint::kWarning : Paint::kPlain;
+}
+
+Paint paint_of_node(const Json& node) {
+  return node.at("role").is_string() ? Paint::kPlain : Paint::kBad;
+}
+
 // Notices are left to the JSON and to `pgkeel check --live`.
-std::string readiness_lines(const Json& readiness) {
+std::string readiness_lines(const Json& readiness, const Painter& painter) {
   if (readiness.is_null()) return "  readiness: not looked at yet\n";
   const bool failover = readiness.at("failover_would_work").get<bool>();
   const bool rejoin = readiness.at("rejoin_would_work").get<bool>();
-  std::string text = fmt::format("  readiness: a failover {}, a rejoin {} (looked at {})\n",
-                                 failover ? "would work" : "WOULD NOT WORK", rejoin ? "would work" : "WOULD NOT WORK",
-                                 readiness.at("looked_at").get<std::string>());
+  const auto would = [&](bool work) { return work ? "would work" : painter(Paint::kBad, "WOULD NOT WORK"); };
+  std::string text = fmt::format("  readiness: a failover {}, a rejoin {} (looked at {})\n", would(failover),
+                                 would(rejoin), readiness.at("looked_at").get<std::string>());
   for (const auto& finding : readiness.at("findings")) {
     if (finding.at("severity") == "notice") continue;
-    text += fmt::format("    {}: {}{}; {}\n", finding.at("severity").get<std::string>(),
+    const auto severity = finding.at("severity").get<std::string>();
+    text += fmt::format("    {}: {}{}; {}\n", painter(paint_of_severity(severity), severity),
                         finding.at("node").is_null() ? "" : finding.at("node").get<std::string>() + ": ",
                         finding.at("problem").get<std::string>(), finding.at("remedy").get<std::string>());
   }
   return text;
 }
 
-std::string cluster_text(const Json& cluster) {
+std::string cluster_text(const Json& cluster, const Painter& painter) {
   const Json& sessions = cluster.at("sessions");
-  std::string text = fmt::format("{}: {}: {}\n", cluster.at("name").get<std::string>(),
-                                 cluster.at("condition").get<std::string>(), cluster.at("summary").get<std::string>());
+  const auto condition = cluster.at("condition").get<std::string>();
+  std::string text =
+      fmt::format("{}: {}: {}\n", cluster.at("name").get<std::string>(),
+                  painter(paint_of_condition(condition), condition), cluster.at("summary").get<std::string>());
   text += fmt::format("  access point {} -> {}, epoch {}; {} clients, {} held\n",
                       cluster.at("access_point").get<std::string>(),
                       cluster.at("route").is_null() ? "nowhere" : cluster.at("route").get<std::string>(),
                       cluster.at("epoch").get<std::uint64_t>(), sessions.at("open").get<std::uint64_t>(),
                       sessions.at("held").get<std::uint64_t>());
   if (cluster.at("state_error").is_string())
-    text += "  the state cannot be stored: " + cluster.at("state_error").get<std::string>() + "\n";
+    text += "  " + painter(Paint::kBad, "the state cannot be stored") + ": " +
+            cluster.at("state_error").get<std::string>() + "\n";
   std::vector<std::vector<std::string>> rows = {
       {"node", "address", "role", "version", "timeline", "WAL", "behind", "state"}};
   for (const auto& node : cluster.at("nodes")) {
     const auto timeline = node.at("timeline").get<std::uint32_t>();
     rows.push_back({node.at("name"), node.at("address"), text_or_dash(node.at("role")),
                     version_text(node.at("server_version_number")), timeline == 0 ? "-" : std::to_string(timeline),
-                    text_or_dash(node.at("wal_position")), bytes_text(node.at("lag_bytes")), node.at("note")});
+                    text_or_dash(node.at("wal_position")), bytes_text(node.at("lag_bytes")),
+                    painter(paint_of_node(node), node.at("note").get<std::string>())});
   }
   text += table(rows);
   for (const auto& each : cluster.value("maintenance", Json::array())) {
     const std::string node = each.at("node").is_null() ? "" : " " + each.at("node").get<std::string>();
-    text += fmt::format("  maintenance: {} since {} ({}); `pgkeel maintenance off {}{}` ends it\n",
-                        node.empty() ? "the whole cluster" : node.substr(1), each.at("since").get<std::string>(),
-                        each.at("given_by").get<std::string>(), cluster.at("name").get<std::string>(), node);
+    text += fmt::format("  {}: {} since {} ({}); `pgkeel maintenance off {}{}` ends it\n",
+                        painter(Paint::kWarning, "maintenance"), node.empty() ? "the whole cluster" : node.substr(1),
+                        each.at("since").get<std::string>(), each.at("given_by").get<std::string>(),
+                        cluster.at("name").get<std::string>(), node);
   }
-  text += readiness_lines(cluster.at("readiness"));
+  text += readiness_lines(cluster.at("readiness"), painter);
   for (const auto& lost : cluster.value("lost", Json::array())) {
     const auto transactions = lost.at("transactions").get<std::uint64_t>();
     if (transactions == 0) continue;
-    text += fmt::format("  lost: {} committed transactions ({} of WAL) that {} alone had: pgkeel lost {} {}\n",
-                        transactions, bytes_text(lost.at("wal_bytes")), lost.at("node").get<std::string>(),
-                        cluster.at("name").get<std::string>(), lost.at("report").get<std::string>());
+    text += fmt::format("  {}: {} committed transactions ({} of WAL) that {} alone had: pgkeel lost {} {}\n",
+                        painter(Paint::kWarning, "lost"), transactions, bytes_text(lost.at("wal_bytes")),
+                        lost.at("node").get<std::string>(), cluster.at("name").get<std::string>(),
+                        lost.at("report").get<std::string>());
   }
   for (const auto& left : cluster.value("left_slots", Json::array()))
     text += "  " + left.at("text").get<std::string>() + "\n";
@@ -122,18 +142,28 @@ Result<std::string> print_document(const std::string& text, const char* member, 
 
 }  // namespace
 
-Result<std::string> status_text(const std::string& clusters_json) {
-  return print_document(clusters_json, "clusters", "\n", cluster_text);
+Result<std::string> status_text(const std::string& clusters_json, const Painter& painter) {
+  return print_document(clusters_json, "clusters", "\n",
+                        [&](const Json& cluster) { return cluster_text(cluster, painter); });
 }
 
-Result<std::string> events_text(const std::string& events_json, std::uint64_t& last_id, const std::string& cluster) {
+Result<std::string> events_text(const std::string& events_json, std::uint64_t& last_id, const std::string& cluster,
+                                const Painter& painter) {
   return print_document(events_json, "events", "", [&](const Json& event) -> std::string {
     event.at("id").get_to(last_id);
     if (!cluster.empty() && event.at("cluster") != cluster) return "";
-    return fmt::format("{} {:7} {} epoch {}: {}\n", event.at("when").get<std::string>(),
-                       event.at("severity").get<std::string>(), event.at("cluster").get<std::string>(),
-                       event.at("epoch").get<std::uint64_t>(), event.at("text").get<std::string>());
+    const auto severity = event.at("severity").get<std::string>();
+    return fmt::format("{} {} {} epoch {}: {}\n", event.at("when").get<std::string>(),
+                       painter(paint_of_severity(severity), fmt::format("{:7}", severity)),
+                       event.at("cluster").get<std::string>(), event.at("epoch").get<std::uint64_t>(),
+                       event.at("text").get<std::string>());
   });
+}
+
+Result<std::string> status_json_line(const std::string& clusters_json) {
+  const Json document = Json::parse(clusters_json, nullptr, false);
+  if (!document.is_object()) return Error{"the answer is not what this pgkeel expects"};
+  return document.dump() + "\n";
 }
 
 Result<std::string> events_json_lines(const std::string& events_json, std::uint64_t& last_id) {

@@ -5,14 +5,18 @@
 #include <string>
 
 #include "proxy/base/result.h"
+#include "proxy/cli/terminal.h"
 
 namespace pgkeel {
 
-Result<std::string> status_text(const std::string& clusters_json);
+Result<std::string> status_text(const std::string& clusters_json, const Painter& painter = Painter());
 
 // One line per event; `last_id` is set to the newest id where there is one. `cluster`: of this one only; empty: of all.
-Result<std::string> events_text(const std::string& events_json, std::uint64_t& last_id,
-                                const std::string& cluster = "");
+Result<std::string> events_text(const std::string& events_json, std::uint64_t& last_id, const std::string& cluster = "",
+                                const Painter& painter = Painter());
+
+// The clusters as one line of JSON.
+Result<std::string> status_json_line(const std::string& clusters_json);
 
 // The events one JSON object per line.
 Result<std::string> events_json_lines(const std::string& events_json, std::uint64_t& last_id);

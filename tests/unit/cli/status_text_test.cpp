@@ -53,6 +53,18 @@ ClusterStatus two_nodes() {
 
 }  // namespace
 
+TEST_CASE("what is wrong stands out on a terminal, and the columns stay where they are") {
+  const auto plain = status_text(clusters_json({two_nodes()}));
+  const auto painted = status_text(clusters_json({two_nodes()}), Painter(true));
+  REQUIRE(painted);
+  CHECK(painted->find("orders: \033[33mdegraded\033[0m: ") == 0);
+  CHECK(painted->find("\033[31mWOULD NOT WORK\033[0m") != std::string::npos);
+  std::string without_escapes = *painted;
+  for (auto at = without_escapes.find('\033'); at != std::string::npos; at = without_escapes.find('\033'))
+    without_escapes.erase(at, without_escapes.find('m', at) - at + 1);
+  CHECK(without_escapes == *plain);
+}
+
 TEST_CASE("the status reads as a sentence and a table") {
   const auto text = status_text(clusters_json({two_nodes()}));
   REQUIRE(text);
