@@ -190,7 +190,7 @@ int with_model(const UseModel& use) {
 
   std::string shell;
   verb = add_verb(app, "completion", "Prints what makes a shell complete pgkeel's command line", nullptr);
-  verb->add_option("SHELL", shell, "The shell")->required()->check(CLI::IsMember({"bash", "zsh", "fish"}));
+  verb->add_option("bash|zsh|fish", shell, "The shell")->required()->check(CLI::IsMember({"bash", "zsh", "fish"}));
   verb->callback([&] { run = [&] { return print(completion_script(shell)); }; });
 
   // What the package's manual pages are made with.

@@ -90,9 +90,9 @@ void name_values(CLI::App& app) {
   for (CLI::Option* option : app.get_options()) {
     if (option->get_expected_max() == 0 || option->get_type_size() == 0) continue;  // a flag
     if (option->get_lnames().empty()) {
-      // A positional's name says it, but for which values there are.
-      const bool listed = option->get_type_name().find('{') != std::string::npos;
-      option->type_name(listed ? "one of" : "");
+      // A positional's name says it, also where it lists the values.
+      option->type_name("");
+      if (option->get_name().find('|') != std::string::npos && option->get_required()) option->option_text("REQUIRED");
       continue;
     }
     const std::string& name = option->get_lnames().front();
