@@ -66,7 +66,8 @@ Result<void> Application::start(std::uint64_t descriptor_limit, const std::map<s
                                                          wanted == adopt.end() ? "" : wanted->second, state_, *events_,
                                                          *decisions_, *workers_));
   }
-  if (const auto started = workers_->start(); !started) return started.error();
+  std::vector<NamedSocket> inherited;
+  if (const auto started = workers_->start(inherited); !started) return started.error();
 
   if (const auto started = start_admin(); !started) {
     workers_->stop(kStopLimit, [this] { loop_.stop(); });
@@ -85,6 +86,7 @@ Result<void> Application::start(std::uint64_t descriptor_limit, const std::map<s
     for (const auto& cluster : clusters_) cluster->reload_certificates();
   }));
   for (const auto& cluster : clusters_) cluster->start();
+  workers_->go_on_accepting();
   return {};
 }
 

@@ -24,6 +24,15 @@ void CancelRegistry::remove(const CancelKey& key, EntryId entry) {
   }
 }
 
+std::vector<std::pair<CancelKey, CancelRegistry::Owner>> CancelRegistry::entries() const {
+  std::vector<std::pair<CancelKey, Owner>> all;
+  for (const Shard& shard : shards_) {
+    const std::lock_guard lock(shard.mutex);
+    for (const auto& [process_id, entry] : shard.entries) all.push_back({{process_id, entry.secret}, entry.owner});
+  }
+  return all;
+}
+
 std::optional<CancelRegistry::Owner> CancelRegistry::find(const CancelKey& key) const {
   const Shard& shard = shard_of(key);
   const std::lock_guard lock(shard.mutex);

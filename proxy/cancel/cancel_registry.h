@@ -7,6 +7,8 @@
 #include <optional>
 #include <string>
 #include <unordered_map>
+#include <utility>
+#include <vector>
 
 #include "proxy/wire/startup.h"
 
@@ -25,6 +27,9 @@ class CancelRegistry {
   using EntryId = std::uint64_t;
   EntryId add(const CancelKey& key, Owner owner);
   void remove(const CancelKey& key, EntryId entry);
+
+  // All that there are.
+  [[nodiscard]] std::vector<std::pair<CancelKey, Owner>> entries() const;
 
   // Of several the newest. The secret is compared in constant time.
   [[nodiscard]] std::optional<Owner> find(const CancelKey& key) const;

@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <cerrno>
 #include <cstring>
+#include <fcntl.h>
 #include <linux/tcp.h>  // the struct tcp_info of <netinet/tcp.h> ends before tcpi_notsent_bytes
 #include <netinet/in.h>
 #include <sys/un.h>
@@ -133,6 +134,23 @@ std::uint16_t Socket::bound_port() const {
   return address.port();
 }
 
+bool Socket::is_bound_to(const SocketAddress& address) const {
+  int type = 0;
+  socklen_t size = sizeof type;
+  if (getsockopt(descriptor_, SOL_SOCKET, SO_TYPE, &type, &size) != 0 || type != SOCK_STREAM) return false;
+  SocketAddress own;
+  own.size = sizeof own.storage;
+  if (getsockname(descriptor_, reinterpret_cast<sockaddr*>(&own.storage), &own.size) != 0) return false;
+  return own.storage.ss_family == address.storage.ss_family && own.port() == address.port() && own.ip() == address.ip();
+}
+
+SocketAddress Socket::peer() const {
+  SocketAddress address;
+  address.size = sizeof address.storage;
+  if (getpeername(descriptor_, reinterpret_cast<sockaddr*>(&address.storage), &address.size) != 0) return {};
+  return address;
+}
+
 Result<std::pair<Socket, SocketAddress>, SystemError> Socket::accept_one() {
   SocketAddress peer;
   peer.size = sizeof peer.storage;
@@ -216,6 +234,12 @@ void Socket::reset() {
   const linger at_once{.l_onoff = 1, .l_linger = 0};
   setsockopt(descriptor_, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
   close();
+}
+
+Result<Socket, SystemError> duplicate_socket(int descriptor) {
+  const int copy = ::fcntl(descriptor, F_DUPFD_CLOEXEC, 0);
+  if (copy < 0) return SystemError{errno};
+  return Socket::take(copy);
 }
 
 std::string describe_system_error(int code) {

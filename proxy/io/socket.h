@@ -67,6 +67,13 @@ class Socket {
   void stop_listening();
   [[nodiscard]] std::uint16_t bound_port() const;
 
+  // A stream socket with this very address, whether it listens now or not.
+  [[nodiscard]] bool is_bound_to(const SocketAddress& address) const;
+  [[nodiscard]] SocketAddress peer() const;  // of a connection
+  // Of a descriptor that is somebody's, and ours from now on.
+  static Socket take(int descriptor) { return Socket(descriptor); }
+  [[nodiscard]] int release() { return std::exchange(descriptor_, -1); }
+
   // A connection that waits, and its peer; kWouldBlock as an error code (EAGAIN) where there is none.
   Result<std::pair<Socket, SocketAddress>, SystemError> accept_one();
 
@@ -95,6 +102,15 @@ class Socket {
   explicit Socket(int descriptor) : descriptor_(descriptor) {}
 
   int descriptor_ = -1;
+};
+
+// The same socket once more: it is closed when both are.
+Result<Socket, SystemError> duplicate_socket(int descriptor);
+
+// One of those that a process gets from another.
+struct NamedSocket {
+  std::string name;
+  Socket socket;
 };
 
 std::string describe_system_error(int code);

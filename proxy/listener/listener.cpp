@@ -1,6 +1,8 @@
 #include "proxy/listener/listener.h"
 
+#include <algorithm>
 #include <cerrno>
+#include <optional>
 #include <utility>
 
 #include "proxy/base/log.h"
@@ -15,14 +17,40 @@ constexpr Duration kPause = std::chrono::milliseconds(100);
 constexpr Duration kPauseForNewcomers = std::chrono::milliseconds(10);
 constexpr Duration kTellAgain = std::chrono::minutes(1);
 
+std::optional<Socket> take_bound_to(const SocketAddress& address, std::vector<NamedSocket>& inherited) {
+  const auto found =
+      std::ranges::find_if(inherited, [&](const NamedSocket& each) { return each.socket.is_bound_to(address); });
+  if (found == inherited.end()) return std::nullopt;
+  Socket socket = std::move(found->socket);
+  inherited.erase(found);
+  return socket;
+}
+
+std::vector<Socket> take_named(const std::string& name, std::vector<NamedSocket>& inherited) {
+  std::vector<Socket> sockets;
+  for (auto& each : inherited) {
+    if (each.name == name && each.socket.bound_port() != 0) sockets.push_back(std::move(each.socket));
+  }
+  std::erase_if(inherited, [](const NamedSocket& each) { return !each.socket.is_open(); });
+  return sockets;
+}
+
 }  // namespace
 
-Result<std::vector<Socket>> Listener::bind_all(const HostPort& listen) {
+Result<std::vector<Socket>> Listener::bind_all(const HostPort& listen, const std::string& name,
+                                               std::vector<NamedSocket>& inherited) {
+  if (listen.port == 0) {
+    if (auto sockets = take_named(name, inherited); !sockets.empty()) return sockets;
+  }
   auto addresses = resolve_for_binding(listen);
   if (!addresses) return Error{"could not listen on " + format_host_port(listen) + ": " + addresses.error().message};
   std::vector<Socket> sockets;
   int error = 0;
   for (const auto& address : *addresses) {
+    if (auto socket = take_bound_to(address, inherited)) {
+      sockets.push_back(std::move(*socket));
+      continue;
+    }
     const std::uint16_t port = sockets.empty() ? listen.port : sockets.front().bound_port();
     // "::" takes IPv4 clients too, unless they have a socket of their own.
     const auto share = addresses->size() > 1 ? Socket::FamilyShare::kOwnFamilyOnly : Socket::FamilyShare::kBoth;
@@ -91,7 +119,22 @@ void Listener::listen_on_all() {
   watch_all();
 }
 
+void Listener::pause() {
+  paused_ = true;
+  pause_.stop();
+  for (const auto& watch : watches_) watch->set_interest({});
+}
+
+void Listener::go_on() {
+  if (!std::exchange(paused_, false) || !open_) return;
+  if (watches_.empty())
+    listen_on_all();
+  else
+    watch_all();
+}
+
 void Listener::watch_all() {
+  if (paused_) return;
   for (const auto& watch : watches_) watch->set_interest({.readable = true});
 }
 

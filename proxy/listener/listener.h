@@ -22,8 +22,11 @@ class Listener {
  public:
   using OnClient = std::function<void(AcceptedClient)>;
 
-  // Every address of `listen`, bound; with port 0 the port that the first one got.
-  static Result<std::vector<Socket>> bind_all(const HostPort& listen);
+  // Every address of `listen`, bound; with port 0 the port that the first one got. Of the `inherited` sockets those
+  // that are bound there already are taken out and used, so that nobody who waits in their queues is lost; with port 0
+  // those that have this `name`.
+  static Result<std::vector<Socket>> bind_all(const HostPort& listen, const std::string& name,
+                                              std::vector<NamedSocket>& inherited);
 
   // What it takes from, and what to do while there is no place for newcomers.
   struct Room {
@@ -37,6 +40,10 @@ class Listener {
 
   void open();   // clients may connect
   void close();  // they are refused; the port stays bound
+
+  // Whoever connects waits in the kernel's queue: for this process, or for another that has the sockets too.
+  void pause();
+  void go_on();
 
   [[nodiscard]] std::uint16_t port() const { return sockets_.front().bound_port(); }
 
@@ -53,6 +60,7 @@ class Listener {
   std::vector<std::unique_ptr<FdWatch>> watches_;
   Timer pause_;  // after there was no descriptor or memory for another client
   bool open_ = false;
+  bool paused_ = false;
   Instant told_at_{};  // that clients have to wait
 };
 

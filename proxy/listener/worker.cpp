@@ -39,6 +39,7 @@ Worker::~Worker() = default;
 void Worker::add_listener(std::size_t cluster, std::vector<Socket> bound, Listener::Room room,
                           Listener::OnClient on_client) {
   listeners_[cluster] = std::make_unique<Listener>(loop_, std::move(bound), std::move(room), std::move(on_client));
+  listeners_[cluster]->pause();
   if (limits_.no_route == NoRoutePolicy::kHold) listeners_[cluster]->open();
 }
 
@@ -87,11 +88,76 @@ void Worker::follow_route(Listener& listener, const Route& route) const {
     listener.close();
 }
 
-void Worker::shut_down() {
+void Worker::pause_accepting(std::function<void()> done) {
+  wakeup_.post([this, done = std::move(done)] {
+    for (const auto& listener : listeners_) {
+      if (listener) listener->pause();
+    }
+    done();
+  });
+}
+
+void Worker::go_on_accepting() {
   wakeup_.post([this] {
+    for (const auto& listener : listeners_) {
+      if (listener) listener->go_on();
+    }
+  });
+}
+
+void Worker::drop_listeners() {
+  wakeup_.post([this] {
+    for (auto& listener : listeners_) listener.reset();
+  });
+}
+
+void Worker::move_out(std::function<void(std::size_t, std::vector<MovedSession>)> moved) {
+  wakeup_.post([this, moved = std::move(moved)] {
+    for (std::size_t cluster = 0; cluster < access_points_.size(); ++cluster)
+      moved(cluster, access_points_[cluster]->move_out());
+  });
+}
+
+void Worker::leave(const std::function<void(std::size_t, MovedSession)>& goes,
+                   const std::function<void(std::size_t, const CancelKey&, const CancelRegistry::Owner&)>& stays,
+                   std::function<void()> done) {
+  wakeup_.post([this, goes, stays, done = std::move(done)] {
+    for (std::size_t cluster = 0; cluster < access_points_.size(); ++cluster) {
+      access_points_[cluster]->leave(
+          [goes, cluster](MovedSession session) { goes(cluster, std::move(session)); },
+          [stays, cluster](const CancelKey& key, const CancelRegistry::Owner& owner) { stays(cluster, key, owner); });
+    }
+    done();
+  });
+}
+
+void Worker::stay() {
+  wakeup_.post([this] {
+    for (const auto& access_point : access_points_) access_point->stay();
+  });
+}
+
+void Worker::take_over(std::size_t cluster, AcceptedClient client, MovedSession moved) {
+  load_.fetch_add(1, std::memory_order_relaxed);
+  const auto shared = std::make_shared<std::pair<AcceptedClient, MovedSession>>(std::move(client), std::move(moved));
+  wakeup_.post([this, cluster, shared] {
+    access_points_[cluster]->take_over(std::move(shared->first), std::move(shared->second));
+  });
+}
+
+void Worker::follow_up(std::function<void()> done) {
+  wakeup_.post(std::move(done));
+}
+
+void Worker::shut_down(bool keep_listening) {
+  wakeup_.post([this, keep_listening] {
     shutting_down_ = true;
     for (const auto& listener : listeners_) {
-      if (listener) listener->close();
+      if (!listener) continue;
+      if (keep_listening)
+        listener->pause();
+      else
+        listener->close();
     }
     for (const auto& access_point : access_points_) access_point->shut_down();
     load_.fetch_add(1, std::memory_order_relaxed);

@@ -52,7 +52,20 @@ class Worker {
   void set_route(std::size_t cluster, std::shared_ptr<const Route> route, std::function<void()> done,
                  std::function<void()> drained);
   void set_tls(std::size_t cluster, ClusterTls tls);
-  void shut_down();
+  // Every listener waits, or goes on; `done` is called when it does.
+  void pause_accepting(std::function<void()> done);
+  void go_on_accepting();
+  void drop_listeners();  // others have the sockets too
+  // Of AccessPoint's; each callback comes in the worker's thread.
+  void move_out(std::function<void(std::size_t cluster, std::vector<MovedSession>)> moved);
+  void leave(const std::function<void(std::size_t cluster, MovedSession)>& goes,
+             const std::function<void(std::size_t cluster, const CancelKey&, const CancelRegistry::Owner&)>& stays,
+             std::function<void()> done);
+  void stay();
+  void take_over(std::size_t cluster, AcceptedClient client, MovedSession moved);
+  void follow_up(std::function<void()> done);  // all that was posted before is done
+
+  void shut_down(bool keep_listening);
   void quit();  // all is closed, and the loop ends
 
   // Any thread.

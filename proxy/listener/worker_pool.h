@@ -9,15 +9,19 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "config/config.h"
 #include "proxy/base/result.h"
 #include "proxy/base/time.h"
+#include "proxy/cancel/cancel_registry.h"
+#include "proxy/io/socket.h"
 #include "proxy/routing/route.h"
 #include "proxy/session/cancel_question.h"
 #include "proxy/session/cluster_tls.h"
 #include "proxy/session/link_evidence.h"
+#include "proxy/session/moved_session.h"
 #include "proxy/session/session_stats.h"
 #include "proxy/session/verifier_question.h"
 
@@ -37,8 +41,33 @@ class WorkerPool {
              VerifierSource verifier_source);
   ~WorkerPool();  // stop() must have finished, or start() never called
 
-  // Reads the TLS files, binds every access point and starts the threads. On an error nothing is left running.
-  Result<void> start();
+  // Reads the TLS files, binds every access point and starts the threads. On an error nothing is left running. Of the
+  // `inherited` sockets those are taken that are bound where an access point shall be. Whoever connects waits in the
+  // kernel's queue until go_on_accepting().
+  Result<void> start(std::vector<NamedSocket>& inherited);
+  void go_on_accepting();
+
+  // ---- another process takes over, see proxy/handover ----
+  // More of each socket that clients connect to, as bind_all() looks for them.
+  [[nodiscard]] std::vector<NamedSocket> listening_sockets() const;
+  // No worker accepts any more; then every connection that can go at once is taken out of the workers.
+  using Moved = std::vector<std::pair<std::string, MovedSession>>;  // with its cluster
+  void move_out(std::function<void(Moved)> moved);
+  // The others follow as soon as they can (`goes`), and end where they cannot, behind a transaction. `stays`: the key
+  // of one whose login has ended here; first of all that are there.
+  using Goes = std::function<void(const std::string& cluster, MovedSession)>;
+  using Stays = std::function<void(const std::string& cluster, const CancelKey&, const CancelRegistry::Owner&)>;
+  void leave(Goes goes, Stays stays);
+  void stay();            // no more of that: the other process is gone
+  void drop_listeners();  // for good: the other process has them
+  // A session goes on here. After the first route was published.
+  void take_over(const std::string& cluster, MovedSession moved);
+  // Cancel requests for a session of another process that serves the same cluster find its server.
+  void add_cancel_key(const std::string& cluster, const CancelKey& key, const CancelRegistry::Owner& owner);
+  void forget_added_keys();
+  [[nodiscard]] bool has_cluster(const std::string& cluster) const;
+  // Every worker has done what was asked of it before this.
+  void follow_up(std::function<void()> done);
 
   // Makes `route` the route of the cluster. Sessions of an older epoch, or of a route that is now nowhere, end with
   // 57P01 and their links to the server are reset, so that nothing queued in the kernel reaches it. `applied` comes
@@ -52,9 +81,10 @@ class WorkerPool {
   // For connections that begin from now on; those that are there keep what they began with.
   void replace_tls(const std::string& cluster, const ClusterTls& tls);
 
-  // SIGTERM: no more clients; sessions end with 57P01 "terminating connection: pgkeel is shutting down". `stopped`
+  // SIGTERM: no more clients (with `keep_listening` they are not refused, but wait for the next process, which has the
+  // sockets too); sessions end with 57P01 "terminating connection: pgkeel is shutting down". `stopped`
   // comes when all are closed or `limit` is over.
-  void stop(Duration limit, std::function<void()> stopped);
+  void stop(Duration limit, std::function<void()> stopped, bool keep_listening = false);
 
   // The port of the cluster's access point, also where the configuration says 0. After start().
   [[nodiscard]] std::uint16_t bound_port(const std::string& cluster) const;

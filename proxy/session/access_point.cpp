@@ -89,6 +89,49 @@ void AccessPoint::shut_down() {
   }
 }
 
+std::vector<MovedSession> AccessPoint::move_out() {
+  std::vector<MovedSession> moved;
+  for (auto at = sessions_.begin(); at != sessions_.end();) {
+    Session& session = **at++;
+    if (session.may_move()) moved.push_back(session.move_out());
+  }
+  return moved;
+}
+
+void AccessPoint::leave(Leaver goes, KeyWitness stays) {
+  goes_ = std::move(goes);
+  stays_ = std::move(stays);
+  for (auto at = sessions_.begin(); at != sessions_.end();) {
+    Session& session = **at++;
+    session.leave();
+  }
+}
+
+void AccessPoint::stay() {
+  goes_ = nullptr;
+  stays_ = nullptr;
+}
+
+void AccessPoint::login_stays(const CancelKey& key, const CancelRegistry::Owner& owner) {
+  if (stays_) stays_(key, owner);
+}
+
+void AccessPoint::give_away(Session& session) {
+  goes_(session.move_out());
+}
+
+void AccessPoint::take_over(AcceptedClient client, MovedSession moved) {
+  if (shutting_down_) {
+    on_session_gone_();
+    return;
+  }
+  client.socket.set_link_options();
+  counters_.open.add();
+  sessions_.push_back(std::make_unique<Session>(*this, std::move(client), std::move(moved)));
+  sessions_.back()->set_place(std::prev(sessions_.end()));
+  sessions_.back()->go_on_here();
+}
+
 void AccessPoint::close_all() {
   waiting_room_.close_doors();
   for (auto at = sessions_.begin(); at != sessions_.end();) {

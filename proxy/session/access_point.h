@@ -24,6 +24,7 @@
 #include "proxy/session/cancel_question.h"
 #include "proxy/session/cluster_tls.h"
 #include "proxy/session/evidence_reporter.h"
+#include "proxy/session/moved_session.h"
 #include "proxy/session/newcomers.h"
 #include "proxy/session/session_counters.h"
 #include "proxy/session/verifier_question.h"
@@ -96,6 +97,18 @@ class AccessPoint {
   // For connections that begin from now on.
   void set_tls(ClusterTls tls) { tls_ = std::move(tls); }
 
+  // ---- another process takes over, or this one does ----
+  // Those of the sessions that can go at once; the others stay, and go on.
+  [[nodiscard]] std::vector<MovedSession> move_out();
+  using Leaver = std::function<void(MovedSession)>;
+  using KeyWitness = std::function<void(const CancelKey&, const CancelRegistry::Owner&)>;
+  // From now on each of those that are left goes as soon as it can; `stays` is told of each whose login ends here.
+  void leave(Leaver goes, KeyWitness stays);
+  void stay();  // no more of that
+  // A session goes on here, under the route of now: where that is another than the one it began under, its client is
+  // told so.
+  void take_over(AcceptedClient client, MovedSession moved);
+
   // Every session ends with an error; clients that still come are closed.
   void shut_down();
   // All at once, without a word.
@@ -120,8 +133,11 @@ class AccessPoint {
   void handshake_failed(const IpAddress& peer, const std::string& problem);
   void forward_cancel(AcceptedClient client, const CancelKey& key, std::string packet);
   void retire(Session& session);  // destroyed soon, outside all callbacks
-  void await_drain();             // one more session that must end its transaction first
-  void session_drained();         // one of these has
+  [[nodiscard]] bool is_left() const { return goes_ != nullptr; }
+  void give_away(Session& session);
+  void login_stays(const CancelKey& key, const CancelRegistry::Owner& owner);
+  void await_drain();      // one more session that must end its transaction first
+  void session_drained();  // one of these has
 
  private:
   void cancel_answered(std::uint64_t number, bool may_go);
@@ -141,6 +157,8 @@ class AccessPoint {
   Timer reaper_;
   Timer acknowledge_review_;
   bool shutting_down_ = false;
+  Leaver goes_;
+  KeyWitness stays_;
   std::function<void()> on_drained_;
 
   std::list<std::unique_ptr<Session>> sessions_;

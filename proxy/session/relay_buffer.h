@@ -12,6 +12,7 @@ namespace pgkeel {
 
 class RelayBuffer {
  public:
+  [[nodiscard]] bool is_empty() const { return bytes_.empty(); }
   [[nodiscard]] std::size_t waiting_bytes() const { return ready_ - sent_; }
   [[nodiscard]] Bytes waiting() const { return Bytes(bytes_).subspan(sent_, ready_ - sent_); }
   [[nodiscard]] std::size_t partial_bytes() const { return bytes_.size() - ready_; }

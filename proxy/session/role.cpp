@@ -66,6 +66,7 @@ void Session::finish_login() {
   if (login_.cancel_key) {
     cancel_key_ = std::move(login_.cancel_key);
     cancel_entry_ = access_point_.shared().cancel_registry.add(*cancel_key_, {target_.node, epoch_});
+    access_point_.login_stays(*cancel_key_, {target_.node, epoch_});
   }
   access_point_.counters().logins.add();
   access_point_.counters().established.add();

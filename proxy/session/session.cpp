@@ -38,6 +38,7 @@ Session::~Session() = default;
 
 void Session::client_ready(FdInterest ready) {
   handle_client(ready);
+  if (access_point_.is_left()) leave();
   if (ready.failed && state_ != State::kGone) client_.watch_on();
 }
 
@@ -89,6 +90,7 @@ void Session::client_ready_while_not_read(FdInterest ready) {
 
 void Session::server_ready(FdInterest ready) {
   handle_server(ready);
+  if (access_point_.is_left()) leave();
   if (ready.failed && server_) server_->watch_on();
 }
 

@@ -7,7 +7,7 @@
 // A login goes back to kWaiting as long as no challenge of the server has been passed on to the client, or the client
 // has proven to us who it is. What is relayed, and
 // how: relay.cpp. TLS on both sides: encryption.cpp. SCRAM: scram.cpp. The login: login.cpp. The role of the
-// server: role.cpp. How it all ends: session.cpp.
+// server: role.cpp. To another process and from one: moving.cpp. How it all ends: session.cpp.
 #pragma once
 
 #include <cstdint>
@@ -25,6 +25,7 @@
 #include "proxy/routing/login_gate.h"
 #include "proxy/routing/route.h"
 #include "proxy/session/link_evidence.h"
+#include "proxy/session/moved_session.h"
 #include "proxy/session/newcomers.h"
 #include "proxy/session/relay_buffer.h"
 #include "proxy/upstream/scram_bridge.h"
@@ -45,6 +46,8 @@ class Session {
   using Place = std::list<std::unique_ptr<Session>>::iterator;
 
   Session(AccessPoint& access_point, AcceptedClient client);
+  // One that began in another process: set_place(), then go_on_here().
+  Session(AccessPoint& access_point, AcceptedClient client, MovedSession moved);
   ~Session();
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
@@ -59,6 +62,13 @@ class Session {
   void vanish();  // both links are closed without a word
   void review_acknowledge_limits();
   void become_newcomer();
+  void go_on_here();
+  // Another process takes over: the session goes there as soon as it can (AccessPoint::give_away()). Where it never
+  // can, it ends behind its next transaction.
+  void leave();
+  [[nodiscard]] bool may_move() const;
+  MovedSession move_out();  // nothing is left of it here
+  [[nodiscard]] const std::optional<CancelKey>& cancel_key() const { return cancel_key_; }
 
   // ---- for Newcomers ----
   // It has been silent for too long: it gets its place now, if it has said who it is, or goes.
@@ -168,6 +178,9 @@ class Session {
   void ask_for_verifier();
   void read_client_words();
 
+  // moving.cpp
+  [[nodiscard]] bool is_in_clear() const;
+
   // relay.cpp
   void relay_from_client();
   void pass_on_from_client(std::span<std::byte> bytes);
@@ -194,6 +207,7 @@ class Session {
   bool server_said_goodbye_ = false;  // a FATAL or PANIC was passed on
   bool server_write_failed_ = false;
   bool counted_as_client_ = false;
+  bool was_busy_while_leaving_ = false;
   bool drain_awaits_ = false;  // the route drains, and a transaction may be open
   // Until it has its place among the clients, or is gone.
   std::optional<Newcomers::Place> newcomer_;

@@ -36,6 +36,8 @@ struct alignas(64) SessionCounters {
   Counter established;
   Counter logins;
   Counter logins_unanswered;
+  Counter taken_over;
+  Counter given_away;
   Counter cancels_forwarded;
   Counter cancels_held_back;
   Counter commit_waits_interrupted;
@@ -60,6 +62,8 @@ struct alignas(64) SessionCounters {
     sum.established += established.value();
     sum.logins += logins.value();
     sum.logins_unanswered += logins_unanswered.value();
+    sum.taken_over += taken_over.value();
+    sum.given_away += given_away.value();
     sum.cancels_forwarded += cancels_forwarded.value();
     sum.cancels_held_back += cancels_held_back.value();
     sum.commit_waits_interrupted += commit_waits_interrupted.value();

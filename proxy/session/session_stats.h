@@ -20,6 +20,8 @@ struct ClusterSessionStats {
   std::uint64_t established = 0;        // of these, past the login
   std::uint64_t logins = 0;             // server logins finished since start
   std::uint64_t logins_unanswered = 0;  // that had no answer of the server for failure_timeout
+  std::uint64_t taken_over = 0;         // established sessions that came from a former process
+  std::uint64_t given_away = 0;         // connections that went to the next one
   std::uint64_t cancels_forwarded = 0;
   std::uint64_t cancels_held_back = 0;  // the backend waited for a standby, or it was not known in time
   // Sessions that their server or their route ended, by what was known of their transaction.

@@ -18,6 +18,15 @@ class CommitWatch {
 
   [[nodiscard]] bool in_flight() const { return in_flight_; }
 
+  // As TransactionTracker's.
+  template <class Self, class Visit>
+  static void each_member(Self& self, Visit&& visit) {
+    visit("commit_in_flight", self.in_flight_);
+    visit("unnamed_commits", self.unnamed_commits_);
+    visit("named_commit", self.named_commit_);
+    visit("portal_commits", self.portal_commits_);
+  }
+
  private:
   void parsed(std::string_view body);
   void bound(std::string_view body);

@@ -34,6 +34,19 @@ class TransactionTracker {
 
   [[nodiscard]] TransactionOutcome outcome() const;
 
+  // visit(name, member) for all that it knows: for a session that moves to another process.
+  template <class Self, class Visit>
+  static void each_member(Self& self, Visit&& visit) {
+    visit("awaited", self.awaited_);
+    visit("sent_after_sync", self.sent_after_sync_);
+    visit("status", self.status_);
+    visit("last_sync", self.last_sync_);
+    visit("in_doubt", self.in_doubt_);
+    visit("copy_in", self.copy_in_);
+    visit("copy_end_sent", self.copy_end_sent_);
+    visit("skipped_syncs", self.skipped_syncs_);
+  }
+
  private:
   void ready_for_query(char status);
   void copy_progress(char type);

@@ -6,6 +6,8 @@
 
 #include <doctest/doctest.h>
 
+#include "proxy/handover/handover_message.h"
+
 namespace pgkeel::test {
 namespace {
 
@@ -18,7 +20,8 @@ NodeConfig node(const char* name, const std::string& host, const PeerListener& s
 
 }  // namespace
 
-ProxyUnderTest::ProxyUnderTest(const Options& options) : wakeup_(loop_), server_host_(options.server_host) {
+ProxyUnderTest::ProxyUnderTest(const Options& options)
+    : wakeup_(loop_), options_(options), server_host_(options.server_host) {
   ClusterConfig cluster;
   cluster.name = "c";
   cluster.listen = {"127.0.0.1", 0};
@@ -30,24 +33,78 @@ ProxyUnderTest::ProxyUnderTest(const Options& options) : wakeup_(loop_), server_
   cluster.nodes = {node("a", server_host_, a), node("b", server_host_, b)};
   ClusterConfig other = cluster;
   other.name = "d";
-  pool_ = std::make_unique<WorkerPool>(
-      loop_, options.proxy, std::vector{cluster, other}, options.descriptor_limit,
-      [this](const LinkEvidence& told) {
-        const std::lock_guard lock(mutex_);
-        evidence_.push_back(told);
-      },
-      options.cancel_judge, options.verifier_source);
-  const auto started = pool_->start();
+  clusters_ = {cluster, other};
+  pool_ = make_pool();
+  std::vector<NamedSocket> inherited;
+  const auto started = pool_->start(inherited);
   if (!started) throw std::runtime_error(started.error().message);
+  pool_->go_on_accepting();
   port_ = pool_->bound_port("c");
   control_ = std::thread([this] { loop_.run(); });
 }
 
+std::unique_ptr<WorkerPool> ProxyUnderTest::make_pool() {
+  return std::make_unique<WorkerPool>(
+      loop_, options_.proxy, clusters_, options_.descriptor_limit,
+      [this](const LinkEvidence& told) {
+        const std::lock_guard lock(mutex_);
+        evidence_.push_back(told);
+      },
+      options_.cancel_judge, options_.verifier_source);
+}
+
 ProxyUnderTest::~ProxyUnderTest() {
   if (!stopped_) stop(Duration::zero());
-  in_control_thread([this] { pool_.reset(); });
+  if (former_) {
+    std::promise<void> ended;
+    in_control_thread([&] { former_->stop(Duration::zero(), [&] { ended.set_value(); }); });
+    ended.get_future().wait();
+  }
+  in_control_thread([this] {
+    pool_.reset();
+    former_.reset();
+  });
   wakeup_.post([this] { loop_.stop(); });
   control_.join();
+}
+
+void ProxyUnderTest::hand_over() {
+  std::promise<WorkerPool::Moved> moved;
+  in_control_thread([&] {
+    former_ = std::exchange(pool_, make_pool());
+    auto sockets = former_->listening_sockets();
+    if (!pool_->start(sockets)) throw std::runtime_error("the other pool did not start");
+    former_->move_out([&](WorkerPool::Moved sessions) { moved.set_value(std::move(sessions)); });
+  });
+  auto sessions = moved.get_future().get();
+  publish(route_);
+  std::promise<void> others_told;
+  in_control_thread([&] {
+    for (auto& [cluster, session] : sessions) take_over(cluster, std::move(session));
+    former_->leave([this](const std::string& cluster, MovedSession session) { take_over(cluster, std::move(session)); },
+                   [this](const std::string& cluster, const CancelKey& key, const CancelRegistry::Owner& owner) {
+                     pool_->add_cancel_key(cluster, key, owner);
+                   });
+    former_->follow_up([&] { others_told.set_value(); });
+    former_->drop_listeners();
+    pool_->go_on_accepting();
+  });
+  others_told.get_future().wait();
+}
+
+// As it goes between two processes.
+void ProxyUnderTest::take_over(const std::string& cluster, MovedSession session) {
+  HandoverMessage message;
+  message.word = HandoverWord::kSession;
+  message.cluster = cluster;
+  message.session = std::move(session);
+  auto received = read_handover(write_handover(std::move(message)));
+  if (!received) throw std::runtime_error(received.error().message);
+  pool_->take_over(received->cluster, std::move(*received->session));
+}
+
+void ProxyUnderTest::publish_to_former(Route route) {
+  publish_to(*former_, std::move(route), "c");
 }
 
 void ProxyUnderTest::in_control_thread(std::function<void()> task) {
@@ -60,9 +117,14 @@ void ProxyUnderTest::in_control_thread(std::function<void()> task) {
 }
 
 void ProxyUnderTest::publish(Route route, const std::string& cluster) {
+  if (cluster == "c") route_ = route;
+  publish_to(*pool_, std::move(route), cluster);
+}
+
+void ProxyUnderTest::publish_to(WorkerPool& pool, Route route, const std::string& cluster) {
   std::promise<void> applied;
   in_control_thread([&] {
-    pool_->publish_route(
+    pool.publish_route(
         cluster, std::move(route), [&] { applied.set_value(); }, [this] { ++times_drained_; });
   });
   applied.get_future().wait();

@@ -52,6 +52,12 @@ class ProxyUnderTest {
   // How often a route that drains was said to have drained.
   [[nodiscard]] std::uint32_t times_drained() const { return times_drained_; }
 
+  // Another pool, as of another process, takes over: its sockets, and the sessions that can go at once. The others
+  // stay with the former one until they can.
+  void hand_over();
+  [[nodiscard]] ClusterSessionStats former_stats() const { return former_->stats().front(); }
+  void publish_to_former(Route route);
+
   // Returns when the pool has stopped.
   void stop(Duration limit);
   void stop_later(Duration limit, std::function<void()> stopped);  // `stopped` is called in the control thread
@@ -75,8 +81,16 @@ class ProxyUnderTest {
   Established establish(PeerListener& server, std::uint32_t process_id = 4711, std::string_view secret = "\1\2\3\4");
 
  private:
+  std::unique_ptr<WorkerPool> make_pool();
+  void take_over(const std::string& cluster, MovedSession session);
+  void publish_to(WorkerPool& pool, Route route, const std::string& cluster);
+
   Loop loop_;
   Wakeup wakeup_;
+  Options options_;
+  std::vector<ClusterConfig> clusters_;
+  Route route_;  // of cluster c
+  std::unique_ptr<WorkerPool> former_;
   std::unique_ptr<WorkerPool> pool_;
   std::string server_host_;
   std::thread control_;
