@@ -1,5 +1,6 @@
-// Ways to one PostgreSQL server that a benchmark compares: the server itself, pgkeel, and other proxies where they are
-// installed. All of them run in the benchmark's temporary folder and end with it. One thread.
+// Ways to one PostgreSQL server that a benchmark compares: the server itself, pgkeel, a pump that parses nothing, and
+// other proxies where they are installed. All of them run in the benchmark's temporary folder and end with it. One
+// thread.
 #pragma once
 
 #include <cstdint>
@@ -9,6 +10,7 @@
 #include <vector>
 
 #include "proxy/io/background_process.h"
+#include "tests/bench/bench_connection.h"
 #include "tests/support/pgkeel_process.h"
 #include "tests/support/postgres_server.h"
 
@@ -18,30 +20,40 @@ struct BenchTarget {
   std::string name;
   std::string version;
   std::uint16_t port = 0;
-  std::optional<pid_t> proxy;  // none: the server itself
+  std::optional<pid_t> proxy = {};  // none: the server itself
+  TlsWay tls = TlsWay::kNone;       // how a client of it encrypts; kNone: it does not
+  std::uint16_t tls_port = 0;
+  std::uint16_t scram_port = 0;  // where user `scram` proves a password
 
-  // CPU time of the proxy's threads since its start; 0 where there is none.
+  // CPU time of the proxy's threads so far; 0 where there is none.
   [[nodiscard]] double proxy_cpu_seconds() const;
+  [[nodiscard]] double proxy_memory_bytes() const;  // resident
 };
 
 class BenchTargets {
  public:
-  BenchTargets();
+  static constexpr const char* kPumpName = "pump";
+  static constexpr const char* kScramPassword = "a password";
+
+  explicit BenchTargets(unsigned connections);  // at a time, at most
 
   [[nodiscard]] const std::vector<BenchTarget>& all() const { return targets_; }
   [[nodiscard]] const PostgresServer& server() const { return *server_; }
   [[nodiscard]] const TemporaryFolder& folder() const { return folder_; }
 
  private:
+  void add_pgkeel();
+  void add_pump();
   void add_haproxy();
   void add_pgbouncer();
-  void add_proxy(const std::string& name, const std::string& version, std::uint16_t port,
-                 const std::vector<std::string>& arguments);
+  BackgroundProcess& start(const std::string& name, const std::vector<std::string>& arguments, std::uint16_t port);
 
   TemporaryFolder folder_;
+  std::string cert_, key_;
+  unsigned connections_;
   std::unique_ptr<PostgresServer> server_;
   std::unique_ptr<PgkeelProcess> pgkeel_;
-  std::vector<BackgroundProcess> others_;
+  std::vector<std::unique_ptr<BackgroundProcess>> others_;
   std::vector<BenchTarget> targets_;
 };
 

@@ -1,21 +1,20 @@
-// What a proxy costs: throughput, its CPU time and the latency that it adds, beside a direct connection and other
-// proxies in the same rounds. Prints JSON; progress goes to standard error.
-//   throughput_bench [ROUNDS [SECONDS]]
+// What a proxy costs: throughput, its CPU time, its memory and the latency that it adds, beside a direct connection, a
+// pump that parses nothing and other proxies, in the same rounds. Prints JSON; progress, and a table, go to standard
+// error.
 #include <algorithm>
-#include <filesystem>
-#include <fstream>
+#include <cstdio>
 #include <iostream>
 #include <map>
 #include <stdexcept>
+#include <sys/resource.h>
 #include <thread>
 #include <vector>
 
-#include <libpq-fe.h>
+#include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
 #include "proxy/io/child_process.h"
-#include "proxy/io/clock.h"
-#include "tests/bench/bench_targets.h"
+#include "tests/bench/workloads.h"
 
 namespace {
 
@@ -24,37 +23,14 @@ using namespace pgkeel::test;
 using namespace std::chrono_literals;
 using Json = nlohmann::ordered_json;
 
-// Name and value of each figure of one run.
-using Figures = std::map<std::string, double>;
-
-struct Workload {
-  std::string name;
-  std::vector<std::string> pgbench;  // its options; empty: COPY out
+struct Options {
+  int rounds = 3;
+  int seconds = 5;
+  std::vector<std::string> only;
 };
 
-std::vector<Workload> workloads() {
-  std::vector<Workload> list;
-  for (const char* protocol : {"simple", "extended", "prepared"}) {
-    for (const int clients : {1, 8, 50}) {
-      list.push_back({std::string(protocol) + "_" + std::to_string(clients),
-                      {"--select-only", std::string("--protocol=") + protocol, "--client=" + std::to_string(clients),
-                       "--jobs=" + std::to_string(std::min(clients, 2))}});
-    }
-  }
-  for (const int clients : {1, 8, 50}) {
-    list.push_back({"connect_" + std::to_string(clients),
-                    {"--select-only", "--connect", "--client=" + std::to_string(clients),
-                     "--jobs=" + std::to_string(std::min(clients, 2))}});
-  }
-  list.push_back({"copy_out", {}});
-  return list;
-}
-
-double number_behind(const std::string& text, const std::string& words) {
-  const auto at = text.find(words);
-  if (at == std::string::npos) throw std::runtime_error("pgbench did not say \"" + words + "\":\n" + text);
-  return std::stod(text.substr(at + words.size()));
-}
+// By target: its figures in each round.
+using Rounds = std::map<std::string, std::vector<Figures>>;
 
 double median(std::vector<double> values) {
   std::ranges::sort(values);
@@ -62,137 +38,134 @@ double median(std::vector<double> values) {
   return values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
 }
 
-// The third column of pgbench's log is the latency of a transaction, in microseconds.
-std::vector<double> latencies_of(const std::string& folder) {
-  std::vector<double> latencies;
-  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
-    std::ifstream file(entry.path());
-    double client = 0;
-    double transaction = 0;
-    for (double latency = 0; file >> client >> transaction >> latency;) {
-      latencies.push_back(latency);
-      file.ignore(1000, '\n');
-    }
-  }
-  std::ranges::sort(latencies);
-  return latencies;
+bool is_throughput(const std::string& figure) {
+  return figure == "tps" || figure == "megabytes_per_second";
 }
 
-Figures run_pgbench(const BenchTargets& targets, const BenchTarget& target, const Workload& workload, int seconds) {
-  const std::string logs = targets.folder().path() + "/logs";
-  std::filesystem::remove_all(logs);
-  std::filesystem::create_directory(logs);
-  std::vector<std::string> arguments = {bin_directory() + "/pgbench", "--no-vacuum", "--log", "--log-prefix=log",
-                                        "--time=" + std::to_string(seconds)};
-  arguments.insert(arguments.end(), workload.pgbench.begin(), workload.pgbench.end());
-  const double cpu_before = target.proxy_cpu_seconds();
-  const auto output = run_checked({.arguments = arguments,
-                                   .limit = std::chrono::seconds(seconds) + 60s,
-                                   .environment = {"PGHOST=127.0.0.1", "PGPORT=" + std::to_string(target.port),
-                                                   "PGUSER=postgres", "PGDATABASE=postgres", "LC_ALL=C"},
-                                   .working_directory = logs});
-  if (!output) throw std::runtime_error(target.name + ": " + output.error().message);
-  const double cpu = target.proxy_cpu_seconds() - cpu_before;
-  if (output->find("number of failed transactions: 0 ") == std::string::npos)
-    throw std::runtime_error(target.name + ": transactions failed:\n" + *output);
-
-  const double transactions = number_behind(*output, "number of transactions actually processed: ");
-  Figures figures = {{"tps", number_behind(*output, "\ntps = ")}};
-  if (target.proxy) figures["proxy_cpu_seconds_per_100000"] = cpu / transactions * 100000;
-  if (workload.name.starts_with("connect")) {
-    figures["connect_us"] = number_behind(*output, "average connection time = ") * 1000;
-    return figures;
-  }
-  const std::vector<double> latencies = latencies_of(logs);
-  figures["latency_p50_us"] = latencies.at(latencies.size() / 2);
-  figures["latency_p99_us"] = latencies.at(latencies.size() * 99 / 100);
-  return figures;
-}
-
-Figures run_copy(const BenchTarget& target) {
-  SqlConnection connection("host=127.0.0.1 user=postgres dbname=postgres port=" + std::to_string(target.port));
-  const double cpu_before = target.proxy_cpu_seconds();
-  const Instant began = monotonic_now();
-  PQclear(PQexec(connection.handle(), "COPY (SELECT repeat('x', 1000) FROM generate_series(1, 1000000)) TO STDOUT"));
-  double bytes = 0;
-  char* row = nullptr;
-  for (int size = 0; (size = PQgetCopyData(connection.handle(), &row, 0)) > 0; PQfreemem(row)) bytes += size;
-  const double seconds = std::chrono::duration<double>(monotonic_now() - began).count();
-  if (bytes != 1001.0 * 1000000) throw std::runtime_error(target.name + ": COPY ended early");
-  Figures figures = {{"megabytes_per_second", bytes / 1e6 / seconds}};
-  if (target.proxy)
-    figures["proxy_cpu_seconds_per_gigabyte"] = (target.proxy_cpu_seconds() - cpu_before) / (bytes / 1e9);
-  return figures;
-}
-
-// Medians over the rounds; what is said relative to direct is a median of each round's own comparison.
-Json summary(const std::vector<Figures>& rounds, const std::vector<Figures>& direct_rounds) {
+// Medians over the rounds; what is said relative to another target is a median of each round's own comparison.
+Json summary(const Rounds& rounds, const std::string& target) {
+  const auto& own = rounds.at(target);
   Json json;
-  const auto median_of = [&](const auto& value) {
+  const auto compare = [&](const std::string& other, const std::string& figure, const auto& with) {
     std::vector<double> values;
-    for (std::size_t round = 0; round < rounds.size(); ++round)
-      values.push_back(value(rounds[round], direct_rounds[round]));
+    for (std::size_t round = 0; round < own.size(); ++round)
+      values.push_back(with(own[round].at(figure), rounds.at(other)[round].at(figure)));
     return median(values);
   };
-  for (const auto& [name, first] : rounds.front()) {
-    json[name] = median_of([key = name](const Figures& own, const Figures&) { return own.at(key); });
-    if (&rounds == &direct_rounds) continue;
-    if (name == "tps" || name == "megabytes_per_second")
-      json[name + "_of_direct"] =
-          median_of([key = name](const Figures& own, const Figures& direct) { return own.at(key) / direct.at(key); });
-    if (name.ends_with("_us"))
-      json["added_" + name] =
-          median_of([key = name](const Figures& own, const Figures& direct) { return own.at(key) - direct.at(key); });
+  const auto ratio = [](double mine, double theirs) { return mine / theirs; };
+  const auto has = [&](const std::string& other, const std::string& figure) {
+    return other != target && rounds.contains(other) && rounds.at(other).front().contains(figure);
+  };
+  for (const auto& [figure, first] : own.front()) {
+    json[figure] = compare(target, figure, [](double mine, double) { return mine; });
+    if (has("direct", figure) && is_throughput(figure)) json[figure + "_of_direct"] = compare("direct", figure, ratio);
+    if (has("direct", figure) && figure.ends_with("_us"))
+      json["added_" + figure] = compare("direct", figure, [](double mine, double theirs) { return mine - theirs; });
+    if (has(BenchTargets::kPumpName, figure) && !figure.ends_with("_us"))
+      json[figure + "_of_pump"] = compare(BenchTargets::kPumpName, figure, ratio);
   }
   return json;
 }
 
-int run(int rounds, int seconds) {
-  const BenchTargets targets;
+void print_table(const Json& report) {
+  std::fprintf(stderr, "\n%-16s %-10s %12s %10s %12s %8s %22s\n", "workload", "", "tps or MB/s", "of direct", "CPU s *",
+               "of pump", "added p50/p99/p99.9 us");
+  for (const auto& [workload, targets] : report["workloads"].items()) {
+    for (const auto& [target, figures] : targets.items()) {
+      const auto value = [&figures = figures](std::initializer_list<const char*> names) {
+        for (const char* name : names) {
+          if (figures.contains(name)) return figures[name].template get<double>();
+        }
+        return 0.0;
+      };
+      if (figures.contains("memory_bytes_per_session")) {
+        std::fprintf(stderr, "%-16s %-10s %12.0f bytes per session\n", workload.c_str(), target.c_str(),
+                     value({"memory_bytes_per_session"}));
+        continue;
+      }
+      std::fprintf(stderr, "%-16s %-10s %12.0f %10.2f %12.2f %8.2f %8.0f %6.0f %6.0f\n", workload.c_str(),
+                   target.c_str(), value({"tps", "megabytes_per_second"}),
+                   value({"tps_of_direct", "megabytes_per_second_of_direct"}),
+                   value({"cpu_seconds_per_100000", "cpu_seconds_per_gigabyte"}),
+                   value({"cpu_seconds_per_100000_of_pump", "cpu_seconds_per_gigabyte_of_pump"}),
+                   value({"added_latency_p50_us", "added_connect_us"}), value({"added_latency_p99_us"}),
+                   value({"added_latency_p999_us"}));
+    }
+  }
+  std::fprintf(stderr, "* of the proxy, for 100,000 transactions or for a gigabyte\n");
+}
+
+int run(const Options& options) {
+  const auto chosen = workloads(options.only);
+  if (chosen.empty()) throw std::runtime_error("there is no such workload");
+  int most_clients = 0;
+  for (const auto& workload : chosen) most_clients = std::max(most_clients, workload.clients);
+  const BenchTargets targets(static_cast<unsigned>(most_clients) + 100);
   const auto made = run_checked(
       {.arguments = {bin_directory() + "/pgbench", "--initialize", "--scale=10", "--quiet", "--host=127.0.0.1",
                      "--port=" + std::to_string(targets.server().port()), "--username=postgres", "postgres"},
        .limit = 5min});
   if (!made) throw std::runtime_error(made.error().message);
+  targets.server().query("GRANT SELECT ON ALL TABLES IN SCHEMA public TO scram");
 
-  std::map<std::string, std::map<std::string, std::vector<Figures>>> results;
+  std::map<std::string, Rounds> results;
   const auto& all = targets.all();
-  for (int round = 0; round < rounds; ++round) {
-    for (const auto& workload : workloads()) {
+  for (int round = 0; round < options.rounds; ++round) {
+    for (const auto& workload : chosen) {
+      if (workload.once() && round > 0) continue;
       // Each target is first in turn: what the machine does besides meets all of them.
       for (std::size_t turn = 0; turn < all.size(); ++turn) {
         const auto& target = all[(turn + static_cast<std::size_t>(round)) % all.size()];
-        results[workload.name][target.name].push_back(
-            workload.pgbench.empty() ? run_copy(target) : run_pgbench(targets, target, workload, seconds));
+        if (!workload.runs_on(target)) continue;
+        results[workload.name][target.name].push_back(run_workload(targets, target, workload, options.seconds));
       }
-      std::cerr << "round " << round + 1 << " of " << rounds << ": " << workload.name << "\n";
+      std::cerr << "round " << round + 1 << " of " << options.rounds << ": " << workload.name << "\n";
     }
   }
 
-  Json report = {{"rounds", rounds}, {"seconds", seconds}, {"processors", std::thread::hardware_concurrency()}};
+  Json report = {
+      {"rounds", options.rounds}, {"seconds", options.seconds}, {"processors", std::thread::hardware_concurrency()}};
   for (const auto& target : all) {
     if (!target.version.empty()) report["versions"][target.name] = target.version;
   }
-  for (const auto& workload : workloads()) {
-    auto& of_workload = results[workload.name];
-    for (const auto& target : all)
-      report["workloads"][workload.name][target.name] = summary(of_workload[target.name], of_workload["direct"]);
+  for (const auto& workload : chosen) {
+    const Rounds& rounds = results[workload.name];
+    for (const auto& target : all) {
+      if (rounds.contains(target.name)) report["workloads"][workload.name][target.name] = summary(rounds, target.name);
+    }
   }
+  print_table(report);
   std::cout << report.dump(2) << "\n";
   return 0;
+}
+
+// Thousands of idle clients take a descriptor each.
+void raise_descriptor_limit() {
+  rlimit limit{};
+  getrlimit(RLIMIT_NOFILE, &limit);
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 }  // namespace
 
 int main(int argument_count, char** arguments) {
-  const int rounds = argument_count > 1 ? std::atoi(arguments[1]) : 3;
-  const int seconds = argument_count > 2 ? std::atoi(arguments[2]) : 5;
-  if (rounds < 1 || seconds < 1 || argument_count > 3) {
-    std::cerr << "usage: throughput_bench [ROUNDS [SECONDS]]\n";
-    return 2;
-  }
+  Options options;
+  CLI::App app("What a proxy costs: direct, pgkeel, a bare pump, HAProxy and PgBouncer beside each other");
+  app.add_option("--rounds", options.rounds, "how often each workload is run with each of them")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  app.add_option("--seconds", options.seconds, "how long each run is")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  app.add_option(
+         "--only", options.only,
+         "workloads whose names begin so, separated by commas: simple, extended, prepared, connect, copy, tls, idle")
+      ->delimiter(',');
+  CLI11_PARSE(app, argument_count, arguments);
+  raise_descriptor_limit();
   try {
-    return run(rounds, seconds);
+    return run(options);
   } catch (const std::exception& error) {
     std::cerr << "throughput_bench: " << error.what() << "\n";
     return 1;

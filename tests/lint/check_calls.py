@@ -20,7 +20,7 @@ BANNED = (
     (NOT_A_MEMBER + r"s?rand\s*\(", EVERYWHERE, (), "a seeded generator of <random>, handed in"),
     (r"\buv_\w+\s*\(", EVERYWHERE, ("proxy/io/",), "the handles of proxy/io"),
     (r"\bPQ[a-z]\w*\s*\(", PRODUCT, ("proxy/io/",), "proxy/io/pg_connection.h"),
-    (r"\bSSL_\w+\s*\(", EVERYWHERE, ("proxy/io/", "tests/support/tls_peer"),
+    (r"\bSSL_\w+\s*\(", EVERYWHERE, ("proxy/io/", "tests/support/tls_peer", "tests/bench/bench_connection"),
      "the TLS streams of proxy/io"),
     (NOT_A_MEMBER + r"(?:system|popen)\s*\(", EVERYWHERE, (), "proxy/io/child_process.h"),
     (r"\b(?:strtok|strcpy|strcat|v?sprintf|gets)\s*\(", EVERYWHERE, (), "std::string, std::string_view or fmt::format"),

@@ -10,7 +10,8 @@ INCLUDE = re.compile(r'^\s*#\s*include\s*(?:"([^"]+)"|<([^>]+)>)')
 # (begins with, who may include it, why)
 LIBRARY_HEADERS = (
     ("uv.h", ("proxy/io/",), "only proxy/io speaks to libuv; use its handles"),
-    ("openssl/", ("proxy/io/", "tests/support/tls_peer"), "only proxy/io speaks to OpenSSL"),
+    ("openssl/", ("proxy/io/", "tests/support/tls_peer", "tests/bench/bench_connection"),
+     "only proxy/io speaks to OpenSSL"),
     ("libpq-fe.h", ("proxy/io/", "tests/"), "only proxy/io speaks to libpq; use proxy/io/pg_connection.h"),
     ("toml++/", ("config/parse.cpp",), "only config/parse.cpp reads TOML"),
     ("prometheus/", ("proxy/metrics/",), "only proxy/metrics speaks to prometheus-cpp"),
