@@ -221,6 +221,7 @@ struct AgentConfig {
 // What agent.toml says.
 struct AgentFile {
   AgentConfig agent;
+  QuarantineConfig quarantine;
   LogConfig log;
 };
 

@@ -319,6 +319,8 @@ const Table& config_schema() {
 const Table& agent_schema() {
   static const Table rows = table_of<AgentFile>({
       required(table<&AgentFile::agent>("agent", agent_table(), "the agent of one PostgreSQL server"), {}),
+      table<&AgentFile::quarantine>("quarantine", quarantine_table(),
+                                    "how long what is in the quarantine is kept: `pgkeel lost` shows it"),
       table<&AgentFile::log>("log", log_table(), "the log, on stderr"),
   });
   return rows;

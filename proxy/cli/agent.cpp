@@ -17,7 +17,7 @@ int run_agent(const AgentOptions& options) {
     return kExitRefused;
   }
   set_up_logging(file->log);
-  auto agent = AgentService::create(file->agent, QuarantineConfig());
+  auto agent = AgentService::create(file->agent, file->quarantine);
   if (!agent) {
     std::cerr << "pgkeel: " << agent.error().message << "\n";
     return kExitRefused;

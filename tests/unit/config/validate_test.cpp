@@ -144,6 +144,9 @@ TEST_CASE("agent.toml needs its certificates and its server; everything else has
   CHECK(file->agent.tls.key == "/e");
   CHECK(file->agent.server.data_directory == "/p");
   CHECK(file->agent.fence_timeout == Duration::zero());
+  CHECK(file->quarantine.max_age == std::chrono::hours(720));
+  CHECK(parse_agent_file(minimal + "[quarantine]\nmax_age = \"2d\"\n", "f")->quarantine.max_age ==
+        std::chrono::hours(48));
   const auto told = [](const std::string& text) {
     const auto result = parse_agent_file(text, "f");
     return result ? "" : format_problems(result.error());
