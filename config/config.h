@@ -104,6 +104,7 @@ struct DetectionConfig {
   Duration refused_confirm = 150ms;
   Duration failure_timeout = 3s;
   Duration restart_grace = 2s;
+  Duration slow_standby_timeout = 1s;
   PathCutPolicy when_path_cut = PathCutPolicy::kFailoverIfSafe;
 
   friend bool operator==(const DetectionConfig&, const DetectionConfig&) = default;

@@ -155,6 +155,9 @@ const Table& detection_table() {
                                                   "no answer at all for this long: failed"),
       duration<&DetectionConfig::restart_grace>("restart_grace", 0s, 1h,
                                                 "a server that says that it is starting gets this long"),
+      duration<&DetectionConfig::slow_standby_timeout>(
+          "slow_standby_timeout", 100ms, 1h,
+          "durability = available: commits wait so long for a standby whose disk stands still"),
       choice<&DetectionConfig::when_path_cut>("when_path_cut", {"failover-if-safe", "wait"},
                                               "primary unreachable from here, but alive to its standby"),
   });

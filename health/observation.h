@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -75,6 +76,7 @@ struct NodeFacts {
   // The walreceiver, where one runs.
   bool wal_receiver_streaming = false;
   HostPort wal_receiver_source;                  // the server that it receives from, as it knows it
+  Lsn wal_receiver_written;                      // WAL up to here; what of it is past `wal_position` is not flushed
   std::optional<Duration> wal_receiver_silence;  // since its last message from there, by the standby's own clock
   Duration uptime{};                             // since the postmaster's start, by the server's own clock
   std::vector<WalSender> wal_senders;
@@ -89,8 +91,8 @@ struct Observation {
   Instant started_at;  // when the probe was begun: facts are not older than this
   Instant finished_at;
   ProbeOutcome outcome = ProbeOutcome::kTimedOut;
-  std::string detail;              // the error as the server or the system put it; empty when answered
-  std::optional<NodeFacts> facts;  // exactly when answered
+  std::string detail;                      // the error as the server or the system put it; empty when answered
+  std::shared_ptr<const NodeFacts> facts;  // exactly when answered; shared with whoever decides on them
 };
 
 }  // namespace pgkeel

@@ -134,7 +134,7 @@ void Probe::answered(const SqlRows& rows) {
     rights_ = answer->rights;
     return ask();
   }
-  end(ProbeOutcome::kAnswered, "", std::move(answer->facts));
+  end(ProbeOutcome::kAnswered, "", std::make_shared<const NodeFacts>(std::move(answer->facts)));
 }
 
 void Probe::ask_failed(const SqlError& error) {
@@ -164,7 +164,7 @@ void Probe::time_is_over() {
   end(ProbeOutcome::kTimedOut, "no answer" + within);
 }
 
-void Probe::end(ProbeOutcome outcome, std::string detail, std::optional<NodeFacts> facts) {
+void Probe::end(ProbeOutcome outcome, std::string detail, std::shared_ptr<const NodeFacts> facts) {
   deadline_.stop();
   knock_.reset();
   looking_up_ = false;

@@ -45,7 +45,7 @@ class Probe {
   void answered(const SqlRows& rows);
   void ask_failed(const SqlError& error);
   void time_is_over();
-  void end(ProbeOutcome outcome, std::string detail, std::optional<NodeFacts> facts = std::nullopt);
+  void end(ProbeOutcome outcome, std::string detail, std::shared_ptr<const NodeFacts> facts = nullptr);
 
   std::string node_;
   Loop& loop_;

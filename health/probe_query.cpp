@@ -48,7 +48,7 @@ SELECT json_build_object(
 'primary_conninfo', CASE WHEN pg_has_role('pg_read_all_settings', 'USAGE') THEN current_setting('primary_conninfo') END,
 'primary_slot_name', current_setting('primary_slot_name'),
 'receiver', (SELECT json_build_object('status', status, 'host', sender_host, 'port', sender_port,
-  'silence_ms', extract(epoch FROM clock_timestamp() - last_msg_receipt_time) * 1000) FROM receiver),
+  'written', written_lsn, 'silence_ms', extract(epoch FROM clock_timestamp() - last_msg_receipt_time) * 1000) FROM receiver),
 'uptime_ms', extract(epoch FROM clock_timestamp() - pg_postmaster_start_time()) * 1000,
 'slots', (SELECT json_agg(json_build_object('name', slot_name, 'active_pid', active_pid, 'restart', restart_lsn,
   'wal_status', wal_status)) FROM pg_replication_slots WHERE slot_type = 'physical' AND NOT temporary),
@@ -197,6 +197,7 @@ Result<ProbeAnswer> parse_probe_answer(std::string_view json_text) {
     facts.wal_receiver_streaming = text_of(receiver, "status") == "streaming";
     facts.wal_receiver_source.host = text_of(receiver, "host");
     facts.wal_receiver_source.port = whole_of<std::uint16_t>(receiver, "port").value_or(0);
+    facts.wal_receiver_written = lsn_of(receiver, "written");
     facts.wal_receiver_silence = milliseconds_if_any(receiver, "silence_ms");
   }
   facts.uptime = milliseconds_of(root, "uptime_ms");

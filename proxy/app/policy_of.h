@@ -16,6 +16,7 @@ inline FailoverPolicy policy_of(const ClusterConfig& config, std::string adopt) 
   policy.failover_pause = config.failover_pause;
   policy.when_path_cut = config.detection.when_path_cut;
   policy.failure_timeout = config.detection.failure_timeout;
+  policy.slow_standby_timeout = config.detection.slow_standby_timeout;
   policy.drain_timeout = config.drain_timeout;
   policy.preferred = config.preferred;
   policy.adopt = std::move(adopt);

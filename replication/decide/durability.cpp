@@ -30,7 +30,8 @@ struct Senders {
 
 Senders senders_of(const NodeFacts& primary, const std::string& node) {
   Senders found;
-  const auto slot = std::ranges::find(primary.slots, slot_of_node(node), &PhysicalSlot::name);
+  const auto slot =
+      std::ranges::find_if(primary.slots, [&](const PhysicalSlot& each) { return is_slot_of_node(each.name, node); });
   for (const auto& sender : primary.wal_senders) {
     if (sender.application_name != node || sender.state != "streaming") continue;
     const bool holds_slot = slot != primary.slots.end() && slot->active_pid == sender.pid;
@@ -54,11 +55,12 @@ bool could_be_promoted(const NodeView& standby) {
 class PrimarySync {
  public:
   PrimarySync(const Situation& situation, const NodeView& primary)
-      : situation_(situation), primary_(primary), facts_(*primary.facts) {}
+      : situation_(situation),
+        primary_(primary),
+        facts_(*primary.facts),
+        in_force_(facts_.synchronous_standby_names == standby_names_text(situation.memory.standby_names)) {}
 
-  [[nodiscard]] bool in_force() const {
-    return facts_.synchronous_standby_names == standby_names_text(situation_.memory.standby_names);
-  }
+  [[nodiscard]] bool in_force() const { return in_force_; }
 
   // The run that carried out the newest order, where the facts are newer.
   [[nodiscard]] const ActionStatus* carried_out() const {
@@ -178,6 +180,7 @@ class PrimarySync {
   const Situation& situation_;
   const NodeView& primary_;
   const NodeFacts& facts_;
+  const bool in_force_;
 };
 
 // The primary, where its facts say what commits wait for.

@@ -103,7 +103,7 @@ class SlotKeeping {
 
   [[nodiscard]] bool is_for_another_node(const std::string& slot) const {
     return std::ranges::any_of(situation_.view.nodes, [&](const NodeView& other) {
-      return &other != &node_ && slot_of_node(other.name) == slot;
+      return &other != &node_ && is_slot_of_node(slot, other.name);
     });
   }
 

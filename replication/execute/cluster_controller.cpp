@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <optional>
 #include <utility>
 
 #include "replication/decide/decide.h"
@@ -67,7 +68,8 @@ void ClusterController::step(const std::vector<NodeView>& nodes, Now now) {
     if (!policy_.adopt.empty())
       decision_.decide_again_at = std::min(decision_.decide_again_at, started_at_ + kAdoptionPatience);
 
-    const ClusterMemory before = memory_;
+    // Nothing is told of a memory that stays as it is.
+    const std::optional<ClusterMemory> before = decision_.next == memory_ ? std::nullopt : std::optional(memory_);
     if (!make_durable(decision_.next, now)) return;
     see_orders(now);  // those that it began by itself
     if (!decision_.transition.empty()) {
@@ -80,8 +82,10 @@ void ClusterController::step(const std::vector<NodeView>& nodes, Now now) {
       tell(now, decision_.condition == Condition::kNormal ? LogLevel::kInfo : LogLevel::kWarning, "condition", "",
            std::string(condition_name(decision_.condition)) + ": " + decision_.summary);
     }
-    tell_of_orders(before.orders, now);
-    tell_of_slots(before, nodes, now);
+    if (before) {
+      tell_of_orders(before->orders, now);
+      tell_of_slots(*before, nodes, now);
+    }
     publish({memory_.epoch, decision_.route_node, decision_.route_reason, decision_.route_mode}, now);
     for (const auto& node : decision_.break_off) break_off_job_of(node, now);
     for (const auto& action : decision_.actions) start(action, now);

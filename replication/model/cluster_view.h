@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -23,11 +24,11 @@ struct NodeView {
   bool local = false;       // its processes and files can be handled from here
   std::string local_doubt;  // configured so, and why they cannot; empty: nothing speaks against it
   Suspicion suspicion;
-  std::optional<NodeFacts> facts;  // of the newest probe that was answered
-  Instant facts_at;                // when that probe began: the facts are not older
+  std::shared_ptr<const NodeFacts> facts;  // of the newest probe that was answered; nullptr: none was
+  Instant facts_at;                        // when that probe began: the facts are not older
 
   [[nodiscard]] bool answering() const {
-    return facts && (suspicion.liveness == Liveness::kAlive || suspicion.liveness == Liveness::kLate);
+    return facts != nullptr && (suspicion.liveness == Liveness::kAlive || suspicion.liveness == Liveness::kLate);
   }
   [[nodiscard]] bool answers_as_primary() const { return answering() && !facts->in_recovery; }
   [[nodiscard]] bool answers_as_standby() const { return answering() && facts->in_recovery; }

@@ -14,6 +14,7 @@ struct FailoverPolicy {
   Duration failover_pause = std::chrono::minutes(10);
   PathCutPolicy when_path_cut = PathCutPolicy::kFailoverIfSafe;
   Duration failure_timeout = std::chrono::seconds(3);
+  Duration slow_standby_timeout = std::chrono::seconds(1);
   Duration drain_timeout = std::chrono::seconds(5);
   std::string preferred;  // node to switch back to; empty: none
   std::string

@@ -205,7 +205,7 @@ void ScriptedCluster::probed(const Arguments& arguments) {
   settle();
   for (const auto& name : arguments.plain) {
     ScriptedNode& asked = node(name);
-    asked.facts = facts_of(asked, nodes_);
+    asked.facts = std::make_shared<const NodeFacts>(facts_of(asked, nodes_));
     asked.facts_at = now_.instant;
   }
 }
@@ -412,7 +412,7 @@ void ScriptedCluster::settle() {
 void ScriptedCluster::ask_all() {
   for (auto& each : nodes_) {
     if (each.suspicion.liveness != Liveness::kAlive || each.tells_nothing) continue;
-    each.facts = facts_of(each, nodes_);
+    each.facts = std::make_shared<const NodeFacts>(facts_of(each, nodes_));
     each.facts_at = now_.instant;
     each.suspicion.last_heard = now_.instant;
   }

@@ -100,6 +100,8 @@ void set_facts(ScriptedNode& node, const Arguments& arguments) {
       node.prepared = static_cast<std::uint32_t>(std::stoul(value));
     } else if (key == "redo") {
       node.redo = lsn_of(value);
+    } else if (key == "written") {
+      node.written = lsn_of(value);
     } else if (key == "flushed") {
       node.flushed = lsn_of(value);
     } else if (key == "sessions") {
@@ -128,6 +130,7 @@ void set_facts(ScriptedNode& node, const Arguments& arguments) {
       node.impostor = flag == "impostor";
     } else if (flag == "caught_up") {
       node.flushed.reset();
+      node.written.reset();
     } else {
       throw std::runtime_error(arguments.word + ": no such flag: " + flag);
     }
@@ -172,6 +175,7 @@ NodeFacts facts_of(const ScriptedNode& asked, const std::deque<ScriptedNode>& no
     if (streams(asked, other.name) && other.suspicion.liveness != Liveness::kDead) {
       facts.replayed = asked.wal;
       facts.wal_receiver_streaming = true;
+      facts.wal_receiver_written = asked.written.value_or(asked.wal);
       facts.wal_receiver_source = other.address;
       facts.wal_receiver_silence = asked.receiver_silence.value_or(Duration::zero());
     }

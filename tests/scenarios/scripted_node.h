@@ -3,6 +3,7 @@
 
 #include <deque>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -18,7 +19,7 @@ struct ScriptedNode {
   std::uint32_t priority = 100;
   bool local = true;
   Suspicion suspicion;
-  std::optional<NodeFacts> facts;  // of its newest answer
+  std::shared_ptr<const NodeFacts> facts;  // of its newest answer
   Instant facts_at;
 
   // What the node would answer now.
@@ -31,6 +32,7 @@ struct ScriptedNode {
   std::string from;            // standby: its walreceiver streams from this node
   bool named = true;           // standby: application_name is its name
   std::optional<Lsn> flushed;  // standby: what its upstream knows of it; else all that it has
+  std::optional<Lsn> written;  // standby: by its walreceiver; else all that it has
   bool impostor = false;       // something else streams from its upstream under its name, too
   std::string slot;            // standby: primary_slot_name
   bool replay_paused = false;
@@ -51,8 +53,8 @@ struct ScriptedNode {
 ScriptedNode parse_node(const std::string& text, std::size_t number);
 
 // timeline=2 wal=0/3000 history=1@0/2000 from=a slot=pgkeel_b slots=pgkeel_a@0/2000,pgkeel_c@lost redo=0/2000 delay=5m
-// logical=changes@0/3000(synced) prepared=2 heard=100ms system=7000 paused unnamed flushed=0/2000 impostor waiting=3
-// sessions=2 names=1(b,c): what is not named stays as it was.
+// logical=changes@0/3000(synced) prepared=2 heard=100ms system=7000 paused unnamed flushed=0/2000 written=0/4000
+// impostor waiting=3 sessions=2 names=1(b,c): what is not named stays as it was.
 void set_facts(ScriptedNode& node, const Arguments& arguments);
 
 void set_liveness(ScriptedNode& node, Liveness liveness, Instant now);

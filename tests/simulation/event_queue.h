@@ -4,18 +4,16 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <functional>
 #include <utility>
 #include <vector>
 
 #include "proxy/base/time.h"
+#include "tests/simulation/work.h"
 
 namespace pgkeel::simulation {
 
 class EventQueue {
  public:
-  using Work = std::function<void()>;
-
   [[nodiscard]] Instant now() const { return now_; }
   [[nodiscard]] Now both_clocks() const {
     return {now_, WallTime{std::chrono::hours(24 * 365 * 50)} + now_.time_since_epoch() + wall_jumps_};
@@ -47,7 +45,7 @@ class EventQueue {
     const Event event = events_.back();
     events_.pop_back();
     now_ = event.when;
-    const Work work = std::exchange(works_[event.place], nullptr);
+    Work work = std::move(works_[event.place]);
     free_.push_back(event.place);
     work();
     return true;

@@ -4,8 +4,11 @@
 
 #include "replication/decide/decide.h"
 #include "replication/sync/standby_names.h"
+#include "tests/support/change_facts.h"
 
 namespace pgkeel::simulation {
+
+using test::change_facts;
 
 const char* mutant_name(Mutant mutant) {
   switch (mutant) {
@@ -102,7 +105,7 @@ Decision decide_on(const ClusterView& view, const ClusterMemory& memory, const F
                    void (*change)(NodeFacts& facts, const NodeView& node, const ClusterMemory& memory)) {
   ClusterView believed = view;
   for (auto& node : believed.nodes) {
-    if (node.facts) change(*node.facts, node, memory);
+    if (node.facts) change_facts(node, [&](NodeFacts& facts) { change(facts, node, memory); });
   }
   return decide(believed, memory, policy, now);
 }

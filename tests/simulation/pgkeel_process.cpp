@@ -143,19 +143,9 @@ std::string PgkeelProcess::summary() const {
   return text;
 }
 
-// Runs on the control thread of this life, when it is awake.
-void PgkeelProcess::on_control(std::function<void()> work) {
-  if (!running()) return;
-  if (world_.queue.now() < asleep_until_) {
-    world_.queue.at(asleep_until_, [this, work = std::move(work), life = life_]() mutable {
-      if (life == life_) on_control(std::move(work));
-    });
-    return;
-  }
-  if (std::exchange(was_asleep_, false)) {
-    for (auto& detector : detectors_) detector.stalled(world_.queue.now());
-  }
-  work();
+void PgkeelProcess::wake_up() {
+  was_asleep_ = false;
+  for (auto& detector : detectors_) detector.stalled(world_.queue.now());
 }
 
 // What the monitor knows by now.

@@ -5,6 +5,7 @@
 
 #include <deque>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "health/failure_detector.h"
@@ -59,7 +60,9 @@ class PgkeelProcess : public ClusterController::Effects {
   void effect();
   void drain_later(const RouteOrder& order);
 
-  void on_control(std::function<void()> work);
+  template <class Callable>
+  void on_control(Callable work);
+  void wake_up();
   void look();
   void step();
   void wake_later();
@@ -67,7 +70,7 @@ class PgkeelProcess : public ClusterController::Effects {
   void probe_at(std::size_t node, Instant when);
   void probe(std::size_t node);
   void probe_arrives(std::size_t node);
-  void probe_ends(std::size_t node, ProbeOutcome outcome, std::optional<NodeFacts> facts);
+  void probe_ends(std::size_t node, ProbeOutcome outcome, std::shared_ptr<const NodeFacts> facts);
   [[nodiscard]] bool acts_on(std::size_t node) const;
   void node_died(std::size_t node);
   void postmaster_died(std::size_t node, Instant when, std::string detail);
@@ -90,5 +93,19 @@ class PgkeelProcess : public ClusterController::Effects {
   std::vector<NodeView> views_;
   std::vector<Probe> probes_;
 };
+
+// Runs on the control thread of this life, when it is awake.
+template <class Callable>
+void PgkeelProcess::on_control(Callable work) {
+  if (!running()) return;
+  if (world_.queue.now() < asleep_until_) {
+    world_.queue.at(asleep_until_, [this, work = std::move(work), life = life_]() mutable {
+      if (life == life_) on_control(std::move(work));
+    });
+    return;
+  }
+  if (was_asleep_) wake_up();
+  work();
+}
 
 }  // namespace pgkeel::simulation

@@ -29,7 +29,7 @@ void PgkeelProcess::probe(std::size_t node) {
   probe.started_at = world_.queue.now();
   probe.timer += 1;
   const bool lossy = world_.setting.probes_get_lost;
-  if (lossy && world_.random.chance(0.004)) return probe_ends(node, ProbeOutcome::kOwnTrouble, std::nullopt);
+  if (lossy && world_.random.chance(0.004)) return probe_ends(node, ProbeOutcome::kOwnTrouble, nullptr);
   const Duration there = lossy && world_.random.chance(0.04)       ? world_.random.between(20ms, 1500ms)
                          : world_.servers[node].host == Host::kOwn ? world_.random.between(100us, 2ms)
                                                                    : world_.setting.network_delay;
@@ -47,13 +47,13 @@ void PgkeelProcess::probe_arrives(std::size_t node) {
                                                             : world_.setting.network_delay;
   Instant answered_at = world_.queue.now() + back;
   ProbeOutcome outcome = ProbeOutcome::kTimedOut;
-  std::optional<NodeFacts> facts;
+  std::shared_ptr<const NodeFacts> facts;
   const bool reachable = world_.connected(world_.pgkeel(), node) && !server.host_down;
   if (!reachable || server.hung || answered_at > given_up_at || (lossy && world_.random.chance(0.006))) {
     answered_at = given_up_at;
   } else if (server.state == ProcessState::kRunning) {
     outcome = ProbeOutcome::kAnswered;
-    facts = server.facts();
+    facts = std::make_shared<const NodeFacts>(server.facts());
   } else {
     outcome = server.state == ProcessState::kDead ? ProbeOutcome::kRefused : ProbeOutcome::kStarting;
   }
@@ -61,7 +61,7 @@ void PgkeelProcess::probe_arrives(std::size_t node) {
                                 life = life_]() mutable {
     if (life != life_) return;
     on_control([this, node, outcome, facts = std::move(facts), shown]() mutable {
-      const bool has_facts = facts.has_value();
+      const bool has_facts = facts != nullptr;
       probe_ends(node, outcome, std::move(facts));
       if (!has_facts || !acts_on(node)) return;
       for (const std::uint32_t meddling : shown) world_.meddlings[meddling] = true;
@@ -69,7 +69,7 @@ void PgkeelProcess::probe_arrives(std::size_t node) {
   });
 }
 
-void PgkeelProcess::probe_ends(std::size_t node, ProbeOutcome outcome, std::optional<NodeFacts> facts) {
+void PgkeelProcess::probe_ends(std::size_t node, ProbeOutcome outcome, std::shared_ptr<const NodeFacts> facts) {
   Probe& probe = probes_[node];
   const Instant now = world_.queue.now();
   probe.running = false;

@@ -18,8 +18,9 @@ Observation answer(Instant when, Duration uptime) {
   observation.started_at = when;
   observation.finished_at = when;
   observation.outcome = ProbeOutcome::kAnswered;
-  observation.facts.emplace();
-  observation.facts->uptime = uptime;
+  NodeFacts facts;
+  facts.uptime = uptime;
+  observation.facts = std::make_shared<const NodeFacts>(std::move(facts));
   return observation;
 }
 

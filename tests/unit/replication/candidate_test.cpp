@@ -3,8 +3,10 @@
 #include <doctest/doctest.h>
 
 #include "replication/decide/retry.h"
+#include "tests/support/change_facts.h"
 
 using namespace pgkeel;
+using pgkeel::test::change_facts;
 using namespace std::chrono_literals;
 
 namespace {
@@ -26,11 +28,12 @@ struct Cluster {
     node.name = std::move(name);
     node.priority = priority;
     node.suspicion.liveness = Liveness::kAlive;
-    node.facts.emplace();
-    node.facts->system_identifier = "7000";
-    node.facts->in_recovery = true;
-    node.facts->timeline = 1;
-    node.facts->wal_position = position;
+    change_facts(node, [&](NodeFacts& facts) {
+      facts.system_identifier = "7000";
+      facts.in_recovery = true;
+      facts.timeline = 1;
+      facts.wal_position = position;
+    });
     view.nodes.push_back(std::move(node));
     return view.nodes.back();
   }
@@ -69,11 +72,11 @@ TEST_CASE("a node that may not be promoted says why") {
   CHECK(cluster.why_not(silent) == "c does not answer");
 
   NodeView& primary = cluster.standby("d", {0x3000});
-  primary.facts->in_recovery = false;
+  change_facts(primary, [](NodeFacts& facts) { facts.in_recovery = false; });
   CHECK(cluster.why_not(primary) == "d is not a standby");
 
   NodeView& stranger = cluster.standby("e", {0x3000});
-  stranger.facts->system_identifier = "8000";
+  change_facts(stranger, [](NodeFacts& facts) { facts.system_identifier = "8000"; });
   CHECK(cluster.why_not(stranger) == "e belongs to another cluster");
 
   cluster.memory.nodes["f"].old_primary = true;
@@ -86,11 +89,11 @@ TEST_CASE("a node that may not be promoted says why") {
   cluster.memory.timeline = 1;
 
   NodeView& paused = cluster.standby("h", {0x3000});
-  paused.facts->replay_paused = true;
+  change_facts(paused, [](NodeFacts& facts) { facts.replay_paused = true; });
   CHECK(cluster.why_not(paused) == "h has its replay paused (pg_wal_replay_resume() ends that)");
 
   NodeView& delayed = cluster.standby("i", {0x3000});
-  delayed.facts->recovery_min_apply_delay = 5min;
+  change_facts(delayed, [](NodeFacts& facts) { facts.recovery_min_apply_delay = 5min; });
   CHECK(cluster.why_not(delayed) == "i is kept behind on purpose (recovery_min_apply_delay)");
 
   cluster.memory.abandoned_candidate = "j";

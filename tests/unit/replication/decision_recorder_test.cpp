@@ -80,12 +80,14 @@ TEST_CASE("a failover's record tells what came along beside rows, and what did n
   story.begin();
   story.choose();
   story.promoted();
-  story.nodes[1].facts->prepared_transactions = 2;
-  story.nodes[1].facts->slots = {{.name = "pgkeel_a", .active_pid = {}, .restart_lsn = {}, .wal_status = ""},
-                                 {.name = "barman", .active_pid = {}, .restart_lsn = {}, .wal_status = ""}};
-  story.nodes[1].facts->logical_slots = {
-      {.name = "seventeen", .database = "", .plugin = "", .confirmed_flush = {}, .lost = false, .synced = true},
-      {.name = "other", .database = "", .plugin = "", .confirmed_flush = {}, .lost = false, .synced = false}};
+  change_facts(story.nodes[1], [](NodeFacts& facts) {
+    facts.prepared_transactions = 2;
+    facts.slots = {{.name = "pgkeel_a", .active_pid = {}, .restart_lsn = {}, .wal_status = ""},
+                   {.name = "barman", .active_pid = {}, .restart_lsn = {}, .wal_status = ""}};
+    facts.logical_slots = {
+        {.name = "seventeen", .database = "", .plugin = "", .confirmed_flush = {}, .lost = false, .synced = true},
+        {.name = "other", .database = "", .plugin = "", .confirmed_flush = {}, .lost = false, .synced = false}};
+  });
   story.memory.kept_slots = {{"b", "new"}, {"a", "barman"}};
   story.memory.left_slots.push_back({.slot = {"changes", "app", "pgoutput"},
                                      .old_primary = "a",

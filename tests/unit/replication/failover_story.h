@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "replication/execute/decision_recorder.h"
+#include "tests/support/change_facts.h"
 
 namespace pgkeel::test {
 
@@ -28,10 +29,11 @@ struct Story {
     NodeView view;
     view.name = name;
     view.suspicion.liveness = Liveness::kAlive;
-    view.facts.emplace();
-    view.facts->in_recovery = in_recovery;
-    view.facts->timeline = 1;
-    view.facts->wal_position = Lsn{wal};
+    change_facts(view, [&](NodeFacts& facts) {
+      facts.in_recovery = in_recovery;
+      facts.timeline = 1;
+      facts.wal_position = Lsn{wal};
+    });
     return view;
   }
 
@@ -72,7 +74,7 @@ struct Story {
   }
   // b tells what it has, and the controller has compared it.
   void asked_after_the_promotion() {
-    nodes[1].facts->in_recovery = false;
+    change_facts(nodes[1], [](NodeFacts& facts) { facts.in_recovery = false; });
     memory.logical_slots.primary = "b";
   }
 

@@ -2,7 +2,10 @@
 
 #include <doctest/doctest.h>
 
+#include "tests/support/change_facts.h"
+
 using namespace pgkeel;
+using pgkeel::test::change_facts;
 
 namespace {
 
@@ -21,16 +24,16 @@ NodeView node(std::string name, NodeFacts facts) {
   view.name = std::move(name);
   view.address = {"10.0.0." + std::string(1, static_cast<char>('1' + view.name[0] - 'a')), 5432};
   view.suspicion.liveness = Liveness::kAlive;
-  view.facts = std::move(facts);
+  view.facts = std::make_shared<const NodeFacts>(std::move(facts));
   return view;
 }
 
 NodeView standby_of(const NodeView& primary, std::string name) {
-  NodeView standby = node(std::move(name), facts_on(1, {0x3000}));
-  standby.facts->in_recovery = true;
-  standby.facts->wal_receiver_streaming = true;
-  standby.facts->wal_receiver_source = primary.address;
-  return standby;
+  NodeFacts facts = facts_on(1, {0x3000});
+  facts.in_recovery = true;
+  facts.wal_receiver_streaming = true;
+  facts.wal_receiver_source = primary.address;
+  return node(std::move(name), std::move(facts));
 }
 
 }  // namespace
@@ -71,15 +74,17 @@ TEST_CASE("a standby streams from a primary where either says so") {
   NodeView standby = standby_of(primary, "b");
   CHECK(streams_from(standby, primary));
 
-  standby.facts->wal_receiver_source = {"db.example.org", 6432};  // by another address
+  change_facts(standby, [](NodeFacts& facts) {
+    facts.wal_receiver_source = {"db.example.org", 6432};  // by another address
+  });
   CHECK_FALSE(streams_from(standby, primary));
   WalSender sender;
   sender.application_name = "b";
   sender.state = "streaming";
-  primary.facts->wal_senders.push_back(sender);
+  change_facts(primary, [&](NodeFacts& facts) { facts.wal_senders.push_back(sender); });
   CHECK(streams_from(standby, primary));
 
-  standby.facts->wal_receiver_streaming = false;
+  change_facts(standby, [](NodeFacts& facts) { facts.wal_receiver_streaming = false; });
   CHECK_FALSE(streams_from(standby, primary));
 }
 
