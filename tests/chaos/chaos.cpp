@@ -45,10 +45,14 @@ std::vector<Step> short_set(bool with_disks, bool with_agents) {
   std::vector<Step> steps = {{&fault("kill primary"), 1s},
                              {&fault("freeze primary"), 4s},
                              {&fault("isolate primary"), 4s},
+                             {&fault("cut primary to pgkeel"), 4s},
+                             {&fault("cut primary and standby"), 3s},
                              {&fault("restart primary at once"), 0s},
                              {&fault("kill primary, then pgkeel, which is restarted"), 1s}};
   if (with_disks) {
     steps.push_back({&fault("disk of primary full"), 2s});
+    steps.push_back({&fault("disk of primary stands still"), 2s});
+    steps.push_back({&fault("disk of standby slow"), 0s});
     steps.push_back({&fault("state folder full, then kill primary"), 1s});
   }
   if (with_agents) steps.push_back({&fault("kill primary and its agent"), 1s});

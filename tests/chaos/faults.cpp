@@ -18,6 +18,15 @@ void restart_at_once(Cluster& cluster, const std::string& node) {
   cluster.start_server(node);
 }
 
+// Whatever is written or flushed there takes a good part of a second, for some seconds.
+void slow_down(Disk& disk, Random& random) {
+  for (int time = 0; time < 12; ++time) {
+    disk.freeze();
+    std::this_thread::sleep_for(std::chrono::milliseconds(std::uniform_int_distribution(100, 600)(random)));
+    disk.thaw();
+  }
+}
+
 std::vector<Fault> faults_of_servers() {
   return {
       {"kill primary", [](Cluster& c, const Roles& r, Random&) { c.server(r.primary).kill_tree(); }},
@@ -113,6 +122,10 @@ std::vector<Fault> faults_of_disks() {
        true},
       {"disk of standby stands still", [](Cluster& c, const Roles& r, Random&) { c.disk_of(r.standby).freeze(); },
        true},
+      {"disk of primary slow",
+       [](Cluster& c, const Roles& r, Random& random) { slow_down(c.disk_of(r.primary), random); }, true},
+      {"disk of standby slow",
+       [](Cluster& c, const Roles& r, Random& random) { slow_down(c.disk_of(r.standby), random); }, true},
       {"state folder full", [](Cluster& c, const Roles&, Random&) { c.disk_of_state().fill(); }, true},
       {"state folder full, then kill primary",
        [](Cluster& c, const Roles& r, Random&) {
