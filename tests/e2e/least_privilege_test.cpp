@@ -13,7 +13,7 @@ namespace {
 const std::vector<std::string> kRoles = {"monitor = { user = \"keel_monitor\", database = \"postgres\" }",
                                          "replication = { user = \"keel_repl\" }"};
 
-void run_setup_sql(const Cluster& cluster) {
+ProgramResult outcome_of_setup_sql(const Cluster& cluster) {
   const auto script = cluster.pgkeel->run_verb({"setup-sql"});
   REQUIRE_MESSAGE(script.exit_status == 0, script.error_output);
   const auto ran = run_program(
@@ -21,8 +21,22 @@ void run_setup_sql(const Cluster& cluster) {
        .limit = 30s,
        .input = script.output});
   REQUIRE(ran.has_value());
-  CAPTURE(ran->error_output);
-  REQUIRE(ran->exit_status == 0);
+  return *ran;
+}
+
+void run_setup_sql(const Cluster& cluster) {
+  const auto ran = outcome_of_setup_sql(cluster);
+  CAPTURE(ran.error_output);
+  REQUIRE(ran.exit_status == 0);
+}
+
+// Who owns the schema, or a function in it, could have passwords read for himself.
+void check_that_setup_sql_refuses(const Cluster& cluster, const std::string& what) {
+  const auto refused = outcome_of_setup_sql(cluster);
+  CAPTURE(refused.error_output);
+  CHECK(refused.exit_status == 3);
+  CHECK(refused.error_output.find(what + " is there already, and belongs to \"mallory\", who is no superuser") !=
+        std::string::npos);
 }
 
 }  // namespace
@@ -64,10 +78,18 @@ TEST_CASE(
   CHECK(outcome.find("by rewind") != std::string::npos);
 }
 
-TEST_CASE("what a role lacks is named, with what mends it") {
+TEST_CASE("setup-sql trusts no schema of somebody else; what a role lacks is named, with what mends it") {
   Cluster cluster({"b"}, {.proxy_lines = {}, .cluster_lines = kRoles, .detection_lines = {}}, Cluster::Start::kLater);
-  run_setup_sql(cluster);
   auto& a = cluster.server("a");
+  a.query("CREATE ROLE mallory");
+  a.query("CREATE SCHEMA pgkeel AUTHORIZATION mallory");
+  check_that_setup_sql_refuses(cluster, "the schema pgkeel");
+  a.query("ALTER SCHEMA pgkeel OWNER TO CURRENT_USER");
+  a.query("CREATE FUNCTION pgkeel.scram_verifier(role_name text) RETURNS text LANGUAGE sql AS 'SELECT 1::text'");
+  a.query("ALTER FUNCTION pgkeel.scram_verifier(text) OWNER TO mallory");
+  check_that_setup_sql_refuses(cluster, "the function pgkeel.scram_verifier(text)");
+  a.query("DROP FUNCTION pgkeel.scram_verifier(text)");
+  run_setup_sql(cluster);
   a.query("REVOKE EXECUTE ON FUNCTION pg_promote(boolean, integer) FROM keel_monitor");
   a.query("REVOKE pg_checkpoint FROM keel_monitor");
   a.query("REVOKE ALTER SYSTEM ON PARAMETER primary_conninfo FROM keel_monitor");
