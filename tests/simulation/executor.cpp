@@ -73,8 +73,10 @@ void Executor::sql(std::size_t node, std::function<void(Server&)> work, Answer a
 void Executor::deliver(std::size_t node, std::shared_ptr<std::function<void(Server&)>> work,
                        std::shared_ptr<Answer> answered, Instant given_up_at) {
   Server& there = world_.servers[node];
-  const bool reachable = world_.connected(world_.pgkeel(), node) && !there.host_down;
+  const bool reachable = world_.reaches(world_.pgkeel(), node) && !there.host_down;
+  const bool is_heard = world_.reaches(node, world_.pgkeel());
   if (reachable && there.state != ProcessState::kRunning) {
+    if (!is_heard) return;
     world_.queue.after(delay_to(node), [answered] { (*answered)(false); });
     return;
   }
@@ -86,7 +88,7 @@ void Executor::deliver(std::size_t node, std::shared_ptr<std::function<void(Serv
     return;
   }
   (*work)(there);
-  if (world_.random.chance(0.03)) return;  // the answer is lost
+  if (!is_heard || world_.random.chance(0.03)) return;  // the answer is lost
   world_.queue.after(delay_to(node), [answered] { (*answered)(true); });
 }
 

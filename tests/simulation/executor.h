@@ -41,6 +41,7 @@ class Executor {
   void call_agent(const std::shared_ptr<AgentCall>& call);
   void call_agent_again(const std::shared_ptr<AgentCall>& call, Duration pause);
   void agent_answers(const std::shared_ptr<AgentCall>& call);
+  void no_answer_of_agent(const std::shared_ptr<AgentCall>& call);
   void fence(const Action& action, bool host_in_reach, const Done& done);
 
   // By SQL.

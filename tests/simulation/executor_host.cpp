@@ -71,25 +71,31 @@ void Executor::call_agent_again(const std::shared_ptr<AgentCall>& call, Duration
 void Executor::call_agent(const std::shared_ptr<AgentCall>& call) {
   const std::size_t node = server(call->action.node).number;
   job(delay_to(node), [this, call, node] {
-    const Instant now = world_.queue.now();
-    if (world_.reaches_agent(node)) return agent_answers(call);
-    if (now - call->heard_at < patience_for(call->action.kind)) return call_agent_again(call, kAskLater);
-    call->done({failed(call->action, "the agent was lost"), 0});
+    const auto& agent = world_.agents[node];
+    const bool is_called = agent != nullptr && agent->up() && world_.reaches(world_.pgkeel(), world_.agent_of(node));
+    if (is_called) return agent_answers(call);
+    no_answer_of_agent(call);
   });
+}
+
+void Executor::no_answer_of_agent(const std::shared_ptr<AgentCall>& call) {
+  if (world_.queue.now() - call->heard_at < patience_for(call->action.kind)) return call_agent_again(call, kAskLater);
+  call->done({failed(call->action, "the agent was lost"), 0});
 }
 
 void Executor::agent_answers(const std::shared_ptr<AgentCall>& call) {
   Agent& agent = *world_.agents[server(call->action.node).number];
   const Action& action = call->action;
   const Instant now = world_.queue.now();
-  const bool answer_gets_lost = world_.random.chance(0.03);
+  const bool is_heard = world_.reaches(world_.agent_of(server(action.node).number), world_.pgkeel());
+  const bool answer_gets_lost = !is_heard || world_.random.chance(0.03);
   agent.pgkeel_called();
   if (call->job == 0 || agent.newest_job().id != call->job) {
     const std::uint64_t id = call->job != 0 ? call->job : ++last_job_id_;
     const auto job = agent.order(id, action);
     if (answer_gets_lost) {
       call->job = id;
-      return call_agent_again(call, kAskLater);
+      return no_answer_of_agent(call);
     }
     if (!job && action.kind != ActionKind::kFence)
       return call->done({failed(action, "the agent refuses: it has other work"), 0});
@@ -98,7 +104,7 @@ void Executor::agent_answers(const std::shared_ptr<AgentCall>& call) {
     call->heard_at = now;
     return call_agent_again(call, kAskSoon);
   }
-  if (answer_gets_lost) return call_agent_again(call, kAskLater);
+  if (answer_gets_lost) return no_answer_of_agent(call);
   call->heard_at = now;
   const Agent::Job& job = agent.newest_job();
   switch (job.state) {

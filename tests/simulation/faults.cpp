@@ -1,6 +1,7 @@
 #include "tests/simulation/faults.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace pgkeel::simulation {
 
@@ -145,8 +146,14 @@ void Faults::cut_anything() {
 }
 
 void Faults::cut(std::size_t left, std::size_t right) {
-  world_.trace([&] { return "cut: " + world_.peer_name(left) + " and " + world_.peer_name(right); });
-  world_.cut(left, right, true);
+  if (world_.random.chance(0.3)) {
+    if (world_.random.chance(0.5)) std::swap(left, right);
+    world_.trace([&] { return "cut: from " + world_.peer_name(left) + " to " + world_.peer_name(right); });
+    world_.cut_one_way(left, right, true);
+  } else {
+    world_.trace([&] { return "cut: " + world_.peer_name(left) + " and " + world_.peer_name(right); });
+    world_.cut(left, right, true);
+  }
   world_.queue.after(world_.random.between(200ms, 10s), [this, left, right] {
     world_.trace([&] { return "healed: " + world_.peer_name(left) + " and " + world_.peer_name(right); });
     world_.cut(left, right, false);

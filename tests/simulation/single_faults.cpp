@@ -1,5 +1,7 @@
 #include "tests/simulation/single_faults.h"
 
+#include <utility>
+
 namespace pgkeel::simulation {
 
 using namespace std::chrono_literals;
@@ -102,8 +104,7 @@ void SingleFaults::strike_primary(Server& node) {
       return node.crash_and_restart();
     case 4:
       // Its clients have no way to it, and what is to become of it the configuration says.
-      world_.trace([&] { return "cut: " + node.name + " and pgkeel"; });
-      world_.cut(node.number, world_.pgkeel(), true);
+      cut(node.number, world_.pgkeel());
       must_serve_ = false;
       must_acknowledge_ = false;
       return;
@@ -127,8 +128,7 @@ void SingleFaults::strike_standby(Server& node, Server& primary) {
       node.hung = true;
       return;
     case 3:
-      world_.trace([&] { return "cut: " + node.name + " and " + primary.name; });
-      return world_.cut(node.number, primary.number, true);
+      return cut(node.number, primary.number);
     case 4:
       world_.trace([&] { return node.name + ": its disk stands still"; });
       node.disk_slow_until = now() + 20s;
@@ -156,8 +156,19 @@ void SingleFaults::strike_agent(Server& node) {
   const bool dies = world_.random.chance(0.5);
   if (dies || world_.setting.fence_timeout == Duration::zero()) epoch_must_stay_ = pgkeel_.memory().epoch;
   if (dies) return agent->die();
-  world_.trace([&] { return "cut: pgkeel and the agent of " + node.name; });
-  world_.cut(world_.pgkeel(), world_.agent_of(node.number), true);
+  cut(world_.pgkeel(), world_.agent_of(node.number));
+}
+
+// In both directions, or in one.
+void SingleFaults::cut(std::size_t left, std::size_t right) {
+  const double kind = world_.random.fraction();
+  if (kind < 0.25) std::swap(left, right);
+  world_.trace([&] {
+    return kind < 0.5 ? "cut: from " + world_.peer_name(left) + " to " + world_.peer_name(right)
+                      : "cut: " + world_.peer_name(left) + " and " + world_.peer_name(right);
+  });
+  world_.cut_one_way(left, right, true);
+  if (kind >= 0.5) world_.cut_one_way(right, left, true);
 }
 
 // Nothing fails: an operator wants another primary at once.

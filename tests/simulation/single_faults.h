@@ -31,6 +31,7 @@ class SingleFaults {
   void take_host_down(Server& node);
   void strike_agent(Server& node);
   void order_failover();
+  void cut(std::size_t left, std::size_t right);
   void isolate(Server& node);
   void disturb_pgkeel();
   void wait_for_service();

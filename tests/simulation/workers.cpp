@@ -71,14 +71,18 @@ void Workers::write(std::size_t number) {
   if (worker.route.node.empty()) return;
   const auto node = static_cast<std::size_t>(worker.route.node[0] - 'a');
   Server& server = world_.servers[node];
-  if (!world_.connected(world_.pgkeel(), node) || server.host_down || server.hung) return;
-  if (server.state != ProcessState::kRunning) return on_broken_link(node);
-  on_bytes(node);
+  if (!world_.reaches(world_.pgkeel(), node) || server.host_down || server.hung) return;
+  const bool is_heard = world_.reaches(node, world_.pgkeel());
+  if (server.state != ProcessState::kRunning) {
+    if (is_heard) on_broken_link(node);
+    return;
+  }
+  if (is_heard) on_bytes(node);
   if (!server.writable()) return;  // 25006
   checkers_.client_wrote(number, node);
   const RecordId record = world_.records_made + 1;
   server.commit([this, number, node, record, sessions = worker.sessions](std::uint32_t meddling) {
-    if (workers_[number].sessions != sessions || !world_.connected(world_.pgkeel(), node)) return;
+    if (workers_[number].sessions != sessions || !world_.reaches(node, world_.pgkeel())) return;
     last_acknowledged_ = world_.queue.now();
     checkers_.acknowledged(node, record, meddling);
   });

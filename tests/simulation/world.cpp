@@ -76,13 +76,12 @@ Quorum World::operators_quorum(std::size_t primary) const {
   return quorum;
 }
 
-bool World::connected(std::size_t left, std::size_t right) const {
-  return cuts_[left * kMostPeers + right] == 0;
+bool World::reaches(std::size_t from, std::size_t to) const {
+  return cuts_[from * kMostPeers + to] == 0;
 }
 
-void World::cut(std::size_t left, std::size_t right, bool is_cut) {
-  cuts_[left * kMostPeers + right] = is_cut ? 1 : 0;
-  cuts_[right * kMostPeers + left] = is_cut ? 1 : 0;
+void World::cut_one_way(std::size_t from, std::size_t to, bool is_cut) {
+  cuts_[from * kMostPeers + to] = is_cut ? 1 : 0;
 }
 
 void World::heal_network() {

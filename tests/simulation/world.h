@@ -69,9 +69,16 @@ class World {
   [[nodiscard]] std::size_t pgkeel() const { return setting.node_count; }
   [[nodiscard]] std::size_t agent_of(std::size_t server) const { return setting.node_count + 1 + server; }
   [[nodiscard]] std::string peer_name(std::size_t peer) const;
-  [[nodiscard]] bool reaches_agent(std::size_t server) const;  // pgkeel does, and it answers
-  [[nodiscard]] bool connected(std::size_t left, std::size_t right) const;
-  void cut(std::size_t left, std::size_t right, bool is_cut);
+  [[nodiscard]] bool reaches_agent(std::size_t server) const;          // pgkeel does, and it answers
+  [[nodiscard]] bool reaches(std::size_t from, std::size_t to) const;  // what is sent there arrives
+  [[nodiscard]] bool connected(std::size_t left, std::size_t right) const {
+    return reaches(left, right) && reaches(right, left);
+  }
+  void cut(std::size_t left, std::size_t right, bool is_cut) {
+    cut_one_way(left, right, is_cut);
+    cut_one_way(right, left, is_cut);
+  }
+  void cut_one_way(std::size_t from, std::size_t to, bool is_cut);
   void heal_network();
 
   // What pgkeel hears of a process that ended: called for every death.
