@@ -26,7 +26,6 @@ Verdict may_be_promoted(const Situation& situation, const NodeView& node) {
     return Verdict::no(node.name + " is on timeline " + std::to_string(facts.timeline) +
                        ", the primary wrote timeline " + std::to_string(memory.timeline));
   }
-  if (facts.replay_paused) return Verdict::no(node.name + " has its replay paused (pg_wal_replay_resume() ends that)");
   if (facts.recovery_min_apply_delay > Duration::zero()) {
     return Verdict::no(node.name + " is kept behind on purpose (recovery_min_apply_delay)");
   }
@@ -41,7 +40,9 @@ const NodeView* best_candidate(const Situation& situation, const std::function<b
   const auto rank = [&](const NodeView& node) {
     const bool ordered = order != nullptr && order->node == node.name;
     const bool whatever_it_lacks = ordered && order->accept_loss;
-    return std::tuple(whatever_it_lacks, node.facts->timeline, node.facts->wal_position, ordered, node.priority);
+    // A promotion ends a pause, but first it replays what has come in meanwhile: rather one that need not.
+    return std::tuple(whatever_it_lacks, node.facts->timeline, node.facts->wal_position, ordered,
+                      !node.facts->replay_paused, node.priority);
   };
   for (const auto& node : situation.view.nodes) {
     if (!may_be_promoted(situation, node) || (counts && !counts(node))) continue;

@@ -16,9 +16,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// Commits wait, and a standby flushes nothing more: how long until they wait for it no longer. It may have a slow disk;
-// where it does not answer us either, it has stopped.
-constexpr Duration kSlowStandbyPatience = 3s;
+// Commits wait, and a standby flushes nothing more: how long until they wait for it no longer. Where WAL that it has
+// written is not flushed its disk is slow, and it has the time that is configured; else it has stopped, or is cut off.
 constexpr Duration kStoppedStandbyPatience = 400ms;
 constexpr Duration kWatchInterval = 200ms;  // of the primary, while that is to be seen
 
@@ -48,7 +47,7 @@ Senders senders_of(const NodeFacts& primary, const std::string& node) {
 bool could_be_promoted(const NodeView& standby) {
   if (standby.priority == 0) return false;
   if (!standby.facts) return true;
-  return !standby.facts->replay_paused && standby.facts->recovery_min_apply_delay == Duration::zero();
+  return standby.facts->recovery_min_apply_delay == Duration::zero();
 }
 
 // What the primary says of its synchronous replication, beside what was ordered.
@@ -137,6 +136,15 @@ class PrimarySync {
                                [](const auto& entry) { return entry.second.stands_still_since.has_value(); });
   }
 
+  // Is its disk slow, or has it stopped?
+  void ask_those_that_stand_still(Decision& decision) const {
+    for (const auto& [name, flush] : situation_.view.flushes) {
+      const NodeView* node = situation_.view.node(name);
+      const bool is_asked = node != nullptr && flush.stands_still_since && node->facts_at < *flush.stands_still_since;
+      if (is_asked && node->answering()) ask(situation_, *node, kWatchInterval, decision);
+    }
+  }
+
   // A standby that commits wait for has just gone: was it the standby, or the primary?
   [[nodiscard]] bool asks_for_confirmation() const {
     return std::ranges::any_of(situation_.memory.standby_names.members, [&](const std::string& member) {
@@ -173,8 +181,15 @@ class PrimarySync {
     if (liveness == Liveness::kDead || liveness == Liveness::kStuck) return false;
     // Where the primary is silent too it cannot be told, and the silence may be on our side.
     if (!flush.stands_still_since || primary_.suspicion.liveness != Liveness::kAlive) return true;
-    const Duration patience = liveness == Liveness::kAlive ? kSlowStandbyPatience : kStoppedStandbyPatience;
+    const bool may_be_slow = liveness == Liveness::kAlive && !does_nothing_since(node, *flush.stands_still_since);
+    const Duration patience = may_be_slow ? situation_.policy.slow_standby_timeout : kStoppedStandbyPatience;
     return primary_.facts_at - *flush.stands_still_since < patience;
+  }
+
+  // It has flushed all that came to it: nothing comes, or what it says of it does not come back to the primary.
+  [[nodiscard]] static bool does_nothing_since(const NodeView& standby, Instant since) {
+    return standby.facts != nullptr && standby.facts_at >= since &&
+           standby.facts->wal_receiver_written <= standby.facts->wal_position;
   }
 
   const Situation& situation_;
@@ -251,6 +266,7 @@ bool enforce_durability(const Situation& situation, Decision& decision) {
     decision.actions.push_back(std::move(action));
   }
   const bool wait_for_news = was_set && memory.promise != wanted;
+  sync.ask_those_that_stand_still(decision);
   if (sync.lost_since_asked() || sync.asks_for_confirmation()) {
     ask(situation, *primary, kWatchInterval, decision);
   } else if (sync.is_to_be_watched() || wait_for_news) {

@@ -81,8 +81,15 @@ Verdict primary_can_be_stopped(const NodeView& primary) {
                      "`pgkeel failover`");
 }
 
+// In a failover it is promoted all the same. Here there is time to ask who paused it, and why.
+Verdict may_take_over(const Situation& situation, const NodeView& standby) {
+  const Verdict may = may_be_promoted(situation, standby);
+  if (!may || !standby.facts->replay_paused) return may;
+  return Verdict::no(standby.name + " has its replay paused (pg_wal_replay_resume() ends that)");
+}
+
 Verdict can_take_over(const Situation& situation, const NodeView& primary, const NodeView& standby) {
-  if (const Verdict may = may_be_promoted(situation, standby); !may) return may;
+  if (const Verdict may = may_take_over(situation, standby); !may) return may;
   return keeps_up(primary, standby);
 }
 
@@ -194,7 +201,7 @@ std::string why_given_up(const Situation& situation) {
     return rivals.front()->name + " is a primary that pgkeel did not promote";
   if (standby->suspicion.failed()) return standby->name + " failed: " + standby->suspicion.evidence;
   if (standby->answering()) {
-    if (const Verdict may = may_be_promoted(situation, *standby); !may) return may.why_not;
+    if (const Verdict may = may_take_over(situation, *standby); !may) return may.why_not;
   }
   if (memory.phase != Phase::kDraining) return "";
   if (primary->suspicion.failed()) return primary->name + " failed: " + primary->suspicion.evidence;

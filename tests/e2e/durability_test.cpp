@@ -68,6 +68,23 @@ TEST_CASE("available: a standby that is not safe is not promoted, and the crashe
   CHECK_FALSE(cluster.server("b").is_primary());
 }
 
+TEST_CASE("available: a standby whose replay is paused holds the commits, and is promoted with all of them") {
+  Cluster cluster({"b"}, with_durability("available"));
+  cluster.server("b").query("SELECT pg_wal_replay_pause()");
+  Writers writers(cluster.pgkeel->conninfo(), 2);
+  REQUIRE(writers.wait_for_more(20));
+  REQUIRE_MESSAGE(cluster.pgkeel->wait_for([](const auto& now) {
+    return is_safe(now, "b") && now["nodes"][1]["note"] == "standby, streaming, replay paused, safe";
+  }),
+                  cluster.pgkeel->describe());
+  REQUIRE(writers.wait_for_more(20));
+  cluster.server("a").kill_tree();
+  REQUIRE_MESSAGE(writers.wait_for_more(20), cluster.pgkeel->describe());
+  writers.stop();
+  CHECK(cluster.server("b").is_primary());
+  CHECK(writers.count_lost(cluster.pgkeel->conninfo()) == 0);
+}
+
 TEST_CASE("strict: commits wait as long as no standby is there, and go on when it is back") {
   Cluster cluster({"b"}, with_durability("strict"));
   Writers writers(cluster.pgkeel->conninfo(), 2);

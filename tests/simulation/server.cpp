@@ -134,7 +134,9 @@ void Server::replicate() {
 
 void Server::stream_from(Server& source) {
   const Instant now = world_.queue.now();
-  if (!world_.connected(number, source.number) || source.hung || source.host_down) {
+  const bool is_heard = world_.reaches(number, source.number);
+  const bool link_works = world_.reaches(source.number, number) && (streaming || is_heard);
+  if (!link_works || source.hung || source.host_down) {
     if (streaming && now - last_message > kWalReceiverTimeout) streaming = false;
     return;
   }
@@ -159,7 +161,7 @@ void Server::stream_from(Server& source) {
   }
   streaming = true;
   if (news || now - last_message > 15s) last_message = now;
-  source.sync.replied(*sender, wal.records.size());  // of what it has flushed since its last turn
+  if (is_heard) source.sync.replied(*sender, wal.records.size());  // of what it has flushed since its last turn
   if (now < disk_slow_until) return;
   wal.receive_from(source.wal, kRecordsPerTurn);
   if (wal.records.size() == source.wal.records.size()) sender->streaming = true;
@@ -208,6 +210,9 @@ NodeFacts Server::facts() const {
     facts.wal_receiver_streaming = true;
     facts.wal_receiver_source = world_.servers[upstream].address;
     facts.wal_receiver_silence = world_.queue.now() - last_message;
+    const Server& source = world_.servers[upstream];
+    const bool waits_for_its_disk = world_.queue.now() < disk_slow_until && world_.reaches(upstream, number);
+    facts.wal_receiver_written = waits_for_its_disk ? std::max(wal.end(), source.wal.end()) : wal.end();
   }
   sync.list_senders(facts.wal_senders);
   for (const std::size_t of : slots) {
