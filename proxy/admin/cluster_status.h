@@ -12,6 +12,7 @@
 #include "proxy/base/time.h"
 #include "proxy/session/session_stats.h"
 #include "replication/model/collision.h"
+#include "replication/model/host_facts.h"
 #include "replication/model/operator_order.h"
 #include "replication/readiness/finding.h"
 
@@ -46,6 +47,7 @@ struct NodeStatus {
   Duration last_probe_duration{};
   std::optional<WallTime> agent_certificate_ends;  // of a node with an agent, as it said last
   std::optional<WallTime> own_certificate_ends;    // of the one that pgkeel shows it
+  std::optional<HostFacts> host;                   // where pgkeel or an agent is there to look
 };
 
 // A certificate that pgkeel shows.

@@ -29,6 +29,22 @@ Json replication_to_json(const std::optional<ReplicationLag>& lag) {
           {"replay_lag_bytes", lag->replay_bytes}, {"replay_lag_ms", milliseconds_or_null(lag->replay)}};
 }
 
+Json host_to_json(const std::optional<HostFacts>& host) {
+  if (!host) return nullptr;
+  Json disks = Json::array();
+  for (const auto& disk : host->disks) {
+    disks.push_back({{"holds", disk.holds},
+                     {"path", disk.path},
+                     {"free_bytes", disk.free_bytes},
+                     {"total_bytes", disk.total_bytes}});
+  }
+  return {{"disks", disks},
+          {"memory_available_bytes", host->memory_available_bytes},
+          {"memory_total_bytes", host->memory_total_bytes},
+          {"postgres_version", host->postgres_version},
+          {"missing_programs", host->missing_programs}};
+}
+
 Json node_to_json(const NodeStatus& node) {
   Json json = {
       {"name", node.name},
@@ -52,6 +68,7 @@ Json node_to_json(const NodeStatus& node) {
       {"last_probe_ms", milliseconds(node.last_probe_duration)},
       {"agent_certificate_ends", time_or_null(node.agent_certificate_ends)},
       {"own_certificate_ends", time_or_null(node.own_certificate_ends)},
+      {"host", host_to_json(node.host)},
   };
   return json;
 }

@@ -63,6 +63,7 @@ ClusterService::ClusterService(Loop& loop, const ClusterConfig& config, const Qu
             recorder_.found_lost(report.node, report.report, report.transactions, report.wal_bytes);
           }),
       readiness_(loop, config_, [this](const Finding& finding, bool appeared) { record_finding(finding, appeared); }),
+      host_watch_(loop, hosts()),
       certificates_(
           loop, config_, [this](const ClusterTls& tls) { workers_.replace_tls(config_.name, tls); },
           [this](LogLevel severity, const std::string& text) { record_now(severity, "certificate", "", text); }),
@@ -107,6 +108,7 @@ void ClusterService::start() {
   recorder_.resume(decisions_.unfinished(config_.name), controller_.memory(), clocks_now());
   monitor_.start();
   readiness_.start();
+  host_watch_.start();
   certificates_.start();
   keeper_.start();
   for (const auto& [node, agent] : agents_) agent->start();
@@ -152,6 +154,8 @@ OrderAnswer ClusterService::give_order(const OperatorOrder& order, bool preview)
 }
 
 void ClusterService::note_insecure_server(const LinkEvidence& evidence) {
+  if (evidence.epoch == controller_.memory().epoch)
+    login_watch_.unanswered(evidence.node, evidence.epoch, session_stats().logins, evidence.detail);
   const Instant now = monotonic_now();
   if (insecurity_told_at_ != Instant{} && now - insecurity_told_at_ < kTellAgain) return;
   insecurity_told_at_ = now;
@@ -163,20 +167,16 @@ void ClusterService::note_unanswered_login(const LinkEvidence& evidence) {
   if (evidence.epoch != controller_.memory().epoch) return;
   if (monitor_.health(evidence.node, monotonic_now()).suspicion.liveness != Liveness::kAlive) return;
   if (!login_watch_.unanswered(evidence.node, evidence.epoch, session_stats().logins, evidence.detail)) return;
-  record_logins(LogLevel::kWarning, evidence.node,
-                login_watch_.note() +
-                    ", although it answers probes; clients that are connected go on, and this alone is "
-                    "no reason for a failover; is its postmaster stopped?");
+  record_of_node(LogLevel::kWarning, "node", evidence.node,
+                 login_watch_.note() +
+                     ", although it answers probes; clients that are connected go on, and this alone is "
+                     "no reason for a failover; is its postmaster stopped?");
 }
 
 void ClusterService::review_logins() {
   if (login_watch_.note().empty()) return;
   const auto node = login_watch_.review(controller_.memory().epoch, session_stats().logins);
-  if (node) record_logins(LogLevel::kInfo, *node, "new connections are accepted again");
-}
-
-void ClusterService::record_logins(LogLevel severity, const std::string& node, const std::string& text) {
-  record_of_node(severity, "node", node, text);
+  if (node) record_of_node(LogLevel::kInfo, "node", *node, "new connections are accepted again");
 }
 
 void ClusterService::record_of_node(LogLevel severity, const char* kind, const std::string& node,
@@ -323,6 +323,7 @@ NodeStatus ClusterService::status_of(const NodeConfig& node, Instant now) const 
     status.agent_certificate_ends = ends.agent;
     status.own_certificate_ends = ends.ours;
   }
+  if (const HostFacts* host = host_watch_.host(node.name)) status.host = *host;
   const auto note = controller_.last_decision().notes.find(node.name);
   if (note != controller_.last_decision().notes.end()) status.note = note->second;
   if (login_watch_.concerns(node.name)) status.note = login_watch_.note();

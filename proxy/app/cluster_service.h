@@ -13,6 +13,7 @@
 #include "proxy/app/certificate_watch.h"
 #include "proxy/app/change_counts.h"
 #include "proxy/app/commit_waits.h"
+#include "proxy/app/host_watch.h"
 #include "proxy/app/login_watch.h"
 #include "proxy/app/progress_board.h"
 #include "proxy/app/quarantine_keeper.h"
@@ -63,7 +64,6 @@ class ClusterService final : private ClusterController::Effects {
   void note_insecure_server(const LinkEvidence& evidence);
   void note_unanswered_login(const LinkEvidence& evidence);
   void review_logins();
-  void record_logins(LogLevel severity, const std::string& node, const std::string& text);
   [[nodiscard]] ClusterSessionStats session_stats() const;
   void record_finding(const Finding& finding, bool appeared);
   void step();
@@ -84,6 +84,7 @@ class ClusterService final : private ClusterController::Effects {
   ClusterController controller_;
   QuarantineKeeper keeper_;
   ReadinessWatch readiness_;
+  HostWatch host_watch_;
   CertificateWatch certificates_;
   ProgressBoard progress_;
   DecisionLog& decisions_;

@@ -1,5 +1,6 @@
-// A server that answers probes over links that it has, but no new login: its postmaster hangs while its backends live.
-// That is told, and never a reason for a failover: clients that are connected work. Pure.
+// A server that answers probes over links that it has, but no new login: its postmaster hangs while its backends live,
+// or it takes no TLS as server_tls wants it. That is told, and never a reason for a failover: clients that are
+// connected work. Pure.
 #pragma once
 
 #include <cstdint>
@@ -10,7 +11,8 @@ namespace pgkeel {
 
 class LoginWatch {
  public:
-  // A login got no answer; `logins` counts those that were ever finished. True: it was not known yet.
+  // A login got no answer, or none that can be used; `logins` counts those that were ever finished. True: it was not
+  // known yet.
   bool unanswered(const std::string& node, std::uint64_t epoch, std::uint64_t logins, const std::string& detail) {
     const bool is_new = !silence_ || silence_->epoch != epoch;
     silence_ = {node, epoch, logins, "accepts no new connections: " + detail};

@@ -22,7 +22,8 @@ std::string bytes_text(const Json& value) {
   const auto bytes = value.get<std::uint64_t>();
   if (bytes < 1024) return fmt::format("{} B", bytes);
   if (bytes < 1024 * 1024) return fmt::format("{:.1f} KiB", static_cast<double>(bytes) / 1024);
-  return fmt::format("{:.1f} MiB", static_cast<double>(bytes) / (1024 * 1024));
+  if (bytes < 1024 * 1024 * 1024) return fmt::format("{:.1f} MiB", static_cast<double>(bytes) / (1024 * 1024));
+  return fmt::format("{:.1f} GiB", static_cast<double>(bytes) / (1024 * 1024 * 1024));
 }
 
 std::string version_text(const Json& value) {
@@ -57,6 +58,23 @@ Paint paint_of_severity(const std::string& severity) {
 
 Paint paint_of_node(const Json& node) {
   return node.at("role").is_string() ? Paint::kPlain : Paint::kBad;
+}
+
+// Of nodes on whose host pgkeel or an agent is there to look.
+std::string host_lines(const Json& nodes) {
+  std::string text;
+  for (const auto& node : nodes) {
+    const Json host = node.value("host", Json());
+    if (host.is_null()) continue;
+    text += "  host of " + node.at("name").get<std::string>() + ":";
+    for (const auto& disk : host.at("disks")) {
+      text += fmt::format(" {} {} free of {},", disk.at("holds").get<std::string>(), bytes_text(disk.at("free_bytes")),
+                          bytes_text(disk.at("total_bytes")));
+    }
+    text += fmt::format(" memory {} available of {}\n", bytes_text(host.at("memory_available_bytes")),
+                        bytes_text(host.at("memory_total_bytes")));
+  }
+  return text;
 }
 
 // Notices are left to the JSON and to `pgkeel check --live`.
@@ -101,6 +119,7 @@ std::string cluster_text(const Json& cluster, const Painter& painter) {
                     painter(paint_of_node(node), node.at("note").get<std::string>())});
   }
   text += table(rows);
+  text += host_lines(cluster.at("nodes"));
   for (const auto& each : cluster.value("maintenance", Json::array())) {
     const std::string node = each.at("node").is_null() ? "" : " " + each.at("node").get<std::string>();
     text += fmt::format("  {}: {} since {} ({}); `pgkeel maintenance off {}{}` ends it\n",

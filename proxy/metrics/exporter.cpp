@@ -192,6 +192,47 @@ void add_clusters(Families& families, const std::vector<ClusterStatus>& clusters
 
 using UseNode = std::function<void(const ClusterStatus&, const NodeStatus&, const Labels&)>;
 
+void add_hosts(Families& families, const std::function<void(const UseNode&)>& for_nodes) {
+  struct DiskRow {
+    const char* name;
+    const char* help;
+    std::uint64_t DiskFacts::*bytes;
+  };
+  constexpr DiskRow kDiskRows[] = {
+      {"pgkeel_node_disk_free_bytes", "Free on a file system that holds the node's server, for others than root",
+       &DiskFacts::free_bytes},
+      {"pgkeel_node_disk_size_bytes", "Size of a file system that holds the node's server", &DiskFacts::total_bytes},
+  };
+  for (const DiskRow& row : kDiskRows) {
+    families.family(row.name, row.help, MetricType::Gauge);
+    for_nodes([&](const auto&, const auto& node, const auto& labels) {
+      if (!node.host) return;
+      for (const auto& disk : node.host->disks) {
+        Labels of_disk = labels;
+        of_disk.emplace_back("holds", disk.holds);
+        of_disk.emplace_back("path", disk.path);
+        families.add(of_disk, number(disk.*row.bytes));
+      }
+    });
+  }
+  struct MemoryRow {
+    const char* name;
+    const char* help;
+    std::uint64_t HostFacts::*bytes;
+  };
+  constexpr MemoryRow kMemoryRows[] = {
+      {"pgkeel_node_memory_available_bytes", "Memory of the node's host that can be had without swapping",
+       &HostFacts::memory_available_bytes},
+      {"pgkeel_node_memory_size_bytes", "Memory of the node's host", &HostFacts::memory_total_bytes},
+  };
+  for (const MemoryRow& row : kMemoryRows) {
+    families.family(row.name, row.help, MetricType::Gauge);
+    for_nodes([&](const auto&, const auto& node, const auto& labels) {
+      if (node.host && node.host->memory_total_bytes > 0) families.add(labels, number((*node.host).*row.bytes));
+    });
+  }
+}
+
 void add_replication_lag(Families& families, const std::function<void(const UseNode&)>& for_nodes) {
   struct Row {
     const char* name;
@@ -262,6 +303,7 @@ void add_nodes(Families& families, const std::vector<ClusterStatus>& clusters) {
       families.add(of_side, seconds(ends->time_since_epoch()));
     }
   });
+  add_hosts(families, for_nodes);
   add_replication_lag(families, for_nodes);
   families.family("pgkeel_node_uptime_seconds", "Since the start of the node's postmaster", MetricType::Gauge);
   for_nodes([&](const auto&, const auto& node, const auto& labels) {

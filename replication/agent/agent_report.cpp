@@ -9,6 +9,8 @@
 namespace pgkeel {
 namespace {
 
+constexpr std::size_t kDisksMax = 1000;
+constexpr std::size_t kProgramsMax = 100;
 constexpr std::int64_t kMillisecondsMax = std::numeric_limits<std::int64_t>::max() / 2'000'000;
 
 std::int64_t milliseconds_of(WallTime time) {
@@ -19,6 +21,58 @@ WallTime time_in(Members& members, const char* name) {
   return WallTime(std::chrono::milliseconds(members.number<std::int64_t>(name, kMillisecondsMax)));
 }
 
+Json host_to_json(const HostFacts& host) {
+  Json disks = Json::array();
+  for (const auto& disk : host.disks) {
+    disks.push_back({{"holds", disk.holds},
+                     {"path", disk.path},
+                     {"free_bytes", disk.free_bytes},
+                     {"total_bytes", disk.total_bytes}});
+  }
+  Json other_versions = Json::array();
+  for (const auto& [program, version] : host.other_versions)
+    other_versions.push_back({{"program", program}, {"version", version}});
+  return {{"disks", std::move(disks)},
+          {"memory_available_bytes", host.memory_available_bytes},
+          {"memory_total_bytes", host.memory_total_bytes},
+          {"data_directory_is_mount_point", host.data_directory_is_mount_point},
+          {"parent_is_writable", host.parent_is_writable},
+          {"postgres_version", host.postgres_version},
+          {"missing_programs", host.missing_programs},
+          {"other_versions", std::move(other_versions)}};
+}
+
+HostFacts host_in(const Json& json, Members& around) {
+  Members members(json);
+  HostFacts host;
+  const auto take_over = [&](const Members& inner) {
+    if (!inner.problem().empty()) members.complain(inner.problem());
+  };
+  for (const auto& row : members.array("disks", kDisksMax)) {
+    Members inner(row);
+    host.disks.push_back({inner.text("holds"), inner.text("path"), inner.number<std::uint64_t>("free_bytes"),
+                          inner.number<std::uint64_t>("total_bytes")});
+    take_over(inner);
+  }
+  host.memory_available_bytes = members.number<std::uint64_t>("memory_available_bytes");
+  host.memory_total_bytes = members.number<std::uint64_t>("memory_total_bytes");
+  host.data_directory_is_mount_point = members.flag("data_directory_is_mount_point");
+  host.parent_is_writable = members.flag("parent_is_writable");
+  host.postgres_version = members.text("postgres_version");
+  for (const auto& row : members.array("missing_programs", kProgramsMax)) {
+    if (!row.is_string()) members.complain("missing_programs has what is no text");
+    if (row.is_string()) host.missing_programs.push_back(row.get<std::string>().substr(0, kTextBytesMax));
+  }
+  for (const auto& row : members.array("other_versions", kProgramsMax)) {
+    Members inner(row);
+    const std::string program = inner.text("program");
+    host.other_versions[program] = inner.text("version");
+    take_over(inner);
+  }
+  if (!members.problem().empty()) around.complain(members.problem());
+  return host;
+}
+
 }  // namespace
 
 std::string to_json(const NodeHostFacts& facts) {
@@ -26,11 +80,7 @@ std::string to_json(const NodeHostFacts& facts) {
                {"data_directory_exists", facts.data_directory_exists},
                {"has_standby_signal", facts.has_standby_signal},
                {"rejoin_cut_off", facts.rejoin_cut_off},
-               {"disk_free_bytes", facts.disk_free_bytes},
-               {"disk_total_bytes", facts.disk_total_bytes},
-               {"memory_available_bytes", facts.memory_available_bytes},
-               {"memory_total_bytes", facts.memory_total_bytes},
-               {"postgres_version", facts.postgres_version},
+               {"host", host_to_json(facts.host)},
                {"pgkeel_version", facts.pgkeel_version},
                {"clock_ms", milliseconds_of(facts.clock)}};
   if (facts.certificate_ends) json["certificate_ends_ms"] = milliseconds_of(*facts.certificate_ends);
@@ -60,11 +110,7 @@ Result<NodeHostFacts> parse_node_host_facts(std::string_view text) {
   facts.data_directory_exists = members.flag("data_directory_exists");
   facts.has_standby_signal = members.flag("has_standby_signal");
   facts.rejoin_cut_off = members.flag("rejoin_cut_off");
-  facts.disk_free_bytes = members.number<std::uint64_t>("disk_free_bytes");
-  facts.disk_total_bytes = members.number<std::uint64_t>("disk_total_bytes");
-  facts.memory_available_bytes = members.number<std::uint64_t>("memory_available_bytes");
-  facts.memory_total_bytes = members.number<std::uint64_t>("memory_total_bytes");
-  facts.postgres_version = members.text("postgres_version");
+  if (const Json* found = members.find("host")) facts.host = host_in(*found, members);
   facts.pgkeel_version = members.text("pgkeel_version");
   facts.clock = time_in(members, "clock_ms");
   if (members.find("certificate_ends_ms") != nullptr) facts.certificate_ends = time_in(members, "certificate_ends_ms");

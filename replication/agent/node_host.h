@@ -15,6 +15,7 @@
 #include "replication/agent/control_data.h"
 #include "replication/agent/upstream_access.h"
 #include "replication/model/action.h"
+#include "replication/model/host_facts.h"
 
 namespace pgkeel {
 
@@ -49,11 +50,7 @@ struct NodeHostFacts {
   bool has_standby_signal = false;
   bool rejoin_cut_off = false;
   std::optional<ControlData> control;
-  std::uint64_t disk_free_bytes = 0;  // of the data directory's file system, for ordinary users
-  std::uint64_t disk_total_bytes = 0;
-  std::uint64_t memory_available_bytes = 0;
-  std::uint64_t memory_total_bytes = 0;
-  std::string postgres_version;  // "15.14"
+  HostFacts host;
   std::string pgkeel_version;
   WallTime clock;                            // the host's
   std::optional<WallTime> certificate_ends;  // of the agent that tells this

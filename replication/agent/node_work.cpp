@@ -2,12 +2,12 @@
 #include <algorithm>
 #include <csignal>
 #include <filesystem>
-#include <sys/statvfs.h>
 #include <unistd.h>
 #include <utility>
 
 #include "proxy/base/version.h"
 #include "proxy/io/clock.h"
+#include "replication/agent/host_look.h"
 #include "replication/agent/local_server.h"
 #include "replication/agent/server_processes.h"
 
@@ -18,39 +18,6 @@ using namespace std::chrono_literals;
 
 constexpr Duration kFenceLimit = 5s;
 constexpr Duration kLookAgain = 20ms;
-constexpr Duration kVersionLimit = 10s;
-
-// "postgres (PostgreSQL) 15.14 (Debian 15.14-0+deb12u1)" -> "15.14"
-std::string version_in(std::string_view text) {
-  constexpr std::string_view kBefore = "(PostgreSQL) ";
-  const auto at = text.find(kBefore);
-  if (at == std::string_view::npos) return {};
-  text.remove_prefix(at + kBefore.size());
-  return std::string(text.substr(0, text.find_first_of(" \n")));
-}
-
-// "MemAvailable:   123 kB"
-std::uint64_t memory_line(std::string_view text, std::string_view name) {
-  const auto at = text.find(name);
-  if (at == std::string_view::npos) return 0;
-  std::uint64_t kilobytes = 0;
-  for (const char c : text.substr(at + name.size())) {
-    if (c == '\n' || c == 'k') break;
-    if (c >= '0' && c <= '9') kilobytes = kilobytes * 10 + static_cast<std::uint64_t>(c - '0');
-  }
-  return kilobytes * 1024;
-}
-
-// Of the folder, or where it is not there yet of what it will be made in.
-void look_at_disk(std::filesystem::path folder, NodeHostFacts& facts) {
-  struct statvfs status {};
-  while (statvfs(folder.c_str(), &status) != 0) {
-    if (!folder.has_relative_path()) return;
-    folder = folder.parent_path();
-  }
-  facts.disk_free_bytes = static_cast<std::uint64_t>(status.f_bavail) * status.f_frsize;
-  facts.disk_total_bytes = static_cast<std::uint64_t>(status.f_blocks) * status.f_frsize;
-}
 
 }  // namespace
 
@@ -75,13 +42,7 @@ Result<NodeHostFacts> LocalServer::facts() const {
   if (state.data_directory_exists) {
     if (auto control = directory.control_data()) facts.control = std::move(*control);
   }
-  look_at_disk(directory.path(), facts);
-  if (const auto memory = read_file("/proc/meminfo", 65536)) {
-    facts.memory_available_bytes = memory_line(*memory, "MemAvailable:");
-    facts.memory_total_bytes = memory_line(*memory, "MemTotal:");
-  }
-  if (const auto version = directory.run("postgres", {"--version"}, kVersionLimit))
-    facts.postgres_version = version_in(*version);
+  facts.host = look_at_host(settings_);
   facts.pgkeel_version = pgkeel_version();
   facts.clock = wall_now();
   return facts;

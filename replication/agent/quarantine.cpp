@@ -16,6 +16,7 @@
 #include <nlohmann/json.hpp>
 
 #include "proxy/io/clock.h"
+#include "replication/agent/copy_progress.h"
 #include "replication/agent/quarantine_entry.h"
 
 namespace pgkeel {
@@ -25,8 +26,6 @@ using namespace std::chrono_literals;
 namespace files = std::filesystem;
 
 constexpr Duration kCopyLimit = 24h;
-constexpr std::uint64_t kPercentStep = 10;
-constexpr int kLookShare = 10;  // to see how far a copy is takes no more than one part in so many of its time
 
 nlohmann::json report_of(const Divergence& divergence, const std::string& data, const std::string& time_stamp) {
   const auto optional_lsn = [](const std::optional<Lsn>& lsn) {
@@ -83,31 +82,6 @@ files::path nearest_existing(files::path path) {
   while (!files::exists(path, ignored) && path.has_relative_path()) path = path.parent_path();
   return path;
 }
-
-// How far a copy is, told at every tenth of the way.
-class CopyProgress {
- public:
-  CopyProgress(std::string copy, std::uint64_t whole_bytes, std::function<void(const std::string&)> say)
-      : copy_(std::move(copy)), whole_bytes_(whole_bytes), say_(std::move(say)) {}
-
-  void look() {
-    const Instant began = monotonic_now();
-    if (!say_ || whole_bytes_ == 0 || began < not_before_) return;
-    const auto percent = std::min<std::uint64_t>(disk_bytes_of(copy_) * 100 / whole_bytes_, 100);
-    const Instant ended = monotonic_now();
-    not_before_ = ended + kLookShare * (ended - began);
-    if (percent < told_ + kPercentStep) return;
-    told_ = percent - percent % kPercentStep;
-    say_("setting aside what it alone has: " + std::to_string(told_) + " %");
-  }
-
- private:
-  const std::string copy_;
-  const std::uint64_t whole_bytes_;
-  const std::function<void(const std::string&)> say_;
-  Instant not_before_{};
-  std::uint64_t told_ = 0;
-};
 
 }  // namespace
 

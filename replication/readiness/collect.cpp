@@ -13,9 +13,10 @@
 #include "proxy/io/blocking_sql.h"
 #include "proxy/io/clock.h"
 #include "proxy/io/conninfo.h"
+#include "replication/agent/host_look.h"
 #include "replication/execute/agent_client.h"
 #include "replication/readiness/facts_query.h"
-#include "replication/readiness/host_facts.h"
+#include "replication/readiness/named_files.h"
 
 namespace pgkeel {
 namespace {
@@ -96,9 +97,11 @@ class NodeQuestions {
       facts_.replication_login = log_in(true);
       facts_.rewind_login = log_in(false);
     }
-    if (node_.local)
-      facts_.host =
-          look_at_host(*node_.local, facts_.server ? facts_.server->settings : std::map<std::string, SettingFacts>());
+    if (node_.local) {
+      facts_.host = look_at_host(*node_.local);
+      if (facts_.server)
+        facts_.server->missing_files = missing_named_files(node_.local->data_directory, facts_.server->settings);
+    }
     if (node_.agent) ask_agent();
     return std::move(facts_);
   }
@@ -122,6 +125,7 @@ class NodeQuestions {
     }
     facts.version = host->pgkeel_version;
     facts.certificate_ends = host->certificate_ends;
+    facts_.host = host->host;
   }
 
   void ask_server() {

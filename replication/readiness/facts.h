@@ -11,6 +11,7 @@
 #include "proxy/base/address.h"
 #include "proxy/base/lsn.h"
 #include "proxy/base/time.h"
+#include "replication/model/host_facts.h"
 
 namespace pgkeel {
 
@@ -113,23 +114,6 @@ struct LoginFacts {
   std::string error;
 };
 
-// One file system, by what of the server is on it.
-struct DiskFacts {
-  std::string holds;  // "data directory", "pg_wal", "tablespace /mnt/fast"
-  std::string path;
-  std::uint64_t free_bytes = 0;  // for others than root
-  std::uint64_t total_bytes = 0;
-};
-
-// Seen by whoever is on the node's host: pgkeel itself where the node is local, its agent elsewhere.
-struct HostFacts {
-  std::vector<DiskFacts> disks;
-  bool data_directory_is_mount_point = false;
-  bool parent_is_writable = true;  // a rebuild makes a folder beside the data directory
-  std::vector<std::string> missing_programs;
-  std::vector<std::string> missing_files;  // as ServerFacts::missing_files, seen from the host
-};
-
 struct AgentFacts {
   bool configured = false;
   std::string error;  // why it was not reached; empty: it was
@@ -148,9 +132,9 @@ struct NodeReadinessFacts {
   std::string unreachable;  // why the monitoring role could not ask; empty: `server` is there
   std::string unreachable_sqlstate;
   std::optional<ServerFacts> server;
-  LoginFacts replication_login;  // with the replication protocol, from here
-  LoginFacts rewind_login;       // to replication.database, from here
-  std::optional<HostFacts> host;
+  LoginFacts replication_login;   // with the replication protocol, from here
+  LoginFacts rewind_login;        // to replication.database, from here
+  std::optional<HostFacts> host;  // nothing: nobody is there who could look, or he does not answer
   AgentFacts agent;
 
   [[nodiscard]] const SettingFacts* setting(const std::string& name) const {

@@ -1,4 +1,7 @@
 // Hosts: disks, files, programs, agents.
+#include <algorithm>
+#include <charconv>
+
 #include <fmt/format.h>
 
 #include "proxy/base/version.h"
@@ -10,6 +13,7 @@ namespace {
 constexpr std::uint64_t kFullBytes = 256ULL << 20;  // below this a server soon cannot write WAL any more
 constexpr std::uint64_t kNearlyFullBytes = 4ULL << 30;
 constexpr std::uint64_t kNearlyFullPercent = 5;
+constexpr std::uint64_t kLittleMemoryPercent = 5;
 constexpr Duration kRenewBefore = std::chrono::days(30);  // the end of a certificate
 
 void judge_disks(const Judged& judged, const NodeReadinessFacts& node, const HostFacts& host) {
@@ -27,6 +31,25 @@ void judge_disks(const Judged& judged, const NodeReadinessFacts& node, const Hos
                                         bytes_text(disk.free_bytes), bytes_text(disk.total_bytes)),
                  .remedy = "make room there"});
   }
+}
+
+// WAL grows up to max_wal_size between two checkpoints, also where nothing keeps it.
+void judge_room_for_wal(const Judged& judged, const NodeReadinessFacts& node, const HostFacts& host) {
+  const auto wanted = node.number("max_wal_size");
+  if (!wanted || *wanted <= 0 || host.disks.empty()) return;
+  const auto own = std::ranges::find(host.disks, "pg_wal", &DiskFacts::holds);
+  const DiskFacts& disk = own == host.disks.end() ? host.disks.front() : *own;
+  const std::uint64_t has = disk.free_bytes + (node.server ? node.server->wal_bytes.value_or(0) : 0);
+  if (has >= static_cast<std::uint64_t>(*wanted)) return;
+  judged.find(
+      {.rule = "room_for_wal",
+       .node = node.node,
+       .subject = disk.path,
+       .severity = FindingSeverity::kWarning,
+       .problem = fmt::format("the disk of its WAL ({}) has {} left, and WAL may grow to max_wal_size, which is "
+                              "{}: a full disk stops the server",
+                              disk.path, bytes_text(disk.free_bytes), bytes_text(static_cast<std::uint64_t>(*wanted))),
+       .remedy = "make room there, or lower max_wal_size"});
 }
 
 // A rebuild is made beside the old data directory, and so is the quarantine's copy.
@@ -58,18 +81,63 @@ void judge_files(const Judged& judged, const NodeReadinessFacts& node, const std
   }
 }
 
+// The OOM killer prefers whoever has most, which is the server.
+void judge_memory(const Judged& judged, const NodeReadinessFacts& node, const HostFacts& host) {
+  if (host.memory_total_bytes == 0) return;
+  if (host.memory_available_bytes >= host.memory_total_bytes / 100 * kLittleMemoryPercent) return;
+  judged.find(
+      {.rule = "memory",
+       .node = node.node,
+       .severity = FindingSeverity::kWarning,
+       .problem = fmt::format("its host has {} of {} of memory left: the kernel may end its server",
+                              bytes_text(host.memory_available_bytes), bytes_text(host.memory_total_bytes)),
+       .remedy = "lower shared_buffers, work_mem or max_connections, end what else runs there, or give it more"});
+}
+
+std::uint32_t major_of(const std::string& version) {
+  std::uint32_t major = 0;
+  std::from_chars(version.data(), version.data() + version.size(), major);
+  return major;
+}
+
+void judge_programs(const Judged& judged, const NodeReadinessFacts& node, const HostFacts& host) {
+  Finding finding{.rule = "programs",
+                  .node = node.node,
+                  .severity = FindingSeverity::kError,
+                  .prevents = Prevents::kRejoin,
+                  .remedy = "install them, or correct bin_directory"};
+  if (!host.missing_programs.empty()) {
+    finding.problem = comma_list(host.missing_programs) + " cannot be found or run in its bin_directory";
+    judged.find(finding);
+  }
+  const std::uint32_t major = major_of(host.postgres_version);
+  if (node.server && major != 0 && major != node.server->version_number / 10000) {
+    finding.subject = "postgres";
+    finding.problem = fmt::format(
+        "bin_directory has PostgreSQL {}, and its server is of version {}: it could neither "
+        "be started nor be rewound",
+        host.postgres_version, node.server->version_number / 10000);
+    finding.remedy = "correct bin_directory";
+    judged.find(finding);
+  }
+  for (const auto& [program, version] : host.other_versions) {
+    const bool works = major_of(version) == major;
+    finding.subject = program;
+    finding.severity = works ? FindingSeverity::kWarning : FindingSeverity::kError;
+    finding.prevents = works ? Prevents::kNothing : Prevents::kRejoin;
+    finding.problem = fmt::format("{} is of version {}, and postgres beside it of version {}", program, version,
+                                  host.postgres_version);
+    finding.remedy = "install the same version of both";
+    judged.find(finding);
+  }
+}
+
 void judge_host(const Judged& judged, const NodeReadinessFacts& node, const HostFacts& host) {
   judge_disks(judged, node, host);
+  judge_room_for_wal(judged, node, host);
   judge_room_for_rebuild(judged, node, host);
-  judge_files(judged, node, host.missing_files);
-  if (!host.missing_programs.empty()) {
-    judged.find({.rule = "programs",
-                 .node = node.node,
-                 .severity = FindingSeverity::kError,
-                 .prevents = Prevents::kRejoin,
-                 .problem = comma_list(host.missing_programs) + " cannot be found or run in its bin_directory",
-                 .remedy = "install them, or correct bin_directory"});
-  }
+  judge_memory(judged, node, host);
+  judge_programs(judged, node, host);
   if (!host.parent_is_writable) {
     judged.find(
         {.rule = "data_directory",
@@ -140,7 +208,7 @@ void judge_hosts(const Judged& judged) {
   for (const auto& node : judged.nodes) {
     judge_agent(judged, node);
     if (node.host) judge_host(judged, node, *node.host);
-    if (node.server && !node.host) judge_files(judged, node, node.server->missing_files);
+    if (node.server) judge_files(judged, node, node.server->missing_files);
   }
 }
 

@@ -27,6 +27,13 @@ std::string remedy_of_login(const NodeReadinessFacts& node, const DatabaseUser& 
   if (sqlstate == "53300") return "on " + node.node + ": raise max_connections, or end sessions";
   if (sqlstate == "3D000") return "name a database that exists in `monitor` of the configuration";
   if (sqlstate == "42501") return "run the SQL of `pgkeel setup-sql` on the primary";
+  // As libpq puts it: it lives, and does not agree with us on TLS.
+  const bool disagrees_on_tls =
+      node.unreachable.find("SSL") != std::string::npos || node.unreachable.find("certificate") != std::string::npos;
+  if (disagrees_on_tls)
+    return "make `server_tls` of the configuration (mode, ca) and ssl, ssl_cert_file, ssl_key_file and ssl_ca_file "
+           "of " +
+           node.node + " fit together";
   return "start PostgreSQL on " + node.node + ", and see that " + format_host_port(node.address) +
          " can be reached from here";
 }

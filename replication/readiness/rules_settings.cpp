@@ -148,9 +148,8 @@ void judge_standby(const Judged& judged, const NodeReadinessFacts& node, const S
   if (server.replay_paused) {
     judged.find({.rule = "replay_paused",
                  .node = node.node,
-                 .severity = FindingSeverity::kError,
-                 .prevents = Prevents::kFailover,
-                 .problem = "its replay is paused: it is not promoted",
+                 .severity = FindingSeverity::kWarning,
+                 .problem = "its replay is paused: its promotion ends that, and has to replay first what came in",
                  .remedy = "on " + node.node + ": SELECT pg_wal_replay_resume()"});
   }
   if (const auto delay = node.number("recovery_min_apply_delay"); delay && *delay > 0) {

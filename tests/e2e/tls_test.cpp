@@ -161,6 +161,31 @@ TEST_CASE("a verifier of any iteration count and salt, and a password that is ch
   CHECK(single.server->log_text().find("SCRAM-SHA-256$") == std::string::npos);
 }
 
+TEST_CASE(
+    "a primary that takes no TLS any more, although it lives, is no normal state, and says what is to be mended") {
+  const Encrypted single("allow", "require", {"durability = \"async\""});
+  const std::uint16_t port = single.pgkeel.port();
+  CHECK(connect_error(port, "scram", "right", "").empty());
+  const auto notes_it = [](const auto& now) {
+    return now["nodes"][0]["note"].template get<std::string>().starts_with("accepts no new connections: ");
+  };
+  single.server->query("ALTER SYSTEM SET ssl = off");
+  single.server->query("SELECT pg_reload_conf()");
+  REQUIRE(wait_until([&] { return !connect_error(port, "scram", "right", "").empty(); }));
+  REQUIRE_MESSAGE(single.pgkeel.wait_for(notes_it), single.pgkeel.describe());
+  CHECK(single.pgkeel.status()["condition"] != "normal");
+
+  const auto checked = single.pgkeel.run_verb({"check", "--live"});
+  CAPTURE(checked.output);
+  CHECK(checked.output.find("make `server_tls` of the configuration (mode, ca) and ssl") != std::string::npos);
+  CHECK(checked.output.find("start PostgreSQL") == std::string::npos);
+
+  single.server->query("ALTER SYSTEM SET ssl = on");
+  single.server->query("SELECT pg_reload_conf()");
+  REQUIRE(wait_until([&] { return connect_error(port, "scram", "right", "").empty(); }));
+  CHECK_MESSAGE(single.pgkeel.wait_for([&](const auto& now) { return !notes_it(now); }), single.pgkeel.describe());
+}
+
 TEST_CASE("without the right to read verifiers, clients are told what is missing, and setup-sql mends it") {
   TemporaryFolder folder;
   const auto server = PostgresServer::primary(folder, "a", {.settings = ssl_settings(), .hba_lines = kHba});

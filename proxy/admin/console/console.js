@@ -153,6 +153,10 @@ function drawNode(cluster, node) {
     ["Timeline", node.timeline || null],
     ["WAL position", node.wal_position],
     ["Up for", node.uptime_ms ? durationText(node.uptime_ms) : null],
+    ...(node.host ? node.host.disks.map((disk) => [disk.holds === "data directory" ? "Disk" : `Disk of ${disk.holds}`,
+      `${bytesText(disk.free_bytes)} free of ${bytesText(disk.total_bytes)}`]) : []),
+    ["Memory", node.host && node.host.memory_total_bytes
+      ? `${bytesText(node.host.memory_available_bytes)} available of ${bytesText(node.host.memory_total_bytes)}` : null],
     ["Heartbeat", node.last_answer_ms_ago === null ? "never answered"
       : `${node.liveness}, answered ${durationText(node.last_answer_ms_ago)} ago in ${node.last_probe_ms.toFixed(1)} ms`],
     ["Write lag", lag && lagText(lag.write_lag_bytes, lag.write_lag_ms)],

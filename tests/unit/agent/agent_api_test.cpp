@@ -20,12 +20,13 @@ TEST_CASE("a server is looked at, stopped, started, restarted and fenced through
   CHECK(facts->postmaster_pid == setup.pair.a->processes().front());
   CHECK(facts->control->cluster_state == "in production");
   CHECK(facts->control->system_identifier == setup.pair.a->value("SELECT system_identifier FROM pg_control_system()"));
-  CHECK(setup.pair.a->value("SHOW server_version").starts_with(facts->postgres_version));
-  CHECK_FALSE(facts->postgres_version.empty());
+  CHECK(setup.pair.a->value("SHOW server_version").starts_with(facts->host.postgres_version));
+  CHECK_FALSE(facts->host.postgres_version.empty());
   CHECK_FALSE(facts->pgkeel_version.empty());
-  CHECK(facts->disk_free_bytes > 0);
-  CHECK(facts->disk_total_bytes >= facts->disk_free_bytes);
-  CHECK(facts->memory_total_bytes > facts->memory_available_bytes);
+  CHECK(facts->host.disks.at(0).free_bytes > 0);
+  CHECK(facts->host.disks[0].holds == "data directory");
+  CHECK(facts->host.disks[0].total_bytes >= facts->host.disks[0].free_bytes);
+  CHECK(facts->host.memory_total_bytes > facts->host.memory_available_bytes);
   CHECK(facts->clock > wall_now() - 60s);
   CHECK_FALSE(client.examine()->proven_stopped);
 

@@ -13,6 +13,7 @@
 
 #include "proxy/io/durable_file.h"
 #include "proxy/io/os_user.h"
+#include "replication/agent/lock_files.h"
 #include "tests/support/postgres_server.h"
 
 using namespace pgkeel;
@@ -26,6 +27,27 @@ LocalServer local(const PostgresServer& server) {
 }
 
 }  // namespace
+
+TEST_CASE("the lock files of a server that somebody has just started stay as they are; those of a dead one go") {
+  const TemporaryFolder folder;
+  const auto server = PostgresServer::primary(folder, "a");
+  const DataDirectory directory(server->local());
+  const auto file = directory.file("postmaster.pid");
+  const auto before = read_file(file);
+  REQUIRE(before);
+  CHECK_FALSE(remove_stale_lock_files(directory, server->port()));
+  CHECK(*read_file(file) == *before);
+  CHECK_FALSE(std::filesystem::exists(file + ".pgkeel-stale"));
+  CHECK(server->value("SELECT 1") == "1");
+
+  // The same number, and nobody of this server bears it.
+  server->kill_tree();
+  REQUIRE(std::filesystem::exists(file));
+  CHECK(remove_stale_lock_files(directory, server->port()));
+  CHECK_FALSE(std::filesystem::exists(file));
+  CHECK_FALSE(std::filesystem::exists(file + ".pgkeel-stale"));
+  CHECK(remove_stale_lock_files(directory, server->port()));  // there is none: nobody starts it
+}
 
 TEST_CASE("a running server is seen with all its processes, and proven stopped after its end") {
   const TemporaryFolder folder;

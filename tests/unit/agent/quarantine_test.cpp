@@ -1,11 +1,15 @@
 #include "replication/agent/quarantine.h"
 
+#include <fcntl.h>
 #include <filesystem>
 #include <fstream>
+#include <unistd.h>
 
 #include <doctest/doctest.h>
 
+#include "replication/agent/copy_progress.h"
 #include "tests/support/temporary_folder.h"
+#include "tests/support/wait_until.h"
 
 using namespace pgkeel;
 
@@ -41,6 +45,14 @@ class FakeServer {
                         .reason = "test"};
 };
 
+// What is written takes its place on the disk.
+void sync_file_system_of(const std::string& folder) {
+  const int descriptor = open(folder.c_str(), O_RDONLY | O_CLOEXEC);
+  REQUIRE(descriptor >= 0);
+  syncfs(descriptor);
+  close(descriptor);
+}
+
 }  // namespace
 
 TEST_CASE("what is set aside is whole, with the WAL and the tablespaces that are elsewhere") {
@@ -57,6 +69,33 @@ TEST_CASE("what is set aside is whole, with the WAL and the tablespaces that are
   const auto report = read_file(*copied + "/report.json");
   CHECK(report->find("\"fork\": \"0/64\"") != std::string::npos);
   CHECK(report->find("\"wal_end\": \"0/C8\"") != std::string::npos);
+}
+
+TEST_CASE("a copy tells each tenth of its way, once, as far as it is") {
+  const test::TemporaryFolder folder;
+  constexpr std::size_t kTenth = 64 << 10;
+  std::vector<std::string> told;
+  CopyProgress progress(folder.path(), 10 * kTenth, [&](const std::string& line) { told.push_back(line); });
+  const auto write_tenths = [&](const std::string& file, std::size_t tenths) {
+    std::ofstream(folder.path() + "/" + file) << std::string(tenths * kTenth, 'x');
+    sync_file_system_of(folder.path());
+  };
+  progress.look();
+  CHECK(told.empty());  // of nothing there is nothing to tell
+
+  write_tenths("one", 3);
+  REQUIRE(test::wait_until([&] {
+    progress.look();
+    return !told.empty();
+  }));
+  CHECK(told == std::vector<std::string>{"setting aside what it alone has: 30 %"});
+
+  write_tenths("two", 7);
+  REQUIRE(test::wait_until([&] {
+    progress.look();
+    return told.size() == 2;
+  }));
+  CHECK(told.back() == "setting aside what it alone has: 100 %");
 }
 
 TEST_CASE("a divergence that is in quarantine is found again, another is not") {

@@ -30,6 +30,10 @@ ClusterStatus two_nodes() {
   primary.timeline = 2;
   primary.wal_position = Lsn{0x3000060};
   NodeStatus standby = primary;
+  primary.host.emplace();
+  primary.host->disks = {{"data directory", "/srv/pg", 3ULL << 30, 8ULL << 30}, {"pg_wal", "/wal", 5 << 20, 9 << 20}};
+  primary.host->memory_available_bytes = 512 << 20;
+  primary.host->memory_total_bytes = 2ULL << 30;
   standby.name = "b";
   standby.role = "";
   standby.server_version_number = 0;
@@ -68,16 +72,19 @@ TEST_CASE("what is wrong stands out on a terminal, and the columns stay where th
 TEST_CASE("the status reads as a sentence and a table") {
   const auto text = status_text(clusters_json({two_nodes()}));
   REQUIRE(text);
-  CHECK(*text ==
-        "orders: degraded: a is primary, not every standby streams from it\n"
-        "  access point 0.0.0.0:5432 -> a, epoch 3; 0 clients, 0 held\n"
-        "  node  address        role     version  timeline  WAL        behind  state\n"
-        "  a     10.0.0.1:5433  primary  15.20    2         0/3000060  -       primary\n"
-        "  b     10.0.0.1:5433  -        -        -         -          -       down (connection refused twice); being "
-        "made a standby\n"
-        "  readiness: a failover WOULD NOT WORK, a rejoin would work (looked at 1970-01-01T00:00:00.000Z)\n"
-        "    error: b: its replay is paused; resume it\n"
-        "  rejoin b: failed: no room\n");
+  CHECK(
+      *text ==
+      "orders: degraded: a is primary, not every standby streams from it\n"
+      "  access point 0.0.0.0:5432 -> a, epoch 3; 0 clients, 0 held\n"
+      "  node  address        role     version  timeline  WAL        behind  state\n"
+      "  a     10.0.0.1:5433  primary  15.20    2         0/3000060  -       primary\n"
+      "  b     10.0.0.1:5433  -        -        -         -          -       down (connection refused twice); being "
+      "made a standby\n"
+      "  host of a: data directory 3.0 GiB free of 8.0 GiB, pg_wal 5.0 MiB free of 9.0 MiB, memory 512.0 MiB available "
+      "of 2.0 GiB\n"
+      "  readiness: a failover WOULD NOT WORK, a rejoin would work (looked at 1970-01-01T00:00:00.000Z)\n"
+      "    error: b: its replay is paused; resume it\n"
+      "  rejoin b: failed: no room\n");
 }
 
 TEST_CASE("no route and a state that cannot be stored are told") {

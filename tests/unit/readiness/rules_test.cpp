@@ -20,6 +20,9 @@ TEST_CASE("nodes: who is not reachable, of another cluster, in the wrong role") 
     cluster.at("b").server.reset();
     cluster.at("b").unreachable = "connection refused";
     CHECK(cluster.found() == "error b reachable\n");
+    CHECK(cluster.judged().findings.front().remedy.starts_with("start PostgreSQL on b"));
+    cluster.at("b").unreachable = "server does not support SSL, but SSL was required";
+    CHECK(cluster.judged().findings.front().remedy.starts_with("make `server_tls` of the configuration"));
     CHECK(cluster.ready() == "failover -");
   }
   SUBCASE("another cluster, another major version, another minor version") {
@@ -137,12 +140,15 @@ TEST_CASE("settings: what a standby must not have lower, now or after the next f
   CHECK(cluster.ready() == "failover -");
 }
 
-TEST_CASE("both standbys paused: no failover; replay that is paused on one: the other one") {
+TEST_CASE("both standbys are kept behind: no failover; one of them: the other one; a promotion ends a paused replay") {
   ReadyCluster cluster;
   cluster.at("b").server->replay_paused = true;
-  CHECK(cluster.found() == "error b replay_paused\n");
-  CHECK(cluster.ready() == "failover rejoin");
+  CHECK(cluster.found() == "warning b replay_paused\n");
   cluster.at("c").server->replay_paused = true;
+  CHECK(cluster.ready() == "failover rejoin");
+  cluster.setting("b", "recovery_min_apply_delay") = "60000";
+  CHECK(cluster.ready() == "failover rejoin");
+  cluster.setting("c", "recovery_min_apply_delay") = "60000";
   CHECK(cluster.ready() == "- rejoin");
 }
 
@@ -276,7 +282,7 @@ TEST_CASE("hosts: disks, files, programs") {
     cluster.at("b").host = host;
     CHECK(cluster.found() == "warning b disk_space [/srv/pg]\n");
     cluster.at("b").host->disks[0].free_bytes = 1 << 20;
-    CHECK(cluster.found() == "error b disk_space [/srv/pg]\n");
+    CHECK(cluster.found() == "error b disk_space [/srv/pg]\nwarning b room_for_wal [/srv/pg]\n");
   }
   SUBCASE("no room for a second copy") {
     cluster.at("b").host = host;
@@ -284,15 +290,43 @@ TEST_CASE("hosts: disks, files, programs") {
     CHECK(cluster.found() == "warning b room_for_rebuild\n");
   }
   SUBCASE("a file, a program, the folder") {
-    host.missing_files = {"ssl_key_file: /etc/ssl/key"};
+    cluster.at("b").server->missing_files = {"ssl_key_file: /etc/ssl/key"};
     host.missing_programs = {"pg_rewind"};
     host.parent_is_writable = false;
     host.data_directory_is_mount_point = true;
     cluster.at("b").host = host;
     CHECK(cluster.found() ==
-          "error b missing_file [ssl_key_file: /etc/ssl/key]\nerror b programs\nerror b data_directory\n"
+          "error b programs\nerror b data_directory\nerror b missing_file [ssl_key_file: /etc/ssl/key]\n"
           "warning b data_directory\n");
     CHECK(cluster.ready() == "failover -");
+  }
+  SUBCASE("little room for WAL, on a disk of its own or on that of the data") {
+    cluster.setting("b", "max_wal_size") = "4096";
+    host.disks.push_back({"pg_wal", "/wal", 5ULL << 30, 6ULL << 30});
+    cluster.at("b").host = host;
+    CHECK(cluster.found().empty());
+    cluster.at("b").host->disks[1].free_bytes = 3ULL << 30;
+    CHECK(cluster.found() == "warning b room_for_wal [/wal]\n");
+  }
+  SUBCASE("little memory") {
+    host.memory_total_bytes = 100ULL << 30;
+    host.memory_available_bytes = 6ULL << 30;
+    cluster.at("b").host = host;
+    CHECK(cluster.found().empty());
+    cluster.at("b").host->memory_available_bytes = 4ULL << 30;
+    CHECK(cluster.found() == "warning b memory\n");
+  }
+  SUBCASE("programs of another version") {
+    host.postgres_version = "15.14";
+    host.other_versions = {{"pg_rewind", "15.9"}};
+    cluster.at("b").host = host;
+    CHECK(cluster.found() == "warning b programs [pg_rewind]\n");
+    cluster.at("b").host->other_versions = {{"pg_rewind", "14.9"}};
+    CHECK(cluster.found() == "error b programs [pg_rewind]\n");
+    CHECK(cluster.ready() == "failover -");
+    cluster.at("b").host->other_versions.clear();
+    cluster.at("b").host->postgres_version = "14.9";
+    CHECK(cluster.found() == "error b programs [postgres]\n");
   }
   SUBCASE("a file that only SQL could look for") {
     cluster.at("c").server->missing_files = {"hba_file: /gone"};
