@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "proxy/base/address.h"
+#include "proxy/base/duration_histogram.h"
 #include "proxy/base/lsn.h"
 #include "proxy/base/time.h"
 #include "proxy/session/session_stats.h"
@@ -93,6 +94,25 @@ struct MaintenanceStatus {
   std::string given_by;
 };
 
+// Failovers (refused ones too) and switchovers since this process started.
+struct ChangeCount {
+  std::string cause;   // "switchover", "operator", or what was known of the primary: "dead", "silent", "stuck"
+  std::string result;  // "done", "failed", "refused"
+  std::uint64_t count = 0;
+};
+
+struct PhaseDurations {
+  std::string kind;   // "failover", "switchover"
+  std::string phase;  // the step that ends it, of `pgkeel decisions`
+  DurationHistogram durations;
+};
+
+// A thread of this process.
+struct LoopStatus {
+  std::string name;  // "control", "worker 0"
+  Duration worst_lag{};
+};
+
 struct ClusterStatus {
   std::string name;
   HostPort access_point;
@@ -109,6 +129,8 @@ struct ClusterStatus {
   Duration last_failover{};       // from the intent to the new route; zero: none yet
   std::uint64_t switchovers = 0;  // likewise
   Duration last_switchover{};     // from the begin of its drain to the new route
+  std::vector<ChangeCount> changes;
+  std::vector<PhaseDurations> phases;
   std::vector<NodeStatus> nodes;
   std::vector<ActionReport> actions;
   std::optional<Collision> collision;

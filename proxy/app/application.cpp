@@ -90,10 +90,16 @@ Result<void> Application::start(std::uint64_t descriptor_limit, const std::map<s
   return {};
 }
 
+std::vector<LoopStatus> Application::loops() const {
+  std::vector<LoopStatus> loops = {{"control", loop_lag_.worst()}};
+  for (const Duration lag : workers_->loop_lags()) loops.push_back({"worker " + std::to_string(loops.size() - 1), lag});
+  return loops;
+}
+
 Result<void> Application::start_admin() {
   AdminSources sources;
   sources.clusters = [this] { return ask_clusters(); };
-  sources.metrics = prometheus_text;
+  sources.metrics = [this](const std::vector<ClusterStatus>& clusters) { return prometheus_text(clusters, loops()); };
   sources.events = events_.get();
   sources.decisions = decisions_.get();
   sources.give_order = [this](const std::string& cluster, const OperatorOrder& order, bool preview) {

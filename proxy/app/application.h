@@ -14,6 +14,7 @@
 #include "proxy/app/cluster_service.h"
 #include "proxy/base/result.h"
 #include "proxy/io/loop.h"
+#include "proxy/io/loop_lag.h"
 #include "proxy/io/signal_watch.h"
 #include "proxy/io/wakeup.h"
 #include "proxy/listener/worker_pool.h"
@@ -48,6 +49,7 @@ class Application {
   std::optional<OrderAnswer> give_order(const std::string& cluster, const OperatorOrder& order, bool preview);
   void audit(const std::string& text);
   void write_admin_address() const;
+  [[nodiscard]] std::vector<LoopStatus> loops() const;  // any thread
   void begin_stop(const char* signal_name);
 
   const Config config_;
@@ -55,6 +57,7 @@ class Application {
   std::unique_ptr<EventLog> events_;
   std::unique_ptr<DecisionLog> decisions_;
   Loop loop_;
+  LoopLag loop_lag_{loop_};
   std::unique_ptr<Wakeup> wakeup_;
   std::unique_ptr<WorkerPool> workers_;
   std::vector<std::unique_ptr<ClusterService>> clusters_;

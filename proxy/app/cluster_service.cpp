@@ -69,7 +69,7 @@ ClusterService::ClusterService(Loop& loop, const ClusterConfig& config, const Qu
           [this](LogLevel severity, const std::string& text) { record_now(severity, "certificate", "", text); }),
       decisions_(decisions),
       recorder_(
-          config_.name, [&decisions](const DecisionRecord& record) { return decisions.keep(record); },
+          config_.name, [this](const DecisionRecord& record) { return tally_.kept(record, decisions_.keep(record)); },
           [this] { return clients_of(session_stats()); }),
       decide_again_(loop, [this] { step(); }) {}
 
@@ -360,6 +360,7 @@ ClusterStatus ClusterService::status() const {
   status.durability = durability_name(config_.durability);
   status.safe_standbys_needed = controller_.memory().promise.acks;
   status.state_error = controller_.state_error();
+  tally_.add_to(status);
   status.failovers = counts_.failovers();
   status.last_failover = counts_.last_failover();
   status.switchovers = counts_.switchovers();
@@ -388,9 +389,7 @@ ClusterStatus ClusterService::status() const {
   status.orders = controller_.memory().orders;
   status.left_slots = left_slots_of(controller_.memory());
   status.maintenance = maintenance_of(controller_.memory());
-  status.lost_reports = keeper_.reports();
-  status.lost_transactions = keeper_.lost_transactions();
-  status.lost_wal_bytes = keeper_.lost_wal_bytes();
+  keeper_.add_to(status);
   status.sessions = session_stats();
   return status;
 }

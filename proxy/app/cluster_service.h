@@ -13,6 +13,7 @@
 #include "proxy/app/certificate_watch.h"
 #include "proxy/app/change_counts.h"
 #include "proxy/app/commit_waits.h"
+#include "proxy/app/decision_tally.h"
 #include "proxy/app/host_watch.h"
 #include "proxy/app/login_watch.h"
 #include "proxy/app/progress_board.h"
@@ -93,6 +94,7 @@ class ClusterService final : private ClusterController::Effects {
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // answers of other threads may come when this is gone
   bool step_is_due_ = false;
   ChangeCounts counts_;
+  DecisionTally tally_;
   LoginWatch login_watch_;
   Instant own_trouble_told_at_{};
   Instant insecurity_told_at_{};

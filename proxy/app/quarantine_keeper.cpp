@@ -134,4 +134,10 @@ void QuarantineKeeper::announce(const Finding& finding, const ToldEntry& told) {
   }
 }
 
+void QuarantineKeeper::add_to(ClusterStatus& status) const {
+  status.lost_reports = reports_;
+  status.lost_transactions = lost_transactions_;
+  status.lost_wal_bytes = lost_wal_bytes_;
+}
+
 }  // namespace pgkeel

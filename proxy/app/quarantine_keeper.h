@@ -38,10 +38,8 @@ class QuarantineKeeper {
   void look_soon();
 
   [[nodiscard]] bool jobs_run() const { return !jobs_.idle() || !announcements_.idle(); }
-  [[nodiscard]] const std::vector<LostReportStatus>& reports() const { return reports_; }  // oldest first
-  // Of all reports that were there since this process started.
-  [[nodiscard]] std::uint64_t lost_transactions() const { return lost_transactions_; }
-  [[nodiscard]] std::uint64_t lost_wal_bytes() const { return lost_wal_bytes_; }
+  // What is there, and the sums of all that was there since this process started.
+  void add_to(ClusterStatus& status) const;
 
  private:
   struct Finding {

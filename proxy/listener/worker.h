@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "proxy/io/loop.h"
+#include "proxy/io/loop_lag.h"
 #include "proxy/io/resolver.h"
 #include "proxy/io/wakeup.h"
 #include "proxy/listener/listener.h"
@@ -70,6 +71,7 @@ class Worker {
 
   // Any thread.
   [[nodiscard]] std::uint32_t load() const { return load_.load(std::memory_order_relaxed); }
+  [[nodiscard]] Duration loop_lag() const { return loop_lag_.worst(); }
   [[nodiscard]] const AccessPoint& access_point(std::size_t cluster) const { return *access_points_[cluster]; }
 
  private:
@@ -80,6 +82,7 @@ class Worker {
 
   const ProxyConfig& limits_;
   Loop loop_;
+  LoopLag loop_lag_{loop_};
   Wakeup wakeup_;
   std::optional<Resolver> resolver_;
   std::unique_ptr<std::array<std::byte, kReadBufferBytes>> read_buffer_;

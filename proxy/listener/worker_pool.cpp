@@ -371,6 +371,12 @@ Instant WorkerPool::last_bytes_from(const std::string& cluster, const std::strin
   return last;
 }
 
+std::vector<Duration> WorkerPool::loop_lags() const {
+  std::vector<Duration> lags;
+  for (const auto& worker : inner_->workers) lags.push_back(worker->loop_lag());
+  return lags;
+}
+
 std::vector<ClusterSessionStats> WorkerPool::stats() const {
   std::vector<ClusterSessionStats> sums;
   for (std::size_t cluster = 0; cluster < inner_->configs.size(); ++cluster) {

@@ -1,8 +1,8 @@
 // The data path as the control thread sees it: worker threads, each with its own loop, that accept clients of the
 // access points and relay them to the node that the route names.
 //
-// All members are called by the control thread, except stats() and last_bytes_from(), which any thread may call.
-// Callbacks come on the control thread.
+// All members are called by the control thread, except stats(), loop_lags() and last_bytes_from(), which any thread may
+// call. Callbacks come on the control thread.
 #pragma once
 
 #include <cstdint>
@@ -95,6 +95,9 @@ class WorkerPool {
 
   // Sums over the workers, per cluster in the order of the configuration.
   [[nodiscard]] std::vector<ClusterSessionStats> stats() const;
+
+  // How late each worker's loop was at worst of late (loop_lag.h).
+  [[nodiscard]] std::vector<Duration> loop_lags() const;
 
  private:
   struct Inner;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <limits>
 #include <utility>
 
 #include <prometheus/metric_family.h>
@@ -33,6 +34,21 @@ class Families {
     } else {
       metric.gauge.value = value;
     }
+    families_.back().metric.push_back(std::move(metric));
+  }
+
+  void add(const Labels& labels, const DurationHistogram& durations) {
+    ClientMetric metric;
+    for (const auto& [name, text] : labels) metric.label.push_back({name, text});
+    auto& histogram = metric.histogram;
+    for (std::size_t bucket = 0; bucket < durations.counts.size(); ++bucket) {
+      histogram.sample_count += durations.counts[bucket];
+      const bool last = bucket == DurationHistogram::kBoundsMs.size();
+      const double bound = last ? std::numeric_limits<double>::infinity()
+                                : static_cast<double>(DurationHistogram::kBoundsMs[bucket]) / 1000;
+      histogram.bucket.push_back({histogram.sample_count, bound});
+    }
+    histogram.sample_sum = std::chrono::duration<double>(durations.sum).count();
     families_.back().metric.push_back(std::move(metric));
   }
 
@@ -190,6 +206,35 @@ void add_clusters(Families& families, const std::vector<ClusterStatus>& clusters
   }
 }
 
+void add_changes(Families& families, const std::vector<ClusterStatus>& clusters) {
+  families.family(
+      "pgkeel_primary_changes_total",
+      "Failovers and switchovers, refused ones too: cause is what was known of the primary, or who wanted it",
+      MetricType::Counter);
+  for (const auto& cluster : clusters) {
+    for (const auto& change : cluster.changes)
+      families.add({{"cluster", cluster.name}, {"cause", change.cause}, {"result", change.result}},
+                   number(change.count));
+  }
+  families.family("pgkeel_primary_change_phase_seconds",
+                  "How long each phase of a failover or switchover took: from the step before it",
+                  MetricType::Histogram);
+  for (const auto& cluster : clusters) {
+    for (const auto& phase : cluster.phases)
+      families.add({{"cluster", cluster.name}, {"kind", phase.kind}, {"phase", phase.phase}}, phase.durations);
+  }
+  families.family("pgkeel_client_hold_seconds",
+                  "How long client connections were held that did not get to their server at once",
+                  MetricType::Histogram);
+  for (const auto& cluster : clusters) families.add({{"cluster", cluster.name}}, cluster.sessions.waits);
+}
+
+void add_loops(Families& families, const std::vector<LoopStatus>& loops) {
+  families.family("pgkeel_loop_lag_seconds", "How late a thread's loop was at worst in the last 10 to 20 seconds",
+                  MetricType::Gauge);
+  for (const auto& loop : loops) families.add({{"loop", loop.name}}, seconds(loop.worst_lag));
+}
+
 using UseNode = std::function<void(const ClusterStatus&, const NodeStatus&, const Labels&)>;
 
 void add_hosts(Families& families, const std::function<void(const UseNode&)>& for_nodes) {
@@ -326,12 +371,14 @@ void add_nodes(Families& families, const std::vector<ClusterStatus>& clusters) {
 
 }  // namespace
 
-std::string prometheus_text(const std::vector<ClusterStatus>& clusters) {
+std::string prometheus_text(const std::vector<ClusterStatus>& clusters, const std::vector<LoopStatus>& loops) {
   Families families;
   families.family("pgkeel_build_info", "The version of this pgkeel", MetricType::Gauge);
   families.add({{"version", std::string(pgkeel_version())}}, 1);
   add_clusters(families, clusters);
+  add_changes(families, clusters);
   add_nodes(families, clusters);
+  add_loops(families, loops);
   families.family("pgkeel_certificate_not_after_seconds", "When a certificate that pgkeel shows ends, as Unix time",
                   MetricType::Gauge);
   for (const auto& cluster : clusters) {

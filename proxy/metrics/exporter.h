@@ -8,6 +8,6 @@
 
 namespace pgkeel {
 
-std::string prometheus_text(const std::vector<ClusterStatus>& clusters);
+std::string prometheus_text(const std::vector<ClusterStatus>& clusters, const std::vector<LoopStatus>& loops = {});
 
 }  // namespace pgkeel

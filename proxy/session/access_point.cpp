@@ -29,7 +29,7 @@ AccessPoint::AccessPoint(WorkerServices services, SharedCluster& shared, std::fu
       route_(no_route_yet()),
       tls_(shared.first_tls),
       last_bytes_(shared.nodes.size()),
-      waiting_room_(services.loop, shared.login_gate, counters_.held, counters_.released),
+      waiting_room_(services.loop, shared.login_gate, counters_),
       reaper_(services.loop, [this] { reap(); }),
       acknowledge_review_(services.loop, [this] {
         for (const auto& session : sessions_) session->review_acknowledge_limits();

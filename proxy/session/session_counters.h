@@ -32,6 +32,8 @@ struct alignas(64) SessionCounters {
   Counter open;
   Counter held;
   Counter released;
+  std::array<Counter, DurationHistogram::kBoundsMs.size() + 1> waits;  // by bucket
+  Counter waited_nanoseconds;
   Counter drain_awaits;
   Counter established;
   Counter logins;
@@ -50,6 +52,11 @@ struct alignas(64) SessionCounters {
   Counter closed_without_error_at_unclean_boundary;
   std::array<Counter, kSqlStates> errors;  // by SqlState
 
+  void waited(Duration duration) {
+    waits[DurationHistogram::bucket_of(duration)].add();
+    waited_nanoseconds.add(static_cast<std::uint64_t>(duration.count()));
+  }
+
   void add_to(ClusterSessionStats& sum) const {
     sum.accepted += accepted.value();
     sum.newcomers_dropped += newcomers_dropped.value();
@@ -58,6 +65,8 @@ struct alignas(64) SessionCounters {
     sum.open += open.value();
     sum.held += held.value();
     sum.released += released.value();
+    for (std::size_t bucket = 0; bucket < waits.size(); ++bucket) sum.waits.counts[bucket] += waits[bucket].value();
+    sum.waits.sum += Duration(static_cast<Duration::rep>(waited_nanoseconds.value()));
     sum.drain_awaits += drain_awaits.value();
     sum.established += established.value();
     sum.logins += logins.value();

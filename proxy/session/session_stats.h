@@ -5,6 +5,8 @@
 #include <map>
 #include <string>
 
+#include "proxy/base/duration_histogram.h"
+
 namespace pgkeel {
 
 struct ClusterSessionStats {
@@ -16,6 +18,7 @@ struct ClusterSessionStats {
   std::uint64_t open = 0;               // client links now, in whatever state
   std::uint64_t held = 0;               // of these, waiting for a route or for their turn at login_rate
   std::uint64_t released = 0;           // that waited when a route opened, and were let on to it, since start
+  DurationHistogram waits;              // of those that were held and are not any more
   std::uint64_t drain_awaits = 0;       // sessions in a transaction that a switchover waits for
   std::uint64_t established = 0;        // of these, past the login
   std::uint64_t logins = 0;             // server logins finished since start

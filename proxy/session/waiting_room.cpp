@@ -12,8 +12,8 @@ constexpr Duration kGatePause = std::chrono::milliseconds(2);
 
 }  // namespace
 
-WaitingRoom::WaitingRoom(Loop& loop, LoginGate& gate, Counter& held, Counter& released)
-    : loop_(loop), gate_(gate), held_(held), released_(released), timer_(loop, [this] { let_through(); }) {}
+WaitingRoom::WaitingRoom(Loop& loop, LoginGate& gate, SessionCounters& counters)
+    : loop_(loop), gate_(gate), counters_(counters), timer_(loop, [this] { let_through(); }) {}
 
 void WaitingRoom::enter(Session& session) {
   if (session.ticket() == 0) {
@@ -22,15 +22,25 @@ void WaitingRoom::enter(Session& session) {
     gate_.enter(session.ticket());
   }
   waiting_.emplace(session.ticket(), &session);
-  held_.add();
+  counters_.held.add();
   session.wait_counts_as_hold(!in_login_queue());
+  const auto ticket = session.ticket();
   let_through();
+  if (waiting_.contains(ticket)) waits_since_.emplace(ticket, loop_.now());
+}
+
+void WaitingRoom::count_wait(LoginGate::Ticket ticket) {
+  const auto wait = waits_since_.find(ticket);
+  if (wait == waits_since_.end()) return;
+  counters_.waited(loop_.now() - wait->second);
+  waits_since_.erase(wait);
 }
 
 void WaitingRoom::leave(Session& session) {
   if (waiting_.erase(session.ticket()) > 0) {
     gate_.leave(session.ticket());
-    held_.subtract();
+    counters_.held.subtract();
+    count_wait(session.ticket());
     waited_for_route_.erase(session.ticket());
   }
   if (scout_ != &session) return;
@@ -79,8 +89,9 @@ void WaitingRoom::let_through() {
       break;
     }
     waiting_.erase(waiting_.begin());
-    held_.subtract();
-    if (waited_for_route_.erase(ticket) > 0) released_.add();
+    counters_.held.subtract();
+    count_wait(ticket);
+    if (waited_for_route_.erase(ticket) > 0) counters_.released.add();
     session->connect_to_server();
   }
   letting_through_ = false;

@@ -11,14 +11,13 @@
 
 namespace pgkeel {
 
-class Counter;
 class Loop;
 class Session;
+struct SessionCounters;
 
 class WaitingRoom {
  public:
-  // `released`: those that waited when a route opened, and were let on to it.
-  WaitingRoom(Loop& loop, LoginGate& gate, Counter& held, Counter& released);
+  WaitingRoom(Loop& loop, LoginGate& gate, SessionCounters& counters);
 
   // The session's connect_to_server() is called at its turn, maybe before this returns.
   void enter(Session& session);
@@ -36,16 +35,17 @@ class WaitingRoom {
 
  private:
   void let_through();
+  void count_wait(LoginGate::Ticket ticket);
   // The wait does not count against hold_timeout.
   [[nodiscard]] bool in_login_queue() const { return (has_route_ && !server_down_) || opens_soon_; }
 
   Loop& loop_;
   LoginGate& gate_;
-  Counter& held_;
-  Counter& released_;
+  SessionCounters& counters_;
   Timer timer_;
   std::map<LoginGate::Ticket, Session*> waiting_;
-  std::set<LoginGate::Ticket> waited_for_route_;  // and still do, or for their turn
+  std::map<LoginGate::Ticket, Instant> waits_since_;  // those that were not let through at once
+  std::set<LoginGate::Ticket> waited_for_route_;      // and still do, or for their turn
   bool doors_closed_ = false;
   bool letting_through_ = false;
   bool has_route_ = false;

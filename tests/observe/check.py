@@ -1,9 +1,11 @@
 """deploy/observe against what pgkeel tells: every metric that an alert or the dashboard names is there, and, where
 promtool is installed (Debian's package prometheus), names follow the conventions and the alerts fire when they should.
+deploy/docs/metrics.md is made of it: PGKEEL_REWRITE=1 writes it anew.
 
-check.py PRINT_METRICS FOLDER"""
+check.py PRINT_METRICS FOLDER PAGE"""
 
 import json
+import os
 import pathlib
 import re
 import shutil
@@ -35,11 +37,38 @@ def alerts(folder, name):
     return set(re.findall(r"alert(?:name)?[:=]\s*\"?(Pgkeel\w+)", (folder / name).read_text()))
 
 
+PAGE = """# Metrics
+
+`GET /metrics` of the admin endpoint, in Prometheus' text format. Made from what pgkeel tells; do not edit by hand
+(`PGKEEL_REWRITE=1 ctest --preset release -R observe`). Counters begin with the process. Alert rules and a dashboard:
+[deploy/observe](../observe).
+
+| metric | type | labels | what |
+| --- | --- | --- | --- |
+"""
+
+
+def page_of(text):
+    """A row for each metric."""
+    kinds = dict(re.findall(r"^# TYPE (\S+) (\S+)$", text, re.MULTILINE))
+    helps = dict(re.findall(r"^# HELP (\S+) (.*)$", text, re.MULTILINE))
+    rows = []
+    for name in sorted(kinds):
+        sample = re.search(rf"^{name}(?:_sum)?\{{([^}}]*)\}}", text, re.MULTILINE)
+        labels = re.findall(r'(\w+)="', sample.group(1)) if sample else []
+        rows.append(f"| `{name}` | {kinds[name]} | {', '.join(labels)} | {helps[name]} |\n")
+    return PAGE + "".join(rows)
+
+
 def main():
-    program, folder = sys.argv[1], pathlib.Path(sys.argv[2])
+    program, folder, page = sys.argv[1], pathlib.Path(sys.argv[2]), pathlib.Path(sys.argv[3])
     text, told = told_by(program)
     problems = [f"{where}: nobody tells {name}" for where, expression in expressions(folder)
                 for name in METRIC.findall(expression) if name not in told]
+    if os.environ.get("PGKEEL_REWRITE"):
+        page.write_text(page_of(text))
+    if page.read_text() != page_of(text):
+        problems.append(f"{page} is not what pgkeel tells; PGKEEL_REWRITE=1 writes it anew")
     tested = alerts(folder, "pgkeel.rules.test.yml")
     problems += [f"pgkeel.rules.test.yml: {alert} is not tested" for alert in alerts(folder, "pgkeel.rules.yml") - tested]
     if shutil.which("promtool"):

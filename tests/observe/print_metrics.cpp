@@ -22,6 +22,12 @@ int main() {
   node.lag_bytes = 1;
   node.replication = ReplicationLag{1, 2, 3, 1ms, 2ms, 3ms};
   node.last_answer_ago = 1ms;
+  node.agent_certificate_ends = WallTime(1ms);
+  cluster.certificates = {{"client_tls", "/etc/pgkeel/tls.crt", WallTime(1ms)}};
   cluster.nodes = {node};
-  std::cout << prometheus_text({cluster});
+  cluster.changes = {{"dead", "done", 1}};
+  cluster.phases = {{"failover", "fenced", DurationHistogram{}}};
+  cluster.phases[0].durations.add(20ms);
+  cluster.sessions.waits.add(2s);
+  std::cout << prometheus_text({cluster}, {{"control", 1ms}});
 }
