@@ -299,7 +299,8 @@ bool primary_is_back(const Situation& situation) {
     since = std::max(since, stop->finished_at);
   }
   return primary->facts_at >= since && primary->facts->timeline >= situation.memory.timeline &&
-         primary->facts->system_identifier == situation.memory.system_identifier && rival_primaries(situation).empty();
+         primary->facts->system_identifier == situation.memory.system_identifier &&
+         hand_promotion(situation).node == nullptr;
 }
 
 void settle_switchover(const Situation& situation, OperatorOrder& order, Decision& decision) {
