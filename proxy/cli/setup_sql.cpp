@@ -39,16 +39,16 @@ GRANT EXECUTE ON FUNCTION pg_catalog.pg_hba_file_rules() TO $monitor$;
 -- What is stored of a password, but not the password: with TLS, pgkeel authenticates clients by SCRAM with it.
 -- Whoever owns the schema, or the function, could put another one in its place: nobody but a superuser may.
 DO $check$
-DECLARE found record;
+DECLARE stranger record;
 BEGIN
-  SELECT what, rolname INTO found FROM pg_catalog.pg_roles JOIN (
+  SELECT what, rolname INTO stranger FROM pg_catalog.pg_roles JOIN (
       SELECT 'the schema pgkeel' AS what, nspowner AS owner FROM pg_catalog.pg_namespace WHERE nspname = 'pgkeel'
       UNION ALL
       SELECT 'the function ' || p.oid::regprocedure, proowner FROM pg_catalog.pg_proc AS p
         WHERE pronamespace = (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = 'pgkeel')
     ) AS present ON owner = pg_roles.oid WHERE NOT rolsuper LIMIT 1;
   IF FOUND THEN
-    RAISE EXCEPTION '% is there already, and belongs to "%", who is no superuser', found.what, found.rolname
+    RAISE EXCEPTION '% is there already, and belongs to "%", who is no superuser', stranger.what, stranger.rolname
       USING HINT = 'That role could replace the function that reads what is stored of passwords. See what it is, '
                    'drop it, or give it to a superuser (ALTER … OWNER TO), and run this again.';
   END IF;
