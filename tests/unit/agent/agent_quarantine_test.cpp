@@ -75,8 +75,8 @@ TEST_CASE("an agent bounds its quarantine by age and by size, the oldest first, 
     agent.start();
     const auto texts = KeptServer::told_of_removal(agent, first);
     REQUIRE(texts.size() == 2);
-    CHECK(texts[0] == "quarantine: removed " + old +
-                          ", which held 3 committed transactions (4096 bytes of WAL): it is older than 2d");
+    CHECK(texts[0].ends_with("quarantine: removed " + old +
+                             ", which held 3 committed transactions (4096 bytes of WAL): it is older than 2d"));
     CHECK(texts[1].find("removed " + first + ", which held 3 committed transactions") != std::string::npos);
     CHECK(texts[1].find("more than 13631488") != std::string::npos);
   }
