@@ -151,6 +151,24 @@ bool UpstreamAccess::has_wal_from(Timeline timeline, Lsn position, std::uint32_t
   return !answer || first_line(*answer) != "0";
 }
 
+bool UpstreamAccess::has_other_wal(Timeline timeline, Lsn position, std::uint32_t segment_bytes,
+                                   std::string_view bytes) const {
+  const auto answer = ask(conninfo(), "SELECT pg_catalog.encode(pg_catalog.pg_read_binary_file('pg_wal/" +
+                                          wal_file_name(timeline, position, segment_bytes) + "', " +
+                                          std::to_string(position.value % segment_bytes) + ", " +
+                                          std::to_string(bytes.size()) + ", true), 'hex')");
+  if (!answer) return false;
+  std::string here;
+  for (const char byte : bytes) {
+    constexpr char kDigits[] = "0123456789abcdef";
+    const auto value = static_cast<unsigned char>(byte);
+    here += kDigits[value >> 4U];
+    here += kDigits[value & 15U];
+  }
+  const auto there = first_line(*answer);
+  return there.size() == here.size() && there != here;
+}
+
 Result<std::vector<std::string>> UpstreamAccess::tablespace_locations() const {
   const auto answer = ask(conninfo(),
                           "SELECT pg_catalog.pg_tablespace_location(oid) FROM pg_catalog.pg_tablespace "

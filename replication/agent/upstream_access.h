@@ -5,6 +5,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "config/config.h"
@@ -45,6 +46,11 @@ class UpstreamAccess {
 
   // Whether it still has the WAL from `position` of `timeline` on. True also where it does not let us look.
   [[nodiscard]] bool has_wal_from(Timeline timeline, Lsn position, std::uint32_t segment_bytes) const;
+
+  // Whether what its WAL holds at `position` of this timeline is known to be something else than `bytes`, which lie in
+  // one segment. False also where it does not let us look.
+  [[nodiscard]] bool has_other_wal(Timeline timeline, Lsn position, std::uint32_t segment_bytes,
+                                   std::string_view bytes) const;
 
   // Where its tablespaces are.
   [[nodiscard]] Result<std::vector<std::string>> tablespace_locations() const;

@@ -174,6 +174,32 @@ TEST_CASE("of two standbys that were both promoted to one timeline, the other is
   CHECK(ServerPair::replicates(*pair.b, *c));
 }
 
+TEST_CASE(
+    "a standby of a timeline that two nodes wrote from the same position on is rebuilt, never taken for one of the "
+    "other") {
+  ServerPair pair;
+  const auto c = PostgresServer::standby_of(*pair.a, "c");
+  pair.a->stop();
+  ServerPair::promote(*pair.b, "d");
+  c->query("SELECT pg_promote(true)");
+  const auto d = PostgresServer::standby_of(*c, "d");
+  c->query("INSERT INTO t VALUES (-1)");
+  REQUIRE(c->wait_caught_up("d"));
+  pair.b->query("INSERT INTO t SELECT generate_series(1, 1000)");
+  const auto history = [](const PostgresServer& server) {
+    return *read_file(server.data_directory() + "/pg_wal/00000002.history");
+  };
+  CHECK(history(*pair.b) == history(*d));  // nothing else tells them apart
+  c->kill_tree();
+  d->kill_tree();
+  const auto report = pair.rejoin(*d, *pair.b);
+  INFO(pair.said());
+  REQUIRE_MESSAGE(report, report.error().message);
+  CHECK(report->method == "basebackup");
+  CHECK_FALSE(report->quarantine.empty());
+  CHECK(ServerPair::replicates(*pair.b, *d));
+}
+
 TEST_CASE("a crashed standby is only started") {
   ServerPair pair;
   pair.b->kill_tree();
