@@ -75,7 +75,7 @@ class Worker {
   [[nodiscard]] const AccessPoint& access_point(std::size_t cluster) const { return *access_points_[cluster]; }
 
  private:
-  static constexpr std::size_t kReadBufferBytes = 65536;
+  static constexpr std::size_t kReadBufferBytes = 262144;
 
   void session_gone();
   void follow_route(Listener& listener, const Route& route) const;

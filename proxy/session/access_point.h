@@ -2,6 +2,7 @@
 // knows it. Loop's thread only, except counters() and last_bytes_from().
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <functional>
@@ -78,6 +79,13 @@ struct WorkerServices {
   Newcomers& newcomers;
   const CancelJudge& cancel_judge;        // answers on the loop's thread
   const VerifierSource& verifier_source;  // so does this
+
+  // A server's results come in big reads, each of which wakes its client once. All else is read in small ones, because
+  // a session may have to keep one.
+  [[nodiscard]] std::span<std::byte> small_read_buffer() const {
+    constexpr std::size_t kSmallReadBytes = 65536;
+    return read_buffer.first(std::min(read_buffer.size(), kSmallReadBytes));
+  }
 };
 
 class AccessPoint {

@@ -227,7 +227,7 @@ void Session::wait_again() {
 }
 
 void Session::read_login_answer() {
-  const std::span<std::byte> buffer = access_point_.services().read_buffer;
+  const std::span<std::byte> buffer = access_point_.services().small_read_buffer();
   const IoResult result = server_->read(buffer);
   switch (result.kind) {
     case IoResult::Kind::kWouldBlock:

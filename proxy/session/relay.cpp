@@ -24,7 +24,7 @@ IoResult read_behind_partial(Link& link, RelayBuffer& kept, std::span<std::byte>
 }  // namespace
 
 void Session::relay_from_client() {
-  const std::span<std::byte> buffer = access_point_.services().read_buffer;
+  const std::span<std::byte> buffer = access_point_.services().small_read_buffer();
   const std::size_t partial = to_server_.partial_bytes();
   const IoResult result = read_behind_partial(client_, to_server_, buffer);
   switch (result.kind) {

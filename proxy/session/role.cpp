@@ -74,6 +74,7 @@ void Session::finish_login() {
   run_clock(Clock::kNone);
   std::string kept_back = std::exchange(login_, {}).kept_back;
   std::string().swap(startup_packet_);
+  Resolver::Addresses().swap(addresses_);
   scram_.reset();
   client_.resume_reading(PauseReason::kLogin);
   pass_on_from_server(std::as_writable_bytes(std::span(kept_back)));

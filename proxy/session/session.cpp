@@ -346,7 +346,7 @@ bool Session::read_exactly(std::string& words, std::size_t wanted) {
 }
 
 void Session::drain_client() {
-  const IoResult result = client_.read(access_point_.services().read_buffer);
+  const IoResult result = client_.read(access_point_.services().small_read_buffer());
   const bool over = result.kind == IoResult::Kind::kEnd && to_client_.waiting_bytes() == 0;
   if (over || result.kind == IoResult::Kind::kError) vanish();
 }

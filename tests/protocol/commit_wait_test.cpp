@@ -93,8 +93,8 @@ TEST_CASE("an interrupted wait ends the session in front of the acknowledgement,
 TEST_CASE("a warning that is too long to be kept back is recognised at its end") {
   ProxyUnderTest proxy(available());
   proxy.route_to_a(1);
-  // Messages up to 8 KiB are passed on whole; more than one read is 64 KiB.
-  for (const std::size_t context : {8'000U, 8'050U, 9'000U, 100'000U}) {
+  // Messages up to 8 KiB are passed on whole; more than one read is 256 KiB.
+  for (const std::size_t context : {8'000U, 8'050U, 9'000U, 300'000U}) {
     CAPTURE(context);
     const Case spoken = {"long", query("call p()"), cancelled_wait(std::string(context, 'c')),
                          command_complete("CALL") + ready_for_query('I')};

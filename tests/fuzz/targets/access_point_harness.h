@@ -66,7 +66,7 @@ class AccessPointHarness {
   Loop loop_;
   Resolver resolver_{loop_};
   ProxyConfig limits_;
-  std::array<std::byte, 65536> read_buffer_{};
+  std::array<std::byte, 262144> read_buffer_{};
   std::atomic<std::uint32_t> clients_{0};
   Newcomers newcomers_;
   CancelJudge judge_;

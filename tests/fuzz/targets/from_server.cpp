@@ -73,7 +73,7 @@ Walk walk(std::string stream, std::string_view cuts) {
     result.violation = advance.violation;
     result.passed += advance.passable;
     kept.erase(0, advance.passable);
-    require(result.violation || kept.size() < kWholeMessageBytes, "more is kept back than a begun message");
+    require(result.violation || kept.size() < kWholeErrorBytes, "more is kept back than a begun message");
   }
   result.at_boundary = tracker.at_boundary();
   return result;
