@@ -191,6 +191,8 @@ struct AdminServer::Inner {
     if (!parsed) return answer_text(response, 400, parsed.error().message);
     with_cluster(request, response, [&](const ClusterStatus& cluster) {
       OperatorOrder order = parsed->order;
+      const bool is_meant = kind != OrderKind::kTeardown || parsed->preview || parsed->name == cluster.name;
+      if (!is_meant) return answer_text(response, 400, "\"name\" must be the name of the cluster, once more");
       const auto knows = [&](const std::string& node) {
         return std::ranges::find(cluster.nodes, node, &NodeStatus::name) != cluster.nodes.end();
       };

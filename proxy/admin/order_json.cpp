@@ -87,6 +87,9 @@ Result<OrderRequest> parse_order(OrderKind kind, std::string_view body) {
     case OrderKind::kStop:
     case OrderKind::kStart:
       break;
+    case OrderKind::kTeardown:
+      members.text("name", request.name);
+      break;
   }
   if (auto taken = members.take(json); !taken) return taken.error();
   if (needed != nullptr && order.node.empty()) return Error{"\"" + std::string(needed) + "\" must name a node"};

@@ -16,6 +16,7 @@ std::optional<OrderKind> order_kind_named(const std::string& name);
 struct OrderRequest {
   OperatorOrder order;
   bool preview = false;  // what would it do? Nothing is changed
+  std::string name;      // kTeardown: the cluster's, once more
 };
 
 // The JSON body of a POST. What is unknown, missing, of a wrong type or makes no sense together is an error: an order

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "proxy/app/ordered_rest.h"
 #include "proxy/app/policy_of.h"
 #include "proxy/app/record_parts.h"
 #include "proxy/app/replication_lag.h"
@@ -384,6 +385,7 @@ ClusterStatus ClusterService::status() const {
   }
   status.readiness = readiness_.report();
   certificates_.add_findings(status.readiness);
+  if (status.readiness) add_ordered_rest(controller_.memory(), config_.nodes, status.readiness->readiness);
   status.certificates = certificates_.certificates();
   status.collision = decision.collision;
   status.orders = controller_.memory().orders;

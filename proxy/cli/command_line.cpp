@@ -180,6 +180,21 @@ int with_model(const UseModel& use) {
   verb->add_option("--keep", resolve.order.node, "The node whose history stays")->required();
   verb->callback([&] { run = [&] { return run_order(resolve); }; });
 
+  OrderOptions teardown;
+  teardown.order.kind = OrderKind::kTeardown;
+  verb = add_verb(app, "teardown", "Leave the cluster: what pgkeel set up is taken back, the primary stands alone",
+                  &teardown.config_path);
+  verb->add_option("CLUSTER", teardown.cluster, "The cluster")->required();
+  verb->add_option("--name", teardown.name, "The name of the cluster once more, in place of the question");
+  verb->footer(
+      "Every session ends with 57P01, and who connects gets 08001. On the primary the slots pgkeel_* are dropped, and\n"
+      "synchronous_standby_names and what else was set by ALTER SYSTEM is reset; the same on each standby that "
+      "answers:\n"
+      "it goes on streaming, without a slot. No server is stopped, no data touched. Afterwards take the cluster out "
+      "of\n"
+      "the configuration; `pgkeel serve --adopt NODE` takes it up again.");
+  verb->callback([&] { run = [&] { return run_order(teardown); }; });
+
   LostOptions lost;
   verb = add_verb(app, "lost", "What a diverged node had committed that the cluster lost", &lost.config_path);
   verb->add_option("CLUSTER", lost.cluster, "Name of the cluster")->required();

@@ -36,7 +36,13 @@ std::string usage_error(const Config& config, const OrderOptions& options) {
   if (const auto wrong = complain_of_cluster(config, options.cluster)) return *wrong;
   const auto cluster = std::ranges::find(config.clusters, options.cluster, &ClusterConfig::name);
   const std::string& node = options.order.node;
-  return node.empty() ? "" : complain_of_node(*cluster, node).value_or("");
+  if (const auto wrong = node.empty() ? std::nullopt : complain_of_node(*cluster, node)) return *wrong;
+  if (options.order.kind != OrderKind::kTeardown) return "";
+  if (options.name.empty() && ::isatty(STDIN_FILENO) == 0)
+    return "teardown asks for the cluster's name: type it on a terminal, or say --name " + options.cluster;
+  return options.name.empty() || options.name == options.cluster
+             ? ""
+             : "--name " + options.name + " is not the cluster that is to be torn down, " + options.cluster;
 }
 
 bool goes_on(const Config& config, const OrderOptions& options, const std::string& consequences) {
@@ -45,9 +51,11 @@ bool goes_on(const Config& config, const OrderOptions& options, const std::strin
   const Json json = status ? Json::parse(*status, nullptr, false) : Json();
   if (json.is_object() && json.contains("sessions"))
     std::cout << "Now connected: " << json["sessions"].value("open", std::uint64_t{0}) << " clients.\n";
-  std::cout << "Go on? [y/N] " << std::flush;
+  const bool by_name = options.order.kind == OrderKind::kTeardown;
+  std::cout << (by_name ? "To go on, type the name of the cluster: " : "Go on? [y/N] ") << std::flush;
   std::string answer;
   std::getline(std::cin, answer);
+  if (by_name) return answer == options.cluster;
   return answer == "y" || answer == "Y" || answer == "yes";
 }
 
@@ -122,6 +130,9 @@ OrderPost order_post(const std::string& cluster, const OperatorOrder& order, boo
     case OrderKind::kStop:
     case OrderKind::kStart:
       break;
+    case OrderKind::kTeardown:
+      if (!preview) body["name"] = cluster;
+      break;
   }
   return {"/api/v1/clusters/" + cluster + "/" + order_name(order.kind), body.dump()};
 }
@@ -142,7 +153,7 @@ int run_order(const OrderOptions& options) {
       return Error{std::string(order_name(options.order.kind)) + " is refused: " + json.value("reason", "")};
     return json;
   };
-  if (!options.yes && ::isatty(STDIN_FILENO) == 1) {
+  if (!options.yes && options.name.empty() && ::isatty(STDIN_FILENO) == 1) {
     const auto preview = post(true);
     if (!preview) return fail(preview.error().message);
     if (!goes_on(*config, options, preview->value("consequences", ""))) return fail("nothing was done");

@@ -1,5 +1,5 @@
 // The verbs that order a running pgkeel to do something: `pgkeel switchover`, `failover`, `rejoin`, `resolve`,
-// `maintenance`, `stop`, `start`.
+// `maintenance`, `stop`, `start`, `teardown`.
 #pragma once
 
 #include <string>
@@ -13,6 +13,7 @@ struct OrderOptions {
   std::string cluster;
   OperatorOrder order;  // kind, node and flags
   bool yes = false;     // no question on a terminal
+  std::string name;     // kTeardown, in place of the question: the cluster's, once more
 };
 
 // Tells what it will do, asks on a terminal, gives the order, shows how it goes, and returns when it has ended.

@@ -61,6 +61,9 @@ constexpr Examples kExamples[] = {
      "  pgkeel rejoin orders a --rebuild             # a new copy; the old directory is moved aside\n"},
     {"resolve",
      "  pgkeel resolve orders --keep b               # what only the others have is set aside first: pgkeel lost\n"},
+    {"teardown",
+     "  pgkeel teardown orders                       # asks for the name of the cluster\n"
+     "  pgkeel teardown orders --name orders         # in a script\n"},
     {"lost",
      "  pgkeel lost orders                           # the reports\n"
      "  pgkeel lost orders a_2026-10-24              # one of them; its name may be cut off\n"
@@ -74,8 +77,9 @@ constexpr Examples kExamples[] = {
 // How the values of options are called in --help, and completed. Others are called as their option is.
 const std::map<std::string, std::string>& value_names() {
   static const std::map<std::string, std::string> names = {
-      {"config", "FILE"}, {"out", "FOLDER"}, {"export", "FOLDER"}, {"to", "NODE"},         {"keep", "NODE"},
-      {"adopt", "NODE"},  {"agent", "HOST"}, {"days", "DAYS"},     {"cluster", "CLUSTER"}, {"port", "PORT"},
+      {"config", "FILE"},     {"out", "FOLDER"}, {"export", "FOLDER"}, {"to", "NODE"},
+      {"keep", "NODE"},       {"adopt", "NODE"}, {"agent", "HOST"},    {"days", "DAYS"},
+      {"cluster", "CLUSTER"}, {"port", "PORT"},  {"name", "CLUSTER"},
   };
   return names;
 }

@@ -153,8 +153,8 @@ void add_clusters(Families& families, const std::vector<ClusterStatus>& clusters
   }
   families.family("pgkeel_condition", "1 for the condition that the cluster is in", kGauge);
   for (const auto& cluster : clusters) {
-    for (const char* condition :
-         {"normal", "degraded", "maintenance", "switching over", "failing over", "stopped", "no route", "collision"}) {
+    for (const char* condition : {"normal", "degraded", "maintenance", "switching over", "failing over", "stopped",
+                                  "torn down", "no route", "collision"}) {
       families.add({{"cluster", cluster.name}, {"condition", condition}}, cluster.condition == condition ? 1 : 0);
     }
   }

@@ -85,7 +85,7 @@ void Session::take_a_place() {
                                               "\"): connect with sslmode=require or higher");
     return;
   }
-  if (access_point_.route().mode == RouteMode::kStopped) return tell_of_stop();
+  if (nothing_to_wait_for()) return tell_of_stop();
   auto& clients = access_point_.services().clients;
   const std::uint32_t most = access_point_.services().clients_max;
   counted_as_client_ = clients.fetch_add(1, std::memory_order_relaxed) < most;

@@ -191,17 +191,24 @@ void Session::follow_route() {
   const bool linked = state_ == State::kConnecting || state_ == State::kSecuring || state_ == State::kLogin ||
                       state_ == State::kEstablished;
   const bool connects = state_ == State::kWaiting || (linked && state_ != State::kEstablished);
-  if (connects && route.mode == RouteMode::kStopped) return tell_of_stop();
+  if (connects && nothing_to_wait_for()) return tell_of_stop();
   if (!linked) return;
   if (epoch_ != route.epoch || route.target != target_) return leave_old_route();
   if (route.mode == RouteMode::kDraining) begin_drain();
 }
 
-// There is nothing to wait for: only an operator can end it.
+// Only an operator can end it.
+bool Session::nothing_to_wait_for() const {
+  const RouteMode mode = access_point_.route().mode;
+  return mode == RouteMode::kStopped || mode == RouteMode::kTornDown;
+}
+
 void Session::tell_of_stop() {
   if (server_) server_->reset();
-  end_with_error(SqlState::kCannotConnectNow, "could not connect: cluster \"" + access_point_.shared().name +
-                                                  "\" is stopped: " + access_point_.route().reason);
+  const bool torn_down = access_point_.route().mode == RouteMode::kTornDown;
+  end_with_error(torn_down ? SqlState::kCannotConnect : SqlState::kCannotConnectNow,
+                 "could not connect: cluster \"" + access_point_.shared().name + "\" is " +
+                     (torn_down ? "torn down: " : "stopped: ") + access_point_.route().reason);
 }
 
 void Session::begin_drain() {

@@ -118,6 +118,7 @@ class Session {
   [[nodiscard]] Duration& time_left(Clock clock);
   [[nodiscard]] std::string node_phrase() const;
   void leave_old_route();
+  [[nodiscard]] bool nothing_to_wait_for() const;
   void tell_of_stop();
   void begin_drain();
   void hold_where_drained();

@@ -15,6 +15,7 @@
 #include "replication/decide/stop_and_start.h"
 #include "replication/decide/switchover.h"
 #include "replication/decide/switchover_steps.h"
+#include "replication/decide/teardown.h"
 #include "replication/decide/transitions.h"
 #include "replication/sync/standby_names.h"
 #include "replication/sync/sync_planner.h"
@@ -63,6 +64,8 @@ class Judgement {
         return judge_returning(situation_, decision_);
       case Phase::kStopped:
         return judge_stopped(situation_, decision_);
+      case Phase::kTornDown:
+        return judge_torn_down(situation_, decision_);
       case Phase::kFencing:
         return fencing();
       case Phase::kPromoting:
@@ -83,10 +86,7 @@ class Judgement {
       ask_standbys_since(order_since(situation_, *order));
     if (situation_.adoption_is_open()) return no_route(why_not_adopted(situation_));
     const NodeView* primary = situation_.primary();
-    if (primary == nullptr) {
-      return no_route(situation_.memory.primary +
-                      ", the primary, is not configured any more; choose with `pgkeel serve --adopt NODE`");
-    }
+    if (primary == nullptr) return no_route(why_not_configured(situation_));
     if (told_since(*primary)) {
       // It has written since: clients need not wait for its next facts. The standbys do.
       decision_.route_node = primary->name;

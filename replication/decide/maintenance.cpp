@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "replication/decide/durability.h"
+#include "replication/sync/standby_names.h"
 
 namespace pgkeel {
 namespace {
@@ -55,6 +56,7 @@ void tell_of_maintenance(const ClusterMemory& memory, Decision& decision) {
 OrderAnswer judge_maintenance(const Situation& situation, const OperatorOrder& order) {
   const ClusterMemory& memory = situation.memory;
   if (!order.on) return judge_end(situation, order);
+  if (memory.phase == Phase::kTornDown) return refused("the cluster is torn down");
   if (memory.phase != Phase::kSteady && memory.phase != Phase::kStopped)
     return refused("the primary is being changed (" + std::string(phase_name(memory.phase)) +
                    "); wait until that is over");
@@ -97,12 +99,19 @@ void apply_maintenance(const OperatorOrder& order, ClusterMemory& next) {
 void settle_maintenance(const Situation& situation, OperatorOrder& order) {
   const ClusterMemory& memory = situation.memory;
   const std::string what = order.node.empty() ? "the cluster" : order.node;
+  if (order.on && !order.node.empty() && !is_out(memory, order.node)) {
+    order.state = OrderState::kFailed;
+    order.message = "the maintenance of " + what + " was ended before commits were released from it";
+    return;
+  }
   if (order.on && !order.node.empty() && commits_are_kept(situation.policy) && memory.phase == Phase::kSteady) {
     const bool released = !memory.promise.contains(order.node) && !memory.standby_names.contains(order.node) &&
                           !memory.standby_names_in_force.contains(order.node);
     const NodeView* primary = situation.primary();
     const bool can_be_released = primary != nullptr && primary->answers_as_primary();
-    if (!released && can_be_released) return;
+    const bool is_seen =
+        can_be_released && primary->facts->synchronous_standby_names == standby_names_text(memory.standby_names);
+    if (can_be_released && !(released && is_seen)) return;
   }
   order.state = OrderState::kDone;
   order.message = what + (order.on ? " is under maintenance" : " is not under maintenance any more");

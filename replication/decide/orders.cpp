@@ -1,6 +1,7 @@
 #include "replication/decide/orders.h"
 
 #include <algorithm>
+#include <cassert>
 
 #include "replication/decide/candidate.h"
 #include "replication/decide/collision.h"
@@ -12,6 +13,7 @@
 #include "replication/decide/retry.h"
 #include "replication/decide/stop_and_start.h"
 #include "replication/decide/switchover.h"
+#include "replication/decide/teardown.h"
 
 namespace pgkeel {
 namespace {
@@ -59,12 +61,14 @@ Verdict failover_is_possible(const Situation& situation, const OperatorOrder& or
     if (const Verdict may = candidate_may_be_replaced(situation, order); !may) return may;
   }
   if (memory.phase == Phase::kStopped) return Verdict::no("the cluster is stopped; `pgkeel start` starts it");
+  if (memory.phase == Phase::kTornDown) return Verdict::no("the cluster is torn down");
+  if (is_planned(memory.phase) && running_order(memory, OrderKind::kStart) != nullptr)
+    return Verdict::no("the cluster is being started; where " + memory.primary +
+                       " cannot be started, start and promote a standby by hand, then `pgkeel serve --adopt NODE`");
   if (is_planned(memory.phase))
     return Verdict::no("a switchover is under way; it ends by itself, and becomes a failover where the primary fails");
   const NodeView* primary = situation.primary();
-  if (primary == nullptr)
-    return Verdict::no(memory.primary +
-                       ", the primary, is not configured any more; choose with `pgkeel serve --adopt NODE`");
+  if (primary == nullptr) return Verdict::no(why_not_configured(situation));
   if (situation.adoption_is_open()) return Verdict::no(why_not_adopted(situation));
   if (const HandPromotion promotion = hand_promotion(situation); promotion.node != nullptr)
     return Verdict::no(promotion.node->name +
@@ -237,6 +241,9 @@ class Settlement {
         case OrderKind::kStart:
           settle_start(situation_, order, decision_);
           break;
+        case OrderKind::kTeardown:
+          settle_teardown(situation_, order, decision_);
+          break;
       }
     }
   }
@@ -380,6 +387,8 @@ OrderAnswer judge_order(const Situation& situation, const OperatorOrder& order) 
       return judge_stop(situation, order);
     case OrderKind::kStart:
       return judge_start(situation);
+    case OrderKind::kTeardown:
+      return judge_teardown(situation, order);
   }
   return refused("unknown order");
 }
@@ -406,6 +415,15 @@ ClusterMemory accept_order(const ClusterMemory& memory, OperatorOrder order) {
   return next;
 }
 
+OperatorOrder& carry_out(ClusterMemory& next, OrderKind kind) {
+  const auto found = std::ranges::find_if(next.orders, [&](const OperatorOrder& order) {
+    return order.kind == kind && order.state == OrderState::kRunning && !order.carried_out;
+  });
+  assert(found != next.orders.end());
+  found->carried_out = true;
+  return *found;
+}
+
 const OperatorOrder* failover_ordered(const Situation& situation) {
   const OperatorOrder* order = running_order(situation.memory, OrderKind::kFailover);
   if (order == nullptr || order->carried_out || not_heard_from_yet(situation) != nullptr) return nullptr;
@@ -428,6 +446,7 @@ bool loss_is_accepted(const Situation& situation) {
 
 void settle_orders(const Situation& situation, Decision& decision) {
   Settlement(situation, decision).run();
+  put_state_away(decision.next);
 }
 
 }  // namespace pgkeel

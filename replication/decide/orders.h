@@ -21,6 +21,9 @@ OrderAnswer judge_order(const Situation& situation, const OperatorOrder& order);
 // The memory with the order in it, which judge_order() accepted.
 ClusterMemory accept_order(const ClusterMemory& memory, OperatorOrder order);
 
+// The running order of this kind, which has not begun, begins with the row that is taken: its first.
+OperatorOrder& carry_out(ClusterMemory& next, OrderKind kind);
+
 // An operator wants a failover, it has not begun, and nothing forbids it.
 const OperatorOrder* failover_ordered(const Situation& situation);
 

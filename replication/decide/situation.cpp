@@ -74,6 +74,11 @@ std::string why_not_known(const NodeView& node) {
   }
 }
 
+std::string why_not_configured(const Situation& situation) {
+  return situation.memory.primary +
+         ", the primary, is not configured any more; choose with `pgkeel serve --adopt NODE`";
+}
+
 std::string join_names(const std::vector<std::string>& names) {
   std::string joined;
   for (std::size_t i = 0; i < names.size(); ++i) {

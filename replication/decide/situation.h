@@ -53,6 +53,9 @@ bool streams_from(const NodeView& standby, const NodeView& primary);
 // Of a node that does not answer with facts: what is known of it, as one clause for a person.
 std::string why_not_known(const NodeView& node);
 
+// Where the primary of the memory is not configured, and what to do.
+std::string why_not_configured(const Situation& situation);
+
 // "a", "a and b", "a, b and c"
 std::string join_names(const std::vector<std::string>& names);
 

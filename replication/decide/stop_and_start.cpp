@@ -32,6 +32,7 @@ bool is_out_of_reach(const NodeView& node) {
 Verdict stop_is_possible(const Situation& situation, const OperatorOrder& order) {
   const ClusterMemory& memory = situation.memory;
   if (memory.phase == Phase::kStopped) return Verdict::no("the cluster is stopped already");
+  if (memory.phase == Phase::kTornDown) return Verdict::no("the cluster is torn down");
   if (memory.phase != Phase::kSteady)
     return Verdict::no("the primary is not settled (" + std::string(phase_name(memory.phase)) +
                        "); see `pgkeel status`");

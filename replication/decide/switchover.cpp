@@ -120,13 +120,13 @@ Verdict switchover_is_possible(const Situation& situation, const OperatorOrder& 
   const ClusterMemory& memory = situation.memory;
   if (memory.phase == Phase::kUnadopted)
     return Verdict::no("pgkeel does not know the primary yet; see `pgkeel status`");
+  if (memory.phase == Phase::kStopped) return Verdict::no("the cluster is stopped; `pgkeel start` starts it");
+  if (memory.phase == Phase::kTornDown) return Verdict::no("the cluster is torn down");
   if (memory.phase != Phase::kSteady)
     return Verdict::no("the primary is being changed already (" + std::string(phase_name(memory.phase)) +
                        "); see `pgkeel status`");
   const NodeView* primary = situation.primary();
-  if (primary == nullptr)
-    return Verdict::no(memory.primary +
-                       ", the primary, is not configured any more; choose with `pgkeel serve --adopt NODE`");
+  if (primary == nullptr) return Verdict::no(why_not_configured(situation));
   if (situation.adoption_is_open()) return Verdict::no(why_not_adopted(situation));
   if (const auto rivals = rival_primaries(situation); !rivals.empty())
     return Verdict::no(rivals.front()->name +

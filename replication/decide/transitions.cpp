@@ -1,14 +1,12 @@
 #include "replication/decide/transitions.h"
 
 #include <algorithm>
-#include <cassert>
 
 #include "replication/decide/candidate.h"
 #include "replication/decide/durability.h"
 #include "replication/decide/failover.h"
 #include "replication/decide/orders.h"
-#include "replication/decide/stop_and_start.h"
-#include "replication/decide/switchover.h"
+#include "replication/decide/planned_transitions.h"
 
 namespace pgkeel {
 namespace {
@@ -56,16 +54,6 @@ MaybeMemory begin_failover(const Situation& situation, Instant&) {
   next.reason = situation.memory.primary + " failed: " + situation.primary()->suspicion.evidence;
   next.automatic_failovers.push_back(situation.now.wall);
   return next;
-}
-
-// Carries out the running order of this kind, which takes the row.
-OperatorOrder& carry_out(ClusterMemory& next, OrderKind kind) {
-  const auto found = std::ranges::find_if(next.orders, [&](const OperatorOrder& order) {
-    return order.kind == kind && order.state == OrderState::kRunning && !order.carried_out;
-  });
-  assert(found != next.orders.end());
-  found->carried_out = true;
-  return *found;
 }
 
 MaybeMemory begin_ordered_failover(const Situation& situation, Instant&) {
@@ -216,143 +204,13 @@ MaybeMemory abandon_candidate_as_ordered(const Situation& situation, Instant&) {
   return next;
 }
 
-MaybeMemory begin_switchover(const Situation& situation, Instant&) {
-  const NodeView* standby = switchover_to_begin(situation);
-  if (standby == nullptr) return std::nullopt;
-  ClusterMemory next = situation.memory;
-  next.phase = Phase::kDraining;
-  next.candidate = standby->name;
-  next.reason = "an operator ordered a switchover from " + next.primary + " to " + next.candidate + " (" +
-                carry_out(next, OrderKind::kSwitchover).given_by + ")";
-  return next;
-}
-
-ClusterMemory given_up(const Situation& situation, Phase phase, const std::string& why) {
-  ClusterMemory next = situation.memory;
-  next.phase = phase;
-  next.reason = (next.candidate.empty() ? "the stop" : "the switchover to " + next.candidate) + " is given up: " + why;
-  next.candidate.clear();
-  return next;
-}
-
-MaybeMemory give_up_drain(const Situation& situation, Instant&) {
-  const std::string why = why_given_up(situation);
-  if (why.empty()) return std::nullopt;
-  return given_up(situation, Phase::kSteady, why);
-}
-
-MaybeMemory end_drain(const Situation& situation, Instant& again_at) {
-  if (situation.memory.candidate.empty() || !drain_is_over(situation, again_at)) return std::nullopt;
-  ClusterMemory next = situation.memory;
-  next.phase = Phase::kStopping;
-  next.epoch += 1;
-  next.reason = (situation.view.route_drained ? "no transaction is open" : "drain_timeout is over") +
-                std::string(": ") + next.primary + " is shut down, to be followed by " + next.candidate;
-  return next;
-}
-
-MaybeMemory begin_stop(const Situation& situation, Instant&) {
-  if (!stop_may_begin(situation)) return std::nullopt;
-  ClusterMemory next = situation.memory;
-  next.phase = Phase::kDraining;
-  next.reason = "an operator ordered a stop of the cluster (" + carry_out(next, OrderKind::kStop).given_by + ")";
-  return next;
-}
-
-MaybeMemory stop(const Situation& situation, Instant& again_at) {
-  const OperatorOrder* order = running_order(situation.memory, OrderKind::kStop);
-  if (order == nullptr || !drain_is_over(situation, again_at)) return std::nullopt;
-  ClusterMemory next = situation.memory;
-  next.phase = Phase::kStopped;
-  next.epoch += 1;
-  next.reason = "an operator stopped the cluster (" + order->given_by + ")";
-  return next;
-}
-
-MaybeMemory start(const Situation& situation, Instant&) {
-  if (running_order(situation.memory, OrderKind::kStart) == nullptr) return std::nullopt;
-  ClusterMemory next = situation.memory;
-  next.phase = Phase::kReturning;
-  next.epoch += 1;  // what was shut down in this one is started
-  next.reason = "an operator starts the cluster (" + carry_out(next, OrderKind::kStart).given_by + ")";
-  return next;
-}
-
-MaybeMemory promote_after_shutdown(const Situation& situation, Instant& again_at) {
-  const Shutdown shutdown = shutdown_of(situation, again_at);
-  if (!why_given_up(situation).empty() || !candidate_has_all(situation, shutdown)) return std::nullopt;
-  ClusterMemory next = situation.memory;
-  next.phase = Phase::kPromoting;
-  next.reason = next.primary + " is shut down, and " + next.candidate + " has all of its WAL, up to " +
-                format_lsn(shutdown.end_of_wal) + " of timeline " + std::to_string(next.timeline);
-  return next;
-}
-
-// The primary failed on the way: from here on it is a failover, and the order has not been carried out.
-MaybeMemory fail_over(const Situation& situation, const std::string& why) {
-  if (!failover_may_follow(situation)) return std::nullopt;
-  if (best_candidate(situation)->facts_at < situation.view.phase_since) return std::nullopt;
-  ClusterMemory next = situation.memory;
-  next.phase = Phase::kFencing;
-  next.epoch += 1;
-  next.reason = why;
-  next.candidate.clear();
-  next.automatic_failovers.push_back(situation.now.wall);
-  for (auto& order : next.orders) {
-    if (order.kind != OrderKind::kSwitchover || order.state != OrderState::kRunning) continue;
-    order.state = OrderState::kFailed;
-    order.message = why + "; it goes on as a failover";
-  }
-  return next;
-}
-
-MaybeMemory fail_over_from_stop(const Situation& situation, Instant& again_at) {
-  const Shutdown shutdown = shutdown_of(situation, again_at);
-  if (!shutdown.failed) return std::nullopt;
-  return fail_over(situation, shutdown.why_failed);
-}
-
-MaybeMemory give_up_stop(const Situation& situation, Instant& again_at) {
-  const ActionStatus* stop = situation.current_action(ActionKind::kStopServer, situation.memory.primary);
-  if (stop != nullptr && stop->running) return std::nullopt;  // what is half shut down cannot be started
-  const Shutdown shutdown = shutdown_of(situation, again_at);
-  std::string why = why_given_up(situation);
-  if (why.empty() && (shutdown.failed || shutdown.unexamined)) why = shutdown.why_failed;
-  if (why.empty() && candidate_stays_behind(situation, shutdown, again_at)) {
-    why = situation.memory.candidate + " has not received all that " + situation.memory.primary + " wrote, up to " +
-          format_lsn(shutdown.end_of_wal);
-  }
-  if (why.empty()) return std::nullopt;
-  return given_up(situation, Phase::kReturning, why);
-}
-
-MaybeMemory end_return(const Situation& situation, Instant&) {
-  if (!primary_is_back(situation)) return std::nullopt;
-  ClusterMemory next = situation.memory;
-  next.phase = Phase::kSteady;
-  next.promise = next.standby_names_in_force = {};  // it belonged to the epoch before
-  next.reason += "; " + next.primary + " is the primary again";
-  return next;
-}
-
-MaybeMemory fail_over_from_return(const Situation& situation, Instant&) {
-  const NodeView* primary = situation.primary();
-  if (primary == nullptr || primary_is_back(situation)) return std::nullopt;
-  if (running_order(situation.memory, OrderKind::kStart) != nullptr) return std::nullopt;  // the same primary
-  const ActionStatus* started = situation.current_action(ActionKind::kStartServer, primary->name);
-  const bool cannot_start = started != nullptr && !started->running && started->failures > 0;
-  const bool out_of_reach = !primary->local && primary->suspicion.failed();
-  if (!cannot_start && !out_of_reach) return std::nullopt;
-  return fail_over(situation,
-                   primary->name + " could not be started again" + (cannot_start ? ": " + started->last_failure : ""));
-}
-
 constexpr Transition kTransitions[] = {
     {Phase::kUnadopted, Phase::kSteady, "one primary, all nodes answer on one history", adopt},
     {Phase::kUnadopted, Phase::kSteady, "serve --adopt NODE", adopt_by_operator},
     {Phase::kSteady, Phase::kSteady, "serve --adopt NODE", adopt_by_operator},
     {Phase::kReturning, Phase::kSteady, "serve --adopt NODE", adopt_by_operator},
     {Phase::kStopped, Phase::kSteady, "serve --adopt NODE", adopt_by_operator},
+    {Phase::kTornDown, Phase::kSteady, "serve --adopt NODE", adopt_by_operator},
     {Phase::kFencing, Phase::kSteady, "serve --adopt NODE", adopt_by_operator},
     {Phase::kPromoting, Phase::kSteady, "serve --adopt NODE", adopt_by_operator},
     {Phase::kUnadopted, Phase::kSteady, "resolve --keep NODE", resolve_collision},
@@ -364,9 +222,10 @@ constexpr Transition kTransitions[] = {
     {Phase::kSteady, Phase::kFencing, "primary failed, a standby can replace it", begin_failover},
     {Phase::kSteady, Phase::kDraining, "an operator orders a switchover", begin_switchover},
     {Phase::kSteady, Phase::kDraining, "an operator orders a stop", begin_stop},
+    {Phase::kSteady, Phase::kTornDown, "an operator orders a teardown", begin_teardown},
     {Phase::kDraining, Phase::kSteady, "given up, nobody was disturbed", give_up_drain},
-    {Phase::kDraining, Phase::kStopped, "no transaction is open, or drain_timeout is over: stop", stop},
-    {Phase::kStopped, Phase::kReturning, "an operator orders a start", start},
+    {Phase::kDraining, Phase::kStopped, "no transaction is open, or drain_timeout is over: stop", end_drain_for_stop},
+    {Phase::kStopped, Phase::kReturning, "an operator orders a start", begin_start},
     {Phase::kDraining, Phase::kStopping, "no transaction is open, or drain_timeout is over", end_drain},
     {Phase::kStopping, Phase::kPromoting, "primary shut down, the standby has all of its WAL", promote_after_shutdown},
     {Phase::kStopping, Phase::kFencing, "primary crashed or does not stop, a standby can replace it",

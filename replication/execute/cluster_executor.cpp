@@ -7,6 +7,7 @@
 #include "health/monitor.h"
 #include "proxy/io/clock.h"
 #include "proxy/io/loop.h"
+#include "replication/execute/release_action.h"
 #include "replication/execute/slot_actions.h"
 #include "replication/execute/sql_actions.h"
 #include "replication/execute/sync_actions.h"
@@ -103,6 +104,8 @@ void ClusterExecutor::start(const Action& action) {
       return cut_off(context_->conversation(), action, done);
     case ActionKind::kCheckpoint:
       return checkpoint(context_->conversation(), action, done);
+    case ActionKind::kRelease:
+      return release(context_->conversation(), action, done);
     case ActionKind::kRejoin:
     case ActionKind::kStartServer:
     case ActionKind::kStopServer:

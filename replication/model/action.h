@@ -27,13 +27,14 @@ enum class ActionKind {
   kKeepSlot,         // have a slot for another node or reader, which reserves WAL from `position` on
   kSetStandbyNames,  // set synchronous_standby_names on the primary, and see from where on commits wait for it
   kCutOff,           // end the walreceiver of the standby, so that it acknowledges nothing more to its old primary
+  kRelease,          // take back what pgkeel set by ALTER SYSTEM, and drop its slots; a standby (`upstream`) streams on
 };
 
 constexpr ActionKind kAllActionKinds[] = {ActionKind::kProbe,           ActionKind::kFence,    ActionKind::kPromote,
                                           ActionKind::kFollow,          ActionKind::kRejoin,   ActionKind::kStartServer,
                                           ActionKind::kExamine,         ActionKind::kDropSlot, ActionKind::kKeepSlot,
                                           ActionKind::kSetStandbyNames, ActionKind::kCutOff,   ActionKind::kStopServer,
-                                          ActionKind::kCheckpoint};
+                                          ActionKind::kCheckpoint,      ActionKind::kRelease};
 
 constexpr const char* action_name(ActionKind kind) {
   switch (kind) {
@@ -63,6 +64,8 @@ constexpr const char* action_name(ActionKind kind) {
       return "stop";
     case ActionKind::kCheckpoint:
       return "checkpoint";
+    case ActionKind::kRelease:
+      return "release";
   }
   return "unknown";
 }
@@ -75,7 +78,7 @@ struct Action {
   ActionKind kind = ActionKind::kProbe;
   std::string node;
   std::uint64_t epoch = 0;
-  std::string upstream;  // kFollow, kRejoin: the primary
+  std::string upstream;  // kFollow, kRejoin, kRelease of a standby: the primary
   std::string slot;      // kDropSlot, kKeepSlot
   bool old_primary =
       false;       // kRejoin: it was one, so that a clean shutdown was no operator's wish for a standby to rest

@@ -17,11 +17,21 @@
 
 namespace pgkeel {
 
-enum class Condition { kNormal, kDegraded, kMaintenance, kSwitchingOver, kFailingOver, kStopped, kNoRoute, kCollision };
+enum class Condition {
+  kNormal,
+  kDegraded,
+  kMaintenance,
+  kSwitchingOver,
+  kFailingOver,
+  kStopped,
+  kTornDown,
+  kNoRoute,
+  kCollision
+};
 
 constexpr Condition kAllConditions[] = {Condition::kNormal,        Condition::kDegraded,    Condition::kMaintenance,
                                         Condition::kSwitchingOver, Condition::kFailingOver, Condition::kStopped,
-                                        Condition::kNoRoute,       Condition::kCollision};
+                                        Condition::kTornDown,      Condition::kNoRoute,     Condition::kCollision};
 
 constexpr const char* condition_name(Condition condition) {
   switch (condition) {
@@ -35,6 +45,8 @@ constexpr const char* condition_name(Condition condition) {
       return "maintenance";
     case Condition::kStopped:
       return "stopped";
+    case Condition::kTornDown:
+      return "torn down";
     case Condition::kFailingOver:
       return "failing over";
     case Condition::kNoRoute:

@@ -18,11 +18,12 @@ enum class OrderKind {
   kMaintenance,  // an operator works on the cluster, or on one node: pgkeel keeps its hands off; or not any more
   kStop,         // every node is shut down, in the right order
   kStart,        // … and started again
+  kTeardown,     // pgkeel leaves the cluster: what it set up in the servers is taken back, the primary stands alone
 };
 
 constexpr OrderKind kAllOrderKinds[] = {OrderKind::kFailover,   OrderKind::kRejoin,      OrderKind::kResolve,
                                         OrderKind::kSwitchover, OrderKind::kMaintenance, OrderKind::kStop,
-                                        OrderKind::kStart};
+                                        OrderKind::kStart,      OrderKind::kTeardown};
 
 constexpr const char* order_name(OrderKind kind) {
   switch (kind) {
@@ -40,6 +41,8 @@ constexpr const char* order_name(OrderKind kind) {
       return "stop";
     case OrderKind::kStart:
       return "start";
+    case OrderKind::kTeardown:
+      return "teardown";
   }
   return "unknown";
 }

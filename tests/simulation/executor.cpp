@@ -46,6 +46,8 @@ void Executor::start(const Action& action, bool host_in_reach, const Done& repor
       return set_standby_names(action, report);
     case ActionKind::kCutOff:
       return cut_off(action, report);
+    case ActionKind::kRelease:
+      return;  // no schedule tears its cluster down
   }
 }
 

@@ -6,13 +6,27 @@ const kPlotSeconds = 120;
 const kSeverities = ["debug", "info", "warning", "error"];
 const kTones = {
   "normal": "good", "degraded": "warn", "failing over": "warn", "switching over": "warn",
-  "no route": "bad", "collision": "bad",
+  "maintenance": "warn", "stopped": "warn", "torn down": "warn", "no route": "bad", "collision": "bad",
 };
+const isMaintained = (cluster, node) => cluster.maintenance.some((each) => each.node === (node?.name ?? null));
+// `when`: only then it is offered; `body`: what it posts always; `path`: where to, if not to its own name.
 const kOrders = {
   switchover: { label: "Switchover…", target: "to", what: "Swap the roles of the primary and a standby" },
   failover: { label: "Failover…", target: "to", loss: true, what: "Promote a standby now, without waiting for the primary" },
   rejoin: { label: "Rejoin…", target: "node", rebuild: true, perNode: true, what: "Make the node a healthy standby" },
   resolve: { label: "Resolve…", target: "keep", collisionOnly: true, what: "End the collision: this node's history stays" },
+  "maintenance-on": { path: "maintenance", body: { on: true }, label: "Maintenance…",
+    when: (cluster) => !isMaintained(cluster) && cluster.condition !== "torn down",
+    what: "Nothing is failed over, fenced, started or rebuilt by itself until it ends" },
+  "maintenance-off": { path: "maintenance", body: { on: false }, label: "End maintenance…",
+    when: (cluster) => isMaintained(cluster), what: "A primary that fails is failed over again" },
+  "node-maintenance-on": { path: "maintenance", body: { on: true }, target: "node", perNode: true, label: "Take out…",
+    when: (cluster, node) => !isMaintained(cluster, node), what: "Commits do not wait for the node, and it is left alone" },
+  "node-maintenance-off": { path: "maintenance", body: { on: false }, target: "node", perNode: true, label: "Take back…",
+    when: (cluster, node) => isMaintained(cluster, node), what: "It is made a standby again" },
+  stop: { label: "Stop…", when: (cluster) => !["stopped", "torn down"].includes(cluster.condition),
+    what: "Shut every node down; clients that connect are told so until the start" },
+  start: { label: "Start…", when: (cluster) => cluster.condition === "stopped", what: "Start the same primary, then its standbys" },
 };
 
 const byId = (id) => document.getElementById(id);
@@ -96,11 +110,31 @@ function promiseText(cluster) {
     : `${cluster.durability}: no standby is safe now`;
 }
 
+function offeredOrders(cluster, node) {
+  return state.orders.filter((name) => {
+    const kind = kOrders[name];
+    return Boolean(kind.perNode) === Boolean(node) && (!kind.collisionOnly || cluster.collision) &&
+      (!kind.when || kind.when(cluster, node));
+  });
+}
+
+function routeText(cluster) {
+  if (cluster.route) return cluster.route;
+  const told = { "stopped": "clients get 57P03", "torn down": "clients get 08001" };
+  return `nowhere: ${told[cluster.condition] ?? "clients are held"}`;
+}
+
+function maintenanceText(cluster) {
+  const all = cluster.maintenance.map((each) => `${each.node ?? "the whole cluster"} since ${each.since} (${each.given_by})`);
+  return all.length > 0 ? all.join("; ") : null;
+}
+
 function drawAccessPoint(cluster) {
   const sessions = cluster.sessions;
   replaceIfChanged(byId("access-point"), rows([
     ["Address", cluster.access_point],
-    ["Leads to", cluster.route ?? "nowhere: clients are held"],
+    ["Leads to", routeText(cluster)],
+    ["Under maintenance", maintenanceText(cluster)],
     ["Epoch", cluster.epoch],
     ["Durability", promiseText(cluster)],
     ["Clients", `${sessions.open} connected, ${sessions.held} held`],
@@ -108,8 +142,7 @@ function drawAccessPoint(cluster) {
     ["Last failover took", cluster.last_failover_ms ? durationText(cluster.last_failover_ms) : null],
     ["Cannot store its state", cluster.state_error],
   ]));
-  const offered = state.orders.filter((name) => kOrders[name] && !kOrders[name].perNode &&
-    (!kOrders[name].collisionOnly || cluster.collision));
+  const offered = offeredOrders(cluster);
   replaceIfChanged(byId("cluster-buttons"), offered.map((name) =>
     element("button", { text: kOrders[name].label, type: "button", "data-order": name, title: kOrders[name].what })));
 }
@@ -119,6 +152,7 @@ function badges(cluster, node) {
   const list = [];
   if (cluster.route === node.name) list.push(["active", "good"]);
   list.push(node.role ? [node.role, node.role === "primary" ? "good" : "calm"] : ["no answer", "bad"]);
+  if (isMaintained(cluster, node)) list.push(["maintenance", "warn"]);
   if (node.role === "standby" && cluster.durability !== "async") list.push(node.safe ? ["safe", "good"] : ["not safe", "warn"]);
   if (node.role === "standby") list.push(node.streaming ? ["streaming", "good"] : ["not streaming", "warn"]);
   return list;
@@ -174,7 +208,7 @@ function drawNode(cluster, node) {
   }
   const samples = state.lags.get(`${cluster.name}/${node.name}`) ?? [];
   if (lag && samples.length > 1) card.append(plot(samples));
-  const offered = state.orders.filter((name) => kOrders[name]?.perNode && cluster.route !== node.name);
+  const offered = cluster.route === node.name ? [] : offeredOrders(cluster, node);
   if (offered.length > 0) {
     card.append(element("p", { className: "buttons" }, offered.map((name) => element("button",
       { text: kOrders[name].label, type: "button", "data-order": name, "data-node": node.name, title: kOrders[name].what }))));
@@ -302,7 +336,7 @@ const order = { name: "", cluster: "" };
 
 function orderBody() {
   const kind = kOrders[order.name];
-  const body = {};
+  const body = { ...kind.body };
   if (kind.target && byId("order-target").value) body[kind.target] = byId("order-target").value;
   if (kind.loss && byId("order-loss").checked) body.accept_loss = true;
   if (kind.rebuild && byId("order-rebuild").checked) body.rebuild = true;
@@ -315,7 +349,7 @@ function sayAnswer(text, bad) {
 }
 
 async function post(body) {
-  const response = await fetch(`api/v1/clusters/${encodeURIComponent(order.cluster)}/${order.name}`, {
+  const response = await fetch(`api/v1/clusters/${encodeURIComponent(order.cluster)}/${kOrders[order.name].path ?? order.name}`, {
     method: "POST",
     headers: { "Content-Type": "application/json", "Authorization": `Bearer ${byId("order-token").value.trim()}` },
     body: JSON.stringify(body),
@@ -352,6 +386,7 @@ function openOrder(name, node) {
     : [...(kind.target === "to" ? [["", "the best standby"]] : []),
       ...cluster.nodes.filter((each) => kind.target !== "to" || each.name !== cluster.route).map((each) => [each.name, each.name])];
   byId("order-target").replaceChildren(...choices.map(([value, text]) => element("option", { value, text })));
+  byId("order-target-label").hidden = !kind.target;
   byId("order-loss-label").hidden = !kind.loss;
   byId("order-rebuild-label").hidden = !kind.rebuild;
   byId("order-loss").checked = byId("order-rebuild").checked = false;
@@ -366,7 +401,7 @@ async function learnOrders() {
   const found = Object.entries(description.paths)
     .filter(([path, methods]) => methods.post && path.startsWith("/api/v1/clusters/{cluster}/"))
     .map(([path]) => path.split("/").at(-1));
-  state.orders = Object.keys(kOrders).filter((name) => found.includes(name));
+  state.orders = Object.keys(kOrders).filter((name) => found.includes(kOrders[name].path ?? name));
 }
 
 document.addEventListener("click", ({ target }) => {

@@ -18,6 +18,21 @@ TEST_CASE("each order has its members, and no others") {
   CHECK(rejoin->order.rebuild);
   CHECK(rejoin->order.discard_old_data);
   CHECK(parse_order(OrderKind::kResolve, R"({"keep": "b"})")->order.node == "b");
+  CHECK(parse_order(OrderKind::kSwitchover, R"({"to": "b"})")->order.node == "b");
+  const auto maintenance = parse_order(OrderKind::kMaintenance, R"({"on": true, "node": "b"})");
+  REQUIRE(maintenance);
+  CHECK(maintenance->order.on);
+  CHECK(maintenance->order.node == "b");
+  const auto ends = parse_order(OrderKind::kMaintenance, R"({"on": false})");
+  REQUIRE(ends);
+  CHECK_FALSE(ends->order.on);
+  CHECK(ends->order.node.empty());
+  for (const OrderKind kind : {OrderKind::kStop, OrderKind::kStart}) {
+    REQUIRE(parse_order(kind, ""));
+    CHECK(parse_order(kind, R"({"preview": true})")->preview);
+  }
+  CHECK(parse_order(OrderKind::kTeardown, R"({"name": "orders"})")->name == "orders");
+  CHECK(parse_order(OrderKind::kTeardown, R"({"preview": true})")->name.empty());
 }
 
 TEST_CASE("a body that is not what is described is refused, and says what is wrong") {
@@ -37,6 +52,12 @@ TEST_CASE("a body that is not what is described is refused, and says what is wro
   refused(OrderKind::kRejoin, "{}", "\"node\" must name a node");
   refused(OrderKind::kRejoin, R"({"node": "b", "discard_old_data": true})", "belongs to \"rebuild\"");
   refused(OrderKind::kResolve, "", "\"keep\" must name a node");
+  refused(OrderKind::kMaintenance, "{}", "\"on\" must be true or false");
+  refused(OrderKind::kMaintenance, R"({"on": "yes"})", "\"on\" must be true or false");
+  refused(OrderKind::kMaintenance, R"({"on": true, "to": "b"})", "\"to\" is not known here");
+  refused(OrderKind::kStop, R"({"node": "b"})", "\"node\" is not known here");
+  refused(OrderKind::kStart, R"({"on": true})", "\"on\" is not known here");
+  refused(OrderKind::kTeardown, R"({"name": true})", "must be a string");
 }
 
 TEST_CASE("an answer says where the order can be watched, a refusal why") {
