@@ -10,7 +10,10 @@
 namespace pgkeel {
 namespace {
 
-constexpr int kPausesBetween = 6;  // a node that fails again and again is not switched to again and again
+using namespace std::chrono_literals;
+
+constexpr Duration kPauseAtLeast = 1min;  // also where failover_pause is 0: an order that fails is not given in a loop
+constexpr int kPausesBetween = 6;         // a node that fails again and again is not switched to again and again
 
 // `again_at` is lowered to the moment when the answer may change by time alone.
 std::optional<OperatorOrder> switch_back_due(const Situation& situation, Instant& again_at) {
@@ -20,10 +23,11 @@ std::optional<OperatorOrder> switch_back_due(const Situation& situation, Instant
                       situation.policy.mode == FailoverMode::kAutomatic && !memory.maintenance;
   if (!wanted || !situation.view.normal_since) return std::nullopt;
   const Instant now = situation.now.instant;
-  Instant due = *situation.view.normal_since + situation.policy.failover_pause;
+  const Duration pause = std::max<Duration>(situation.policy.failover_pause, kPauseAtLeast);
+  Instant due = *situation.view.normal_since + pause;
   if (memory.switched_back) {
     const Duration since_last = situation.now.wall - *memory.switched_back;
-    due = std::max(due, now + kPausesBetween * situation.policy.failover_pause - since_last);
+    due = std::max(due, now + kPausesBetween * pause - since_last);
   }
   if (now < due) {
     again_at = std::min(again_at, due);

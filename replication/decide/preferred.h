@@ -6,8 +6,8 @@
 
 namespace pgkeel {
 
-// Orders a switchover to it where all has been well for failover_pause, and none was begun for six times as long.
-// `situation`: with the memory that is decision.next.
+// Orders a switchover to it where all has been well for failover_pause (a minute at least), and none was begun for six
+// times as long. `situation`: with the memory that is decision.next.
 void order_switch_back(const Situation& situation, Decision& decision);
 
 }  // namespace pgkeel

@@ -1,6 +1,7 @@
 #include "tests/simulation/checkers.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "replication/decide/transitions.h"
 
@@ -40,6 +41,7 @@ void Checkers::stored(Phase before, const std::string& transition) {
   }
   const bool chosen_by_operator = transition == "serve --adopt NODE" || transition == "resolve --keep NODE" ||
                                   (memory.phase == Phase::kPromoting && loss_is_accepted(memory));
+  goes_where_ordered(before, chosen_by_operator);
   durability.stored(chosen_by_operator);
   if (!chosen_by_operator) return;  // who chooses a node accepts what is lost
   newest_timeline_written_ = 0;
@@ -85,8 +87,8 @@ bool Checkers::allows(const ClusterMemory& memory, const WorkerRoute& route) {
   const bool open = memory.phase == Phase::kSteady || memory.phase == Phase::kDraining;
   if (open && memory.epoch == route.order.epoch) return memory.primary == route.order.node;
   if (memory.epoch != route.order.epoch + 1 || !route.closing) return false;
-  const bool closing =
-      memory.phase == Phase::kFencing || memory.phase == Phase::kStopping || memory.phase == Phase::kReturning;
+  const bool closing = memory.phase == Phase::kFencing || memory.phase == Phase::kStopping ||
+                       memory.phase == Phase::kReturning || memory.phase == Phase::kStopped;
   return memory.phase == Phase::kSteady || (closing && memory.primary == route.order.node);
 }
 
@@ -185,9 +187,44 @@ void Checkers::stepped() {
   count(steps_in_second_, kMostStepsInSecond, "decisions");
 }
 
-void Checkers::action_started(ActionKind kind) {
-  reached_.actions.insert(kind);
+void Checkers::action_started(const Action& action) {
+  reached_.actions.insert(action.kind);
+  rests_where_ordered(action);
   count(actions_in_second_, kMostActionsInSecond, "actions");
+}
+
+// While an operator works on the servers, or has stopped them, pgkeel starts nothing of its own accord.
+void Checkers::rests_where_ordered(const Action& action) const {
+  const ClusterMemory& memory = disk_.or_else ? *disk_.or_else : disk_.memory;
+  const bool changes_servers = action.kind == ActionKind::kFence || action.kind == ActionKind::kStartServer ||
+                               action.kind == ActionKind::kRejoin || action.kind == ActionKind::kFollow ||
+                               action.kind == ActionKind::kPromote;
+  if (!changes_servers) return;
+  const std::string what = std::string(action_name(action.kind)) + " " + action.node;
+  if (memory.phase == Phase::kStopped) world_.violated(what + " although the cluster is stopped");
+  const bool ordered = std::ranges::any_of(memory.orders, [](const OperatorOrder& order) {
+    return order.state == OrderState::kRunning && order.kind != OrderKind::kMaintenance;
+  });
+  // A promotion in steady only lifts a fence by SQL.
+  const bool works_on_it = memory.maintenance && memory.phase == Phase::kSteady && action.kind != ActionKind::kPromote;
+  if (works_on_it && !ordered) world_.violated(what + " although the cluster is under maintenance");
+}
+
+// … fails nothing over, and starts the primary that it has stopped.
+void Checkers::goes_where_ordered(Phase before, bool chosen_by_operator) {
+  const ClusterMemory& memory = disk_.memory;
+  const bool fails_over = memory.phase == Phase::kFencing && before != Phase::kFencing && before != Phase::kPromoting;
+  const bool ordered = std::ranges::any_of(memory.orders, [](const OperatorOrder& order) {
+    return order.state == OrderState::kRunning && order.kind == OrderKind::kFailover;
+  });
+  if (fails_over && memory.maintenance && !ordered)
+    world_.violated(memory.primary + " is failed over although the cluster is under maintenance");
+  if (memory.phase == Phase::kStopped) stopped_primary_ = memory.primary;
+  if (memory.phase != Phase::kSteady || !stopped_primary_) return;
+  const std::string stopped = *std::exchange(stopped_primary_, std::nullopt);
+  const Server* started = world_.server(memory.primary);
+  if (memory.primary != stopped && !chosen_by_operator && !started->promoted_by_hand)
+    world_.violated(stopped + " was stopped, and " + memory.primary + " is started as the primary");
 }
 
 void Checkers::event_recorded() {

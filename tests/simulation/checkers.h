@@ -46,7 +46,7 @@ class Checkers {
   void host_job_started(const std::string& node);
   void host_job_ended(const std::string& node) { host_jobs_.erase(node); }
   void stepped();
-  void action_started(ActionKind kind);
+  void action_started(const Action& action);
   void event_recorded();
 
   [[nodiscard]] const Reached& reached() const { return reached_; }
@@ -60,6 +60,8 @@ class Checkers {
     bool closing = false;  // a newer order was published, and is not applied yet
   };
   static bool allows(const ClusterMemory& memory, const WorkerRoute& route);
+  void rests_where_ordered(const Action& action) const;
+  void goes_where_ordered(Phase before, bool chosen_by_operator);
   void count(std::uint64_t& counter, std::uint64_t limit, const char* what);
 
   World& world_;
@@ -72,8 +74,9 @@ class Checkers {
   std::map<std::uint64_t, std::string> promoted_in_epoch_;
   std::optional<std::string> unsettled_;  // told to promote, and the state does not say yet what came of it
   Timeline newest_timeline_written_ = 0;
-  std::vector<RecordId> promised_;         // acknowledged to a client when every node had them
-  std::vector<RecordId> promised_by_one_;  // … when one standby had them
+  std::vector<RecordId> promised_;              // acknowledged to a client when every node had them
+  std::vector<RecordId> promised_by_one_;       // … when one standby had them
+  std::optional<std::string> stopped_primary_;  // by an order; until it is the primary again
   Reached reached_;
   std::set<std::string> host_jobs_;  // nodes whose processes or files a job of this process works on
   std::uint64_t steps_ = 0;

@@ -210,7 +210,19 @@ void Faults::operator_orders() {
   OperatorOrder order;
   order.given_by = "the operator";
   const Server& node = world_.any_server();
-  switch (world_.random.below(6)) {
+  switch (world_.random.below(10)) {
+    case 6:
+    case 7:
+      order.kind = OrderKind::kMaintenance;
+      order.on = world_.random.chance(0.6);
+      if (world_.random.chance(0.4)) order.node = node.name;
+      break;
+    case 8:
+      order.kind = OrderKind::kStop;
+      break;
+    case 9:
+      order.kind = OrderKind::kStart;
+      break;
     case 0:
       order.kind = OrderKind::kRejoin;
       order.node = node.name;

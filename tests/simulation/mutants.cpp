@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "replication/decide/decide.h"
+#include "replication/decide/orders.h"
 #include "replication/sync/standby_names.h"
 #include "tests/support/change_facts.h"
 
@@ -56,6 +57,10 @@ const char* mutant_name(Mutant mutant) {
       return "meddling-ignored";
     case Mutant::kSilenceIsDeath:
       return "silence-is-death";
+    case Mutant::kMaintenanceIgnored:
+      return "maintenance-ignored";
+    case Mutant::kStopIgnored:
+      return "stop-ignored";
   }
   return "unknown";
 }
@@ -100,6 +105,27 @@ Decision decide_with_old_promise(const ClusterView& view, const ClusterMemory& m
   return decision;
 }
 
+Decision decide_without_maintenance(const ClusterView& view, const ClusterMemory& memory, const FailoverPolicy& policy,
+                                    Now now) {
+  ClusterMemory believed = memory;
+  believed.maintenance.reset();
+  Decision decision = decide(view, believed, policy, now);
+  decision.next.maintenance = memory.maintenance;
+  return decision;
+}
+
+Decision decide_without_stop(const ClusterView& view, const ClusterMemory& memory, const FailoverPolicy& policy,
+                             Now now) {
+  const bool stopped = memory.phase == Phase::kStopped && running_order(memory, OrderKind::kStop) == nullptr &&
+                       running_order(memory, OrderKind::kStart) == nullptr;
+  if (!stopped) return decide(view, memory, policy, now);
+  ClusterMemory believed = memory;
+  believed.phase = Phase::kSteady;
+  Decision decision = decide(view, believed, policy, now);
+  if (decision.next == believed) decision.next = memory;
+  return decision;
+}
+
 // Changes what is seen of each node that answers.
 Decision decide_on(const ClusterView& view, const ClusterMemory& memory, const FailoverPolicy& policy, Now now,
                    void (*change)(NodeFacts& facts, const NodeView& node, const ClusterMemory& memory)) {
@@ -123,6 +149,10 @@ DecisionCore decision_core(Mutant mutant) {
       return decide_with_fewer_positions;
     case Mutant::kPromiseKept:
       return decide_with_old_promise;
+    case Mutant::kMaintenanceIgnored:
+      return decide_without_maintenance;
+    case Mutant::kStopIgnored:
+      return decide_without_stop;
     case Mutant::kImpostorTrusted:
       return seeing([](NodeFacts& facts, const NodeView&, const ClusterMemory&) { trust_impostors(facts); });
     case Mutant::kPriorityFirst:

@@ -24,12 +24,14 @@ enum class Mutant {
   kCandidateNamesForgotten,  // synchronous_standby_names of the candidate stays as it is
   kSilenceIsDeath,           // an agent that does not answer is taken for the death of its server
   // In what decides.
-  kTooFewPositions,    // one position less than needed is read
-  kPromiseKept,        // the promise outlives its epoch
-  kImpostorTrusted,    // who bears a standby's name is taken for it
-  kPriorityFirst,      // the highest priority is promoted, wherever its WAL ends
-  kCatchUpNotAwaited,  // a standby is safe as soon as commits wait for it
-  kMeddlingIgnored,    // synchronous_standby_names is taken for what was ordered
+  kTooFewPositions,     // one position less than needed is read
+  kPromiseKept,         // the promise outlives its epoch
+  kImpostorTrusted,     // who bears a standby's name is taken for it
+  kPriorityFirst,       // the highest priority is promoted, wherever its WAL ends
+  kCatchUpNotAwaited,   // a standby is safe as soon as commits wait for it
+  kMaintenanceIgnored,  // the cluster is looked after although it is under maintenance
+  kStopIgnored,         // … although it is stopped
+  kMeddlingIgnored,     // synchronous_standby_names is taken for what was ordered
 };
 constexpr Mutant kAllMutants[] = {Mutant::kStoreLost,          Mutant::kStoreLate,
                                   Mutant::kCandidateForgotten, Mutant::kEpochForgotten,
@@ -41,7 +43,8 @@ constexpr Mutant kAllMutants[] = {Mutant::kStoreLost,          Mutant::kStoreLat
                                   Mutant::kTooFewPositions,    Mutant::kPromiseKept,
                                   Mutant::kImpostorTrusted,    Mutant::kPriorityFirst,
                                   Mutant::kCatchUpNotAwaited,  Mutant::kMeddlingIgnored,
-                                  Mutant::kSilenceIsDeath};
+                                  Mutant::kSilenceIsDeath,     Mutant::kMaintenanceIgnored,
+                                  Mutant::kStopIgnored};
 const char* mutant_name(Mutant mutant);
 
 // The decision core, with the fault where it is one of what decides.

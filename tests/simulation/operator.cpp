@@ -1,5 +1,7 @@
 #include "tests/simulation/operator.h"
 
+#include <map>
+
 namespace pgkeel::simulation {
 
 using namespace std::chrono_literals;
@@ -20,6 +22,7 @@ void Operator::mend() {
     if (server.number != left_alone_) mend_node(server);
   }
   mend_standby_names();
+  end_planned_work();
   resolve_collision();
   world_.queue.after(kMendInterval, [this] { mend(); });
 }
@@ -29,6 +32,7 @@ void Operator::mend() {
 void Operator::mend_node(Server& node) {
   if (const auto& agent = world_.agents[node.number]) agent->start();
   const ClusterMemory& memory = pgkeel_.memory();
+  if (memory.phase == Phase::kStopped) return;  // it is to be started in the right order
   Server* routed = pgkeel_.primary_server();
   const bool other_is_primary =
       routed != nullptr && routed != &node && routed->writable() && pgkeel_.leads_to(routed->name);
@@ -52,6 +56,22 @@ void Operator::mend_node(Server& node) {
   if (is_old_primary || is_lost_standby) rebuild(node, *routed);
 }
 
+// What was begun is ended: maintenance, and a stop.
+void Operator::end_planned_work() {
+  const ClusterMemory& memory = pgkeel_.memory();
+  OperatorOrder order;
+  if (memory.phase == Phase::kStopped) {
+    order.kind = OrderKind::kStart;
+    give(order);
+  }
+  order.kind = OrderKind::kMaintenance;
+  if (memory.maintenance) give(order);
+  for (const auto& [node, maintenance] : std::map(memory.nodes_maintained)) {
+    order.node = node;
+    give(order);
+  }
+}
+
 // Where pgkeel does not manage it: a setting that came with a copy names the node itself.
 void Operator::mend_standby_names() {
   Server* routed = pgkeel_.primary_server();
@@ -70,7 +90,7 @@ void Operator::start(Server& node) {
 
 void Operator::give(const OperatorOrder& order) {
   world_.trace([&] {
-    return std::string("the operator orders: ") + order_name(order.kind) + " " + order.node +
+    return std::string("the operator orders: ") + order_name(order.kind) + (order.on ? " on " : " ") + order.node +
            (order.accept_loss ? " --accept-loss" : "") + (order.rebuild ? " --rebuild" : "");
   });
   pgkeel_.give_order(order);

@@ -22,6 +22,7 @@ class Operator {
   void mend();
   void mend_node(Server& node);
   void mend_standby_names();
+  void end_planned_work();
   void resolve_collision();
   void rebuild(Server& node, const Server& primary);
 

@@ -264,7 +264,7 @@ void PgkeelProcess::drain_later(const RouteOrder& order) {
 
 void PgkeelProcess::start(const Action& action) {
   effect();
-  checkers_.action_started(action.kind);
+  checkers_.action_started(action);
   const std::size_t node = static_cast<std::size_t>(action.node[0] - 'a');
   if (action.kind == ActionKind::kProbe) {
     // As the monitor does it: asked at once, or again after the probe that runs. To be asked is all that is reported.

@@ -12,8 +12,9 @@ using namespace std::chrono_literals;
 namespace {
 
 constexpr Duration kQuietBefore = 2s;
-constexpr Duration kPatience = 8min;  // until a healed world must be normal; retries wait up to a minute
-constexpr Duration kQuietAfter = 1s;  // normal for so long
+constexpr Duration kPatience = 8min;          // until a healed world must be normal; retries wait up to a minute
+constexpr Duration kQuietAfter = 1s;          // normal for so long
+constexpr Duration kTimeToSwitchBack = 100s;  // to the preferred node, after all was healed: it needs a minute of quiet
 
 void start_servers(World& world) {
   for (auto& server : world.servers) {
@@ -91,7 +92,10 @@ void play_to_the_end(World& world, PgkeelProcess& pgkeel, ScheduleResult& result
     } else if (normal_since == Instant::max()) {
       normal_since = now;
     }
-    if (normal && now - normal_since >= kQuietAfter) break;
+    const std::string& preferred = world.setting.policy.preferred;
+    const bool may_switch_back =
+        !preferred.empty() && preferred != pgkeel.memory().primary && now - healed_at < kTimeToSwitchBack;
+    if (normal && !may_switch_back && now - normal_since >= kQuietAfter) break;
     if (now - healed_at > kPatience)
       world.violated("not normal again " + format_duration(kPatience) +
                      " after everything was healed: " + pgkeel.summary());

@@ -42,6 +42,8 @@ void World::draw_setting() {
                               : kind < 0.75 ? Durability::kStrict
                                             : Durability::kAsync;
   setting.one_fault_at_a_time = random.chance(0.4);
+  const bool pause_is_short = setting.policy.failover_pause < 1min;
+  if (!setting.one_fault_at_a_time && pause_is_short && random.chance(0.2)) setting.policy.preferred = "a";
   setting.probes_get_lost = random.chance(0.5);
   setting.all_standbys_acknowledge = random.chance(0.6);
   setting.settings_are_read_late = random.chance(0.7);
