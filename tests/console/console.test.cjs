@@ -108,6 +108,50 @@ test("an order is refused without the token, looked at first, given, and watched
   }
 });
 
+async function giveOrder(page, open, told) {
+  await open.click();
+  const dialog = page.getByRole("dialog");
+  await dialog.getByLabel("Token").fill(token);
+  await dialog.getByRole("button", { name: "What would happen?" }).click();
+  await dialog.getByText(told).waitFor();
+  await dialog.getByRole("button", { name: / now$/ }).click();
+  await dialog.getByText(/^Ordered\./).waitFor();
+  await dialog.getByRole("button", { name: "Close" }).click();
+}
+
+test("maintenance, a stop and a start are ordered, and each says what becomes of clients", async () => {
+  const page = await openConsole();
+  await condition(page, "Normal");
+  const active = await activeNode(page);
+  const standby = active === "a" ? "b" : "a";
+  const button = (name) => page.locator("#cluster-buttons").getByRole("button", { name, exact: true });
+
+  await giveOrder(page, button("Maintenance…"), /clients get 57P01 and wait for it/);
+  await condition(page, "Maintenance");
+  await page.getByText(/the whole cluster since/).waitFor();
+  await page.getByText(/A failover would NOT work/).waitFor();
+  await page.screenshot({ path: "build/console/maintenance.png", fullPage: true });
+  await giveOrder(page, button("End maintenance…"), /is failed over/);
+  await condition(page, "Normal");
+
+  const nodeButton = (name) => card(page, standby).getByRole("button", { name, exact: true });
+  await giveOrder(page, nodeButton("Take out…"), /Clients notice nothing/);
+  await card(page, standby).getByText("maintenance", { exact: true }).waitFor();
+  await giveOrder(page, nodeButton("Take back…"), /is taken back/);
+  await card(page, standby).getByText("safe", { exact: true }).waitFor();
+  await condition(page, "Normal");
+
+  await giveOrder(page, button("Stop…"), /who connects gets 57P03/);
+  await condition(page, "Stopped");
+  await page.getByText("nowhere: clients get 57P03").waitFor();
+  await page.screenshot({ path: "build/console/stopped.png", fullPage: true });
+  await page.locator("#work-section").waitFor({ state: "hidden" });
+  await giveOrder(page, button("Start…"), /clients are let through/);
+  await condition(page, "Normal");
+  assert.deepEqual(page.problems, []);
+  await page.close();
+});
+
 test("it works with the keyboard, and nothing is ordered by leaving", async () => {
   const page = await openConsole();
   const button = page.getByRole("button", { name: "Failover…" });
