@@ -37,6 +37,7 @@ install(FILES deploy/debian/copyright README.md DESTINATION "${documents}")
 install(FILES config/example.toml DESTINATION "${documents}/examples" RENAME pgkeel.toml)
 install(FILES config/agent.example.toml DESTINATION "${documents}/examples" RENAME agent.toml)
 install(DIRECTORY deploy/observe DESTINATION "${documents}/examples")
+install(DIRECTORY deploy/docs DESTINATION "${documents}/deploy")
 install(FILES "${PROJECT_BINARY_DIR}/changelog.gz" DESTINATION "${documents}" OPTIONAL)
 
 set(CPACK_GENERATOR DEB)

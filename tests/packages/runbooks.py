@@ -147,9 +147,10 @@ class Stage:
             self.run("chown", "postgres:", self.folder / node)
 
     def stop_server(self, node):
-        if (self.data(node) / "postmaster.pid").exists():
-            subprocess.run([str(self.folder / f"bin-{node}/pg_ctl"), "-D", str(self.data(node)), "-m", "immediate", "-w", "stop"],
-                           capture_output=True, check=False, **as_postgres())
+        for directory in (self.data(node), self.data(node).with_suffix(".new")):  # the latter: its making was cut off
+            if (directory / "postmaster.pid").exists():
+                subprocess.run([str(self.folder / f"bin-{node}/pg_ctl"), "-D", str(directory), "-m", "immediate", "-w", "stop"],
+                               capture_output=True, check=False, **as_postgres())
 
     def end(self, name):
         process = self.processes.pop(name)
