@@ -179,10 +179,11 @@ TEST_CASE(
     "other") {
   ServerPair pair;
   const auto c = PostgresServer::standby_of(*pair.a, "c");
+  const auto d = PostgresServer::standby_of(*c, "d");
   pair.a->stop();
   ServerPair::promote(*pair.b, "d");
   c->query("SELECT pg_promote(true)");
-  const auto d = PostgresServer::standby_of(*c, "d");
+  REQUIRE(c->wait_streams("d"));
   c->query("INSERT INTO t VALUES (-1)");
   REQUIRE(c->wait_caught_up("d"));
   pair.b->query("INSERT INTO t SELECT generate_series(1, 1000)");
