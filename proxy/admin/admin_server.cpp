@@ -16,6 +16,7 @@
 #include "proxy/admin/token_guard.h"
 #include "proxy/http/http_server.h"
 #include "proxy/io/clock.h"
+#include "proxy/io/resolver.h"
 
 namespace pgkeel {
 namespace {
@@ -29,17 +30,20 @@ constexpr std::uint64_t kEventsBefore = 300;  // that a stream begins with
 constexpr std::size_t kEventsAtOnce = 500;
 constexpr std::size_t kDecisionsAtOnce = 100;
 constexpr auto kEventPoll = 50ms;
+constexpr int kHeldBackMax = 4;  // answers to wrong tokens
+constexpr auto kHoldBack = 1000ms;
 constexpr auto kEventWaitMax = 20s;
 constexpr std::size_t kRequestBytesMax = 64 * 1024;
 
-std::uint64_t number_or(const std::string& text, std::uint64_t otherwise) {
+std::optional<std::uint64_t> whole_number(const std::string& text) {
   std::uint64_t value = 0;
   const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), value);
-  return code == std::errc{} && end == text.data() + text.size() ? value : otherwise;
+  return code == std::errc{} && end == text.data() + text.size() ? std::optional(value) : std::nullopt;
 }
 
+// Where it is given and no number, the request was refused before.
 std::uint64_t number_parameter(const httplib::Request& request, const char* name, std::uint64_t otherwise) {
-  return request.has_param(name) ? number_or(request.get_param_value(name), otherwise) : otherwise;
+  return request.has_param(name) ? whole_number(request.get_param_value(name)).value_or(otherwise) : otherwise;
 }
 
 void answer_text(httplib::Response& response, int status, const std::string& text) {
@@ -56,6 +60,7 @@ struct AdminServer::Inner {
   std::atomic<bool> stopping{false};
   std::atomic<int> waiting{0};
   std::atomic<int> streams{0};
+  std::atomic<int> held_back{0};
   std::uint16_t port = 0;
   std::vector<std::string> routes;
   TokenGuard guard;
@@ -129,6 +134,14 @@ struct AdminServer::Inner {
     }
     route("GET", "/api/v1/events",
           [this](const httplib::Request& request, httplib::Response& response) { events(request, response); });
+    route("GET", "/api/v1/process", [this](const httplib::Request&, httplib::Response& response) {
+      const auto process = sources.process ? sources.process() : std::nullopt;
+      if (!process) return answer_text(response, 503, "the control thread does not answer");
+      response.set_content(process_json(*process), "application/json");
+    });
+    route("POST", "/api/v1/restart", [this](const httplib::Request& request, httplib::Response& response) {
+      if (may_change(request, response)) restart(request, response);
+    });
     route("GET", "/api/v1/openapi.json", [](const httplib::Request&, httplib::Response& response) {
       response.set_content(openapi_json(), "application/json");
     });
@@ -162,6 +175,7 @@ struct AdminServer::Inner {
       case TokenGuard::Verdict::kGranted:
         break;
       case TokenGuard::Verdict::kTooMany:
+        hold_back();
         response.set_header("Retry-After", retry_after);
         answer_text(response, 429,
                     "too many wrong tokens from " + request.remote_addr + "; wait " + retry_after + " s");
@@ -180,6 +194,14 @@ struct AdminServer::Inner {
     if (type.substr(0, type.find_first_of("; \t")) == "application/json") return true;
     answer_text(response, 415, "the body must be application/json");
     return false;
+  }
+
+  // Who guesses waits for each answer, as long as nobody else needs the thread.
+  void hold_back() {
+    const auto place = std::shared_ptr<void>(nullptr, [this](void*) { --held_back; });
+    if (++held_back > kHeldBackMax) return;
+    for (auto waited = 0ms; waited < kHoldBack && !stopping && !server.threads_are_wanted(); waited += kEventPoll)
+      std::this_thread::sleep_for(kEventPoll);
   }
 
   static HostPort asker(const httplib::Request& request) {
@@ -210,6 +232,14 @@ struct AdminServer::Inner {
       if (!watch.empty()) response.set_header("Location", watch);
       response.set_content(order_answer_json(*answer, watch, newest_event), "application/json");
     });
+  }
+
+  void restart(const httplib::Request& request, httplib::Response& response) {
+    const auto begun = sources.restart ? sources.restart(format_host_port(asker(request))) : std::nullopt;
+    if (!begun) return answer_text(response, 503, "the control thread does not answer; nothing is begun");
+    response.status = *begun ? 202 : 409;
+    if (*begun) response.set_header("Location", "/api/v1/process");
+    response.set_content(restart_json(*begun), "application/json");
   }
 
   void order(const httplib::Request& request, httplib::Response& response) {
@@ -245,6 +275,10 @@ struct AdminServer::Inner {
 
   // ?after=ID: the events after this one; &wait_ms=N: where there is none yet, wait so long for one.
   void events(const httplib::Request& request, httplib::Response& response) {
+    for (const char* name : {"after", "wait_ms", "clusters"}) {
+      if (request.has_param(name) && !whole_number(request.get_param_value(name)))
+        return answer_text(response, 400, std::string(name) + " must be a whole number, not negative");
+    }
     if (request.get_header_value("Accept").find("text/event-stream") != std::string::npos)
       return stream_events(request, response);
     const std::uint64_t after = number_parameter(request, "after", 0);
@@ -273,7 +307,7 @@ struct AdminServer::Inner {
     }
     const std::uint64_t newest = sources.events->newest_id();
     std::uint64_t after = number_parameter(request, "after", newest - std::min(newest, kEventsBefore));
-    after = std::max(after, number_or(request.get_header_value("Last-Event-ID"), 0));
+    after = std::max(after, whole_number(request.get_header_value("Last-Event-ID")).value_or(0));
     std::function<std::optional<std::string>()> clusters;
     if (number_parameter(request, "clusters", 0) > 0) {
       clusters = [this]() -> std::optional<std::string> {
@@ -299,35 +333,33 @@ struct AdminServer::Inner {
   }
 };
 
-Result<std::unique_ptr<AdminServer>> AdminServer::start(const HostPort& listen, AdminSources sources) {
+std::unique_ptr<AdminServer> AdminServer::start(Socket listening, AdminSources sources) {
   auto inner = std::make_unique<Inner>(std::move(sources));
   inner->server.set_payload_max_length(kRequestBytesMax);
   inner->add_routes();
-  // httplib's default, SO_REUSEPORT, would let a second pgkeel share the port unnoticed.
-  inner->server.set_socket_options([](auto descriptor) {
-    const int yes = 1;
-    ::setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
-  });
-  if (listen.port == 0) {
-    const int port = inner->server.bind_to_any_port(listen.host);
-    if (port <= 0) return Error{"[admin] listen " + format_host_port(listen) + " cannot be bound"};
-    inner->port = static_cast<std::uint16_t>(port);
-  } else {
-    if (!inner->server.bind_to_port(listen.host, listen.port)) {
-      return Error{"[admin] listen " + format_host_port(listen) + " cannot be bound: is another process using it?"};
-    }
-    inner->port = listen.port;
-  }
-  inner->server.widen_backlog();
-  inner->thread = std::thread([server = &inner->server] { server->listen_after_bind(); });
+  inner->port = listening.bound_port();
+  const auto socket = std::make_shared<Socket>(std::move(listening));
+  inner->thread = std::thread([server = &inner->server, socket] { server->serve(std::move(*socket)); });
   return std::unique_ptr<AdminServer>(new AdminServer(std::move(inner)));
+}
+
+Result<std::unique_ptr<AdminServer>> AdminServer::start(const HostPort& listen, AdminSources sources) {
+  const auto addresses = resolve_for_binding(listen);
+  if (!addresses) return Error{"[admin] listen " + format_host_port(listen) + ": " + addresses.error().message};
+  auto socket = Socket::bind_to(addresses->front(), Socket::FamilyShare::kBoth);
+  const auto listening = socket ? socket->start_listening() : Result<void, SystemError>(socket.error());
+  if (!listening) {
+    return Error{"[admin] listen " + format_host_port(listen) +
+                 " cannot be bound: " + describe_system_error(listening.error().code)};
+  }
+  return start(std::move(*socket), std::move(sources));
 }
 
 AdminServer::AdminServer(std::unique_ptr<Inner> inner) : inner_(std::move(inner)) {}
 
 AdminServer::~AdminServer() {
   inner_->stopping = true;
-  inner_->server.stop();
+  inner_->server.stop_serving();
   inner_->thread.join();
 }
 

@@ -13,6 +13,7 @@
 #include "proxy/admin/cluster_status.h"
 #include "proxy/base/address.h"
 #include "proxy/base/result.h"
+#include "proxy/io/socket.h"
 #include "replication/model/operator_order.h"
 #include "replication/state/decision_log.h"
 #include "replication/state/event_log.h"
@@ -27,12 +28,17 @@ struct AdminSources {
   std::string token;  // empty: nothing can be changed
   // Any thread. `preview`: nothing is changed. Nothing: no answer in time, and the order is not carried out.
   std::function<std::optional<OrderAnswer>(const std::string& cluster, const OperatorOrder&, bool preview)> give_order;
+  std::function<std::optional<ProcessStatus>()> process;  // any thread; nothing: no answer in time
+  // Begins a restart in place. Any thread.
+  std::function<std::optional<Result<void>>(const std::string& by)> restart;
   std::function<void(const std::string& text)> audit;  // any thread
 };
 
 class AdminServer {
  public:
-  // Binds and serves at once. Port 0: any free one.
+  // Serves at once. The socket listens; other processes may have it too.
+  static std::unique_ptr<AdminServer> start(Socket listening, AdminSources sources);
+  // Binds first. Port 0: any free one.
   static Result<std::unique_ptr<AdminServer>> start(const HostPort& listen, AdminSources sources);
   ~AdminServer();
 

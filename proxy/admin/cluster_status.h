@@ -143,6 +143,23 @@ struct ClusterStatus {
   std::uint64_t lost_wal_bytes = 0;
   std::vector<CertificateStatus> certificates;
   ClusterSessionStats sessions;
+  std::uint64_t draining_sessions = 0;  // connections that are left in former processes
+};
+
+// A process that this one took over from, and that some sessions are left in.
+struct FormerProcessStatus {
+  std::int64_t pid = 0;
+  std::uint64_t sessions = 0;
+};
+
+// This process, and handovers to and from others.
+struct ProcessStatus {
+  std::int64_t pid = 0;
+  std::string version;
+  bool handover_is_under_way = false;  // another process is about to take over
+  std::uint64_t handovers_failed = 0;  // since this process started
+  std::string last_handover_failure;
+  std::vector<FormerProcessStatus> former;
 };
 
 }  // namespace pgkeel

@@ -153,6 +153,7 @@ Json to_json(const ClusterStatus& cluster) {
       {"lost", lost},
       {"certificates", certificates},
       {"left_slots", left},
+      {"draining_sessions", cluster.draining_sessions},
       {"sessions",
        {{"accepted", sessions.accepted},
         {"open", sessions.open},
@@ -162,6 +163,7 @@ Json to_json(const ClusterStatus& cluster) {
         {"drain_awaits", sessions.drain_awaits},
         {"established", sessions.established},
         {"logins", sessions.logins},
+        {"taken_over", sessions.taken_over},
         {"cancels_forwarded", sessions.cancels_forwarded},
         {"cancels_held_back", sessions.cancels_held_back},
         {"commit_waits_interrupted", sessions.commit_waits_interrupted},
@@ -187,6 +189,22 @@ std::string clusters_json(const std::vector<ClusterStatus>& clusters) {
   Json list = Json::array();
   for (const auto& cluster : clusters) list.push_back(to_json(cluster));
   return print({{"clusters", list}});
+}
+
+std::string restart_json(const Result<void>& begun) {
+  if (begun) return print({{"accepted", true}, {"watch", "/api/v1/process"}});
+  return print({{"accepted", false}, {"reason", begun.error().message}});
+}
+
+std::string process_json(const ProcessStatus& process) {
+  Json former = Json::array();
+  for (const auto& each : process.former) former.push_back({{"pid", each.pid}, {"sessions", each.sessions}});
+  return print({{"pid", process.pid},
+                {"version", process.version},
+                {"handover_is_under_way", process.handover_is_under_way},
+                {"handovers_failed", process.handovers_failed},
+                {"last_handover_failure", process.last_handover_failure},
+                {"former_processes", std::move(former)}});
 }
 
 }  // namespace pgkeel

@@ -36,14 +36,14 @@ Duration pause_after(std::uint32_t wrong) {
 TokenGuard::Answer TokenGuard::check(const std::string& address, std::string_view authorization, Instant now) {
   const std::lock_guard lock(mutex_);
   const auto known = failures_.find(address);
-  if (known != failures_.end() && now < known->second.blocked_until)
-    return {.verdict = Verdict::kTooMany, .retry_after = known->second.blocked_until - now, .worth_telling = false};
   const auto shown = bearer_token(authorization);
-  if (shown.empty()) return {};
-  if (has_token() && equal_in_constant_time(shown, token_)) {
+  if (!shown.empty() && has_token() && equal_in_constant_time(shown, token_)) {
     if (known != failures_.end()) failures_.erase(known);
     return {.verdict = Verdict::kGranted, .retry_after = {}, .worth_telling = false};
   }
+  if (known != failures_.end() && now < known->second.blocked_until)
+    return {.verdict = Verdict::kTooMany, .retry_after = known->second.blocked_until - now, .worth_telling = false};
+  if (shown.empty()) return {};
   make_room(now);
   Failures& failures = failures_[address];
   failures.count += 1;

@@ -1,5 +1,6 @@
-// Who may change something through the admin endpoint: whoever shows the bearer token. An address that shows wrong ones
-// has to wait, longer each time. Any thread.
+// Who may change something through the admin endpoint: whoever shows the bearer token. For an address that shows wrong
+// ones a pause begins, longer each time, in which wrong ones are told to wait. The right one always gets through: the
+// operator may sit behind the same address. Any thread.
 #pragma once
 
 #include <cstddef>
@@ -22,7 +23,7 @@ class TokenGuard {
     kGranted,
     kMissing,  // no Authorization header, or no bearer token in it
     kWrong,
-    kTooMany,  // wrong ones came from there; until the pause is over not even the right one counts
+    kTooMany,  // a wrong one again, although wrong ones came from there and the pause is not over
   };
   struct Answer {
     Verdict verdict = Verdict::kMissing;

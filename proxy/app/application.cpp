@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <csignal>
+#include <filesystem>
 #include <future>
 #include <utility>
 
@@ -10,6 +11,7 @@
 #include "proxy/io/clock.h"
 #include "proxy/io/descriptor_limit.h"
 #include "proxy/io/durable_file.h"
+#include "proxy/listener/listener.h"
 #include "proxy/metrics/exporter.h"
 
 namespace pgkeel {
@@ -20,33 +22,70 @@ using namespace std::chrono_literals;
 constexpr Duration kStopLimit = 5s;
 constexpr auto kAnswerLimit = 2s;
 
+std::string own_program() {
+  std::error_code problem;
+  const auto path = std::filesystem::read_symlink("/proc/self/exe", problem);
+  return problem ? std::string() : path.string();
+}
+
 }  // namespace
 
-Result<std::unique_ptr<Application>> Application::create(const Config& config,
-                                                         std::map<std::string, std::string> adopt) {
+Result<std::unique_ptr<Application>> Application::create(const Config& config, StartOptions options) {
   const std::uint64_t descriptor_limit = raise_descriptor_limit();
   std::signal(SIGPIPE, SIG_IGN);
-  auto state = StateDirectory::open(config.state_directory);
-  if (!state) return state.error();
-  auto events = EventLog::open(config.state_directory);
-  if (!events) return events.error();
-  auto decisions = DecisionLog::open(config.state_directory);
-  if (!decisions) return decisions.error();
-  std::unique_ptr<Application> application(
-      new Application(config, std::move(*state), std::move(*events), std::move(*decisions)));
-  if (const auto started = application->start(descriptor_limit, adopt); !started) return started.error();
+  std::optional<Takeover> takeover;
+  if (options.take_over) {
+    auto begun = Takeover::begin(config.state_directory);
+    if (!begun) return begun.error();
+    takeover = std::move(*begun);
+  }
+  std::unique_ptr<Application> application(new Application(config, std::move(options)));
+  if (const auto started = application->start(descriptor_limit, takeover); !started) return started.error();
   return application;
 }
 
-Application::Application(const Config& config, StateDirectory state, std::unique_ptr<EventLog> events,
-                         std::unique_ptr<DecisionLog> decisions)
+Application::Application(const Config& config, StartOptions options)
     : config_(config),
-      state_(std::move(state)),
-      events_(std::move(events)),
-      decisions_(std::move(decisions)),
-      wakeup_(std::make_unique<Wakeup>(loop_)) {}
+      options_(std::move(options)),
+      program_(own_program()),
+      wakeup_(std::make_unique<Wakeup>(loop_)),
+      jobs_(loop_),
+      drain_look_(loop_, [this] { look_at_drain(); }),
+      drain_limit_(loop_, [this] { begin_stop("the time is over that sessions have to end after a restart"); }) {}
 
-Result<void> Application::start(std::uint64_t descriptor_limit, const std::map<std::string, std::string>& adopt) {
+Result<void> Application::start(std::uint64_t descriptor_limit, std::optional<Takeover>& takeover) {
+  if (!takeover) {
+    auto state = StateDirectory::open(config_.state_directory);
+    if (!state) return state.error();
+    state_ = std::make_unique<StateDirectory>(std::move(*state));
+  }
+  if (const auto started = start_data_path(descriptor_limit, takeover); !started) return started.error();
+  std::optional<Inheritance> inheritance;
+  if (takeover) {
+    auto received = takeover->receive();
+    if (!received) return received.error();
+    inheritance = std::move(*received);
+    auto state = StateDirectory::take_over(config_.state_directory, std::move(inheritance->lock));
+    if (!state) return state.error();
+    state_ = std::make_unique<StateDirectory>(std::move(*state));
+    for (const auto& [cluster, route] : inheritance->routes) {
+      if (!workers_->has_cluster(cluster))
+        return Error{"the running pgkeel serves cluster " + cluster + ", which is not configured: stop it first"};
+    }
+  }
+  if (const auto opened = open_control(); !opened) return opened.error();
+  if (takeover) {
+    if (const auto confirmed = takeover->confirm(); !confirmed) return confirmed.error();
+  }
+  const auto open_routes = inheritance ? inheritance->routes : std::map<std::string, Route>();
+  if (inheritance) take_over(std::move(*inheritance), takeover->former());
+  watch_signals();
+  start_control(open_routes);
+  if (!takeover) tell_service_manager();
+  return {};
+}
+
+Result<void> Application::start_data_path(std::uint64_t descriptor_limit, std::optional<Takeover>& takeover) {
   workers_ = std::make_unique<WorkerPool>(
       loop_, config_.proxy, config_.clusters, descriptor_limit,
       [this](const LinkEvidence& evidence) {
@@ -58,24 +97,57 @@ Result<void> Application::start(std::uint64_t descriptor_limit, const std::map<s
       [this](const VerifierQuestion& question, const VerifierSink& sink) {
         if (auto* cluster = find_cluster(question.cluster)) cluster->read_verifier(question, sink);
       });
-  for (const auto& cluster : config_.clusters) {
-    auto memory = state_.load(cluster.name);
-    if (!memory) return memory.error();
-    const auto wanted = adopt.find(cluster.name);
-    clusters_.push_back(std::make_unique<ClusterService>(loop_, cluster, config_.quarantine, std::move(*memory),
-                                                         wanted == adopt.end() ? "" : wanted->second, state_, *events_,
-                                                         *decisions_, *workers_));
-  }
-  std::vector<NamedSocket> inherited;
+  std::vector<NamedSocket> passed = sockets_from_service_manager();
+  auto& inherited = takeover ? takeover->sockets() : passed;
   if (const auto started = workers_->start(inherited); !started) return started.error();
-
-  if (const auto started = start_admin(); !started) {
-    workers_->stop(kStopLimit, [this] { loop_.stop(); });
-    loop_.run();
-    return started.error();
+  auto admin = Listener::bind_all(config_.admin.listen, "admin", inherited);
+  if (!admin) return Error{"[admin]: " + admin.error().message};
+  admin_socket_ = std::move(admin->front());
+  if (const auto listening = admin_socket_.start_listening(); !listening) {
+    return Error{"[admin] listen " + format_host_port(config_.admin.listen) +
+                 " cannot be listened at: " + describe_system_error(listening.error().code)};
   }
-  write_admin_address();
+  for (const auto& unused : inherited) service_manager_.forget_socket(unused.name);
+  inherited.clear();
+  return {};
+}
 
+// Reads what was decided so far. Nothing is done by it.
+Result<void> Application::open_control() {
+  auto events = EventLog::open(config_.state_directory);
+  if (!events) return events.error();
+  auto decisions = DecisionLog::open(config_.state_directory);
+  if (!decisions) return decisions.error();
+  events_ = std::move(*events);
+  decisions_ = std::move(*decisions);
+  for (const auto& cluster : config_.clusters) {
+    auto memory = state_->load(cluster.name);
+    if (!memory) return memory.error();
+    const auto wanted = options_.adopt.find(cluster.name);
+    clusters_.push_back(
+        make_cluster(cluster, std::move(*memory), wanted == options_.adopt.end() ? std::string() : wanted->second));
+  }
+  return {};
+}
+
+// From now on we decide. `open_routes`: where the access points lead at this moment.
+void Application::start_control(const std::map<std::string, Route>& open_routes) {
+  if (const auto started = start_admin(); !started) log(LogLevel::kError, "admin", started.error().message);
+  write_admin_address();
+  for (const auto& cluster : clusters_) {
+    const auto open = open_routes.find(cluster->name());
+    cluster->start(open == open_routes.end() ? nullptr : &open->second);
+  }
+  workers_->go_on_accepting();
+  if (giver_) return;
+  auto giver = HandoverGiver::open(loop_, config_.state_directory, *this);
+  if (giver)
+    giver_ = std::move(*giver);
+  else
+    log(LogLevel::kWarning, "handover", "no other process can take over from this one: " + giver.error().message);
+}
+
+void Application::watch_signals() {
   for (const int number : {SIGTERM, SIGINT}) {
     signals_.push_back(std::make_unique<SignalWatch>(
         loop_, number, [this, number] { begin_stop(number == SIGTERM ? "SIGTERM" : "SIGINT"); }));
@@ -85,9 +157,9 @@ Result<void> Application::start(std::uint64_t descriptor_limit, const std::map<s
         "SIGHUP: TLS files are read again; this version cannot reload its configuration, restart it to change that");
     for (const auto& cluster : clusters_) cluster->reload_certificates();
   }));
-  for (const auto& cluster : clusters_) cluster->start();
-  workers_->go_on_accepting();
-  return {};
+  signals_.push_back(std::make_unique<SignalWatch>(loop_, SIGUSR2, [this] {
+    if (const auto begun = start_successor(); !begun) handover_failed(begun.error().message);
+  }));
 }
 
 std::vector<LoopStatus> Application::loops() const {
@@ -105,6 +177,13 @@ Result<void> Application::start_admin() {
   sources.give_order = [this](const std::string& cluster, const OperatorOrder& order, bool preview) {
     return give_order(cluster, order, preview);
   };
+  sources.process = [this] { return ask<ProcessStatus>([this] { return process_status(); }); };
+  sources.restart = [this](const std::string& by) {
+    return ask<Result<void>>([this, by]() -> Result<void> {
+      record(LogLevel::kWarning, "order", "restart in place, from " + by);
+      return start_successor();
+    });
+  };
   sources.audit = [this](const std::string& text) { audit(text); };
   // Clients are served whether an operator can change something or not.
   if (auto token = read_or_make_token(config_.admin.token_file)) {
@@ -113,13 +192,15 @@ Result<void> Application::start_admin() {
     log(LogLevel::kWarning, "admin",
         token.error().message + "; until a restart nothing can be changed through [admin]");
   }
-  auto admin = AdminServer::start(config_.admin.listen, std::move(sources));
-  if (!admin) return admin.error();
-  admin_ = std::move(*admin);
+  auto socket = duplicate_socket(admin_socket_.descriptor());
+  if (!socket) return Error{"the admin endpoint gets no descriptor: " + describe_system_error(socket.error().code)};
+  admin_ = AdminServer::start(std::move(*socket), std::move(sources));
   return {};
 }
 
 Application::~Application() {
+  giver_.reset();
+  formers_.clear();
   admin_.reset();  // its threads ask the control thread, which answers no more: they give up after kAnswerLimit
   signals_.clear();
   clusters_.clear();
@@ -133,25 +214,37 @@ void Application::run() {
         "the access point is " + format_host_port({cluster.listen.host, workers_->bound_port(cluster.name)}));
   }
   log(LogLevel::kInfo, "pgkeel",
-      "status, events and metrics are at http://" + format_host_port({config_.admin.listen.host, admin_->port()}));
+      "status, events and metrics are at http://" +
+          format_host_port({config_.admin.listen.host, admin_socket_.bound_port()}));
   loop_.run();
 }
 
 ClusterService* Application::find_cluster(const std::string& name) const {
-  for (std::size_t index = 0; index < clusters_.size(); ++index) {
-    if (config_.clusters[index].name == name) return clusters_[index].get();
-  }
-  return nullptr;
+  const auto found = std::ranges::find_if(clusters_, [&](const auto& cluster) { return cluster->name() == name; });
+  return found == clusters_.end() ? nullptr : found->get();
+}
+
+std::unique_ptr<ClusterService> Application::make_cluster(const ClusterConfig& config, ClusterMemory memory,
+                                                          std::string adopt) {
+  return std::make_unique<ClusterService>(
+      loop_, config, config_.quarantine, std::move(memory), std::move(adopt), *state_, *events_, *decisions_, *workers_,
+      [this](const std::string& cluster, Route route, std::function<void()> applied, std::function<void()> drained) {
+        publish_route(cluster, std::move(route), std::move(applied), std::move(drained));
+      });
 }
 
 bool Application::jobs_run() const {
   return std::ranges::any_of(clusters_, [](const auto& cluster) { return cluster->jobs_run(); });
 }
 
-void Application::begin_stop(const char* signal_name) {
+void Application::begin_stop(const std::string& why) {
   if (std::exchange(stopping_, true)) return;
-  log(LogLevel::kInfo, "pgkeel", std::string(signal_name) + ": ending every client with 57P01, then this process");
-  workers_->stop(kStopLimit, [this] { loop_.stop(); });
+  log(LogLevel::kInfo, "pgkeel", why + ": ending every client with 57P01, then this process");
+  const bool is_former = giver_ && giver_->is_former();
+  const bool next_one_listens = service_manager_.is_there() || is_former;
+  if (!is_former) service_manager_.tell("STOPPING=1");
+  workers_->stop(
+      kStopLimit, [this] { loop_.stop(); }, next_one_listens);
 }
 
 template <class Answer>
@@ -172,7 +265,13 @@ std::optional<Answer> Application::ask(std::function<Answer()> question) {
 std::optional<std::vector<ClusterStatus>> Application::ask_clusters() {
   return ask<std::vector<ClusterStatus>>([this] {
     std::vector<ClusterStatus> statuses;
-    for (const auto& cluster : clusters_) statuses.push_back(cluster->status());
+    for (const auto& cluster : clusters_) {
+      statuses.push_back(cluster->status());
+      for (const auto& [pid, former] : formers_) {
+        const auto draining = former->draining().find(cluster->name());
+        if (draining != former->draining().end()) statuses.back().draining_sessions += draining->second;
+      }
+    }
     return statuses;
   });
 }
@@ -188,19 +287,24 @@ std::optional<OrderAnswer> Application::give_order(const std::string& cluster, c
 }
 
 void Application::audit(const std::string& text) {
-  wakeup_->post([this, text] {
-    Event event;
-    event.when = wall_now();
-    event.severity = LogLevel::kWarning;
-    event.kind = "order";
-    event.text = text;
-    log(event.severity, "admin", events_->record(std::move(event)).text);
-  });
+  wakeup_->post([this, text] { record(LogLevel::kWarning, "order", text); });
+}
+
+// Of no cluster. Whoever has given up the event log has the log alone.
+void Application::record(LogLevel severity, const std::string& kind, const std::string& text) {
+  log(severity, "pgkeel", text);
+  if (!events_) return;
+  Event event;
+  event.when = wall_now();
+  event.severity = severity;
+  event.kind = kind;
+  event.text = text;
+  events_->record(std::move(event));
 }
 
 // With port 0 in the configuration the other verbs could not know where to ask.
 void Application::write_admin_address() const {
-  const std::string address = format_host_port({config_.admin.listen.host, admin_->port()}) + "\n";
+  const std::string address = format_host_port({config_.admin.listen.host, admin_socket_.bound_port()}) + "\n";
   if (const auto written = write_durably(config_.state_directory + "/admin.address", address); !written) {
     log(LogLevel::kWarning, "pgkeel", written.error().message);
   }

@@ -1,4 +1,7 @@
 // `pgkeel serve`: builds the parts, starts and stops them in order. The thread that calls run() is the control thread.
+//
+// The data path (workers_) lives as long as the process. What decides and shows (state, logs, clusters, admin endpoint)
+// is given up when another process takes over, see application_handover.cpp.
 #pragma once
 
 #include <cstdint>
@@ -13,56 +16,116 @@
 #include "proxy/admin/admin_server.h"
 #include "proxy/app/cluster_service.h"
 #include "proxy/base/result.h"
+#include "proxy/handover/former_process.h"
+#include "proxy/handover/handover_giver.h"
+#include "proxy/handover/takeover.h"
 #include "proxy/io/loop.h"
 #include "proxy/io/loop_lag.h"
+#include "proxy/io/service_manager.h"
 #include "proxy/io/signal_watch.h"
+#include "proxy/io/timer.h"
 #include "proxy/io/wakeup.h"
 #include "proxy/listener/worker_pool.h"
+#include "replication/execute/job_runner.h"
 #include "replication/state/decision_log.h"
 #include "replication/state/event_log.h"
 #include "replication/state/state_directory.h"
 
 namespace pgkeel {
 
-class Application {
- public:
-  // `adopt`: per cluster the node that the operator wants as its primary. On an error nothing is left running.
-  static Result<std::unique_ptr<Application>> create(const Config& config, std::map<std::string, std::string> adopt);
-  ~Application();
+struct StartOptions {
+  std::string config_path;                   // where the configuration was read
+  std::map<std::string, std::string> adopt;  // per cluster the node that the operator wants as its primary
+  bool take_over = false;                    // from a pgkeel that works with the same state, if there is one
+};
 
-  // Serves until SIGTERM or SIGINT; then ends every client with 57P01 and returns.
+class Application final : private HandoverGiver::Owner {
+ public:
+  // On an error nothing is left running, and a pgkeel that should have been taken over from goes on.
+  static Result<std::unique_ptr<Application>> create(const Config& config, StartOptions options);
+  ~Application() override;
+
+  // Serves until SIGTERM or SIGINT, then ends every client with 57P01 and returns; or until another process has taken
+  // over and the last session that stayed here has ended.
   void run();
 
   // A program (pg_rewind, …) still runs on a job thread: leave the process without waiting for it.
   [[nodiscard]] bool jobs_run() const;
 
  private:
-  Application(const Config& config, StateDirectory state, std::unique_ptr<EventLog> events,
-              std::unique_ptr<DecisionLog> decisions);
-  Result<void> start(std::uint64_t descriptor_limit, const std::map<std::string, std::string>& adopt);
-  [[nodiscard]] ClusterService* find_cluster(const std::string& name) const;
+  Application(const Config& config, StartOptions options);
+
+  // application.cpp
+  Result<void> start(std::uint64_t descriptor_limit, std::optional<Takeover>& takeover);
+  Result<void> start_data_path(std::uint64_t descriptor_limit, std::optional<Takeover>& takeover);
+  Result<void> open_control();
+  void start_control(const std::map<std::string, Route>& open_routes);
   Result<void> start_admin();
+  void watch_signals();
+  [[nodiscard]] std::unique_ptr<ClusterService> make_cluster(const ClusterConfig& config, ClusterMemory memory,
+                                                             std::string adopt);
+  [[nodiscard]] ClusterService* find_cluster(const std::string& name) const;
   // Any other thread: has the control thread answer. Nothing: it did not begin to in time, and never will.
   template <class Answer>
   std::optional<Answer> ask(std::function<Answer()> question);
   [[nodiscard]] std::optional<std::vector<ClusterStatus>> ask_clusters();
   std::optional<OrderAnswer> give_order(const std::string& cluster, const OperatorOrder& order, bool preview);
   void audit(const std::string& text);
+  void record(LogLevel severity, const std::string& kind, const std::string& text);
   void write_admin_address() const;
   [[nodiscard]] std::vector<LoopStatus> loops() const;  // any thread
-  void begin_stop(const char* signal_name);
+  void begin_stop(const std::string& why);
+
+  // application_handover.cpp
+  void take_over(Inheritance inheritance, FormerHandle former);
+  void add_former(FormerHandle handle);
+  void former_is_gone(pid_t pid, const std::string& reason);
+  void tell_service_manager();
+  Result<void> start_successor();
+  [[nodiscard]] ProcessStatus process_status() const;
+  [[nodiscard]] std::vector<LinkMessage> all_that_it_needs() const;
+  void look_at_drain();
+  void session_leaves(const std::string& cluster, MovedSession session);
+  [[nodiscard]] std::string why_no_handover() const override;
+  [[nodiscard]] std::vector<NamedSocket> listening_sockets() const override;
+  void give_up(pid_t successor, std::function<void(std::vector<LinkMessage>)> given) override;
+  void take_back(bool released) override;
+  void let_go() override;
+  void successor_serves(pid_t successor) override;
+  // On the workers of this process, and on those of former ones.
+  void publish_route(const std::string& cluster, Route route, std::function<void()> applied,
+                     std::function<void()> drained) override;
+  [[nodiscard]] bool may_follow(const std::string& cluster, const Route& route) const override;
+  void end(const std::string& why) override;
+  void handover_failed(const std::string& why) override;
 
   const Config config_;
-  StateDirectory state_;
-  std::unique_ptr<EventLog> events_;
-  std::unique_ptr<DecisionLog> decisions_;
+  const StartOptions options_;
+  const std::string program_;  // the path of our own, at the start
+  const ServiceManager service_manager_;
   Loop loop_;
   LoopLag loop_lag_{loop_};
   std::unique_ptr<Wakeup> wakeup_;
   std::unique_ptr<WorkerPool> workers_;
+  Socket admin_socket_;
+
+  std::unique_ptr<StateDirectory> state_;
+  std::unique_ptr<EventLog> events_;
+  std::unique_ptr<DecisionLog> decisions_;
   std::vector<std::unique_ptr<ClusterService>> clusters_;
   std::unique_ptr<AdminServer> admin_;
+
   std::vector<std::unique_ptr<SignalWatch>> signals_;
+  JobRunner jobs_;
+  std::unique_ptr<HandoverGiver> giver_;
+  std::map<pid_t, std::unique_ptr<FormerProcess>> formers_;
+  WorkerPool::Moved given_sessions_;           // of which nobody knows yet to whom they belong
+  std::map<std::string, Route> given_routes_;  // as they were when we gave up
+  std::map<std::string, std::uint64_t> told_draining_;
+  std::string last_failure_;  // of a handover
+  std::uint64_t failures_ = 0;
+  Timer drain_look_;
+  Timer drain_limit_;
   bool stopping_ = false;
 };
 

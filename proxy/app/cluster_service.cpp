@@ -20,12 +20,13 @@ constexpr Duration kTellAgain = std::chrono::minutes(1);
 
 ClusterService::ClusterService(Loop& loop, const ClusterConfig& config, const QuarantineConfig& quarantine,
                                ClusterMemory memory, std::string adopt, StateDirectory& state, EventLog& events,
-                               DecisionLog& decisions, WorkerPool& workers)
+                               DecisionLog& decisions, WorkerPool& workers, RoutePublisher publish)
     : loop_(loop),
       config_(config),
       state_(state),
       events_(events),
       workers_(workers),
+      publish_(std::move(publish)),
       monitor_(
           loop, config_, [this] { step(); },
           [this](const std::string& node) { return workers_.last_bytes_from(config_.name, node); }),
@@ -105,7 +106,8 @@ ClusterExecutor::Hosts ClusterService::hosts() const {
   return hosts;
 }
 
-void ClusterService::start() {
+void ClusterService::start(const Route* open) {
+  if (open != nullptr) go_on_from(*open);
   recorder_.resume(decisions_.unfinished(config_.name), controller_.memory(), clocks_now());
   monitor_.start();
   readiness_.start();
@@ -224,6 +226,7 @@ void ClusterService::step_soon() {
 void ClusterService::step() {
   const Now now = clocks_now();
   const auto nodes = view_nodes(now.instant);
+  if (waits_for_primary(nodes)) return;
   controller_.step(nodes, now);
   const Decision& decision = controller_.last_decision();
   recorder_.decided(controller_.memory(), nodes, decision.failover_refused, decision.condition == Condition::kNormal,
@@ -249,14 +252,7 @@ Result<void> ClusterService::store(const ClusterMemory& memory) {
 }
 
 void ClusterService::publish_route(const RouteOrder& order) {
-  Route route;
-  route.epoch = order.epoch;
-  route.reason = order.reason;
-  if (!order.node.empty()) {
-    const auto node = std::ranges::find(config_.nodes, order.node, &NodeConfig::name);
-    if (node != config_.nodes.end()) route.target = RouteTarget{node->name, node->address};
-  }
-  route.mode = order.mode;
+  Route route = route_of(order);
   const auto alive = std::weak_ptr<bool>(alive_);
   const auto applied = [this, order, alive] {
     if (alive.expired()) return;
@@ -270,7 +266,7 @@ void ClusterService::publish_route(const RouteOrder& order) {
     recorder_.route_drained(clocks_now());
     step_soon();
   };
-  workers_.publish_route(config_.name, std::move(route), applied, drained);
+  publish_(config_.name, std::move(route), applied, drained);
 }
 
 void ClusterService::start(const Action& action) {

@@ -32,14 +32,25 @@
 
 namespace pgkeel {
 
+// As WorkerPool::publish_route().
+using RoutePublisher = std::function<void(const std::string& cluster, Route route, std::function<void()> applied,
+                                          std::function<void()> drained)>;
+
 class ClusterService final : private ClusterController::Effects {
  public:
   // The references outlive the service. `adopt`: the node that the operator wants as the primary; empty: none.
   ClusterService(Loop& loop, const ClusterConfig& config, const QuarantineConfig& quarantine, ClusterMemory memory,
                  std::string adopt, StateDirectory& state, EventLog& events, DecisionLog& decisions,
-                 WorkerPool& workers);
+                 WorkerPool& workers, RoutePublisher publish);
 
-  void start();
+  // `open`: where the access point leads already, as the process that decided before had it; null: nowhere.
+  void start(const Route* open);
+  [[nodiscard]] const std::string& name() const { return config_.name; }
+
+  // Why no other process may decide from now on; empty: it may, by what is stored and by the route of now.
+  [[nodiscard]] std::string why_no_handover() const;
+  [[nodiscard]] Route open_route() const { return route_of(controller_.published_route()); }
+
   void link_evidence(const LinkEvidence& evidence);
   void read_verifier(const VerifierQuestion& question, const VerifierSink& sink);
   void judge_cancel(const CancelQuestion& question, CancelAnswer answer);
@@ -52,6 +63,9 @@ class ClusterService final : private ClusterController::Effects {
   [[nodiscard]] bool jobs_run() const { return executor_.jobs_run() || readiness_.looks() || keeper_.jobs_run(); }
 
  private:
+  [[nodiscard]] Route route_of(const RouteOrder& order) const;
+  void go_on_from(const Route& open);
+  [[nodiscard]] bool waits_for_primary(const std::vector<NodeView>& nodes);
   Result<void> store(const ClusterMemory& memory) override;
   void publish_route(const RouteOrder& order) override;
   void start(const Action& action) override;
@@ -77,6 +91,7 @@ class ClusterService final : private ClusterController::Effects {
   StateDirectory& state_;
   EventLog& events_;
   WorkerPool& workers_;
+  const RoutePublisher publish_;
   Monitor monitor_;
   CommitWaits commit_waits_;
   ScramVerifiers scram_verifiers_;
@@ -93,6 +108,7 @@ class ClusterService final : private ClusterController::Effects {
   Timer decide_again_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // answers of other threads may come when this is gone
   bool step_is_due_ = false;
+  bool primary_is_unseen_ = false;  // the access point leads there, as another process has decided
   ChangeCounts counts_;
   DecisionTally tally_;
   LoginWatch login_watch_;

@@ -17,6 +17,7 @@
 #include "proxy/cli/lost.h"
 #include "proxy/cli/manual.h"
 #include "proxy/cli/order.h"
+#include "proxy/cli/restart.h"
 #include "proxy/cli/serve.h"
 #include "proxy/cli/setup_sql.h"
 #include "proxy/cli/status.h"
@@ -61,7 +62,19 @@ int with_model(const UseModel& use) {
   CLI::App* verb = add_verb(app, "serve", "Run the proxy and controller", &serve.config_path);
   verb->add_option("--adopt", serve.adopt,
                    "Take this node as the primary: NODE, or CLUSTER.NODE where there are several clusters");
+  verb->add_flag("--take-over", serve.take_over,
+                 "From the pgkeel that works with the same state, if one does: connections go on here");
   verb->callback([&] { run = [&] { return run_serve(serve); }; });
+
+  RestartOptions restart;
+  verb = add_verb(app, "restart", "The running pgkeel hands over to its program as it is now: nobody is refused",
+                  &restart.config_path);
+  verb->footer(
+      "For a new version, or keys that a reload cannot change. Connections in clear go along, in transactions too. "
+      "TLS\n"
+      "sessions stay with the old process: each ends with 57P01 behind its next transaction, or after a minute.\n"
+      "Where the new process does not come up, the old one goes on.");
+  verb->callback([&] { run = [&] { return run_restart(restart); }; });
 
   AgentOptions agent;
   verb = add_verb(app, "agent", "Beside each PostgreSQL server: start, stop, rewind, rebuild, fence", nullptr);

@@ -43,7 +43,8 @@ int run_serve(const ServeOptions& options) {
     return kExitUsage;
   }
   set_up_logging(config->log);
-  auto application = Application::create(*config, *adoptions);
+  auto application = Application::create(
+      *config, {.config_path = options.config_path, .adopt = *adoptions, .take_over = options.take_over});
   if (!application) {
     std::cerr << "pgkeel: " << application.error().message << "\n";
     return kExitRefused;

@@ -106,6 +106,9 @@ std::string cluster_text(const Json& cluster, const Painter& painter) {
                       cluster.at("route").is_null() ? "nowhere" : cluster.at("route").get<std::string>(),
                       cluster.at("epoch").get<std::uint64_t>(), sessions.at("open").get<std::uint64_t>(),
                       sessions.at("held").get<std::uint64_t>());
+  if (const auto left = cluster.value("draining_sessions", std::uint64_t{0}); left > 0)
+    text +=
+        fmt::format("  {} clients are left in a former process, and end there by themselves or after a minute\n", left);
   if (cluster.at("state_error").is_string())
     text += "  " + painter(Paint::kBad, "the state cannot be stored") + ": " +
             cluster.at("state_error").get<std::string>() + "\n";

@@ -20,6 +20,8 @@ constexpr Examples kExamples[] = {
     {"serve",
      "  pgkeel serve                                 # with /etc/pgkeel/pgkeel.toml; what systemd runs\n"
      "  pgkeel serve --config ./pgkeel.toml --adopt a   # first start, where it cannot tell who is the primary\n"},
+    {"restart",
+     "  pgkeel restart                               # after an upgrade: the new version, with the same connections\n"},
     {"agent", "  pgkeel agent                                 # with /etc/pgkeel/agent.toml; what systemd runs\n"},
     {"demo",
      "  pgkeel demo                                  # a failover on real servers, in about 20 s; nothing is left\n"

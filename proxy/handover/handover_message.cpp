@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cassert>
 #include <limits>
 #include <string_view>
 #include <type_traits>
@@ -37,15 +38,14 @@ constexpr std::array<std::pair<HandoverWord, std::string_view>, 19> kWords = {{
     {HandoverWord::kDrained, "drained"},
 }};
 
-constexpr std::array<std::pair<RouteMode, std::string_view>, 3> kModes = {{
-    {RouteMode::kNormal, "normal"},
-    {RouteMode::kDraining, "draining"},
-    {RouteMode::kMoving, "moving"},
-}};
+// A RouteMode goes as its number: both processes know the same, as their version of the protocol is the same.
+constexpr std::uint8_t kModesMax = 8;
 
 template <class Value, std::size_t size>
 std::string_view name_in(const std::array<std::pair<Value, std::string_view>, size>& names, Value value) {
-  return std::ranges::find(names, value, &std::pair<Value, std::string_view>::first)->second;
+  const auto found = std::ranges::find(names, value, &std::pair<Value, std::string_view>::first);
+  assert(found != names.end());
+  return found->second;
 }
 
 template <class Value, std::size_t size>
@@ -129,7 +129,7 @@ std::optional<RouteTarget> read_target(const Json& object) {
 }
 
 Json route_json(const Route& route) {
-  Json object = {{"epoch", route.epoch}, {"mode", name_in(kModes, route.mode)}, {"reason", route.reason}};
+  Json object = {{"epoch", route.epoch}, {"mode", static_cast<int>(route.mode)}, {"reason", route.reason}};
   if (route.target) object["target"] = target_json(*route.target);
   return object;
 }
@@ -138,11 +138,11 @@ std::optional<Route> read_route(const Json& object) {
   Route route;
   bool complete = true;
   read_member(object, "epoch", route.epoch, complete);
-  const auto mode = named_in(kModes, lenient_json::text_of(object, "mode"));
+  const auto mode = lenient_json::whole_of<std::uint8_t>(object, "mode");
   const auto& target = lenient_json::member(object, "target");
   if (!target.is_null()) route.target = read_target(target);
-  if (!complete || !mode || (!target.is_null() && !route.target)) return std::nullopt;
-  route.mode = *mode;
+  if (!complete || !mode || *mode >= kModesMax || (!target.is_null() && !route.target)) return std::nullopt;
+  route.mode = static_cast<RouteMode>(*mode);
   route.reason = lenient_json::text_of(object, "reason");
   return route;
 }
@@ -264,13 +264,22 @@ LinkMessage write_handover(HandoverMessage message) {
   if (message.session) {
     object["session"] = session_json(*message.session);
     link_message.descriptors.emplace_back(message.session->client.release());
-    if (message.session->established)
-      link_message.descriptors.emplace_back(message.session->established->server.release());
+    if (auto& established = message.session->established)
+      link_message.descriptors.emplace_back(established->server.release());
   }
   for (auto& descriptor : message.descriptors) link_message.descriptors.push_back(std::move(descriptor));
   // A reason may hold what a server said, in whatever encoding.
   link_message.text = object.dump(-1, ' ', false, Json::error_handler_t::replace);
   return link_message;
+}
+
+LinkMessage write_borrowed(const std::string& cluster, const MovedSession& session) {
+  const Json object = {
+      {"word", name_in(kWords, HandoverWord::kSession)}, {"cluster", cluster}, {"session", session_json(session)}};
+  LinkMessage message{.text = object.dump(-1, ' ', false, Json::error_handler_t::replace), .descriptors = {}};
+  message.borrowed = {session.client.descriptor()};
+  if (session.established) message.borrowed.push_back(session.established->server.descriptor());
+  return message;
 }
 
 Result<HandoverMessage> read_handover(LinkMessage link_message) {

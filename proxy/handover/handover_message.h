@@ -59,6 +59,8 @@ struct HandoverMessage {
 };
 
 LinkMessage write_handover(HandoverMessage message);
+// kSession; its connections stay the caller's, and open until the message is sent.
+LinkMessage write_borrowed(const std::string& cluster, const MovedSession& session);
 Result<HandoverMessage> read_handover(LinkMessage message);
 
 }  // namespace pgkeel

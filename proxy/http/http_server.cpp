@@ -37,7 +37,9 @@ constexpr Duration kIdleLimit = 1s;      // between two requests
 constexpr Duration kRequestLimit = 2s;   // from its first byte to its last
 constexpr Duration kResponseLimit = 5s;  // likewise
 constexpr Duration kDrainLimit = 200ms;
-constexpr Duration kGrace = 30ms;     // so long a thread waits for a connection although others need it
+constexpr Duration kNoDescriptorPause = 20ms;
+constexpr Duration kGrace = 30ms;  // so long a thread waits for a connection although others need it
+constexpr int kStopLookMilliseconds = 50;
 constexpr int kLookMilliseconds = 5;  // how often it looks whether they do
 constexpr std::size_t kRequestsPerConnection = 1000;
 
@@ -257,6 +259,27 @@ void HttpServer::use(std::shared_ptr<const TlsAcceptor> tls) {
 std::shared_ptr<const TlsAcceptor> HttpServer::tls() const {
   const std::lock_guard lock(tls_mutex_);
   return tls_;
+}
+
+void HttpServer::serve(Socket listening) {
+  svr_sock_ = listening.descriptor();  // what streams of answers look at
+  const std::unique_ptr<httplib::TaskQueue> threads(new_task_queue());
+  while (!serving_ends_) {
+    pollfd watched{.fd = listening.descriptor(), .events = POLLIN, .revents = 0};
+    if (::poll(&watched, 1, kStopLookMilliseconds) <= 0) continue;
+    // Another process may have been faster: the socket does not block.
+    const int client = ::accept4(listening.descriptor(), nullptr, nullptr, SOCK_CLOEXEC);
+    if (client >= 0)
+      threads->enqueue([this, client] { process_and_close_socket(client); });
+    else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+      std::this_thread::sleep_for(kNoDescriptorPause);
+  }
+  svr_sock_ = INVALID_SOCKET;
+  threads->shutdown();
+}
+
+void HttpServer::stop_serving() {
+  serving_ends_ = true;
 }
 
 void HttpServer::widen_backlog() {

@@ -10,6 +10,7 @@
 
 #include <httplib.h>
 
+#include "proxy/io/socket.h"
 #include "proxy/io/tls_session.h"
 
 namespace pgkeel {
@@ -21,6 +22,11 @@ class HttpServer : public httplib::Server {
   // For connections that come from now on. Those that are there end with the request that they make next, so that
   // every peer soon shows its certificate to the new one. Any thread.
   void use(std::shared_ptr<const TlsAcceptor> tls);
+
+  // Serves whoever connects to a socket that listens already, instead of listen_after_bind(), until stop_serving(). The
+  // socket is closed then, but not shut down: another process may listen at it too, and gets those who wait.
+  void serve(Socket listening);
+  void stop_serving();  // any thread
 
   // Once it is bound: cpp-httplib lets five wait in the kernel's queue, and the sixth tries again after a second.
   void widen_backlog();
@@ -41,6 +47,7 @@ class HttpServer : public httplib::Server {
   mutable std::mutex tls_mutex_;
   std::shared_ptr<const TlsAcceptor> tls_;  // guarded by tls_mutex_
   Crowd crowd_;
+  std::atomic<bool> serving_ends_{false};
 };
 
 }  // namespace pgkeel

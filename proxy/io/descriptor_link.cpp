@@ -53,20 +53,19 @@ int send_now(int socket, const LinkMessage& message) {
   msghdr header{};
   header.msg_iov = &text;
   header.msg_iovlen = 1;
-  if (!message.descriptors.empty()) {
-    if (message.descriptors.size() > kLinkDescriptorsMax) return EMSGSIZE;
+  std::vector<int> numbers;
+  for (const auto& descriptor : message.descriptors) numbers.push_back(descriptor.number());
+  numbers.insert(numbers.end(), message.borrowed.begin(), message.borrowed.end());
+  if (numbers.size() > kLinkDescriptorsMax) return EMSGSIZE;
+  if (!numbers.empty()) {
+    const std::size_t bytes = numbers.size() * sizeof(int);
     header.msg_control = &control;
-    header.msg_controllen = CMSG_SPACE(message.descriptors.size() * sizeof(int));
+    header.msg_controllen = CMSG_SPACE(bytes);
     cmsghdr* rights = CMSG_FIRSTHDR(&header);
     rights->cmsg_level = SOL_SOCKET;
     rights->cmsg_type = SCM_RIGHTS;
-    rights->cmsg_len = CMSG_LEN(message.descriptors.size() * sizeof(int));
-    unsigned char* at = CMSG_DATA(rights);
-    for (const auto& descriptor : message.descriptors) {
-      const int number = descriptor.number();
-      std::memcpy(at, &number, sizeof number);
-      at += sizeof number;
-    }
+    rights->cmsg_len = CMSG_LEN(bytes);
+    std::memcpy(CMSG_DATA(rights), numbers.data(), bytes);
   }
   return ::sendmsg(socket, &header, MSG_NOSIGNAL) < 0 ? errno : 0;
 }
@@ -196,9 +195,12 @@ void DescriptorLink::receive() {
       case Received::kEnd:
         fail();
         return;
-      case Received::kMessage:
-        on_message_(std::move(message));
+      case Received::kMessage: {
+        const auto on_message = on_message_;  // it may destroy us
+        on_message(std::move(message));
         if (alive.expired() || !reads_ || ended_) return;
+        break;
+      }
     }
   }
 }

@@ -21,6 +21,7 @@ class Loop;
 struct LinkMessage {
   std::string text;
   std::vector<Descriptor> descriptors;
+  std::vector<int> borrowed = {};  // to send behind these; they stay the sender's, and open until it is sent
 };
 
 constexpr std::size_t kLinkMessageBytesMax = 65536;

@@ -48,6 +48,14 @@ ClusterController::ClusterController(std::string name, FailoverPolicy policy, Cl
   applied_.epoch = 0;
 }
 
+void ClusterController::resume(const RouteOrder& open) {
+  published_ = open;
+  applied_ = open;
+  anything_published_ = true;
+  applied_is_new_ = true;
+  maybe_open_ = open.node;
+}
+
 void ClusterController::step(const std::vector<NodeView>& nodes, Now now) {
   if (view_.phase_since == Instant{}) view_.phase_since = started_at_ = now.instant;
   if (std::exchange(applied_is_new_, false)) applied_since_ = now.instant;

@@ -56,6 +56,12 @@ class ClusterController {
   ClusterController(std::string name, FailoverPolicy policy, ClusterMemory memory, Effects& effects,
                     DecisionCore core = decide);
 
+  // The access point is open already, because another process has decided so, by the same memory. Before the first
+  // step.
+  void resume(const RouteOrder& open);
+  // Every worker has followed the newest route.
+  [[nodiscard]] bool route_is_applied() const { return anything_published_ && applied_.same_route(published_); }
+
   // Decides and acts on what is seen now. Call after every observation, every answer, and at decide_again_at().
   void step(const std::vector<NodeView>& nodes, Now now);
 

@@ -27,23 +27,31 @@ Result<StateDirectory> StateDirectory::open(std::string path) {
   if (problem) return Error{"[state] directory " + path + " cannot be created: " + problem.message()};
   ::chmod(path.c_str(), 0700);
   const std::string lock_path = path + "/lock";
-  const int descriptor = ::open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-  if (descriptor < 0) return Error{lock_path + " cannot be opened: " + std::strerror(errno)};
-  if (::flock(descriptor, LOCK_EX | LOCK_NB) != 0) {
-    const int reason = errno;
-    ::close(descriptor);
-    if (reason == EWOULDBLOCK) return Error{"another pgkeel works with the state in " + path};
-    return Error{lock_path + " cannot be locked: " + std::strerror(reason)};
+  Descriptor lock(::open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  if (!lock.is_open()) return Error{lock_path + " cannot be opened: " + std::strerror(errno)};
+  return with_lock(std::move(path), std::move(lock));
+}
+
+Result<StateDirectory> StateDirectory::take_over(std::string path, Descriptor lock) {
+  struct stat given {};
+  struct stat there {};
+  if (::fstat(lock.number(), &given) != 0 || ::stat((path + "/lock").c_str(), &there) != 0 ||
+      given.st_dev != there.st_dev || given.st_ino != there.st_ino) {
+    return Error{"what was given is not the lock of " + path};
   }
-  return StateDirectory(std::move(path), descriptor);
+  return with_lock(std::move(path), std::move(lock));
 }
 
-StateDirectory::StateDirectory(StateDirectory&& other) noexcept
-    : path_(std::move(other.path_)), lock_descriptor_(std::exchange(other.lock_descriptor_, -1)) {}
-
-StateDirectory::~StateDirectory() {
-  if (lock_descriptor_ >= 0) ::close(lock_descriptor_);
+Result<StateDirectory> StateDirectory::with_lock(std::string path, Descriptor lock) {
+  if (::flock(lock.number(), LOCK_EX | LOCK_NB) != 0) {
+    if (errno == EWOULDBLOCK) return Error{"another pgkeel works with the state in " + path};
+    return Error{path + "/lock cannot be locked: " + std::strerror(errno)};
+  }
+  return StateDirectory(std::move(path), std::move(lock));
 }
+
+StateDirectory::StateDirectory(StateDirectory&& other) noexcept = default;
+StateDirectory::~StateDirectory() = default;
 
 Result<ClusterMemory> StateDirectory::load(const std::string& cluster) const {
   const std::string file = file_of(path_, cluster);

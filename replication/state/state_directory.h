@@ -6,6 +6,7 @@
 #include <string>
 
 #include "proxy/base/result.h"
+#include "proxy/io/descriptor.h"
 #include "replication/model/cluster_memory.h"
 
 namespace pgkeel {
@@ -14,6 +15,8 @@ class StateDirectory {
  public:
   // Creates the folder (mode 0700) where it is missing, and locks it for as long as this object lives.
   static Result<StateDirectory> open(std::string path);
+  // One that another process has locked, and gives to us with its lock: `lock` is the descriptor that holds it.
+  static Result<StateDirectory> take_over(std::string path, Descriptor lock);
   ~StateDirectory();
   StateDirectory(StateDirectory&& other) noexcept;
   StateDirectory& operator=(StateDirectory&&) = delete;
@@ -24,13 +27,16 @@ class StateDirectory {
   // Write, fsync, rename, fsync of the folder: durable when it returns. A crash leaves the old state or the new one.
   Result<void> store(const std::string& cluster, const ClusterMemory& memory) const;
 
+  // The lock is held as long as any copy of this is open, in whatever process.
+  [[nodiscard]] int lock_descriptor() const { return lock_.number(); }
   [[nodiscard]] const std::string& path() const { return path_; }
 
  private:
-  StateDirectory(std::string path, int lock_descriptor) : path_(std::move(path)), lock_descriptor_(lock_descriptor) {}
+  static Result<StateDirectory> with_lock(std::string path, Descriptor lock);
+  StateDirectory(std::string path, Descriptor lock) : path_(std::move(path)), lock_(std::move(lock)) {}
 
   std::string path_;
-  int lock_descriptor_;
+  Descriptor lock_;
 };
 
 }  // namespace pgkeel

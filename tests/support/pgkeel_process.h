@@ -59,7 +59,10 @@ class PgkeelProcess {
   [[nodiscard]] std::string conninfo(const std::string& more = "") const;  // through the access point
   [[nodiscard]] const std::string& config_file() const { return config_file_; }
   [[nodiscard]] const std::string& state_directory() const { return state_directory_; }
+  [[nodiscard]] const std::string& log_file() const { return log_file_; }
   [[nodiscard]] std::string log_text() const;
+  [[nodiscard]] std::uint16_t admin_port() const { return admin_port_; }
+  [[nodiscard]] BackgroundProcess& process() { return *process_; }
 
   // Runs another verb of the same binary with this configuration.
   [[nodiscard]] VerbResult run_verb(std::vector<std::string> arguments) const;

@@ -1,0 +1,255 @@
+// The part of Application that takes over from another process, and that gives to one: proxy/handover/README.md.
+#include <algorithm>
+#include <filesystem>
+#include <unistd.h>
+#include <utility>
+
+#include "proxy/app/application.h"
+#include "proxy/base/version.h"
+
+namespace pgkeel {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr Duration kDrainLook = 100ms;
+constexpr Duration kRestartDrain = 60s;  // for sessions that could not go along
+
+void nothing_to_do() {}
+
+std::string count_of(std::size_t count, const std::string& what) {
+  return std::to_string(count) + " " + what + (count == 1 ? "" : "s");
+}
+
+}  // namespace
+
+// ---- this process takes over ----
+
+void Application::take_over(Inheritance inheritance, FormerHandle former) {
+  for (const auto& [cluster, route] : inheritance.routes)
+    workers_->publish_route(cluster, route, nothing_to_do, nothing_to_do);
+  for (auto& [cluster, session] : inheritance.sessions) {
+    if (workers_->has_cluster(cluster)) workers_->take_over(cluster, std::move(session));
+  }
+  record(LogLevel::kInfo, "handover",
+         "process " + std::to_string(::getpid()) + " (pgkeel " + std::string(pgkeel_version()) +
+             ") takes over from process " + std::to_string(former.pid) + ": " +
+             count_of(inheritance.sessions.size(), "connection") + " come along at once");
+  const pid_t pid = former.pid;
+  add_former(std::move(former));
+  formers_.at(pid)->say_serving();
+  for (auto& handle : inheritance.formers) add_former(std::move(handle));
+}
+
+void Application::add_former(FormerHandle handle) {
+  const pid_t pid = handle.pid;
+  FormerProcess::Callbacks callbacks;
+  callbacks.session = [this](const std::string& cluster, MovedSession session) {
+    if (workers_->has_cluster(cluster)) workers_->take_over(cluster, std::move(session));
+  };
+  callbacks.stays = [this](const std::string& cluster, const CancelKey& key, const CancelRegistry::Owner& owner) {
+    if (workers_->has_cluster(cluster)) workers_->add_cancel_key(cluster, key, owner);
+  };
+  callbacks.is_main = [this] { tell_service_manager(); };
+  callbacks.gone = [this, pid](const std::string& reason) {
+    loop_.defer([this, pid, reason] { former_is_gone(pid, reason); });
+  };
+  formers_[pid] = std::make_unique<FormerProcess>(loop_, std::move(handle), std::move(callbacks));
+}
+
+void Application::former_is_gone(pid_t pid, const std::string& reason) {
+  if (formers_.erase(pid) == 0) return;
+  if (formers_.empty()) workers_->forget_added_keys();
+  tell_service_manager();  // it may not have come to say that we are the main process
+  record(reason.empty() ? LogLevel::kInfo : LogLevel::kWarning, "handover",
+         "the former process " + std::to_string(pid) + " has ended" +
+             (reason.empty() ? ": no session is left there" : ", by force: " + reason));
+}
+
+void Application::tell_service_manager() {
+  if (!service_manager_.is_there()) return;
+  for (const auto& socket : listening_sockets()) service_manager_.keep_socket(socket.name, socket.socket.descriptor());
+  service_manager_.tell("READY=1\nSTATUS=pgkeel " + std::string(pgkeel_version()));
+}
+
+// Where sessions of former processes are left, a route is applied when those obey it too. What they sent on their way
+// before that is in our workers' queues by then.
+void Application::publish_route(const std::string& cluster, Route route, std::function<void()> applied,
+                                std::function<void()> drained) {
+  if (formers_.empty()) {
+    workers_->publish_route(cluster, std::move(route), std::move(applied), std::move(drained));
+    return;
+  }
+  const auto by_the_last = [count = formers_.size() + 1](std::function<void()> then) {
+    return [left = std::make_shared<std::size_t>(count), then = std::move(then)] {
+      if (--*left == 0) then();
+    };
+  };
+  const auto each_applied = by_the_last([this, applied = std::move(applied)] { workers_->follow_up(applied); });
+  const auto each_drained = by_the_last(std::move(drained));
+  for (const auto& [pid, former] : formers_) former->publish_route(cluster, route, each_applied, each_drained);
+  workers_->publish_route(cluster, std::move(route), each_applied, each_drained);
+}
+
+// ---- another process takes over ----
+
+Result<void> Application::start_successor() {
+  if (!giver_) return Error{"no other process can take over from this one; the log says why"};
+  if (program_.empty()) return Error{"the path of our own program is not known"};
+  return giver_->start_successor(
+      {program_, "serve", "--config", std::filesystem::absolute(options_.config_path).string(), "--take-over"});
+}
+
+ProcessStatus Application::process_status() const {
+  ProcessStatus status;
+  status.pid = ::getpid();
+  status.version = std::string(pgkeel_version());
+  status.handover_is_under_way = giver_ && giver_->is_under_way();
+  status.handovers_failed = failures_;
+  status.last_handover_failure = last_failure_;
+  for (const auto& [pid, former] : formers_) {
+    FormerProcessStatus each{.pid = pid, .sessions = 0};
+    for (const auto& [cluster, sessions] : former->draining()) each.sessions += sessions;
+    status.former.push_back(each);
+  }
+  return status;
+}
+
+std::string Application::why_no_handover() const {
+  if (stopping_) return "it is being stopped";
+  for (const auto& cluster : clusters_) {
+    if (auto why_not = cluster->why_no_handover(); !why_not.empty()) return why_not;
+  }
+  const bool quiet = std::ranges::all_of(formers_, [](const auto& former) { return former.second->is_quiet(); });
+  return quiet ? "" : "a former process has not followed the newest route yet";
+}
+
+std::vector<NamedSocket> Application::listening_sockets() const {
+  auto sockets = workers_->listening_sockets();
+  if (auto admin = duplicate_socket(admin_socket_.descriptor())) sockets.push_back({"admin", std::move(*admin)});
+  return sockets;
+}
+
+void Application::give_up(pid_t successor, std::function<void(std::vector<LinkMessage>)> given) {
+  record(LogLevel::kInfo, "handover", "process " + std::to_string(successor) + " takes over");
+  for (const auto& [pid, former] : formers_) former->stop_reading();
+  const auto without_admin = [this, given = std::move(given)] {
+    for (const auto& cluster : clusters_) given_routes_[cluster->name()] = cluster->open_route();
+    // What they store is stored when they return to us: nothing is half done here.
+    clusters_.clear();
+    decisions_.reset();
+    events_.reset();
+    workers_->move_out([this, given](WorkerPool::Moved sessions) {
+      given_sessions_ = std::move(sessions);
+      given(all_that_it_needs());
+    });
+  };
+  // Its threads may wait for an answer of ours.
+  const std::shared_ptr<AdminServer> admin(std::move(admin_));
+  const auto ended = jobs_.run([admin = std::move(admin), without_admin](const JobRunner::Post&) mutable {
+    admin.reset();
+    return without_admin;
+  });
+  if (!ended) loop_.defer(without_admin);
+}
+
+std::vector<LinkMessage> Application::all_that_it_needs() const {
+  std::vector<LinkMessage> all;
+  HandoverMessage control;
+  control.word = HandoverWord::kControl;
+  all.push_back(write_handover(std::move(control)));
+  all.back().borrowed = {state_->lock_descriptor()};
+  for (const auto& [cluster, route] : given_routes_) {
+    HandoverMessage message;
+    message.word = HandoverWord::kOpenRoute;
+    message.cluster = cluster;
+    message.route = route;
+    all.push_back(write_handover(std::move(message)));
+  }
+  for (const auto& [cluster, session] : given_sessions_) all.push_back(write_borrowed(cluster, session));
+  for (const auto& [pid, former] : formers_) all.push_back(former->introduction());
+  return all;
+}
+
+void Application::take_back(bool released) {
+  if (released) {
+    workers_->stay();
+    auto state = StateDirectory::open(config_.state_directory);
+    if (!state) return end(state.error().message);
+    state_ = std::make_unique<StateDirectory>(std::move(*state));
+  }
+  drain_look_.stop();
+  for (const auto& [pid, former] : formers_) former->read_again();
+  if (const auto opened = open_control(); !opened) return end(opened.error().message);
+  for (auto& [cluster, session] : std::exchange(given_sessions_, {})) workers_->take_over(cluster, std::move(session));
+  start_control(std::exchange(given_routes_, {}));
+}
+
+void Application::let_go() {
+  given_sessions_.clear();
+  state_.reset();
+  formers_.clear();
+  workers_->leave(
+      [this](const std::string& cluster, MovedSession session) { session_leaves(cluster, std::move(session)); },
+      [this](const std::string& cluster, const CancelKey& key, const CancelRegistry::Owner& owner) {
+        HandoverMessage message;
+        message.word = HandoverWord::kStays;
+        message.cluster = cluster;
+        message.stays.emplace(key, owner);
+        giver_->send(std::move(message));
+      });
+  drain_look_.start_repeating(kDrainLook);
+}
+
+void Application::session_leaves(const std::string& cluster, MovedSession session) {
+  if (!giver_->is_former()) return workers_->take_over(cluster, std::move(session));
+  HandoverMessage message;
+  message.word = HandoverWord::kSession;
+  message.cluster = cluster;
+  message.session = std::move(session);
+  giver_->send(std::move(message));
+}
+
+void Application::successor_serves(pid_t successor) {
+  service_manager_.tell("MAINPID=" + std::to_string(successor));
+  workers_->drop_listeners();
+  admin_socket_.close();
+  log(LogLevel::kInfo, "handover",
+      "process " + std::to_string(successor) + " serves; what is left here has " + format_duration(kRestartDrain) +
+          " to end");
+  drain_limit_.start_once(kRestartDrain);
+}
+
+void Application::look_at_drain() {
+  std::map<std::string, std::uint64_t> draining;
+  std::uint64_t all = 0;
+  for (const auto& stats : workers_->stats()) {
+    draining[stats.cluster] = stats.open;
+    all += stats.open;
+  }
+  if (draining != told_draining_) {
+    told_draining_ = draining;
+    HandoverMessage message;
+    message.word = HandoverWord::kDraining;
+    message.draining = std::move(draining);
+    giver_->send(std::move(message));
+  }
+  if (all == 0 && drain_limit_.active()) begin_stop("no session is left");
+}
+
+bool Application::may_follow(const std::string& cluster, const Route& route) const {
+  const auto given = given_routes_.find(cluster);
+  return given != given_routes_.end() && route.epoch >= given->second.epoch;
+}
+
+void Application::end(const std::string& why) {
+  begin_stop(why);
+}
+
+void Application::handover_failed(const std::string& why) {
+  failures_ += 1;
+  last_failure_ = why;
+  record(LogLevel::kError, "handover", "handover failed: " + why + "; this process goes on");
+}
+
+}  // namespace pgkeel

@@ -1,0 +1,56 @@
+// The part of ClusterService that lets another process decide, and that goes on where one did.
+#include <algorithm>
+
+#include "proxy/app/cluster_service.h"
+
+namespace pgkeel {
+
+void ClusterService::go_on_from(const Route& open) {
+  controller_.resume(
+      {.epoch = open.epoch, .node = open.target ? open.target->node : "", .reason = open.reason, .mode = open.mode});
+  primary_is_unseen_ = open.target.has_value();
+}
+
+Route ClusterService::route_of(const RouteOrder& order) const {
+  Route route;
+  route.epoch = order.epoch;
+  route.reason = order.reason;
+  route.mode = order.mode;
+  if (!order.node.empty()) {
+    const auto node = std::ranges::find(config_.nodes, order.node, &NodeConfig::name);
+    if (node != config_.nodes.end()) route.target = RouteTarget{node->name, node->address};
+  }
+  return route;
+}
+
+std::string ClusterService::why_no_handover() const {
+  const ClusterMemory& memory = controller_.memory();
+  const std::string whose = "cluster " + config_.name + ": ";
+  if (is_planned(memory.phase) || memory.phase == Phase::kFencing || memory.phase == Phase::kPromoting)
+    return whose + "its route is on the move (" + phase_name(memory.phase) + "); try again when that is over";
+  if (!controller_.route_is_applied()) return whose + "its route has just changed; try again";
+  if (!controller_.state_error().empty()) return whose + "its state is not stored: " + controller_.state_error();
+  for (const auto& order : memory.orders) {
+    if (order.state == OrderState::kRunning)
+      return whose + order_name(order.kind) + " is under way; try again when it is done";
+  }
+  for (const auto& action : controller_.actions()) {
+    const bool is_routine = action.action.kind == ActionKind::kProbe || action.action.kind == ActionKind::kKeepSlot;
+    if (action.running && !is_routine)
+      return whose + action_name(action.action.kind) + " " + action.action.node +
+             " is under way; try again when it is done";
+  }
+  if (executor_.jobs_run() || keeper_.jobs_run()) return whose + "a program works for it; try again";
+  return "";
+}
+
+// What another process saw last of the primary was good. Nothing is decided before this one has seen it too, or its
+// failure detector has made up its mind.
+bool ClusterService::waits_for_primary(const std::vector<NodeView>& nodes) {
+  if (!primary_is_unseen_) return false;
+  const auto primary = std::ranges::find(nodes, controller_.memory().primary, &NodeView::name);
+  primary_is_unseen_ = primary != nodes.end() && !primary->facts && !primary->suspicion.failed();
+  return primary_is_unseen_;
+}
+
+}  // namespace pgkeel

@@ -1,0 +1,119 @@
+#include "proxy/handover/former_process.h"
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "proxy/base/log.h"
+#include "proxy/io/detached_process.h"
+#include "proxy/io/loop.h"
+
+namespace pgkeel {
+namespace {
+
+// How long it may take to close sessions, or to end once its link has. Clients of a failed primary wait meanwhile.
+constexpr Duration kPatience = std::chrono::seconds(2);
+
+}  // namespace
+
+FormerProcess::FormerProcess(Loop& loop, FormerHandle handle, Callbacks callbacks)
+    : pid_(handle.pid),
+      process_(std::move(handle.process)),
+      callbacks_(std::move(callbacks)),
+      link_(
+          loop, std::move(handle.link), [this](LinkMessage message) { heard(std::move(message)); },
+          [this] { patience_.start_once(kPatience); }),
+      death_(loop, process_.number(), [this](FdInterest) { ended(); }),
+      patience_(loop, [this] { end_it("it did not answer within " + format_duration(kPatience)); }) {
+  death_.set_interest({.readable = true});
+}
+
+void FormerProcess::say_serving() {
+  HandoverMessage message;
+  message.word = HandoverWord::kServing;
+  link_.send(write_handover(std::move(message)));
+}
+
+void FormerProcess::publish_route(const std::string& cluster, Route route, std::function<void()> applied,
+                                  std::function<void()> drained) {
+  HandoverMessage message;
+  message.word = HandoverWord::kRoute;
+  message.number = ++orders_given_;
+  message.cluster = cluster;
+  message.route = std::move(route);
+  orders_[message.number] = {std::move(applied), std::move(drained)};
+  link_.send(write_handover(std::move(message)));
+  if (!patience_.active()) patience_.start_once(kPatience);
+}
+
+LinkMessage FormerProcess::introduction() const {
+  HandoverMessage message;
+  message.word = HandoverWord::kFormer;
+  message.number = static_cast<std::uint64_t>(pid_);
+  LinkMessage introduced = write_handover(std::move(message));
+  introduced.borrowed = {link_.socket().number(), process_.number()};
+  return introduced;
+}
+
+void FormerProcess::heard(LinkMessage link_message) {
+  auto message = read_handover(std::move(link_message));
+  if (!message) return end_it(message.error().message);
+  switch (message->word) {
+    case HandoverWord::kSession:
+      callbacks_.session(message->cluster, std::move(*message->session));
+      return;
+    case HandoverWord::kStays:
+      callbacks_.stays(message->cluster, message->stays->first, message->stays->second);
+      return;
+    case HandoverWord::kMain:
+      callbacks_.is_main();
+      return;
+    case HandoverWord::kDraining:
+      draining_ = std::move(message->draining);
+      return;
+    case HandoverWord::kApplied:
+    case HandoverWord::kDrained:
+      answered(*message);
+      return;
+    default:
+      end_it("it said what it has no business to");
+  }
+}
+
+void FormerProcess::answered(const HandoverMessage& message) {
+  const auto order = orders_.find(message.number);
+  if (order == orders_.end()) return;
+  if (message.word == HandoverWord::kApplied) {
+    const bool none_waits = std::ranges::none_of(
+        orders_, [&](const auto& each) { return each.first != message.number && each.second.applied; });
+    if (none_waits) patience_.stop();
+    // A route that drains is answered twice.
+    auto applied = std::exchange(order->second.applied, nullptr);
+    if (!order->second.drained) orders_.erase(order);
+    if (applied) applied();
+    return;
+  }
+  const auto drained = std::exchange(order->second.drained, nullptr);
+  if (!order->second.applied) orders_.erase(order);
+  if (drained) drained();
+}
+
+void FormerProcess::end_it(std::string reason) {
+  if (reason_.empty()) reason_ = std::move(reason);
+  log(LogLevel::kWarning, "handover", "the former process " + std::to_string(pid_) + " is ended: " + reason_);
+  kill_process(process_);
+}
+
+void FormerProcess::ended() {
+  death_.set_interest({});
+  patience_.stop();
+  link_.stop_reading();
+  for (auto& [number, order] : std::exchange(orders_, {})) {
+    if (order.applied) order.applied();
+    if (order.drained) order.drained();
+  }
+  const auto gone = callbacks_.gone;
+  gone(reason_);
+}
+
+}  // namespace pgkeel

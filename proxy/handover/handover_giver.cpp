@@ -1,0 +1,210 @@
+#include "proxy/handover/handover_giver.h"
+
+#include <utility>
+
+#include "proxy/base/log.h"
+#include "proxy/handover/takeover.h"
+#include "proxy/io/loop.h"
+
+namespace pgkeel {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr Duration kStartLimit = 30s;  // from its hello to "we could serve"
+constexpr Duration kGiveLimit = 10s;   // while nobody decides
+
+}  // namespace
+
+Result<std::unique_ptr<HandoverGiver>> HandoverGiver::open(Loop& loop, const std::string& state_directory,
+                                                           Owner& owner) {
+  std::unique_ptr<HandoverGiver> giver(new HandoverGiver(loop, state_directory, owner));
+  if (auto listens = giver->listen(); !listens) return listens.error();
+  return giver;
+}
+
+Result<void> HandoverGiver::listen() {
+  auto listener =
+      LinkListener::open(loop_, state_directory_, kHandoverSocket, [this](Descriptor link) { greet(std::move(link)); });
+  if (!listener) return listener.error();
+  listener_ = std::move(*listener);
+  return {};
+}
+
+Result<void> HandoverGiver::start_successor(const std::vector<std::string>& arguments) {
+  if (is_under_way()) return Error{"another process is about to take over already"};
+  if (const auto why_not = owner_.why_no_handover(); !why_not.empty()) return Error{why_not};
+  auto process = start_detached(arguments);
+  if (!process) return process.error();
+  starting_ = std::make_unique<Starting>();
+  starting_->process = std::move(*process);
+  starting_->death = std::make_unique<FdWatch>(loop_, starting_->process.handle.number(), [this](FdInterest) {
+    const auto ended = std::exchange(starting_, nullptr);
+    if (stage_ == Stage::kNone)
+      owner_.handover_failed("the new process " + std::to_string(ended->process.pid) +
+                             " ended before it took over; its messages in the log say why");
+  });
+  starting_->death->set_interest({.readable = true});
+  return {};
+}
+
+void HandoverGiver::greet(Descriptor link) {
+  const auto peer = peer_of_link(link);
+  if (!peer || !is_trusted(*peer)) {
+    log(LogLevel::kWarning, "handover",
+        "somebody who is neither our user nor root wanted to take over: " +
+            (peer ? "user number " + std::to_string(peer->user) : peer.error().message));
+    return;
+  }
+  auto process = open_process(peer->process);
+  if (!process) return;
+  if (stage_ != Stage::kNone) {
+    HandoverMessage message;
+    message.word = HandoverWord::kRefused;
+    message.text = "another process takes over already, or has";
+    static_cast<void>(send_and_wait(link, write_handover(std::move(message))));
+    return;
+  }
+  stage_ = Stage::kGreeted;
+  successor_ = peer->process;
+  process_ = std::move(*process);
+  death_ = std::make_unique<FdWatch>(loop_, process_.number(), [this](FdInterest) {
+    death_->set_interest({});
+    lost("it ended", true);
+  });
+  death_->set_interest({.readable = true});
+  link_ = std::make_unique<DescriptorLink>(
+      loop_, std::move(link), [this](LinkMessage message) { heard(std::move(message)); },
+      [this] {
+        // Once it decides, only its death proves that it does not any more.
+        if (stage_ != Stage::kLetGo) lost("it closed the link", false);
+      });
+  patience_.start_once(kStartLimit);
+}
+
+void HandoverGiver::heard(LinkMessage link_message) {
+  auto message = read_handover(std::move(link_message));
+  if (!message) return lost(message.error().message, false);
+  if (stage_ == Stage::kGreeted && message->word == HandoverWord::kHello) return offer(*message);
+  if (stage_ == Stage::kOffered && message->word == HandoverWord::kReady) return give();
+  if (stage_ == Stage::kGiven && message->word == HandoverWord::kReceived) {
+    patience_.stop();
+    // It decides once it has this, and it may be dead before it says so.
+    stage_ = Stage::kLetGo;
+    answer(HandoverWord::kGo, 0);
+    owner_.let_go();
+    return;
+  }
+  if (stage_ == Stage::kLetGo && message->word == HandoverWord::kServing) {
+    stage_ = Stage::kFormer;
+    owner_.successor_serves(successor_);
+    answer(HandoverWord::kMain, 0);
+    return;
+  }
+  if (is_former() && message->word == HandoverWord::kRoute) return follow(std::move(*message));
+  lost("it said what it has no business to", false);
+}
+
+void HandoverGiver::offer(const HandoverMessage& hello) {
+  if (hello.number != kHandoverVersion) {
+    return refuse("pgkeel " + hello.text + " hands over in another way (version " + std::to_string(hello.number) +
+                  " instead of " + std::to_string(kHandoverVersion) + "): stop this one and start that one");
+  }
+  if (const auto why_not = owner_.why_no_handover(); !why_not.empty()) return refuse(why_not);
+  stage_ = Stage::kOffered;
+  for (auto& socket : owner_.listening_sockets()) {
+    HandoverMessage message;
+    message.word = HandoverWord::kListener;
+    message.text = socket.name;
+    message.descriptors.emplace_back(socket.socket.release());
+    link_->send(write_handover(std::move(message)));
+  }
+  answer(HandoverWord::kOffered, 0);
+}
+
+void HandoverGiver::give() {
+  if (const auto why_not = owner_.why_no_handover(); !why_not.empty()) return refuse(why_not);
+  stage_ = Stage::kGiving;
+  patience_.start_once(kGiveLimit);
+  const std::weak_ptr<bool> alive = alive_;
+  owner_.give_up(successor_, [this, alive](std::vector<LinkMessage> all) {
+    if (alive.expired()) return;
+    // It may be gone meanwhile; nobody decided so far.
+    if (!link_) return go_on(false, "it ended");
+    stage_ = Stage::kGiven;
+    for (auto& message : all) link_->send(std::move(message));
+    answer(HandoverWord::kGiven, 0);
+  });
+}
+
+void HandoverGiver::follow(HandoverMessage message) {
+  if (!owner_.may_follow(message.cluster, *message.route))
+    return lost("it gave an order that cannot be followed", false);
+  const std::uint64_t number = message.number;
+  const std::weak_ptr<bool> alive = alive_;
+  owner_.publish_route(
+      message.cluster, std::move(*message.route),
+      [this, alive, number] {
+        if (!alive.expired()) answer(HandoverWord::kApplied, number);
+      },
+      [this, alive, number] {
+        if (!alive.expired()) answer(HandoverWord::kDrained, number);
+      });
+}
+
+void HandoverGiver::refuse(const std::string& why) {
+  HandoverMessage message;
+  message.word = HandoverWord::kRefused;
+  message.text = why;
+  link_->send(write_handover(std::move(message)));
+  lost("refused: " + why, false);
+}
+
+void HandoverGiver::answer(HandoverWord word, std::uint64_t number) {
+  HandoverMessage message;
+  message.word = word;
+  message.number = number;
+  send(std::move(message));
+}
+
+void HandoverGiver::send(HandoverMessage message) {
+  if (link_) link_->send(write_handover(std::move(message)));
+}
+
+// The other process is gone, silent, or not what it should be.
+void HandoverGiver::lost(const std::string& why, bool is_dead) {
+  if (stage_ == Stage::kNone) return;
+  patience_.stop();
+  link_.reset();
+  switch (stage_) {
+    case Stage::kNone:
+      return;
+    case Stage::kGiving:
+      return;  // go_on() when we have given up, and can begin anew
+    case Stage::kGreeted:
+    case Stage::kOffered:
+    case Stage::kGiven:
+      return go_on(false, why);
+    case Stage::kLetGo:
+      // It decides, unless it is dead.
+      if (!is_dead) return kill_process(process_);
+      return go_on(true, why);
+    case Stage::kFormer:
+      return owner_.end("the process that took over, " + std::to_string(successor_) + ", is gone: " + why);
+  }
+}
+
+void HandoverGiver::go_on(bool released, const std::string& why) {
+  const bool gave_up = stage_ == Stage::kGiving || stage_ == Stage::kGiven || stage_ == Stage::kLetGo;
+  stage_ = Stage::kNone;
+  death_.reset();
+  const std::string text = "process " + std::to_string(successor_) + " did not take over: " + why;
+  starting_.reset();
+  if (gave_up) owner_.take_back(released);
+  if (released) {
+    if (const auto listens = listen(); !listens) log(LogLevel::kWarning, "handover", listens.error().message);
+  }
+  owner_.handover_failed(text);
+}
+
+}  // namespace pgkeel

@@ -1,0 +1,107 @@
+// The process that runs and is taken over from: it offers, gives, and, once the other one decides, obeys it until its
+// own sessions have ended. Where the other one fails before it serves, this one goes on. Control thread only.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <sys/types.h>
+#include <utility>
+#include <vector>
+
+#include "proxy/base/result.h"
+#include "proxy/handover/handover_message.h"
+#include "proxy/io/descriptor_link.h"
+#include "proxy/io/detached_process.h"
+#include "proxy/io/fd_watch.h"
+#include "proxy/io/timer.h"
+
+namespace pgkeel {
+
+class Loop;
+
+class HandoverGiver {
+ public:
+  // What the application does; each is called on the control thread.
+  class Owner {
+   public:
+    virtual ~Owner() = default;
+    // Empty: it may be now.
+    [[nodiscard]] virtual std::string why_no_handover() const = 0;
+    [[nodiscard]] virtual std::vector<NamedSocket> listening_sockets() const = 0;
+    // Decides nothing and accepts nobody any more, then calls `given` with what the other process needs. Descriptors
+    // that are borrowed in there stay open until take_back() or let_go(). `given` is not called from inside this call.
+    virtual void give_up(pid_t successor, std::function<void(std::vector<LinkMessage>)> given) = 0;
+    // The other process is gone, or refused: goes on as before give_up(). `released`: let_go() was called meanwhile.
+    virtual void take_back(bool released) = 0;
+    // The other one has all. Sessions may follow it by send().
+    virtual void let_go() = 0;
+    virtual void successor_serves(pid_t successor) = 0;
+    virtual void publish_route(const std::string& cluster, Route route, std::function<void()> applied,
+                               std::function<void()> drained) = 0;
+    // False: it is not for us.
+    [[nodiscard]] virtual bool may_follow(const std::string& cluster, const Route& route) const = 0;
+    // Nobody tells any more where sessions may lead: they are to be closed, and this process ends.
+    virtual void end(const std::string& why) = 0;
+    virtual void handover_failed(const std::string& why) = 0;
+  };
+
+  // The socket in the state directory, whose lock we hold, is made at once.
+  static Result<std::unique_ptr<HandoverGiver>> open(Loop& loop, const std::string& state_directory, Owner& owner);
+  HandoverGiver(const HandoverGiver&) = delete;
+  HandoverGiver& operator=(const HandoverGiver&) = delete;
+
+  // Starts the process that takes over. What becomes of it is told by handover_failed(), or it does.
+  Result<void> start_successor(const std::vector<std::string>& arguments);
+
+  void send(HandoverMessage message);
+  // Another process decides.
+  [[nodiscard]] bool is_former() const { return stage_ == Stage::kLetGo || stage_ == Stage::kFormer; }
+  [[nodiscard]] bool is_under_way() const { return stage_ != Stage::kNone || starting_ != nullptr; }
+
+ private:
+  enum class Stage {
+    kNone,
+    kGreeted,  // somebody has connected
+    kOffered,  // it knows our sockets; nothing was given up
+    kGiving,   // we decide nothing any more
+    kGiven,    // it has been told all; it does nothing yet
+    kLetGo,    // it decides; where it dies now, we do again
+    kFormer,   // it serves; we only obey
+  };
+  struct Starting {
+    DetachedProcess process;
+    std::unique_ptr<FdWatch> death;
+  };
+
+  HandoverGiver(Loop& loop, std::string state_directory, Owner& owner)
+      : loop_(loop),
+        state_directory_(std::move(state_directory)),
+        owner_(owner),
+        patience_(loop, [this] { lost("it took too long", false); }) {}
+  void greet(Descriptor link);
+  void heard(LinkMessage message);
+  void offer(const HandoverMessage& hello);
+  void give();
+  void follow(HandoverMessage message);
+  void refuse(const std::string& why);
+  void answer(HandoverWord word, std::uint64_t number);
+  void lost(const std::string& why, bool is_dead);
+  Result<void> listen();
+  void go_on(bool released, const std::string& why);
+
+  Loop& loop_;
+  const std::string state_directory_;
+  Owner& owner_;
+  std::unique_ptr<LinkListener> listener_;
+  Stage stage_ = Stage::kNone;
+  pid_t successor_ = 0;
+  std::unique_ptr<Starting> starting_;
+  std::unique_ptr<DescriptorLink> link_;
+  Descriptor process_;  // the successor's
+  std::unique_ptr<FdWatch> death_;
+  Timer patience_;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+};
+
+}  // namespace pgkeel

@@ -1,0 +1,111 @@
+#include "proxy/handover/takeover.h"
+
+#include <cerrno>
+
+#include "proxy/base/version.h"
+#include "proxy/io/detached_process.h"
+
+namespace pgkeel {
+namespace {
+
+using namespace std::chrono_literals;
+
+// Longer than the other process waits for us: whoever gives up first is it.
+constexpr Duration kLimit = 60s;
+
+Error unexpected(const HandoverMessage& message) {
+  if (message.word == HandoverWord::kRefused) return Error{message.text};
+  return Error{"it answers what does not belong here"};
+}
+
+}  // namespace
+
+Result<std::optional<Takeover>> Takeover::begin(const std::string& state_directory) {
+  auto link = connect_link(state_directory, kHandoverSocket);
+  // Nobody is there: the caller finds out by the lock whether that is so.
+  if (!link) return std::optional<Takeover>();
+  const auto peer = peer_of_link(*link);
+  if (!peer) return peer.error();
+  if (!is_trusted(*peer)) {
+    return Error{"the process behind " + state_directory + "/" + kHandoverSocket + " belongs to user number " +
+                 std::to_string(peer->user) + ": nothing is taken from it"};
+  }
+  auto process = open_process(peer->process);
+  if (!process) return process.error();
+  std::optional<Takeover> takeover(
+      Takeover({.pid = peer->process, .link = std::move(*link), .process = std::move(*process)}));
+  if (auto offered = takeover->hear_offer(); !offered) {
+    return Error{"the running pgkeel (process " + std::to_string(peer->process) +
+                 ") does not hand over: " + offered.error().message};
+  }
+  return takeover;
+}
+
+Result<void> Takeover::hear_offer() {
+  if (auto said = say(HandoverWord::kHello, kHandoverVersion, std::string(pgkeel_version())); !said) return said;
+  while (true) {
+    auto message = next(kLimit);
+    if (!message) return message.error();
+    if (message->word == HandoverWord::kOffered) return {};
+    if (message->word != HandoverWord::kListener) return unexpected(*message);
+    sockets_.push_back({message->text, Socket::take(message->descriptors.front().release())});
+  }
+}
+
+Result<Inheritance> Takeover::receive() {
+  if (auto said = say(HandoverWord::kReady, 0, ""); !said) return said.error();
+  Inheritance inheritance;
+  while (true) {
+    auto message = next(kLimit);
+    if (!message) return message.error();
+    switch (message->word) {
+      case HandoverWord::kControl:
+        inheritance.lock = std::move(message->descriptors.front());
+        break;
+      case HandoverWord::kOpenRoute:
+        inheritance.routes[message->cluster] = std::move(*message->route);
+        break;
+      case HandoverWord::kSession:
+        inheritance.sessions.emplace_back(message->cluster, std::move(*message->session));
+        break;
+      case HandoverWord::kFormer:
+        inheritance.formers.push_back({.pid = static_cast<pid_t>(message->number),
+                                       .link = std::move(message->descriptors[0]),
+                                       .process = std::move(message->descriptors[1])});
+        break;
+      case HandoverWord::kGiven:
+        if (!inheritance.lock.is_open()) return Error{"it gave everything but the lock of the state directory"};
+        return inheritance;
+      default:
+        return unexpected(*message);
+    }
+  }
+}
+
+Result<void> Takeover::confirm() {
+  if (auto said = say(HandoverWord::kReceived, 0, ""); !said) return said;
+  const auto message = next(kLimit);
+  if (!message) return message.error();
+  if (message->word != HandoverWord::kGo) return unexpected(*message);
+  return {};
+}
+
+FormerHandle Takeover::former() {
+  return std::move(handle_);
+}
+
+Result<HandoverMessage> Takeover::next(Duration limit) {
+  auto message = receive_and_wait(handle_.link, limit);
+  if (!message) return message.error();
+  return read_handover(std::move(*message));
+}
+
+Result<void> Takeover::say(HandoverWord word, std::uint64_t number, std::string text) {
+  HandoverMessage message;
+  message.word = word;
+  message.number = number;
+  message.text = std::move(text);
+  return send_and_wait(handle_.link, write_handover(std::move(message)));
+}
+
+}  // namespace pgkeel
