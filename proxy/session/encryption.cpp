@@ -82,7 +82,7 @@ void Session::go_on_with_handshake() {
 void Session::secure_server() {
   state_ = State::kSecuring;
   run_clock(Clock::kHold);
-  securing_.emplace(access_point_.tls().servers, target_.address.host);
+  securing_ = std::make_unique<TlsOpening>(access_point_.tls().servers, target_.address.host);
   go_on_securing();
 }
 

@@ -99,6 +99,7 @@ void Session::take_a_place() {
     return;
   }
   leave_newcomers();
+  login_ = std::make_unique<Login>();
   client_.pause_reading(PauseReason::kLogin);
   state_ = State::kWaiting;
   access_point_.waiting_room().enter(*this);
@@ -193,7 +194,7 @@ void Session::begin_login() {
 
 bool Session::awaits_first_answer() const {
   return (state_ == State::kSecuring || state_ == State::kLogin) && clock_ == Clock::kHold &&
-         login_.kept_back.empty() && !login_.silence_reported;
+         login_->kept_back.empty() && !login_->silence_reported;
 }
 
 void Session::note_connect_error(int code) {
@@ -207,7 +208,7 @@ void Session::attempt_lost(LinkEvidence::Kind kind, std::string cause) {
 }
 
 void Session::attempt_lost(std::string cause) {
-  login_.last_failure = std::move(cause);
+  login_->last_failure = std::move(cause);
   access_point_.waiting_room().attempt_failed(*this);
   wait_again();
 }
@@ -219,9 +220,9 @@ void Session::wait_again() {
   wipe(client_words_);
   server_.reset();
   to_server_.clear();
-  std::string last_failure = std::move(login_.last_failure);
-  login_ = {};
-  login_.last_failure = std::move(last_failure);
+  std::string last_failure = std::move(login_->last_failure);
+  *login_ = {};
+  login_->last_failure = std::move(last_failure);
   state_ = State::kWaiting;
   access_point_.waiting_room().enter(*this);
 }
@@ -243,14 +244,14 @@ void Session::read_login_answer() {
   }
   access_point_.counters().bytes_from_servers.add(result.bytes);
   access_point_.heard_from(node_index_, access_point_.services().loop.now());
-  login_.kept_back += as_text(buffer.first(result.bytes));
+  login_->kept_back += as_text(buffer.first(result.bytes));
   while (state_ == State::kLogin && handle_login_message()) {
   }
-  if (state_ == State::kLogin && login_.kept_back.size() > kKeptBackBytesMax) kept_back_too_much();
+  if (state_ == State::kLogin && login_->kept_back.size() > kKeptBackBytesMax) kept_back_too_much();
 }
 
 bool Session::handle_login_message() {
-  const std::span<std::byte> rest = std::as_writable_bytes(std::span(login_.kept_back)).subspan(login_.looked_at);
+  const std::span<std::byte> rest = std::as_writable_bytes(std::span(login_->kept_back)).subspan(login_->looked_at);
   if (rest.size() < kMessageHeaderBytes) return false;
   const std::size_t length = read_uint32(rest.subspan(1, 4));
   if (length < 4 || length > kMessageLengthMax) {
@@ -264,8 +265,8 @@ bool Session::handle_login_message() {
   }
   if (rest.size() < length + 1) return false;
   const std::span<std::byte> message = rest.first(length + 1);
-  login_.looked_at += message.size();
-  if (login_.role_question) {
+  login_->looked_at += message.size();
+  if (login_->role_question) {
     hear_role(message);
     return true;
   }
@@ -278,11 +279,11 @@ bool Session::handle_login_message() {
       break;
     case 'S':
       if (const auto parameter = parse_parameter_status(message); parameter && parameter->name == "in_hot_standby") {
-        login_.in_recovery = parameter->value == "on";
+        login_->in_recovery = parameter->value == "on";
       }
       break;
     case 'K':
-      login_.cancel_key = parse_backend_key_data(message);
+      login_->cancel_key = parse_backend_key_data(message);
       break;
     case 'Z':
       login_is_ready();
@@ -298,13 +299,13 @@ void Session::authentication_asked(Bytes message) {
   if (code && scram_takes(*code, message)) return;
   if (code == kAuthenticationOk) {
     if (scram_ && scram_->client_is_proven()) settle_with_client(message);
-    login_.authenticated = true;
+    login_->authenticated = true;
     client_.pause_reading(PauseReason::kLogin);  // a login that may be repeated must not have taken more from it
     run_clock(Clock::kLogin);
     return;
   }
   // From here on the login can't be repeated: a nonce or a salt is good for one server only.
-  login_.challenge_forwarded = true;
+  login_->challenge_forwarded = true;
   access_point_.waiting_room().attempt_answered(*this);
   run_clock(Clock::kLogin);
   client_.resume_reading(PauseReason::kLogin);
@@ -345,7 +346,7 @@ void Session::login_link_lost(std::string cause) {
 
 void Session::kept_back_too_much() {
   // Parameters come before the key: where that is there, the role is known as far as the server tells it.
-  if (login_.authenticated && login_.cancel_key && role_is_right()) {
+  if (login_->authenticated && login_->cancel_key && role_is_right()) {
     finish_login();
     return;
   }
@@ -354,9 +355,9 @@ void Session::kept_back_too_much() {
 }
 
 void Session::forward_kept_back() {
-  if (!queue_to_client(as_bytes(std::string_view(login_.kept_back).substr(0, login_.looked_at)))) return;
-  login_.kept_back.erase(0, login_.looked_at);
-  login_.looked_at = 0;
+  if (!queue_to_client(as_bytes(std::string_view(login_->kept_back).substr(0, login_->looked_at)))) return;
+  login_->kept_back.erase(0, login_->looked_at);
+  login_->looked_at = 0;
 }
 
 }  // namespace pgkeel

@@ -97,7 +97,7 @@ void Session::pass_on_from_server(std::span<std::byte> bytes) {
     return !wait_interrupted;
   });
   if (other_role_at) {
-    to_client_boundary_ = {};
+    to_client_boundary_ = BoundaryTracker(MessageSender::kServer);
     if (queue_to_client(bytes.first(*other_role_at))) role_changed();
     return;
   }

@@ -19,7 +19,10 @@ class RelayBuffer {
   [[nodiscard]] Bytes partial() const { return Bytes(bytes_).subspan(ready_); }
 
   // Drops the partial message: the caller has it, or it will never be whole.
-  void drop_partial() { bytes_.resize(ready_); }
+  void drop_partial() {
+    bytes_.resize(ready_);
+    give_back_memory();
+  }
 
   // Both expect that there is no partial message.
   void add_waiting(Bytes more) {
@@ -34,16 +37,23 @@ class RelayBuffer {
     bytes_.erase(bytes_.begin(), bytes_.begin() + static_cast<std::ptrdiff_t>(ready_));
     sent_ = 0;
     ready_ = 0;
-    if (bytes_.capacity() > kKeptCapacity) bytes_.shrink_to_fit();
+    give_back_memory();
   }
   void clear() {
     bytes_.clear();
     sent_ = 0;
     ready_ = 0;
+    give_back_memory();
   }
+  [[nodiscard]] std::size_t held_bytes() const { return bytes_.capacity(); }  // of memory
 
  private:
-  static constexpr std::size_t kKeptCapacity = 16384;  // an idle session holds no more than this
+  // An idle session holds no more than this; a piece of a small message now and then costs no allocation.
+  static constexpr std::size_t kKeptCapacity = 256;
+
+  void give_back_memory() {
+    if (bytes_.empty() && bytes_.capacity() > kKeptCapacity) std::vector<std::byte>().swap(bytes_);
+  }
 
   std::vector<std::byte> bytes_;
   std::size_t sent_ = 0;   // of bytes_, what the socket has taken

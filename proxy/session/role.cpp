@@ -18,17 +18,17 @@ constexpr std::string_view kRefusesInRecovery = "PreventCommandDuringRecovery";
 }  // namespace
 
 bool Session::role_is_right() const {
-  return login_.in_recovery == expects_recovery_;
+  return login_->in_recovery == expects_recovery_;
 }
 
 // The server is ready for the first query.
 void Session::login_is_ready() {
-  if (login_.in_recovery) {
+  if (login_->in_recovery) {
     finish_login();
     return;
   }
-  login_.role_question.emplace(as_bytes(startup_packet_));
-  queue_to_server(as_bytes(login_.role_question->text()));
+  login_->role_question.emplace(as_bytes(startup_packet_));
+  queue_to_server(as_bytes(login_->role_question->text()));
 }
 
 // A message of the server behind our question.
@@ -40,12 +40,12 @@ void Session::hear_role(Bytes message) {
       return;
     }
   }
-  const RoleQuestion::Part part = login_.role_question->take(message);
+  const RoleQuestion::Part part = login_->role_question->take(message);
   if (part == RoleQuestion::Part::kUnasked) return;
-  login_.looked_at -= message.size();
-  login_.kept_back.erase(login_.looked_at, message.size());
+  login_->looked_at -= message.size();
+  login_->kept_back.erase(login_->looked_at, message.size());
   if (part != RoleQuestion::Part::kEnd) return;
-  login_.in_recovery = login_.role_question->in_recovery();
+  login_->in_recovery = login_->role_question->in_recovery();
   finish_login();
 }
 
@@ -54,7 +54,7 @@ void Session::finish_login() {
   access_point_.waiting_room().attempt_answered(*this);
   if (!role_is_right()) {
     const std::string cause =
-        node_phrase() + (!login_.in_recovery ? " does not tell whether it is a standby" : " is a standby");
+        node_phrase() + (!login_->in_recovery ? " does not tell whether it is a standby" : " is a standby");
     static constexpr std::string_view kTerminate{"X\0\0\0\4", 5};
     server_->write(as_bytes(kTerminate));
     if (!login_can_be_repeated())
@@ -63,8 +63,8 @@ void Session::finish_login() {
       attempt_lost(cause);
     return;
   }
-  if (login_.cancel_key) {
-    cancel_key_ = std::move(login_.cancel_key);
+  if (login_->cancel_key) {
+    cancel_key_ = std::move(login_->cancel_key);
     cancel_entry_ = access_point_.shared().cancel_registry.add(*cancel_key_, {target_.node, epoch_});
     access_point_.login_stays(*cancel_key_, {target_.node, epoch_});
   }
@@ -72,7 +72,7 @@ void Session::finish_login() {
   access_point_.counters().established.add();
   state_ = State::kEstablished;
   run_clock(Clock::kNone);
-  std::string kept_back = std::exchange(login_, {}).kept_back;
+  std::string kept_back = std::move(std::exchange(login_, nullptr)->kept_back);
   std::string().swap(startup_packet_);
   Resolver::Addresses().swap(addresses_);
   scram_.reset();

@@ -15,16 +15,16 @@ constexpr std::size_t kNameBytesMax = 63;  // PostgreSQL cuts the name of a role
 }  // namespace
 
 bool Session::login_can_be_repeated() const {
-  return !login_.challenge_forwarded || (scram_ && scram_->client_is_proven());
+  return !login_->challenge_forwarded || (scram_ && scram_->client_is_proven());
 }
 
 // The server lets us in, which is the end of the client's exchange too, however many servers it took.
 void Session::settle_with_client(Bytes authentication_ok) {
-  const std::size_t before = login_.looked_at - authentication_ok.size();
+  const std::size_t before = login_->looked_at - authentication_ok.size();
   const std::string owed = scram_->take_owed_to_client();
-  login_.kept_back.replace(0, before, owed);
-  login_.looked_at += owed.size();
-  login_.looked_at -= before;
+  login_->kept_back.replace(0, before, owed);
+  login_->looked_at += owed.size();
+  login_->looked_at -= before;
 }
 
 // False: it is no part of an exchange that is joined, and passes.
@@ -59,9 +59,9 @@ bool Session::scram_takes(std::uint32_t code, Bytes message) {
 
 // Of a login that is repeated, nothing that comes before is news to the client.
 void Session::drop_login_message(Bytes message) {
-  const std::size_t begin = scram_ && scram_->client_is_proven() ? 0 : login_.looked_at - message.size();
-  login_.kept_back.erase(begin, login_.looked_at - begin);
-  login_.looked_at = begin;
+  const std::size_t begin = scram_ && scram_->client_is_proven() ? 0 : login_->looked_at - message.size();
+  login_->kept_back.erase(begin, login_->looked_at - begin);
+  login_->looked_at = begin;
 }
 
 void Session::take_scram_step(const ScramBridge::Step& step) {
@@ -77,9 +77,9 @@ void Session::take_scram_step(const ScramBridge::Step& step) {
       return;
     case Kind::kTellClient:
       if (step.text.empty()) return;
-      login_.challenge_forwarded = true;
-      login_.kept_back.insert(login_.looked_at, step.text);
-      login_.looked_at += step.text.size();
+      login_->challenge_forwarded = true;
+      login_->kept_back.insert(login_->looked_at, step.text);
+      login_->looked_at += step.text.size();
       if (!scram_->client_is_proven()) client_.resume_reading(PauseReason::kLogin);
       forward_kept_back();
       return;

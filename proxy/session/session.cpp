@@ -155,7 +155,7 @@ void Session::deadline_reached() {
   }
   if (time_left(clock_) > Duration::zero()) {
     if (awaits_first_answer()) {
-      login_.silence_reported = true;
+      login_->silence_reported = true;
       run_clock(clock_);
       access_point_.counters().logins_unanswered.add();
       access_point_.report(LinkEvidence::Kind::kNoAnswer, target_.node, epoch_,
@@ -172,8 +172,8 @@ void Session::deadline_reached() {
                       "\" took the connection within hold_timeout";
   if (!route.target)
     cause += ": " + route.reason;
-  else if (!login_.last_failure.empty())
-    cause += ": " + login_.last_failure;
+  else if (!login_->last_failure.empty())
+    cause += ": " + login_->last_failure;
   end_with_error(SqlState::kCannotConnect, std::move(cause));
 }
 
@@ -212,10 +212,10 @@ void Session::tell_of_stop() {
 }
 
 void Session::begin_drain() {
-  const bool may_wait = state_ != State::kEstablished && !login_.challenge_forwarded && !server_said_goodbye_;
+  const bool may_wait = state_ != State::kEstablished && !login_->challenge_forwarded && !server_said_goodbye_;
   if (may_wait) {
     if (server_) server_->reset();
-    login_.last_failure = access_point_.route().reason;
+    login_->last_failure = access_point_.route().reason;
     return wait_again();
   }
   drain_awaits_ = true;
@@ -247,7 +247,7 @@ void Session::leave_old_route() {
   } else if (!login_can_be_repeated() || server_said_goodbye_) {
     end_with_error(SqlState::kCannotConnect, "could not connect: " + route.reason);
   } else {
-    login_.last_failure = route.reason;
+    login_->last_failure = route.reason;
     wait_again();
   }
 }
@@ -309,7 +309,7 @@ void Session::begin_closing() {
   to_client_.drop_partial();
   to_server_.clear();
   startup_packet_.clear();
-  login_ = {};
+  if (login_) *login_ = {};  // whoever ended it may be in the midst of it
   run_clock(Clock::kClosing);
   // An unread byte in the socket when it is closed makes a reset of the close, and the client may lose the error.
   client_.resume_reading(PauseReason::kPeerBufferFull);

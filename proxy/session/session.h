@@ -202,7 +202,7 @@ class Session {
   DescriptorShare descriptors_;  // one for the client's link; from take_a_place() on one for the server's too
   Link client_;
   std::optional<Link> server_;
-  std::optional<TlsOpening> securing_;
+  std::unique_ptr<TlsOpening> securing_;
   State state_ = State::kStartup;
   bool client_terminated_ = false;    // Terminate was passed on
   bool server_said_goodbye_ = false;  // a FATAL or PANIC was passed on
@@ -216,8 +216,8 @@ class Session {
 
   RelayBuffer to_server_;
   RelayBuffer to_client_;
-  BoundaryTracker to_server_boundary_;
-  BoundaryTracker to_client_boundary_;
+  BoundaryTracker to_server_boundary_{MessageSender::kClient};
+  BoundaryTracker to_client_boundary_{MessageSender::kServer};
   TransactionTracker transaction_;
   CommitWatch commit_;
   NoticeInParts long_notice_;
@@ -239,7 +239,7 @@ class Session {
   std::size_t next_address_ = 0;
   int connect_error_ = 0;  // the last of these
   bool all_addresses_refused_ = true;
-  Login login_;
+  std::unique_ptr<Login> login_;         // from take_a_place() to finish_login()
   std::shared_ptr<ScramBridge> scram_;   // while an exchange is joined; shared so that a late answer finds it gone
   std::string client_words_;             // a message of the client in it, as far as it has come
   std::optional<CancelKey> cancel_key_;  // registered

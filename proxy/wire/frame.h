@@ -19,10 +19,15 @@ constexpr std::size_t kWholeMessageBytes = 8192;
 // Errors are read to their end, and it is at the end that they say where they come from.
 constexpr std::size_t kWholeErrorBytes = 32768;
 
+// A letter means another message when the other side says it: 'E' is a server's ErrorResponse, a client's Execute.
+enum class MessageSender : std::uint8_t { kClient, kServer };
+
 // Walks headers; counts, never stores a body. What it calls passable is what may be queued to the other side now, and
 // at_boundary() speaks of exactly these bytes: true means that an ErrorResponse may follow them.
 class BoundaryTracker {
  public:
+  explicit BoundaryTracker(MessageSender sender) : sender_(sender) {}
+
   struct Advance {
     std::size_t passable = 0;  // the first bytes that may be passed on; the rest is the beginning of a message
     bool violation = false;    // a length that cannot be, right behind the passable bytes
@@ -40,7 +45,7 @@ class BoundaryTracker {
       if (length < 4 || length > kMessageLengthMax) return {.passable = position, .violation = true};
       const std::size_t total = std::size_t{length} + 1;
       const std::size_t available = bytes.size() - position;
-      const bool is_error = static_cast<char>(bytes[position]) == 'E';
+      const bool is_error = sender_ == MessageSender::kServer && static_cast<char>(bytes[position]) == 'E';
       if (total > available && total <= (is_error ? kWholeErrorBytes : kWholeMessageBytes)) break;
       const std::size_t part = std::min(total, available);
       const bool go_on = visit(static_cast<char>(bytes[position]), bytes.subspan(position, part));
@@ -54,6 +59,7 @@ class BoundaryTracker {
   [[nodiscard]] bool at_boundary() const { return message_left_ == 0; }
 
  private:
+  MessageSender sender_;
   std::size_t message_left_ = 0;  // of a message that was begun and not yet passed on to its end
 };
 

@@ -87,7 +87,7 @@ TEST_CASE("a stream in random pieces is walked as it is in one") {
     const bool damaged = random.one_in(3);
     if (damaged) random.damage(stream);
 
-    BoundaryTracker in_one;
+    BoundaryTracker in_one(MessageSender::kServer);
     std::string types_in_one;
     std::string whole = stream;
     const auto all = in_one.advance(std::as_writable_bytes(std::span(whole)), [&](char type, std::span<std::byte>) {
@@ -95,7 +95,7 @@ TEST_CASE("a stream in random pieces is walked as it is in one") {
       return true;
     });
 
-    BoundaryTracker in_pieces;
+    BoundaryTracker in_pieces(MessageSender::kServer);
     std::string types_in_pieces;
     std::string kept;
     std::size_t passed = 0;

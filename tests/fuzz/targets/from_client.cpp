@@ -30,7 +30,7 @@ class Exchange {
     require(advance.passable <= kept_.size(), "more is passable than there is");
     violation_ = advance.violation;
     kept_.erase(0, advance.passable);
-    require(violation_ || kept_.size() < kWholeErrorBytes, "more is kept back than a begun message");
+    require(violation_ || kept_.size() < kWholeMessageBytes, "more is kept back than a begun message");
     check();
   }
 
@@ -53,7 +53,7 @@ class Exchange {
     require(!describe(outcome).empty(), "an outcome without words");
   }
 
-  BoundaryTracker tracker_;
+  BoundaryTracker tracker_{MessageSender::kClient};
   TransactionTracker transaction_;
   CommitWatch commit_;
   std::string kept_;

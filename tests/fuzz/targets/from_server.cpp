@@ -44,7 +44,7 @@ void read_message(char type, std::span<std::byte> message) {
 // `cuts`: the sizes of the pieces, in turn; none: one piece.
 Walk walk(std::string stream, std::string_view cuts) {
   Walk result;
-  BoundaryTracker tracker;
+  BoundaryTracker tracker(MessageSender::kServer);
   NoticeInParts notice;
   std::string kept;
   for (std::size_t turn = 0; !stream.empty() && !result.violation; ++turn) {

@@ -132,7 +132,7 @@ class Play {
   // Where the server said nothing but whole messages.
   void check_heard() const {
     if (!server_is_honest_) return;
-    BoundaryTracker walk;
+    BoundaryTracker walk(MessageSender::kServer);
     bool after_fatal = false;
     std::string heard = heard_.starts_with('N') && !looks_like_notice() ? heard_.substr(1) : heard_;
     const auto advance = walk.advance(std::as_writable_bytes(std::span(heard)), [&](char type, auto text) {

@@ -29,6 +29,22 @@ TEST_CASE("a partial message is dropped alone") {
   CHECK(buffer.partial_bytes() == 0);
 }
 
+TEST_CASE("an empty buffer holds no memory for what went through it") {
+  const std::string big(8192, 'x');
+  RelayBuffer buffer;
+  buffer.add_partial(as_bytes(big));
+  buffer.drop_partial();
+  CHECK(buffer.held_bytes() <= 256);
+  buffer.add_waiting(as_bytes(big));
+  buffer.sent(big.size() - 1);
+  CHECK(buffer.held_bytes() >= big.size());
+  buffer.sent(1);
+  CHECK(buffer.held_bytes() <= 256);
+  buffer.add_waiting(as_bytes(big));
+  buffer.clear();
+  CHECK(buffer.held_bytes() <= 256);
+}
+
 TEST_CASE("an empty buffer stays empty") {
   RelayBuffer buffer;
   buffer.drop_partial();

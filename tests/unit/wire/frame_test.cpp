@@ -14,7 +14,7 @@ namespace {
 
 // Feeds pieces as a relay does: what is not passable is put in front of the next piece.
 struct Walk {
-  BoundaryTracker tracker;
+  BoundaryTracker tracker{MessageSender::kServer};
   std::string kept;
   std::string passed;
   std::string types;
@@ -88,6 +88,23 @@ TEST_CASE("a bigger message is passed on as it comes, and there is no boundary u
   CHECK(walk.passed == big);
   CHECK(walk.tracker.at_boundary());
   CHECK(walk.types == "D");
+}
+
+TEST_CASE("an error is kept whole up to its own limit, a client's Execute only as far as other messages") {
+  const std::string between = message('E', std::string(kWholeMessageBytes, 'x'));
+  Walk server;
+  server.feed(between.substr(0, 100));
+  CHECK(server.passed.empty());
+  CHECK(server.tracker.at_boundary());
+  Walk client;
+  client.tracker = BoundaryTracker(MessageSender::kClient);
+  client.feed(between.substr(0, 100));
+  CHECK(client.passed.size() == 100);
+  CHECK_FALSE(client.tracker.at_boundary());
+
+  Walk too_big;
+  too_big.feed(message('E', std::string(kWholeErrorBytes, 'x')).substr(0, 100));
+  CHECK(too_big.passed.size() == 100);
 }
 
 TEST_CASE("a length below four or above PostgreSQL's limit is a violation, right behind what is passable") {
