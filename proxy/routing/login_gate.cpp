@@ -9,11 +9,17 @@ namespace {
 constexpr Duration kRush = std::chrono::seconds(10);
 // Workers ask every few milliseconds: what falls due in between must not be lost.
 constexpr double kBurstSeconds = 0.02;
+// Logins that wait for the server's first answer: what a server that keeps up with the rate answers within an eighth of
+// a second. One that does a tenth of the rate still answers each within two seconds.
+constexpr double kUnderWaySeconds = 0.125;
+constexpr std::size_t kUnderWayMin = 16;
 
 }  // namespace
 
 LoginGate::LoginGate(std::uint32_t logins_per_second)
-    : rate_(logins_per_second), burst_(std::max(2.0, rate_ * kBurstSeconds)) {}
+    : rate_(logins_per_second),
+      burst_(std::max(2.0, rate_ * kBurstSeconds)),
+      under_way_max_(std::max(kUnderWayMin, static_cast<std::size_t>(rate_ * kUnderWaySeconds))) {}
 
 LoginGate::Ticket LoginGate::enter() {
   const std::lock_guard lock(mutex_);
@@ -23,6 +29,7 @@ LoginGate::Ticket LoginGate::enter() {
 
 void LoginGate::enter(Ticket ticket) {
   const std::lock_guard lock(mutex_);
+  under_way_.erase(ticket);
   waiting_.insert(ticket);
 }
 
@@ -38,14 +45,21 @@ bool LoginGate::try_pass(Ticket ticket, Instant now) {
   if (limited_ && waiting_.size() == 1 && now - limited_since_ >= kRush) limited_ = false;
   if (limited_) {
     refill(now);
-    // Tokens belong to those in front, although their worker has not asked yet.
-    auto tokens_left = static_cast<std::uint64_t>(tokens_);
-    for (auto ahead = waiting_.begin(); ahead != place && tokens_left > 0; ++ahead) --tokens_left;
-    if (tokens_left == 0) return false;
+    // Tokens and places belong to those in front, although their worker has not asked yet.
+    const std::size_t places = under_way_max_ - std::min(under_way_max_, under_way_.size());
+    std::size_t left = std::min(static_cast<std::size_t>(tokens_), places);
+    for (auto ahead = waiting_.begin(); ahead != place && left > 0; ++ahead) --left;
+    if (left == 0) return false;
     tokens_ -= 1;
   }
   waiting_.erase(place);
+  under_way_.insert(ticket);
   return true;
+}
+
+void LoginGate::settle(Ticket ticket) {
+  const std::lock_guard lock(mutex_);
+  under_way_.erase(ticket);
 }
 
 void LoginGate::limit_from(Instant now) {

@@ -1,7 +1,10 @@
 // Lets logins through at a rate after a failover, so that five thousand clients that come back at once do not bring the
-// new primary down. First come, first served over all workers of a cluster. Any thread; only logins touch it.
+// new primary down. A server that cannot do that many a second gets only as many at a time as it can answer before they
+// give up and come again; else it would go on serving those who are gone. First come, first served over all workers of
+// a cluster. Any thread; only logins touch it.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <mutex>
 #include <set>
@@ -21,8 +24,9 @@ class LoginGate {
   void enter(Ticket ticket);  // begins to wait again, at the old place
   void leave(Ticket ticket);  // waits no more
 
-  // True: it was the ticket's turn, and it waits no more.
+  // True: it was the ticket's turn, it waits no more, and its login is under way until settle() or enter().
   bool try_pass(Ticket ticket, Instant now);
+  void settle(Ticket ticket);  // the server has answered its login, or that is over
 
   // From now on logins pass at the rate, until all who wait are through and the rush behind them is over.
   void limit_from(Instant now);
@@ -32,8 +36,10 @@ class LoginGate {
 
   const double rate_;   // tokens a second
   const double burst_;  // the most that may pass at once
+  const std::size_t under_way_max_;
   std::mutex mutex_;
   std::set<Ticket> waiting_;
+  std::set<Ticket> under_way_;
   Ticket next_ticket_ = 1;
   bool limited_ = false;
   double tokens_ = 0;

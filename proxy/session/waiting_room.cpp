@@ -43,12 +43,14 @@ void WaitingRoom::leave(Session& session) {
     count_wait(session.ticket());
     waited_for_route_.erase(session.ticket());
   }
+  gate_.settle(session.ticket());
   if (scout_ != &session) return;
   scout_ = nullptr;
   timer_.start_once(kAttemptPause);
 }
 
 void WaitingRoom::attempt_answered(Session& session) {
+  gate_.settle(session.ticket());
   if (scout_ == &session) scout_ = nullptr;
   if (!server_down_) return;
   server_down_ = false;
@@ -56,6 +58,7 @@ void WaitingRoom::attempt_answered(Session& session) {
 }
 
 void WaitingRoom::attempt_failed(Session& session) {
+  gate_.settle(session.ticket());
   if (scout_ == &session) scout_ = nullptr;
   server_down_ = true;
   next_attempt_at_ = loop_.now() + kAttemptPause;

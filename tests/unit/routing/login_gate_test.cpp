@@ -29,7 +29,7 @@ TEST_CASE("after a failover logins pass at the rate") {
   for (int client = 0; client < 200; ++client) tickets.push_back(gate.enter());
   std::size_t passed = 0;
   for (Duration now = 0ms; now <= 1s; now += 1ms) {
-    while (passed < tickets.size() && gate.try_pass(tickets[passed], at(now))) ++passed;
+    while (passed < tickets.size() && gate.try_pass(tickets[passed], at(now))) gate.settle(tickets[passed++]);
     CHECK(static_cast<double>(passed) <= 2 + 100 * std::chrono::duration<double>(now).count() + 1);
   }
   CHECK(passed >= 99);
@@ -86,6 +86,36 @@ TEST_CASE("a queue that is longer than the rush keeps the limit") {
   CHECK(gate.try_pass(tickets[0], at(20s)));
   CHECK(gate.try_pass(tickets[1], at(20s)));
   CHECK_FALSE(gate.try_pass(tickets[2], at(20s)));
+}
+
+TEST_CASE("a server that does not keep up with the rate gets no more than it can answer, the first of the queue next") {
+  LoginGate gate(1000);
+  gate.limit_from(kStart);
+  std::vector<LoginGate::Ticket> tickets;
+  for (int client = 0; client < 1000; ++client) tickets.push_back(gate.enter());
+  std::size_t passed = 0;
+  const auto let_pass = [&](Duration from, Duration until) {
+    for (Duration now = from; now <= until; now += 1ms) {
+      while (passed < tickets.size() && gate.try_pass(tickets[passed], at(now))) ++passed;
+    }
+  };
+  let_pass(0ms, 2s);
+  const std::size_t under_way = passed;
+  CHECK(under_way < 200);
+  SUBCASE("an answer makes room for one") {
+    gate.settle(tickets[3]);
+    gate.settle(tickets[3]);
+    CHECK_FALSE(gate.try_pass(tickets[passed + 1], at(2s)));
+    let_pass(2s, 3s);
+    CHECK(passed == under_way + 1);
+  }
+  SUBCASE("an attempt that begins anew is no longer under way, and is the next") {
+    gate.enter(tickets[3]);
+    CHECK_FALSE(gate.try_pass(tickets[passed], at(3s)));
+    CHECK(gate.try_pass(tickets[3], at(3s)));
+    let_pass(3s, 4s);
+    CHECK(passed == under_way);
+  }
 }
 
 TEST_CASE("a rate of nothing is no limit") {
