@@ -14,7 +14,8 @@ constexpr std::uint64_t kPerCluster = 8;  // its listeners, its state file while
 constexpr std::uint64_t kPerNode = 12;    // probe, knock, postmaster watch, and an action's connections and pipes
 constexpr std::uint64_t kDataPathMin = 16;
 constexpr std::uint64_t kDataPathMax = 100'000'000;  // where the system sets no limit
-constexpr std::uint64_t kNewcomersMax = 1024;
+constexpr std::uint64_t kNewcomersMax = 1024;        // of what clients could have
+constexpr std::uint64_t kSpareNewcomersMax = 8192;   // where the clients leave that many
 constexpr std::uint64_t kNewcomerFraction = 4;
 
 std::uint64_t newcomers_of(std::uint64_t data_path) {
@@ -41,7 +42,10 @@ Result<DescriptorPlan> plan_descriptors(std::uint64_t limit, const DescriptorNee
                  std::to_string(wanted) + " (systemd: LimitNOFILE=, shell: ulimit -n)"};
   }
   const std::uint64_t data_path = std::min(limit - reserve, kDataPathMax);
-  const std::uint64_t newcomers = newcomers_of(data_path);
+  const std::uint64_t pairs = 2 * std::uint64_t{needs.clients};
+  const std::uint64_t spare = data_path > pairs ? data_path - pairs : 0;
+  // All clients come at once after a failover: the more room they have to say who they are, the fewer are turned away.
+  const std::uint64_t newcomers = std::max(newcomers_of(data_path), std::min(kSpareNewcomersMax, spare));
   const std::uint64_t clients = std::min<std::uint64_t>(needs.clients, (data_path - newcomers) / 2);
   return DescriptorPlan{.data_path = static_cast<std::uint32_t>(data_path),
                         .newcomers = static_cast<std::uint32_t>(newcomers),

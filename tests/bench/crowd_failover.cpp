@@ -3,6 +3,7 @@
 #include <iostream>
 #include <map>
 #include <thread>
+#include <vector>
 
 #include "proxy/io/clock.h"
 #include "tests/bench/beside.h"
@@ -105,8 +106,16 @@ class Crowd {
 
   void lose(std::size_t number) {
     Session& session = sessions_[number];
-    if (!session.was_told || swarm_.error(number) != 0)
-      ++failures_[session.was_told ? "the connection was reset behind the error" : "a session ended without an error"];
+    if (!session.established)
+      ++failures_["turned away without a word, on the way back"];
+    else if (!session.was_told)
+      ++failures_["ended without an error"];
+    else if (swarm_.error(number) != 0)
+      ++failures_["reset behind the error"];
+    if (!session.established) {
+      swarm_.open(number, startup_of(number));
+      return;
+    }
     last_end_ = monotonic_now();
     if (first_end_ == Instant{}) first_end_ = last_end_;
     session = {};
@@ -128,12 +137,17 @@ nlohmann::ordered_json order_of(const PostgresServer& server, const Crowd& crowd
   const Rows rows = server.query(
       "SELECT substr(application_name, 7) FROM pg_stat_activity WHERE application_name LIKE 'crowd %' ORDER BY "
       "backend_start, pid");
+  std::vector<std::size_t> arrivals;
+  arrivals.reserve(rows.size());
+  for (const auto& row : rows) arrivals.push_back(crowd.arrival(std::stoul(row[0].value())));
+  std::vector<std::size_t> in_order = arrivals;
+  std::ranges::sort(in_order);
   double squares = 0;
   double most_overtaken = 0;
   double sum_overtaken = 0;
-  for (std::size_t rank = 0; rank < rows.size(); ++rank) {
-    const auto arrival = static_cast<double>(crowd.arrival(std::stoul(rows[rank][0].value())));
-    const double later = static_cast<double>(rank) - arrival;  // let in, than it came back
+  for (std::size_t rank = 0; rank < arrivals.size(); ++rank) {
+    const auto place = std::ranges::lower_bound(in_order, arrivals[rank]) - in_order.begin();
+    const double later = static_cast<double>(rank) - static_cast<double>(place);  // let in, than it came back
     squares += later * later;
     most_overtaken = std::max(most_overtaken, later);
     sum_overtaken += std::max(0.0, later);

@@ -21,7 +21,7 @@ using namespace wire_test;
 
 constexpr std::size_t kConnectsAtOnce = 6000;
 constexpr std::size_t kOpensAtOnce = 32;
-constexpr std::size_t kSilentWithinRoom = 900;  // there is room for 1024 that have not said who they are
+constexpr std::size_t kSilentWithinRoom = 900;  // there is room for these under any limit on open files
 constexpr Duration kBrokenAfter = 2min;         // ends a broken run
 constexpr Duration kQuiet = 2s;                 // what is measured before the crowd comes
 

@@ -43,6 +43,20 @@ TEST_CASE("the parts never exceed the data path's, nor that what the reserve lea
   }
 }
 
+TEST_CASE("what the clients leave is room for those who have not said who they are, up to a limit") {
+  DescriptorNeeds needs = kNeeds;
+  needs.clients = 1000;
+  const auto ample = plan_descriptors(1ULL << 40, needs);
+  const auto some = plan_descriptors(6000, needs);
+  const auto scarce = plan_descriptors(2400, needs);
+  REQUIRE(ample);
+  REQUIRE(some);
+  REQUIRE(scarce);
+  CHECK(ample->newcomers == 8192);
+  CHECK(some->newcomers == some->data_path - 2000);
+  CHECK(scarce->newcomers == scarce->data_path / 4);
+}
+
 TEST_CASE("the reserve grows with what has to be watched") {
   const auto small = plan_descriptors(4096, kNeeds);
   const auto large = plan_descriptors(4096, {.workers = 16, .clusters = 8, .nodes = 24, .clients = 10'000});
