@@ -268,8 +268,8 @@ void Session::count_end() {
 void Session::shut_down() {
   switch (state_) {
     case State::kStartup:
-      vanish();
-      return;
+      if (client_.tls()) return vanish();  // in a handshake, of which an error is no part
+      [[fallthrough]];
     case State::kWaiting:
     case State::kConnecting:
     case State::kSecuring:

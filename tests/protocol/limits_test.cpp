@@ -138,14 +138,19 @@ TEST_CASE("with no_route = refuse the listener is closed while there is no route
   }
 }
 
-TEST_CASE("at a shutdown held clients get 08001, and nobody is let in any more") {
+TEST_CASE("at a shutdown held clients get 08001, those too that have said nothing yet, and nobody is let in any more") {
   ProxyUnderTest proxy;
+  Peer silent = proxy.connect();
+  Peer half = proxy.connect();
+  half.send(startup_message().substr(0, 9));
   Peer client = begin_login(proxy);
   wait_until_held(proxy, 1);
   proxy.stop_later(30s, [] {});
   const auto error = last_error(client.receive_to_end());
   CHECK(error.field('C') == "08001");
   CHECK(error.field('M').find("shutting down") != std::string::npos);
+  CHECK(last_error(silent.receive_to_end()).field('C') == "08001");
+  CHECK(last_error(half.receive_to_end()).field('C') == "08001");
   CHECK_FALSE(Peer::can_connect_to(proxy.port()));
 }
 
