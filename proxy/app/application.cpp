@@ -54,10 +54,13 @@ Application::Application(const Config& config, StartOptions options)
       drain_limit_(loop_, [this] { begin_stop("the time is over that sessions have to end after a restart"); }) {}
 
 Result<void> Application::start(std::uint64_t descriptor_limit, std::optional<Takeover>& takeover) {
-  if (!takeover) {
-    auto state = StateDirectory::open(config_.state_directory);
+  const auto keep_state = [this](Result<StateDirectory> state) -> Result<void> {
     if (!state) return state.error();
     state_ = std::make_unique<StateDirectory>(std::move(*state));
+    return {};
+  };
+  if (!takeover) {
+    if (const auto kept = keep_state(StateDirectory::open(config_.state_directory)); !kept) return kept;
   }
   if (const auto started = start_data_path(descriptor_limit, takeover); !started) return started.error();
   std::optional<Inheritance> inheritance;
@@ -65,23 +68,31 @@ Result<void> Application::start(std::uint64_t descriptor_limit, std::optional<Ta
     auto received = takeover->receive();
     if (!received) return received.error();
     inheritance = std::move(*received);
-    auto state = StateDirectory::take_over(config_.state_directory, std::move(inheritance->lock));
-    if (!state) return state.error();
-    state_ = std::make_unique<StateDirectory>(std::move(*state));
+    const auto kept =
+        keep_state(inheritance ? StateDirectory::take_over(config_.state_directory, std::move(inheritance->lock))
+                               : StateDirectory::open(config_.state_directory));
+    if (!kept) return kept;
+  }
+  if (inheritance) {
     for (const auto& [cluster, route] : inheritance->routes) {
       if (!workers_->has_cluster(cluster))
         return Error{"the running pgkeel serves cluster " + cluster + ", which is not configured: stop it first"};
     }
   }
   if (const auto opened = open_control(); !opened) return opened.error();
-  if (takeover) {
-    if (const auto confirmed = takeover->confirm(); !confirmed) return confirmed.error();
+  std::optional<FormerHandle> former;
+  if (inheritance) {
+    auto confirmed = takeover->confirm();
+    if (!confirmed) return confirmed.error();
+    former = std::move(*confirmed);
   }
+  if (takeover) record_takeover(takeover->former(), inheritance, former.has_value());
+  const bool is_main = !former;
   const auto open_routes = inheritance ? inheritance->routes : std::map<std::string, Route>();
-  if (inheritance) take_over(std::move(*inheritance), takeover->former());
+  if (inheritance) take_over(std::move(*inheritance), std::move(former));
   watch_signals();
   start_control(open_routes);
-  if (!takeover) tell_service_manager();
+  if (is_main) tell_service_manager();
   return {};
 }
 

@@ -77,7 +77,8 @@ class Application final : private HandoverGiver::Owner {
   void begin_stop(const std::string& why);
 
   // application_handover.cpp
-  void take_over(Inheritance inheritance, FormerHandle former);
+  void record_takeover(pid_t former, const std::optional<Inheritance>& inheritance, bool it_lives);
+  void take_over(Inheritance inheritance, std::optional<FormerHandle> former);
   void add_former(FormerHandle handle);
   void former_is_gone(pid_t pid, const std::string& reason);
   void tell_service_manager();

@@ -25,19 +25,25 @@ std::string count_of(std::size_t count, const std::string& what) {
 
 // ---- this process takes over ----
 
-void Application::take_over(Inheritance inheritance, FormerHandle former) {
+void Application::record_takeover(pid_t former, const std::optional<Inheritance>& inheritance, bool it_lives) {
+  std::string text = "process " + std::to_string(::getpid()) + " (pgkeel " + std::string(pgkeel_version()) +
+                     ") takes over from process " + std::to_string(former) + ": ";
+  if (inheritance) text += count_of(inheritance->sessions.size(), "connection") + " come along at once";
+  if (!it_lives) text += std::string(inheritance ? "; " : "") + "it has died, and what it had not given is lost";
+  record(it_lives ? LogLevel::kInfo : LogLevel::kWarning, "handover", text);
+}
+
+void Application::take_over(Inheritance inheritance, std::optional<FormerHandle> former) {
   for (const auto& [cluster, route] : inheritance.routes)
     workers_->publish_route(cluster, route, nothing_to_do, nothing_to_do);
   for (auto& [cluster, session] : inheritance.sessions) {
     if (workers_->has_cluster(cluster)) workers_->take_over(cluster, std::move(session));
   }
-  record(LogLevel::kInfo, "handover",
-         "process " + std::to_string(::getpid()) + " (pgkeel " + std::string(pgkeel_version()) +
-             ") takes over from process " + std::to_string(former.pid) + ": " +
-             count_of(inheritance.sessions.size(), "connection") + " come along at once");
-  const pid_t pid = former.pid;
-  add_former(std::move(former));
-  formers_.at(pid)->say_serving();
+  if (former) {
+    const pid_t pid = former->pid;
+    add_former(std::move(*former));
+    formers_.at(pid)->say_serving();
+  }
   for (auto& handle : inheritance.formers) add_former(std::move(handle));
 }
 

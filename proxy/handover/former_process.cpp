@@ -20,6 +20,7 @@ FormerProcess::FormerProcess(Loop& loop, FormerHandle handle, Callbacks callback
     : pid_(handle.pid),
       process_(std::move(handle.process)),
       callbacks_(std::move(callbacks)),
+      draining_(std::move(handle.draining)),
       link_(
           loop, std::move(handle.link), [this](LinkMessage message) { heard(std::move(message)); },
           [this] { patience_.start_once(kPatience); }),
@@ -50,6 +51,7 @@ LinkMessage FormerProcess::introduction() const {
   HandoverMessage message;
   message.word = HandoverWord::kFormer;
   message.number = static_cast<std::uint64_t>(pid_);
+  message.draining = draining_;
   LinkMessage introduced = write_handover(std::move(message));
   introduced.borrowed = {link_.socket().number(), process_.number()};
   return introduced;

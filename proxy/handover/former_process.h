@@ -22,7 +22,8 @@ class Loop;
 struct FormerHandle {
   pid_t pid = 0;
   Descriptor link;
-  Descriptor process;  // a pidfd
+  Descriptor process;                                  // a pidfd
+  std::map<std::string, std::uint64_t> draining = {};  // as far as it has said so
 };
 
 class FormerProcess {

@@ -13,6 +13,7 @@ using namespace std::chrono_literals;
 
 constexpr Duration kStartLimit = 30s;  // from its hello to "we could serve"
 constexpr Duration kGiveLimit = 10s;   // while nobody decides
+constexpr Duration kEndLimit = 2s;     // for a process to end that has closed its link
 
 }  // namespace
 
@@ -74,12 +75,16 @@ void HandoverGiver::greet(Descriptor link) {
   });
   death_->set_interest({.readable = true});
   link_ = std::make_unique<DescriptorLink>(
-      loop_, std::move(link), [this](LinkMessage message) { heard(std::move(message)); },
-      [this] {
-        // Once it decides, only its death proves that it does not any more.
-        if (stage_ != Stage::kLetGo) lost("it closed the link", false);
-      });
+      loop_, std::move(link), [this](LinkMessage message) { heard(std::move(message)); }, [this] { link_ended(); });
   patience_.start_once(kStartLimit);
+}
+
+void HandoverGiver::link_ended() {
+  // Only its death proves that it does not decide: it ends by itself, or is ended.
+  if (stage_ == Stage::kGiven || stage_ == Stage::kLetGo)
+    patience_.start_once(kEndLimit);
+  else
+    lost("it closed the link", false);
 }
 
 void HandoverGiver::heard(LinkMessage link_message) {
@@ -175,6 +180,10 @@ void HandoverGiver::send(HandoverMessage message) {
 void HandoverGiver::lost(const std::string& why, bool is_dead) {
   if (stage_ == Stage::kNone) return;
   patience_.stop();
+  if ((stage_ == Stage::kGiven || stage_ == Stage::kLetGo) && !is_dead) {
+    if (why_ended_.empty()) why_ended_ = why;
+    return kill_process(process_);
+  }
   link_.reset();
   switch (stage_) {
     case Stage::kNone:
@@ -183,12 +192,10 @@ void HandoverGiver::lost(const std::string& why, bool is_dead) {
       return;  // go_on() when we have given up, and can begin anew
     case Stage::kGreeted:
     case Stage::kOffered:
-    case Stage::kGiven:
       return go_on(false, why);
+    case Stage::kGiven:
     case Stage::kLetGo:
-      // It decides, unless it is dead.
-      if (!is_dead) return kill_process(process_);
-      return go_on(true, why);
+      return go_on(stage_ == Stage::kLetGo, why_ended_.empty() ? why : why_ended_);
     case Stage::kFormer:
       return owner_.end("the process that took over, " + std::to_string(successor_) + ", is gone: " + why);
   }
@@ -197,6 +204,7 @@ void HandoverGiver::lost(const std::string& why, bool is_dead) {
 void HandoverGiver::go_on(bool released, const std::string& why) {
   const bool gave_up = stage_ == Stage::kGiving || stage_ == Stage::kGiven || stage_ == Stage::kLetGo;
   stage_ = Stage::kNone;
+  why_ended_.clear();
   death_.reset();
   const std::string text = "process " + std::to_string(successor_) + " did not take over: " + why;
   starting_.reset();

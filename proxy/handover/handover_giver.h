@@ -65,7 +65,7 @@ class HandoverGiver {
     kGreeted,  // somebody has connected
     kOffered,  // it knows our sockets; nothing was given up
     kGiving,   // we decide nothing any more
-    kGiven,    // it has been told all; it does nothing yet
+    kGiven,    // it has been told all, and would decide where we die; we do again where it does
     kLetGo,    // it decides; where it dies now, we do again
     kFormer,   // it serves; we only obey
   };
@@ -86,6 +86,7 @@ class HandoverGiver {
   void follow(HandoverMessage message);
   void refuse(const std::string& why);
   void answer(HandoverWord word, std::uint64_t number);
+  void link_ended();
   void lost(const std::string& why, bool is_dead);
   Result<void> listen();
   void go_on(bool released, const std::string& why);
@@ -98,7 +99,8 @@ class HandoverGiver {
   pid_t successor_ = 0;
   std::unique_ptr<Starting> starting_;
   std::unique_ptr<DescriptorLink> link_;
-  Descriptor process_;  // the successor's
+  Descriptor process_;     // the successor's
+  std::string why_ended_;  // by us; empty: it is not
   std::unique_ptr<FdWatch> death_;
   Timer patience_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);

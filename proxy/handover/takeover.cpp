@@ -1,6 +1,7 @@
 #include "proxy/handover/takeover.h"
 
 #include <cerrno>
+#include <poll.h>
 
 #include "proxy/base/version.h"
 #include "proxy/io/detached_process.h"
@@ -12,6 +13,7 @@ using namespace std::chrono_literals;
 
 // Longer than the other process waits for us: whoever gives up first is it.
 constexpr Duration kLimit = 60s;
+constexpr Duration kDeathLimit = 2s;  // from the end of its link, which the kernel closes first
 
 Error unexpected(const HandoverMessage& message) {
   if (message.word == HandoverWord::kRefused) return Error{message.text};
@@ -34,30 +36,46 @@ Result<std::optional<Takeover>> Takeover::begin(const std::string& state_directo
   if (!process) return process.error();
   std::optional<Takeover> takeover(
       Takeover({.pid = peer->process, .link = std::move(*link), .process = std::move(*process)}));
-  if (auto offered = takeover->hear_offer(); !offered) {
+  const auto offered = takeover->hear_offer();
+  if (!offered) {
     return Error{"the running pgkeel (process " + std::to_string(peer->process) +
                  ") does not hand over: " + offered.error().message};
   }
+  if (!*offered) return std::optional<Takeover>();
   return takeover;
 }
 
-Result<void> Takeover::hear_offer() {
-  if (auto said = say(HandoverWord::kHello, kHandoverVersion, std::string(pgkeel_version())); !said) return said;
+// False: it has died.
+Result<bool> Takeover::hear_offer() {
+  if (auto said = say(HandoverWord::kHello, kHandoverVersion, std::string(pgkeel_version())); !said) {
+    if (has_died()) return false;
+    return said.error();
+  }
   while (true) {
     auto message = next(kLimit);
-    if (!message) return message.error();
-    if (message->word == HandoverWord::kOffered) return {};
+    if (!message) {
+      if (has_died()) return false;
+      return message.error();
+    }
+    if (message->word == HandoverWord::kOffered) return true;
     if (message->word != HandoverWord::kListener) return unexpected(*message);
     sockets_.push_back({message->text, Socket::take(message->descriptors.front().release())});
   }
 }
 
-Result<Inheritance> Takeover::receive() {
-  if (auto said = say(HandoverWord::kReady, 0, ""); !said) return said.error();
+// It may have gone on before it died, where it had not given all: whatever came until then is dropped.
+Result<std::optional<Inheritance>> Takeover::receive() {
+  if (auto said = say(HandoverWord::kReady, 0, ""); !said) {
+    if (has_died()) return std::optional<Inheritance>();
+    return said.error();
+  }
   Inheritance inheritance;
   while (true) {
     auto message = next(kLimit);
-    if (!message) return message.error();
+    if (!message) {
+      if (has_died()) return std::optional<Inheritance>();
+      return message.error();
+    }
     switch (message->word) {
       case HandoverWord::kControl:
         inheritance.lock = std::move(message->descriptors.front());
@@ -71,27 +89,36 @@ Result<Inheritance> Takeover::receive() {
       case HandoverWord::kFormer:
         inheritance.formers.push_back({.pid = static_cast<pid_t>(message->number),
                                        .link = std::move(message->descriptors[0]),
-                                       .process = std::move(message->descriptors[1])});
+                                       .process = std::move(message->descriptors[1]),
+                                       .draining = std::move(message->draining)});
         break;
       case HandoverWord::kGiven:
         if (!inheritance.lock.is_open()) return Error{"it gave everything but the lock of the state directory"};
-        return inheritance;
+        return std::optional(std::move(inheritance));
       default:
         return unexpected(*message);
     }
   }
 }
 
-Result<void> Takeover::confirm() {
-  if (auto said = say(HandoverWord::kReceived, 0, ""); !said) return said;
+// Whoever has given all goes on only when we are dead. So if it is, it has decided nothing, and read from no session.
+Result<std::optional<FormerHandle>> Takeover::confirm() {
+  if (auto said = say(HandoverWord::kReceived, 0, ""); !said) {
+    if (has_died()) return std::optional<FormerHandle>();
+    return said.error();
+  }
   const auto message = next(kLimit);
-  if (!message) return message.error();
+  if (!message) {
+    if (has_died()) return std::optional<FormerHandle>();
+    return message.error();
+  }
   if (message->word != HandoverWord::kGo) return unexpected(*message);
-  return {};
+  return std::optional(std::move(handle_));
 }
 
-FormerHandle Takeover::former() {
-  return std::move(handle_);
+bool Takeover::has_died() const {
+  pollfd death{handle_.process.number(), POLLIN, 0};
+  return ::poll(&death, 1, static_cast<int>(to_milliseconds(kDeathLimit))) == 1;
 }
 
 Result<HandoverMessage> Takeover::next(Duration limit) {

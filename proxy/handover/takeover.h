@@ -27,21 +27,25 @@ struct Inheritance {
 
 class Takeover {
  public:
-  // Nothing: no pgkeel serves with this state directory. An error: one does, and does not hand over, with its reason.
+  // Nothing: no pgkeel serves with this state directory, or it died over this. An error: one does, and does not hand
+  // over, with its reason.
   static Result<std::optional<Takeover>> begin(const std::string& state_directory);
 
   // Sockets that clients connect to, already bound.
   [[nodiscard]] std::vector<NamedSocket>& sockets() { return sockets_; }
 
-  // "We could serve": the former process decides nothing any more when this returns. An error: it goes on.
-  Result<Inheritance> receive();
-  // "We could decide": from when this returns we do, and the other one obeys. An error: it goes on.
-  Result<void> confirm();
-  [[nodiscard]] FormerHandle former();
+  // "We could serve": the former process decides nothing any more when this returns. Nothing: it has died before it had
+  // given all, and we are the first. An error: it goes on.
+  Result<std::optional<Inheritance>> receive();
+  // "We could decide": from when this returns we do, and the other one obeys. Nothing: it has died, and decided nothing
+  // since receive(). An error: it goes on.
+  Result<std::optional<FormerHandle>> confirm();
+  [[nodiscard]] pid_t former() const { return handle_.pid; }
 
  private:
   explicit Takeover(FormerHandle handle) : handle_(std::move(handle)) {}
-  Result<void> hear_offer();
+  Result<bool> hear_offer();
+  [[nodiscard]] bool has_died() const;
   Result<HandoverMessage> next(Duration limit);
   Result<void> say(HandoverWord word, std::uint64_t number, std::string text);
 
