@@ -36,6 +36,7 @@ Json host_to_json(const HostFacts& host) {
           {"memory_available_bytes", host.memory_available_bytes},
           {"memory_total_bytes", host.memory_total_bytes},
           {"data_directory_is_mount_point", host.data_directory_is_mount_point},
+          {"data_directory_is_empty", host.data_directory_is_empty},
           {"parent_is_writable", host.parent_is_writable},
           {"postgres_version", host.postgres_version},
           {"missing_programs", host.missing_programs},
@@ -57,6 +58,7 @@ HostFacts host_in(const Json& json, Members& around) {
   host.memory_available_bytes = members.number<std::uint64_t>("memory_available_bytes");
   host.memory_total_bytes = members.number<std::uint64_t>("memory_total_bytes");
   host.data_directory_is_mount_point = members.flag("data_directory_is_mount_point");
+  host.data_directory_is_empty = members.flag("data_directory_is_empty");
   host.parent_is_writable = members.flag("parent_is_writable");
   host.postgres_version = members.text("postgres_version");
   for (const auto& row : members.array("missing_programs", kProgramsMax)) {

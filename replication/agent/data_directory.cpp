@@ -55,6 +55,12 @@ bool DataDirectory::exists() const {
   return std::filesystem::exists(file("PG_VERSION"), ignored) || std::filesystem::exists(file("global"), ignored);
 }
 
+bool DataDirectory::is_empty_or_absent() const {
+  std::error_code problem;
+  const auto type = std::filesystem::symlink_status(path(), problem).type();
+  return type == std::filesystem::file_type::not_found || std::filesystem::is_empty(path(), problem);
+}
+
 Result<FileOwner> DataDirectory::owner() const {
   const auto user = find_os_user(settings_.os_user);
   if (!user) return user.error();

@@ -40,6 +40,7 @@ class DataDirectory {
   [[nodiscard]] const std::stop_token& break_off() const { return break_off_; }
   [[nodiscard]] const std::vector<std::string>& keep_files() const { return settings_.keep_files; }
   [[nodiscard]] bool exists() const;  // there is a server in it; an empty folder is none
+  [[nodiscard]] bool is_empty_or_absent() const;
 
   // The owner of every file that we make for the server.
   [[nodiscard]] Result<FileOwner> owner() const;

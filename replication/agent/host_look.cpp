@@ -99,6 +99,7 @@ HostFacts look_at_host(const LocalServerConfig& local) {
   }
   look_at_programs(facts, local);
   facts.data_directory_is_mount_point = is_mount_point(data_directory);
+  facts.data_directory_is_empty = DataDirectory(local).is_empty_or_absent();
   facts.parent_is_writable = access(files::path(data_directory).parent_path().c_str(), W_OK) == 0;
   return facts;
 }

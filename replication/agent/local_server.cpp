@@ -261,9 +261,10 @@ Result<RejoinReport> LocalServer::rejoin(const UpstreamServer& upstream,
   if (!report) return report;
   progress("starting it as a standby of " + upstream.node);
   const auto started = start_in(directory, kReadyLimit);
-  if (started) return report;
-  if (!look().postmaster_pid) return started.error();
-  progress(started.error().message);
+  if (!started && !look().postmaster_pid) return started.error();
+  if (!started) progress(started.error().message);
+  // Where a provision filled it: from here on it is a server like any other.
+  if (auto removed = remove_durably(directory.beside(kProvisionNote)); !removed) return removed.error();
   return report;
 }
 

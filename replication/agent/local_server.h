@@ -106,6 +106,9 @@ class LocalServer final : public NodeHost {
   Result<NodeHostFacts> facts() const override;
 
  private:
+  // Stands beside a data directory from when a provision begins to fill it until its server runs.
+  static constexpr std::string_view kProvisionNote = ".pgkeel-provision";
+
   Result<void> start_in(const DataDirectory& directory, Duration limit) const;
   [[nodiscard]] std::string what_is_foreign(bool any_process) const;
 

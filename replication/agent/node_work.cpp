@@ -7,8 +7,10 @@
 
 #include "proxy/base/version.h"
 #include "proxy/io/clock.h"
+#include "proxy/io/durable_file.h"
 #include "replication/agent/host_look.h"
 #include "replication/agent/local_server.h"
+#include "replication/agent/provision_objection.h"
 #include "replication/agent/server_processes.h"
 
 namespace pgkeel {
@@ -118,12 +120,31 @@ Result<RejoinReport> LocalServer::make_standby(const RejoinOrder& order, const P
   return rejoin(order.upstream, progress, order.options);
 }
 
+// The note beside the data directory says that whatever is in there came from here: it was empty when the note was
+// written. Without it the end of a provision that was cut off could not be told from somebody else's server.
 Result<RejoinReport> LocalServer::provision(const UpstreamServer& upstream, const Progress& progress) const {
+  if (auto claimed = claim(); !claimed) return claimed.error();
+  const DataDirectory directory(settings_, break_off_);
+  const std::string note = directory.beside(kProvisionNote);
   const auto state = look();
   if (!state.foreign.empty()) return Error{state.foreign};
-  if (state.data_directory_exists || !state.nothing_runs())
-    return Error{settings_.data_directory + " holds a server already; nothing was touched: rejoin it instead"};
-  return rejoin(upstream, progress);
+  std::error_code ignored;
+  const bool was_begun = std::filesystem::exists(note, ignored);
+  if (was_begun && state.postmaster_pid && state.has_standby_signal) {
+    if (auto removed = remove_durably(note); !removed) return removed.error();
+    return RejoinReport{"basebackup", {}, {}};
+  }
+  const bool was_started_once = std::filesystem::exists(directory.file("postmaster.opts"), ignored);
+  const bool is_ours = directory.is_empty_or_absent() || (was_begun && !was_started_once);
+  if (!is_ours || !state.nothing_runs())
+    return Error{why_not_empty(settings_.data_directory, state.data_directory_exists || !state.nothing_runs())};
+  if (auto noted = write_durably(note, "pgkeel fills the data directory beside this file\n"); !noted)
+    return noted.error();
+  auto report = rejoin(upstream, progress);
+  if (!report && directory.is_empty_or_absent() && !look().rejoin_cut_off) {
+    if (auto removed = remove_durably(note); !removed) return removed.error();
+  }
+  return report;
 }
 
 }  // namespace pgkeel

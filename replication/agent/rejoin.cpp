@@ -34,11 +34,6 @@ bool is_time_stamp(const std::string& text) {
   });
 }
 
-bool is_empty_or_absent(const std::string& path) {
-  std::error_code problem;
-  return !files::exists(path, problem) || files::is_empty(path, problem);
-}
-
 }  // namespace
 
 Rejoin::Rejoin(Node node, const DataDirectory& directory, const UpstreamServer& upstream,
@@ -77,7 +72,7 @@ Result<RejoinReport> Rejoin::go_on(const RejoinProgress& progress, UpstreamAcces
 
 Result<RejoinReport> Rejoin::make_standby(UpstreamAccess& upstream) {
   if (!directory_.exists()) {
-    if (!is_empty_or_absent(directory_.path())) {
+    if (!directory_.is_empty_or_absent()) {
       return Error{directory_.path() + " is not empty, and no data directory of PostgreSQL; nothing was touched"};
     }
     if (auto checked = upstream.check(""); !checked) return checked.error();
@@ -231,7 +226,7 @@ Result<RejoinReport> Rejoin::rewind(const Divergence& divergence, const Upstream
 // The old directory stays as it is until the new one is complete: a backup that fails costs nothing.
 Result<RejoinReport> Rejoin::rebuild(const std::optional<Divergence>& divergence, const UpstreamAccess& upstream) {
   if (auto replaceable = check_replaceable(); !replaceable) return replaceable.error();
-  if (!is_empty_or_absent(directory_.path())) {
+  if (!directory_.is_empty_or_absent()) {
     if (auto room = check_room_beside(); !room) return Error{room.error().message + "; make room and rejoin again"};
   }
   if (!marker_.exists()) {
@@ -246,7 +241,7 @@ Result<RejoinReport> Rejoin::rebuild(const std::optional<Divergence>& divergence
   }
 
   RejoinProgress progress{RejoinStep::kSwap, report_.quarantine, directory_.beside(".new-" + time_stamp()), {}};
-  if (!is_empty_or_absent(directory_.path())) {
+  if (!directory_.is_empty_or_absent()) {
     progress.moved_aside = directory_.beside(".replaced-" + time_stamp());
     if (divergence && progress.quarantine.empty()) {
       auto reported = quarantine_.report_moved(*divergence, time_stamp(), progress.moved_aside);
@@ -266,7 +261,7 @@ Result<RejoinReport> Rejoin::rebuild(const std::optional<Divergence>& divergence
     return made.error();
   }
 
-  if (!is_empty_or_absent(directory_.path())) {
+  if (!directory_.is_empty_or_absent()) {
     files::permissions(progress.new_directory, files::status(directory_.path(), ignored).permissions(), ignored);
   }
   if (auto marked = marker_.write(progress); !marked) return marked.error();
@@ -303,7 +298,7 @@ Result<void> Rejoin::check_replaceable() const {
 Result<void> Rejoin::swap(const RejoinProgress& progress) const {
   std::error_code ignored;
   if (files::exists(progress.new_directory, ignored)) {
-    if (!progress.moved_aside.empty() && !is_empty_or_absent(directory_.path())) {
+    if (!progress.moved_aside.empty() && !directory_.is_empty_or_absent()) {
       if (auto renamed = rename_durably(directory_.path(), progress.moved_aside); !renamed) return renamed;
     }
     if (auto renamed = rename_durably(progress.new_directory, directory_.path()); !renamed) return renamed;

@@ -22,8 +22,9 @@ struct HostFacts {
   std::uint64_t memory_available_bytes = 0;  // without swapping; 0, as the total: not known
   std::uint64_t memory_total_bytes = 0;
   bool data_directory_is_mount_point = false;
-  bool parent_is_writable = true;  // a rebuild makes a folder beside the data directory
-  std::string postgres_version;    // of bin_directory: "15.14"; empty: its postgres cannot be run
+  bool data_directory_is_empty = false;  // or there is none
+  bool parent_is_writable = true;        // a rebuild makes a folder beside the data directory
+  std::string postgres_version;          // of bin_directory: "15.14"; empty: its postgres cannot be run
   std::vector<std::string> missing_programs;
   std::map<std::string, std::string> other_versions;  // programs of bin_directory that are of another version
 };

@@ -130,6 +130,31 @@ TEST_CASE("an empty host is provisioned, and one that holds a server is not") {
   CHECK(ServerPair::replicates(*setup.pair.b, *setup.pair.a));
 }
 
+TEST_CASE("a provision whose agent was killed is begun again, also where it had filled the data directory already") {
+  AgentOfA setup;
+  setup.pair.a->stop();
+  ServerPair::promote(*setup.pair.b, "a");
+  const auto data = setup.pair.a->data_directory();
+  std::filesystem::remove_all(data);
+  const auto nobody = [](const std::string&) {};
+  REQUIRE(setup.client().provision(ServerPair::upstream(*setup.pair.b), nobody));
+  CHECK_FALSE(std::filesystem::exists(data + ".pgkeel-provision"));
+  // As an agent leaves it that is killed between the start of the server and the end of its job …
+  std::ofstream(data + ".pgkeel-provision") << "\n";
+  const auto postmaster = setup.pair.a->processes().front();
+  REQUIRE(setup.client().provision(ServerPair::upstream(*setup.pair.b), nobody));
+  CHECK(setup.pair.a->processes().front() == postmaster);
+  CHECK_FALSE(std::filesystem::exists(data + ".pgkeel-provision"));
+  // … and before that start.
+  setup.pair.a->stop();
+  std::ofstream(data + ".pgkeel-provision") << "\n";
+  CHECK_FALSE(setup.client().provision(ServerPair::upstream(*setup.pair.b), nobody));
+  CHECK_FALSE(setup.pair.a->is_running());
+  std::filesystem::remove(data + "/postmaster.opts");
+  REQUIRE(setup.client().provision(ServerPair::upstream(*setup.pair.b), nobody));
+  CHECK(ServerPair::replicates(*setup.pair.b, *setup.pair.a));
+}
+
 TEST_CASE("the password of the replication user reaches the standby through the agent, and no record keeps it") {
   AgentOfA setup;
   setup.pair.a->query("ALTER USER pgkeel_repl PASSWORD 'hush-hush'");

@@ -122,6 +122,7 @@ TEST_CASE("records, facts and reports arrive as they were sent") {
   facts.host.memory_available_bytes = 5;
   facts.host.memory_total_bytes = 6;
   facts.host.parent_is_writable = false;
+  facts.host.data_directory_is_empty = true;
   facts.host.postgres_version = "15.14";
   facts.host.missing_programs = {"psql"};
   facts.host.other_versions = {{"pg_rewind", "14.9"}};
@@ -133,6 +134,7 @@ TEST_CASE("records, facts and reports arrive as they were sent") {
   CHECK(got_facts->host.disks[0].free_bytes == 1ULL << 50U);
   CHECK(got_facts->host.disks[1].path == "/wal");
   CHECK(got_facts->host.memory_available_bytes == 5);
+  CHECK(got_facts->host.data_directory_is_empty);
   CHECK(got_facts->host.memory_total_bytes == 6);
   CHECK_FALSE(got_facts->host.parent_is_writable);
   CHECK(got_facts->host.postgres_version == "15.14");
