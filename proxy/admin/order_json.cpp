@@ -90,6 +90,9 @@ Result<OrderRequest> parse_order(OrderKind kind, std::string_view body) {
     case OrderKind::kTeardown:
       members.text("name", request.name);
       break;
+    case OrderKind::kProvision:
+      members.text(needed = "node", order.node);
+      break;
   }
   if (auto taken = members.take(json); !taken) return taken.error();
   if (needed != nullptr && order.node.empty()) return Error{"\"" + std::string(needed) + "\" must name a node"};

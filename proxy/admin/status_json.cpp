@@ -41,6 +41,7 @@ Json host_to_json(const std::optional<HostFacts>& host) {
   return {{"disks", disks},
           {"memory_available_bytes", host->memory_available_bytes},
           {"memory_total_bytes", host->memory_total_bytes},
+          {"data_directory_is_empty", host->data_directory_is_empty},
           {"postgres_version", host->postgres_version},
           {"missing_programs", host->missing_programs}};
 }

@@ -13,6 +13,7 @@
 #include "proxy/io/durable_file.h"
 #include "proxy/listener/listener.h"
 #include "proxy/metrics/exporter.h"
+#include "replication/agent/provision_objection.h"
 
 namespace pgkeel {
 namespace {
@@ -289,12 +290,33 @@ std::optional<std::vector<ClusterStatus>> Application::ask_clusters() {
 
 std::optional<OrderAnswer> Application::give_order(const std::string& cluster, const OperatorOrder& order,
                                                    bool preview) {
+  OperatorOrder judged = order;
+  if (order.kind == OrderKind::kProvision) judged.objection = objection_of_host(cluster, order);
+  return put_order(cluster, judged, preview);
+}
+
+std::optional<OrderAnswer> Application::put_order(const std::string& cluster, const OperatorOrder& order,
+                                                  bool preview) {
   return ask<OrderAnswer>([this, cluster, order, preview] {
     if (auto* service = find_cluster(cluster)) return service->give_order(order, preview);
     OrderAnswer answer;
     answer.reason = "no such cluster";
     return answer;
   });
+}
+
+// The host is asked only where nothing else speaks against the order: its answer may take as long as its agent does.
+std::string Application::objection_of_host(const std::string& cluster, const OperatorOrder& order) {
+  const auto may = put_order(cluster, order, true);
+  if (!may || !may->accepted) return "";
+  const auto question = ask<ClusterService::ProvisionQuestion>([this, cluster, node = order.node] {
+    const auto* service = find_cluster(cluster);
+    return service != nullptr ? service->provision_question(node) : ClusterService::ProvisionQuestion{};
+  });
+  if (!question || !question->host) return "";
+  const auto facts = question->host->facts();
+  if (!facts) return "the host of " + order.node + " cannot be looked at: " + facts.error().message;
+  return objection_to_provision(order.node, *facts, question->primary_version);
 }
 
 void Application::audit(const std::string& text) {

@@ -70,6 +70,8 @@ class Application final : private HandoverGiver::Owner {
   std::optional<Answer> ask(std::function<Answer()> question);
   [[nodiscard]] std::optional<std::vector<ClusterStatus>> ask_clusters();
   std::optional<OrderAnswer> give_order(const std::string& cluster, const OperatorOrder& order, bool preview);
+  std::optional<OrderAnswer> put_order(const std::string& cluster, const OperatorOrder& order, bool preview);
+  std::string objection_of_host(const std::string& cluster, const OperatorOrder& order);
   void audit(const std::string& text);
   void record(LogLevel severity, const std::string& kind, const std::string& text);
   void write_admin_address() const;

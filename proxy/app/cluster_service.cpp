@@ -156,6 +156,11 @@ OrderAnswer ClusterService::give_order(const OperatorOrder& order, bool preview)
   return answer;
 }
 
+ClusterService::ProvisionQuestion ClusterService::provision_question(const std::string& node) const {
+  const auto primary = monitor_.health(controller_.memory().primary, monotonic_now()).last_answered;
+  return {executor_.host(node), primary && primary->facts ? primary->facts->server_version_number : 0};
+}
+
 void ClusterService::note_insecure_server(const LinkEvidence& evidence) {
   if (evidence.epoch == controller_.memory().epoch)
     login_watch_.unanswered(evidence.node, evidence.epoch, session_stats().logins, evidence.detail);

@@ -59,6 +59,13 @@ class ClusterService final : private ClusterController::Effects {
 
   OrderAnswer give_order(const OperatorOrder& order, bool preview);
 
+  // What the host of a node is asked before the node is provisioned. The asking blocks: not on this thread.
+  struct ProvisionQuestion {
+    std::shared_ptr<const NodeHost> host;  // nullptr: nobody can ask there
+    std::uint32_t primary_version = 0;     // 0: it is not known
+  };
+  [[nodiscard]] ProvisionQuestion provision_question(const std::string& node) const;
+
   [[nodiscard]] ClusterStatus status() const;
   [[nodiscard]] bool jobs_run() const { return executor_.jobs_run() || readiness_.looks() || keeper_.jobs_run(); }
 

@@ -186,6 +186,19 @@ int with_model(const UseModel& use) {
       ->needs(rebuild);
   verb->callback([&] { run = [&] { return run_order(rejoin); }; });
 
+  OrderOptions provision;
+  provision.order.kind = OrderKind::kProvision;
+  verb = add_order(app, "provision", "An empty host becomes a healthy standby", provision);
+  verb->add_option("NODE", provision.order.node, "The node")->required();
+  verb->footer(
+      "The node is in the configuration, with an agent or as a local one; PostgreSQL of the primary's version is\n"
+      "installed there and does not run; the data directory is empty, or missing. It is filled with a copy of the\n"
+      "primary (pg_basebackup), started, and waited for until it streams, and is safe where commits wait for "
+      "standbys.\n"
+      "A data directory that is not empty is never touched: that is for `pgkeel rejoin`. The order outlives this\n"
+      "command, pgkeel and the agent; `pgkeel status` shows how far the copy is.");
+  verb->callback([&] { run = [&] { return run_order(provision); }; });
+
   OrderOptions resolve;
   resolve.order.kind = OrderKind::kResolve;
   verb =

@@ -133,6 +133,9 @@ OrderPost order_post(const std::string& cluster, const OperatorOrder& order, boo
     case OrderKind::kTeardown:
       if (!preview) body["name"] = cluster;
       break;
+    case OrderKind::kProvision:
+      body["node"] = order.node;
+      break;
   }
   return {"/api/v1/clusters/" + cluster + "/" + order_name(order.kind), body.dump()};
 }

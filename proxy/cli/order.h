@@ -1,5 +1,5 @@
 // The verbs that order a running pgkeel to do something: `pgkeel switchover`, `failover`, `rejoin`, `resolve`,
-// `maintenance`, `stop`, `start`, `teardown`.
+// `provision`, `maintenance`, `stop`, `start`, `teardown`.
 #pragma once
 
 #include <string>

@@ -61,6 +61,10 @@ constexpr Examples kExamples[] = {
     {"rejoin",
      "  pgkeel rejoin orders a                       # by the least that does: start, rewind, or a new copy\n"
      "  pgkeel rejoin orders a --rebuild             # a new copy; the old directory is moved aside\n"},
+    {"provision",
+     "  pgkeel provision orders b                    # a new host, or one with new disks: tells what it will do, and "
+     "asks\n"
+     "  pgkeel provision orders b --yes              # in a script: exit status 0 when b is a healthy standby\n"},
     {"resolve",
      "  pgkeel resolve orders --keep b               # what only the others have is set aside first: pgkeel lost\n"},
     {"teardown",

@@ -10,6 +10,7 @@
 #include "replication/decide/failover.h"
 #include "replication/decide/hearing.h"
 #include "replication/decide/maintenance.h"
+#include "replication/decide/provision.h"
 #include "replication/decide/retry.h"
 #include "replication/decide/stop_and_start.h"
 #include "replication/decide/switchover.h"
@@ -157,8 +158,10 @@ OrderAnswer judge_rejoin(const Situation& situation, const OperatorOrder& order)
     return refused(memory.primary + ", the primary, does not answer: there is nothing to be a standby of");
   if (is_out(memory, order.node))
     return refused(order.node + " is under maintenance; `pgkeel maintenance off` takes it back");
-  if (const OperatorOrder* other = running_order(memory, OrderKind::kRejoin, order.node))
-    return refused("order " + std::to_string(other->id) + " does that already");
+  for (const OrderKind same : {OrderKind::kRejoin, OrderKind::kProvision}) {
+    if (const OperatorOrder* other = running_order(memory, same, order.node))
+      return refused("order " + std::to_string(other->id) + " does that already");
+  }
   if (const auto rivals = rival_primaries(situation); !rivals.empty()) {
     return refused(rivals.front()->name + " is a primary beside " + primary->name +
                    "; end the collision with `pgkeel resolve` first");
@@ -243,6 +246,9 @@ class Settlement {
           break;
         case OrderKind::kTeardown:
           settle_teardown(situation_, order, decision_);
+          break;
+        case OrderKind::kProvision:
+          settle_provision(situation_, order, decision_);
           break;
       }
     }
@@ -389,6 +395,8 @@ OrderAnswer judge_order(const Situation& situation, const OperatorOrder& order) 
       return judge_start(situation);
     case OrderKind::kTeardown:
       return judge_teardown(situation, order);
+    case OrderKind::kProvision:
+      return judge_provision(situation, order);
   }
   return refused("unknown order");
 }

@@ -36,7 +36,7 @@ class NodeRepair {
         primary_(primary),
         node_(node),
         decision_(decision),
-        order_(running_order(situation.memory, OrderKind::kRejoin, node.name)) {}
+        order_(order_for(situation.memory, node.name)) {}
 
   bool run() {  // true: healthy
     if (const auto out = situation_.memory.nodes_maintained.find(node_.name);
@@ -46,12 +46,26 @@ class NodeRepair {
     }
     if (situation_.memory.maintenance && !is_ordered()) return leave_alone();
     if (order_ != nullptr && order_->rebuild && !order_->carried_out) return rejoin("to be rebuilt by order");
+    if (is_to_be_filled()) return rejoin("to be provisioned by order");
     if (node_.answers_as_primary()) return repair_second_primary();
     if (node_.answers_as_standby()) return repair_standby();
     return repair_silent_node();
   }
 
  private:
+  // An operator wants this node to be a standby; nullptr: there is no such order.
+  static const OperatorOrder* order_for(const ClusterMemory& memory, const std::string& node) {
+    const OperatorOrder* rejoin = running_order(memory, OrderKind::kRejoin, node);
+    return rejoin != nullptr ? rejoin : running_order(memory, OrderKind::kProvision, node);
+  }
+
+  // Nothing answers there, as it is with an empty host; what is in its data directory is seen when the work begins.
+  [[nodiscard]] bool is_to_be_filled() const {
+    const Liveness liveness = node_.suspicion.liveness;
+    return order_ != nullptr && order_->kind == OrderKind::kProvision && !order_->carried_out && node_.local &&
+           (liveness == Liveness::kDead || liveness == Liveness::kSilent);
+  }
+
   // An operator wants this node to be a standby now.
   [[nodiscard]] bool is_ordered() const {
     const OperatorOrder* switchover = switchover_under_way(situation_.memory);
@@ -249,6 +263,7 @@ class NodeRepair {
       action.ordered = true;
       action.rebuild = order_->rebuild;
       action.discard_old_data = order_->discard_old_data;
+      action.provision = order_->kind == OrderKind::kProvision && !order_->carried_out;
     }
     decision_.actions.push_back(std::move(action));
   }
@@ -266,7 +281,7 @@ class NodeRepair {
   const NodeView& primary_;
   const NodeView& node_;
   Decision& decision_;
-  const OperatorOrder* order_;  // an operator wants this node to rejoin; nullptr: none does
+  const OperatorOrder* order_;  // an operator wants this node to rejoin, or to be filled; nullptr: none does
 };
 
 }  // namespace

@@ -33,9 +33,12 @@ Result<void> done_or_error(const Result<JobRecord>& record) {
   return record ? Result<void>() : Result<void>(record.error());
 }
 
-// What has no side effect when done twice is ordered again from an agent that was restarted in the middle.
+constexpr int kProvisionsMost = 4;  // of one order, from an agent that is restarted again and again
+
+// What has no side effect when done twice is ordered again from an agent that was restarted in the middle. A provision
+// is long work: it goes by how often, not by how long.
 bool may_be_repeated(JobKind kind) {
-  return kind == JobKind::kFence || kind == JobKind::kExamine;
+  return kind == JobKind::kFence || kind == JobKind::kExamine || kind == JobKind::kProvision;
 }
 
 // One job, from its order to its end.
@@ -147,13 +150,16 @@ JobRequest AgentClient::request(JobKind kind, Duration limit) const {
 Result<JobRecord> AgentClient::carry_out(JobRequest request, Duration patience, const Progress& progress) const {
   JobCall call(*agent_, patience, progress, break_off_);
   const Instant began = monotonic_now();
-  while (true) {
+  for (int times = 1; true; ++times) {
     auto ordered = call.order(request);
     if (!ordered) return ordered;
     auto ended = call.wait_for_end(std::move(*ordered));
     if (!ended || ended->state == JobState::kDone) return ended;
     const bool again = ended->state == JobState::kInterrupted && may_be_repeated(request.kind);
-    if (!again || monotonic_now() - began >= patience) return Error{ended->message};
+    const bool enough =
+        request.kind == JobKind::kProvision ? times == kProvisionsMost : monotonic_now() - began >= patience;
+    if (!again || enough || break_off_.stop_requested()) return Error{ended->message};
+    progress(ended->message + "; it is begun again");
     request.id = random_id();
   }
 }

@@ -204,11 +204,12 @@ void ClusterExecutor::rejoin(const Action& action, const Host& host) {
                                          const JobRunner::Post& post) -> ActionStatus {
     RejoinOrder order = wanted;
     order.upstream.oldest_wal_file = oldest_wal_file;
-    const auto report = host->make_standby(order, [&](const std::string& line) {
+    const auto tell = [&](const std::string& line) {
       post([context, node = action.node, line] {
         if (context->progress) context->progress(node, line);
       });
-    });
+    };
+    const auto report = action.provision ? host->provision(order.upstream, tell) : host->make_standby(order, tell);
     if (!report) return stop.stop_requested() ? broken_off(action) : outcome_of(action, report.error(), "");
     std::string message = "a standby of " + order.upstream.node + " by " + report->method;
     if (!report->quarantine.empty()) message += "; what it alone had is in " + report->quarantine;

@@ -37,6 +37,11 @@ class ClusterExecutor {
   // Why the processes and files of a node that has a host are not handled; empty: they are.
   [[nodiscard]] std::string local_doubt(const std::string& node) const;
 
+  // nullptr: its processes and files cannot be handled at all.
+  [[nodiscard]] std::shared_ptr<const NodeHost> host(const std::string& node) const {
+    const auto found = hosts_.find(node);
+    return found == hosts_.end() ? nullptr : found->second;
+  }
   [[nodiscard]] bool has_host(const std::string& node) const { return hosts_.contains(node); }
 
   [[nodiscard]] bool jobs_run() const { return !jobs_.idle(); }

@@ -166,7 +166,8 @@ void DecisionRecorder::started(const Action& action, Now now) {
   record.began = record.decided = now.wall;
   record.from = action.upstream;
   record.to = action.node;
-  record.reason = action.rebuild       ? "an operator ordered a rebuild"
+  record.reason = action.provision     ? "an operator ordered an empty host to be filled"
+                  : action.rebuild     ? "an operator ordered a rebuild"
                   : action.ordered     ? "an operator ordered it"
                   : action.old_primary ? "it was the primary before"
                                        : "it is no standby of the primary any more";

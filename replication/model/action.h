@@ -92,6 +92,7 @@ struct Action {
   bool ordered = false;
   bool rebuild = false;           // kRejoin: by a new copy of the primary, whatever state it is in
   bool discard_old_data = false;  // kRejoin, with rebuild: the data directory that it replaces is removed
+  bool provision = false;         // kRejoin: an empty data directory is filled, and any other left as it is
 
   friend bool operator==(const Action&, const Action&) = default;
 };

@@ -19,11 +19,12 @@ enum class OrderKind {
   kStop,         // every node is shut down, in the right order
   kStart,        // … and started again
   kTeardown,     // pgkeel leaves the cluster: what it set up in the servers is taken back, the primary stands alone
+  kProvision,    // this node's empty data directory is filled, and it becomes a healthy standby
 };
 
 constexpr OrderKind kAllOrderKinds[] = {OrderKind::kFailover,   OrderKind::kRejoin,      OrderKind::kResolve,
                                         OrderKind::kSwitchover, OrderKind::kMaintenance, OrderKind::kStop,
-                                        OrderKind::kStart,      OrderKind::kTeardown};
+                                        OrderKind::kStart,      OrderKind::kTeardown,    OrderKind::kProvision};
 
 constexpr const char* order_name(OrderKind kind) {
   switch (kind) {
@@ -43,6 +44,8 @@ constexpr const char* order_name(OrderKind kind) {
       return "start";
     case OrderKind::kTeardown:
       return "teardown";
+    case OrderKind::kProvision:
+      return "provision";
   }
   return "unknown";
 }
@@ -77,7 +80,10 @@ struct OperatorOrder {
   OrderState state = OrderState::kRunning;
   std::string message;         // how it ended; while it runs: empty
   std::string primary_before;  // when it was accepted
-  bool carried_out = false;    // its (first) transition was taken; kRejoin: the work in the files is done
+  bool carried_out = false;    // its (first) transition was taken; kRejoin, kProvision: the work in the files is done
+  // kProvision: what the node's host, which was asked before the order is judged, has against it; empty: nothing. Not
+  // kept.
+  std::string objection;
 
   friend bool operator==(const OperatorOrder&, const OperatorOrder&) = default;
 };

@@ -32,7 +32,8 @@ OperatorOrder parse_order(const Arguments& arguments) {
   order.rebuild = arguments.flag("rebuild");
   order.discard_old_data = arguments.flag("discard");
   order.on = arguments.flag("on");
-  const std::set<std::string> flags = {"accept_loss", "rebuild", "discard", "on", "off"};
+  if (arguments.flag("full")) order.objection = "its data directory is not empty";
+  const std::set<std::string> flags = {"accept_loss", "rebuild", "discard", "on", "off", "full"};
   if (arguments.plain.size() > 1 && !flags.contains(arguments.at(1))) order.node = arguments.at(1);
   order.given_by = "127.0.0.1:4242";
   return order;
@@ -99,6 +100,7 @@ std::string text_of(const Action& action) {
   if (action.ordered) text += " ordered";
   if (action.rebuild) text += " rebuild";
   if (action.discard_old_data) text += " discard";
+  if (action.provision) text += " provision";
   return text;
 }
 

@@ -93,6 +93,7 @@ void HostWork::fence(const Action& action, const Done& done) {
 
 void HostWork::rejoin(const Action& action, const Done& done) {
   later(world_.random.between(1ms, 10ms), [=, this] {
+    if (action.provision) return done({failed(action, "its data directory is not empty"), 0});
     const bool may_rest = !action.old_primary && !action.ordered && !server_.half_rebuilt;
     if (server_.cleanly_stopped && may_rest) return done({failed(action, "it was shut down cleanly"), 0});
     server_.die();

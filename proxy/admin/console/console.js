@@ -9,11 +9,15 @@ const kTones = {
   "maintenance": "warn", "stopped": "warn", "torn down": "warn", "no route": "bad", "collision": "bad",
 };
 const isMaintained = (cluster, node) => cluster.maintenance.some((each) => each.node === (node?.name ?? null));
+const isEmptyHost = (node) => !node.role && Boolean(node.host?.data_directory_is_empty);
 // `when`: only then it is offered; `body`: what it posts always; `path`: where to, if not to its own name.
 const kOrders = {
   switchover: { label: "Switchover…", target: "to", what: "Swap the roles of the primary and a standby" },
   failover: { label: "Failover…", target: "to", loss: true, what: "Promote a standby now, without waiting for the primary" },
-  rejoin: { label: "Rejoin…", target: "node", rebuild: true, perNode: true, what: "Make the node a healthy standby" },
+  rejoin: { label: "Rejoin…", target: "node", rebuild: true, perNode: true, when: (cluster, node) => !isEmptyHost(node),
+    what: "Make the node a healthy standby" },
+  provision: { label: "Provision…", target: "node", perNode: true, when: (cluster, node) => isEmptyHost(node),
+    what: "Fill the empty data directory with a copy of the primary, and make it a healthy standby" },
   resolve: { label: "Resolve…", target: "keep", collisionOnly: true, what: "End the collision: this node's history stays" },
   "maintenance-on": { path: "maintenance", body: { on: true }, label: "Maintenance…",
     when: (cluster) => !isMaintained(cluster) && cluster.condition !== "torn down",

@@ -33,6 +33,7 @@ TEST_CASE("each order has its members, and no others") {
   }
   CHECK(parse_order(OrderKind::kTeardown, R"({"name": "orders"})")->name == "orders");
   CHECK(parse_order(OrderKind::kTeardown, R"({"preview": true})")->name.empty());
+  CHECK(parse_order(OrderKind::kProvision, R"({"node": "b"})")->order.node == "b");
 }
 
 TEST_CASE("a body that is not what is described is refused, and says what is wrong") {
@@ -51,6 +52,9 @@ TEST_CASE("a body that is not what is described is refused, and says what is wro
   refused(OrderKind::kFailover, R"({"node": "b"})", "\"node\" is not known here");
   refused(OrderKind::kRejoin, "{}", "\"node\" must name a node");
   refused(OrderKind::kRejoin, R"({"node": "b", "discard_old_data": true})", "belongs to \"rebuild\"");
+  refused(OrderKind::kProvision, "{}", "\"node\" must name a node");
+  refused(OrderKind::kProvision, R"({"node": "b", "rebuild": true})", "\"rebuild\" is not known here");
+  refused(OrderKind::kProvision, R"({"node": "b", "objection": ""})", "\"objection\" is not known here");
   refused(OrderKind::kResolve, "", "\"keep\" must name a node");
   refused(OrderKind::kMaintenance, "{}", "\"on\" must be true or false");
   refused(OrderKind::kMaintenance, R"({"on": "yes"})", "\"on\" must be true or false");

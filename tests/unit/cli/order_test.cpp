@@ -31,7 +31,11 @@ TEST_CASE("what the verbs post is what the endpoint takes") {
   stop.kind = OrderKind::kStop;
   OperatorOrder start;
   start.kind = OrderKind::kStart;
-  for (const auto& order : {OperatorOrder{}, failover, rejoin, resolve, switchover, begins, node_ends, stop, start}) {
+  OperatorOrder provision;
+  provision.kind = OrderKind::kProvision;
+  provision.node = "b";
+  for (const auto& order :
+       {OperatorOrder{}, failover, rejoin, provision, resolve, switchover, begins, node_ends, stop, start}) {
     for (const bool preview : {false, true}) {
       const auto post = order_post("orders", order, preview);
       CHECK(post.path == std::string("/api/v1/clusters/orders/") + order_name(order.kind));

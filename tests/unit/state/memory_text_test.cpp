@@ -48,7 +48,8 @@ ClusterMemory full_memory() {
                            .state = OrderState::kFailed,
                            .message = "no space left",
                            .primary_before = "a",
-                           .carried_out = false});
+                           .carried_out = false,
+                           .objection = ""});
   memory.orders.push_back(memory.orders.front());
   memory.orders.back().id = 2;
   memory.orders.back().kind = OrderKind::kFailover;
