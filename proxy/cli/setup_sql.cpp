@@ -19,6 +19,7 @@ constexpr std::string_view kScript =
 \set ON_ERROR_STOP on
 
 \connect $monitor_database$
+SET search_path = pg_catalog, pg_temp;  -- whoever may create in public could put a function of his in between
 SELECT format('CREATE ROLE %I LOGIN', $monitor_text$)
   WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = $monitor_text$) \gexec
 SELECT current_setting('server_version_num')::int >= 150000 AS from_15,
@@ -74,6 +75,7 @@ GRANT pg_use_reserved_connections TO $monitor$;  -- it gets in where others have
 
 -- Replication: standbys, pg_basebackup, and what pg_rewind reads its source with.
 \connect $replication_database$
+SET search_path = pg_catalog, pg_temp;
 SELECT format('CREATE ROLE %I LOGIN', $replication_text$)
   WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = $replication_text$) \gexec
 ALTER ROLE $replication$ REPLICATION;

@@ -82,8 +82,12 @@ TEST_CASE("setup-sql trusts no schema of somebody else; what a role lacks is nam
   Cluster cluster({"b"}, {.proxy_lines = {}, .cluster_lines = kRoles, .detection_lines = {}}, Cluster::Start::kLater);
   auto& a = cluster.server("a");
   a.query("CREATE ROLE mallory");
+  a.query(
+      "CREATE FUNCTION public.format(text, text) RETURNS text LANGUAGE sql AS "
+      "$$SELECT 'ALTER ROLE mallory SUPERUSER'::text$$");
   a.query("CREATE SCHEMA pgkeel AUTHORIZATION mallory");
   check_that_setup_sql_refuses(cluster, "the schema pgkeel");
+  CHECK(a.value("SELECT rolsuper FROM pg_roles WHERE rolname = 'mallory'") == "f");
   a.query("ALTER SCHEMA pgkeel OWNER TO CURRENT_USER");
   a.query("CREATE FUNCTION pgkeel.scram_verifier(role_name text) RETURNS text LANGUAGE sql AS 'SELECT 1::text'");
   a.query("ALTER FUNCTION pgkeel.scram_verifier(text) OWNER TO mallory");
