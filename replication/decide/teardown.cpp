@@ -53,11 +53,13 @@ Verdict teardown_is_possible(const Situation& situation, const OperatorOrder& or
   return nothing_is_under_way(situation, order);
 }
 
+// A copy that somebody reads from on the standby itself has become his.
 bool slots_are_left(const Situation& situation, const NodeView& node, std::string& copy) {
   const bool is_standby = node.name != situation.memory.primary;
   for (const auto& slot : node.facts->slots) {
     if (slot.name.starts_with(kSlotPrefix)) return true;
-    if (!is_standby || !situation.memory.kept_slots.contains({node.name, slot.name})) continue;
+    const bool is_copy = is_standby && situation.memory.kept_slots.contains({node.name, slot.name});
+    if (!is_copy || slot.active_pid) continue;
     copy = slot.name;
     return true;
   }
@@ -113,6 +115,15 @@ void take_back(const Situation& situation, const NodeView& node, Decision& decis
   start_action(situation, std::move(action), decision);
 }
 
+std::string tell_copies_in_use(const Situation& situation, const NodeView& standby) {
+  std::string text;
+  for (const auto& slot : standby.facts->slots) {
+    if (slot.active_pid && situation.memory.kept_slots.contains({standby.name, slot.name}))
+      text += "; slot " + slot.name + " stays on " + standby.name + ", where somebody reads from it";
+  }
+  return text;
+}
+
 // What becomes of the standbys, for whoever has to look after them from now on.
 std::string tell_standbys(const Situation& situation, bool done) {
   std::vector<std::string> streaming;
@@ -121,6 +132,7 @@ std::string tell_standbys(const Situation& situation, bool done) {
     if (node.name == situation.memory.primary) continue;
     if (done ? is_released(situation, node) : node.answers_as_standby()) {
       streaming.push_back(node.name);
+      if (done) left += tell_copies_in_use(situation, node);
       continue;
     }
     left +=

@@ -33,7 +33,7 @@ void drop_slot(Monitor& monitor, const Action& action, ActionDone done) {
   monitor.run_sql(action.node, sql, kAnswerLimit, [action, done = std::move(done)](const auto& answer) {
     ActionStatus status = outcome_of(action, answer);
     const bool ours = action.slot.starts_with(kSlotPrefix);
-    if (status.succeeded)
+    if (status.succeeded && !answer->rows.empty())  // else it is gone, or has a reader since it was looked at
       status.message = "slot " + action.slot + " is dropped: " +
                        (ours ? "it kept WAL for nobody" : "it was the copy of one that is gone from the primary");
     done(std::move(status));
