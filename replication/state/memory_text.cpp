@@ -11,8 +11,9 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr int kFormat = 2;
 constexpr int kFormatWithoutPromise = 1;  // of a pgkeel that did not manage synchronous replication
+constexpr int kFormatWithPromise = 2;
+constexpr int kFormatOfMaintenance = 3;  // one that does not know of it would read past it, and fail over
 
 Result<Phase> phase_named(const std::string& name) {
   for (const Phase phase : kAllPhases) {
@@ -134,6 +135,11 @@ Maintenance maintenance_of(const Json& json) {
           json.at("given_by").get<std::string>()};
 }
 
+// The oldest in which nothing is missed.
+int format_of(const ClusterMemory& memory) {
+  return memory.maintenance || !memory.nodes_maintained.empty() ? kFormatOfMaintenance : kFormatWithPromise;
+}
+
 Json to_json(const std::string& cluster, const ClusterMemory& memory) {
   Json nodes_maintained = Json::object();
   for (const auto& [name, maintenance] : memory.nodes_maintained) nodes_maintained[name] = to_json(maintenance);
@@ -145,7 +151,7 @@ Json to_json(const std::string& cluster, const ClusterMemory& memory) {
   Json failovers = Json::array();
   for (const WallTime when : memory.automatic_failovers) failovers.push_back(to_milliseconds(when.time_since_epoch()));
   Json json = {
-      {"format", kFormat},
+      {"format", format_of(memory)},
       {"cluster", cluster},
       {"phase", phase_name(memory.phase)},
       {"epoch", memory.epoch},
@@ -196,9 +202,9 @@ Result<ClusterMemory> read_memory(const std::string& cluster, std::string_view t
   if (json.is_discarded() || !json.is_object()) return Error{"it is damaged: no JSON object"};
   try {
     const int format = json.at("format").get<int>();
-    if (format != kFormat && format != kFormatWithoutPromise) {
+    if (format < kFormatWithoutPromise || format > kFormatOfMaintenance) {
       return Error{"it has format " + json.at("format").dump() + ", and this pgkeel knows format " +
-                   std::to_string(kFormat)};
+                   std::to_string(kFormatOfMaintenance)};
     }
     if (json.at("cluster").get<std::string>() != cluster) {
       return Error{"it belongs to cluster " + json.at("cluster").get<std::string>()};

@@ -72,7 +72,7 @@ TEST_CASE("a memory of the format before promises is read, and promises nothing"
   before.promise = before.standby_names = before.standby_names_in_force = {};
   before.standby_names_order = 0;
   std::string body = write_memory("orders", before).substr(9);
-  body.replace(body.find("\"format\": 2"), 11, "\"format\": 1");
+  body.replace(body.find("\"format\": 3"), 11, "\"format\": 1");
   for (const char* key : {"promise", "standby_names", "standby_names_in_force", "standby_names_order"}) {
     const auto found = body.find("\"" + std::string(key) + "\"");
     REQUIRE(found != std::string::npos);
@@ -81,6 +81,18 @@ TEST_CASE("a memory of the format before promises is read, and promises nothing"
   const auto read = read_memory("orders", checksum_of(body) + "\n" + body);
   REQUIRE(read);
   CHECK(*read == before);
+}
+
+TEST_CASE("a pgkeel that knows of no maintenance does not read past one, and reads what holds none") {
+  ClusterMemory memory = full_memory();
+  CHECK(write_memory("orders", memory).find("\"format\": 3") != std::string::npos);
+  memory.maintenance.reset();
+  CHECK(write_memory("orders", memory).find("\"format\": 3") != std::string::npos);
+  memory.nodes_maintained.clear();
+  CHECK(write_memory("orders", memory).find("\"format\": 2") != std::string::npos);
+  const auto read = read_memory("orders", write_memory("orders", memory));
+  REQUIRE(read);
+  CHECK(*read == memory);
 }
 
 TEST_CASE("a promise that no planner makes is damage") {
@@ -126,8 +138,8 @@ TEST_CASE("a file that is well checksummed but lacks something is refused with i
 }
 
 TEST_CASE("a format of the future is refused") {
-  const std::string body = "{\"format\": 3}\n";
+  const std::string body = "{\"format\": 4}\n";
   const auto read = read_memory("orders", checksum_of(body) + "\n" + body);
   REQUIRE_FALSE(read);
-  CHECK(read.error().message.find("format 3") != std::string::npos);
+  CHECK(read.error().message.find("format 4") != std::string::npos);
 }
