@@ -24,7 +24,8 @@ OrderAnswer accepted(std::string consequences) {
 // Another standby that commits can wait for.
 bool another_is_there(const Situation& situation, const std::string& node) {
   const SyncQuorum& names = situation.memory.standby_names;
-  return std::ranges::any_of(names.members, [&](const std::string& member) { return member != node; });
+  return std::ranges::any_of(
+      names.members, [&](const std::string& member) { return member != node && !is_out(situation.memory, member); });
 }
 
 OrderAnswer judge_end(const Situation& situation, const OperatorOrder& order) {
@@ -64,8 +65,7 @@ OrderAnswer judge_maintenance(const Situation& situation, const OperatorOrder& o
     if (memory.maintenance) return refused("the cluster is " + tell_maintenance(*memory.maintenance) + " already");
     return accepted(
         "Until `pgkeel maintenance off` nothing is failed over, fenced, started or rebuilt by itself: PostgreSQL can "
-        "be "
-        "stopped and started by hand. While the primary is down clients get 57P01 and wait for it, up to "
+        "be stopped and started by hand. While the primary is down clients get 57P01 and wait for it, up to "
         "hold_timeout.");
   }
   if (situation.view.node(order.node) == nullptr) return refused("there is no node " + order.node);

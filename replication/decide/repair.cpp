@@ -329,7 +329,7 @@ void start_what_crashed(const Situation& situation, Decision& decision) {
   // An old primary would start as a primary: what it takes then would be lost, or beside the next one's.
   const auto may_be_started = [&](const NodeView& node) {
     return &node != primary && node.name != situation.memory.abandoned_candidate &&
-           !situation.is_old_primary(node.name);
+           !situation.is_old_primary(node.name) && !is_out(situation.memory, node.name);
   };
   if (!abandoned_candidate_is_stopped(situation)) {  // it may be the primary: only a third can go on
     for (const auto& node : situation.view.nodes) {

@@ -24,6 +24,7 @@ ClusterMemory with_new_primary(const Situation& situation, const NodeView& prima
   next.system_identifier = primary.facts->system_identifier;
   next.timeline = primary.facts->timeline;
   next.promise = next.standby_names = next.standby_names_in_force = {};
+  next.nodes_maintained.erase(primary.name);  // whoever made it the primary is done with it
   return next;
 }
 

@@ -201,6 +201,9 @@ void Checkers::rests_where_ordered(const Action& action) const {
                                action.kind == ActionKind::kPromote;
   if (!changes_servers) return;
   const std::string what = std::string(action_name(action.kind)) + " " + action.node;
+  const bool is_fence = action.kind == ActionKind::kFence;  // of an old primary that came up as a primary
+  if (memory.nodes_maintained.contains(action.node) && !is_fence)
+    world_.violated(what + " although it is under maintenance");
   if (memory.phase == Phase::kStopped) world_.violated(what + " although the cluster is stopped");
   const bool ordered = std::ranges::any_of(memory.orders, [](const OperatorOrder& order) {
     return order.state == OrderState::kRunning && order.kind != OrderKind::kMaintenance;

@@ -59,6 +59,8 @@ const char* mutant_name(Mutant mutant) {
       return "silence-is-death";
     case Mutant::kMaintenanceIgnored:
       return "maintenance-ignored";
+    case Mutant::kNodeOutIgnored:
+      return "node-out-ignored";
     case Mutant::kStopIgnored:
       return "stop-ignored";
   }
@@ -114,6 +116,15 @@ Decision decide_without_maintenance(const ClusterView& view, const ClusterMemory
   return decision;
 }
 
+Decision decide_without_nodes_out(const ClusterView& view, const ClusterMemory& memory, const FailoverPolicy& policy,
+                                  Now now) {
+  ClusterMemory believed = memory;
+  believed.nodes_maintained.clear();
+  Decision decision = decide(view, believed, policy, now);
+  decision.next.nodes_maintained = memory.nodes_maintained;
+  return decision;
+}
+
 Decision decide_without_stop(const ClusterView& view, const ClusterMemory& memory, const FailoverPolicy& policy,
                              Now now) {
   const bool stopped = memory.phase == Phase::kStopped && running_order(memory, OrderKind::kStop) == nullptr &&
@@ -151,6 +162,8 @@ DecisionCore decision_core(Mutant mutant) {
       return decide_with_old_promise;
     case Mutant::kMaintenanceIgnored:
       return decide_without_maintenance;
+    case Mutant::kNodeOutIgnored:
+      return decide_without_nodes_out;
     case Mutant::kStopIgnored:
       return decide_without_stop;
     case Mutant::kImpostorTrusted:

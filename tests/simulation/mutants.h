@@ -30,6 +30,7 @@ enum class Mutant {
   kPriorityFirst,       // the highest priority is promoted, wherever its WAL ends
   kCatchUpNotAwaited,   // a standby is safe as soon as commits wait for it
   kMaintenanceIgnored,  // the cluster is looked after although it is under maintenance
+  kNodeOutIgnored,      // … although this node is
   kStopIgnored,         // … although it is stopped
   kMeddlingIgnored,     // synchronous_standby_names is taken for what was ordered
 };
@@ -44,7 +45,7 @@ constexpr Mutant kAllMutants[] = {Mutant::kStoreLost,          Mutant::kStoreLat
                                   Mutant::kImpostorTrusted,    Mutant::kPriorityFirst,
                                   Mutant::kCatchUpNotAwaited,  Mutant::kMeddlingIgnored,
                                   Mutant::kSilenceIsDeath,     Mutant::kMaintenanceIgnored,
-                                  Mutant::kStopIgnored};
+                                  Mutant::kNodeOutIgnored,     Mutant::kStopIgnored};
 const char* mutant_name(Mutant mutant);
 
 // The decision core, with the fault where it is one of what decides.
