@@ -50,6 +50,22 @@ bool could_be_promoted(const NodeView& standby) {
   return standby.facts->recovery_min_apply_delay == Duration::zero();
 }
 
+bool is_paused(const NodeView& standby) {
+  return standby.facts != nullptr && standby.facts->replay_paused;
+}
+
+// Those that commits may wait for. One that is out for maintenance only where there is nobody else, so that what is
+// promised strictly is kept.
+std::vector<std::string> configured_standbys(const Situation& situation, const std::string& primary) {
+  std::vector<std::string> present;
+  std::vector<std::string> out;
+  for (const auto& node : situation.view.nodes) {
+    if (node.name == primary || node.priority == 0) continue;
+    (is_out(situation.memory, node.name) ? out : present).push_back(node.name);
+  }
+  return present.empty() ? out : present;
+}
+
 // What the primary says of its synchronous replication, beside what was ordered.
 class PrimarySync {
  public:
@@ -109,16 +125,22 @@ class PrimarySync {
   }
 
   [[nodiscard]] SyncQuorum goal() const {
+    const SyncQuorum& present = situation_.memory.standby_names;
     std::vector<std::string> reliable;
-    std::vector<std::string> configured;
+    std::vector<std::string> paused;
     for (const auto& node : situation_.view.nodes) {
-      if (&node == &primary_ || node.priority == 0 || is_out(situation_.memory, node.name)) continue;
-      configured.push_back(node.name);
-      if (is_reliable(node)) reliable.push_back(node.name);
+      const bool counts = &node != &primary_ && node.priority > 0 && !is_out(situation_.memory, node.name);
+      if (!counts || !is_reliable(node)) continue;
+      (is_paused(node) ? paused : reliable).push_back(node.name);
+    }
+    // One whose replay is paused holds the commits too, but its walreceiver does not end before its replay goes on. So
+    // it cannot be cut off an old primary, which several must be, and one need not.
+    if (reliable.empty() && !paused.empty()) {
+      const auto waited_for = std::ranges::find_if(paused, [&](const auto& node) { return present.contains(node); });
+      reliable = {waited_for == paused.end() ? paused.front() : *waited_for};
     }
     if (!reliable.empty() || situation_.policy.durability != Durability::kStrict) return quorum_of(std::move(reliable));
-    const SyncQuorum& present = situation_.memory.standby_names;
-    return present.empty() ? quorum_of(std::move(configured)) : present;
+    return present.empty() ? quorum_of(configured_standbys(situation_, primary_.name)) : present;
   }
 
   // A standby that commits wait for stopped answering after the primary was asked.
@@ -285,12 +307,7 @@ bool enforce_durability(const Situation& situation, Decision& decision) {
 
 SyncQuorum first_standby_names(const Situation& situation, const std::string& candidate) {
   if (situation.policy.durability != Durability::kStrict) return {};
-  std::vector<std::string> others;
-  for (const auto& node : situation.view.nodes) {
-    const bool counts = node.priority > 0 && !is_out(situation.memory, node.name);
-    if (node.name != candidate && counts) others.push_back(node.name);
-  }
-  return quorum_of(std::move(others));
+  return quorum_of(configured_standbys(situation, candidate));
 }
 
 std::string safety_of(const Situation& situation, const std::string& standby) {
@@ -301,6 +318,8 @@ std::string safety_of(const Situation& situation, const std::string& standby) {
   const NodeView* primary = situation.primary();
   if (primary != nullptr && primary->facts && senders_of(*primary->facts, standby).others > 0)
     return ", not safe: something else streams from " + primary->name + " under its name";
+  if (node != nullptr && is_paused(*node) && !situation.memory.promise.empty())
+    return ", not safe: commits wait for another one while its replay is paused";
   return ", not safe yet";
 }
 

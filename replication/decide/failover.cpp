@@ -57,25 +57,41 @@ std::string why_incomplete(const Situation& situation) {
   return "";
 }
 
+// … right now, although the primary is silent to us.
+bool hears_from(const Situation& situation, const NodeView& node, const NodeView& primary) {
+  if (&node == &primary || !node.answers_as_standby()) return false;
+  const NodeFacts& facts = *node.facts;
+  if (!facts.wal_receiver_streaming || !facts.wal_receiver_silence) return false;
+  // It may know the primary by another address than we do.
+  const bool known_there = primary.facts && std::ranges::any_of(primary.facts->wal_senders, [&](const auto& sender) {
+                             return sender.application_name == node.name;
+                           });
+  const HostPort& source = facts.wal_receiver_source;
+  if (source != primary.address && !source.host.empty() && !known_there) return false;
+  // What was sent before the primary fell silent says nothing of now: the message must be clearly newer.
+  const Instant last_message = node.facts_at - *facts.wal_receiver_silence;
+  const bool recent = situation.now.instant - last_message < situation.policy.failure_timeout / 2;
+  return last_message > primary.suspicion.last_heard && recent;
+}
+
 }  // namespace
 
 const NodeView* witness_of_life(const Situation& situation) {
   const NodeView* primary = situation.primary();
   if (primary == nullptr || primary->suspicion.liveness != Liveness::kSilent) return nullptr;
   for (const auto& node : situation.view.nodes) {
-    if (&node == primary || !node.answers_as_standby()) continue;
-    const NodeFacts& facts = *node.facts;
-    if (!facts.wal_receiver_streaming || !facts.wal_receiver_silence) continue;
-    // It may know the primary by another address than we do.
-    const bool known_there =
-        primary->facts && std::ranges::any_of(primary->facts->wal_senders,
-                                              [&](const auto& sender) { return sender.application_name == node.name; });
-    const HostPort& source = facts.wal_receiver_source;
-    if (source != primary->address && !source.host.empty() && !known_there) continue;
-    // What was sent before the primary fell silent says nothing of now: the message must be clearly newer.
-    const Instant last_message = node.facts_at - *facts.wal_receiver_silence;
-    const bool recent = situation.now.instant - last_message < situation.policy.failure_timeout / 2;
-    if (last_message > primary->suspicion.last_heard && recent) return &node;
+    if (hears_from(situation, node, *primary)) return &node;
+  }
+  return nullptr;
+}
+
+const NodeView* witness_that_stays(const Situation& situation) {
+  const NodeView* primary = situation.primary();
+  if (primary == nullptr || primary->local || primary->suspicion.liveness != Liveness::kSilent) return nullptr;
+  for (const auto& node : situation.view.nodes) {
+    if (!hears_from(situation, node, *primary)) continue;
+    const bool is_cut_off = safety_is_demanded(situation) && situation.memory.promise.contains(node.name);
+    if (!is_cut_off || node.facts->replay_paused) return &node;
   }
   return nullptr;
 }
@@ -106,9 +122,8 @@ Verdict failover_is_due(const Situation& situation) {
   if (const Verdict over = pause_is_over(situation); !over) return over;
   // Without a proof that the old primary is stopped, a standby that still hears from it would lose what it writes on.
   // Nor does it do any harm where what it still acknowledges needs standbys that are cut off first.
-  const NodeView* witness = witness_of_life(situation);
-  const bool can_be_made_safe = primary->local || commits_are_kept(situation.policy);
-  if (witness != nullptr && !(can_be_made_safe && situation.policy.when_path_cut == PathCutPolicy::kFailoverIfSafe)) {
+  const bool may_be_made_safe = situation.policy.when_path_cut == PathCutPolicy::kFailoverIfSafe;
+  if (const NodeView* witness = may_be_made_safe ? witness_that_stays(situation) : witness_of_life(situation)) {
     return Verdict::no(witness->name + " still receives WAL from " + primary->name +
                        ": only the path from here is cut");
   }

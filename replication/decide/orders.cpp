@@ -82,9 +82,8 @@ Verdict failover_is_possible(const Situation& situation, const OperatorOrder& or
   }
   if (best_candidate(situation) == nullptr) return Verdict::no(why_no_candidate(situation));
   if (const Verdict possible = election_is_possible(situation); !possible) return possible;
-  const NodeView* witness = witness_of_life(situation);
-  const bool can_be_made_safe = primary->local || safety_is_demanded(situation) || order.accept_loss;
-  if (witness != nullptr && !can_be_made_safe) {
+  const NodeView* witness = order.accept_loss ? nullptr : witness_that_stays(situation);
+  if (witness != nullptr) {
     return Verdict::no(witness->name + " still receives WAL from " + primary->name +
                        ": only the path from here is cut, and what it goes on taking would be lost");
   }
