@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -52,6 +53,10 @@ struct LogicalSlot {
   bool synced = false;  // PostgreSQL 17: a standby's copy of a failover slot, which goes on where that one stood
 };
 
+// Settings that WAL hands down from a primary to its standbys.
+constexpr const char* kLimitsOfStandby[] = {"max_connections", "max_worker_processes", "max_wal_senders",
+                                            "max_prepared_transactions", "max_locks_per_transaction"};
+
 // What a node that answered said of itself, all in one query.
 struct NodeFacts {
   std::string system_identifier;
@@ -66,6 +71,9 @@ struct NodeFacts {
   Lsn replayed;      // standby only
   bool replay_paused = false;
   Duration recovery_min_apply_delay{};
+  bool recovery_target_set = false;  // recovery_target_time, … : recovery ends there, whatever was received beyond it
+  // By name, kLimitsOfStandby: a standby that has one lower than its primary stops replaying.
+  std::map<std::string, std::uint32_t> limits;
   bool restore_command_set = false;
   std::string synchronous_standby_names;
   std::uint32_t sessions_despite_fence =

@@ -39,6 +39,10 @@ SELECT json_build_object(
 'timeline_history', $history$,
 'replay_paused', CASE WHEN in_recovery THEN pg_is_wal_replay_paused() END,
 'apply_delay_ms', extract(epoch FROM current_setting('recovery_min_apply_delay')::interval) * 1000,
+'recovery_target_set', concat(current_setting('recovery_target'), current_setting('recovery_target_lsn'),
+  current_setting('recovery_target_name'), current_setting('recovery_target_time'),
+  current_setting('recovery_target_xid')) <> '',
+'limits', json_build_object($limits$),
 'restore_command_set', current_setting('restore_command') <> '',
 'synchronous_standby_names', current_setting('synchronous_standby_names'),
 'sync_waiters', CASE WHEN current_setting('synchronous_standby_names') <> '' THEN
@@ -72,6 +76,15 @@ constexpr std::string_view kNewestSegment = R"sql(, CASE WHEN NOT EXISTS (SELECT
 
 constexpr std::string_view kHistory = R"sql((SELECT CASE WHEN id > 1 THEN
   pg_read_file('pg_wal/' || lpad(upper(to_hex(id)), 8, '0') || '.history', 0, 65536, true) END FROM line))sql";
+
+std::string limits_text() {
+  std::string text;
+  for (const char* name : kLimitsOfStandby) {
+    if (!text.empty()) text += ", ";
+    text += std::string("'") + name + "', current_setting('" + name + "')::int";
+  }
+  return text;
+}
 
 void replace(std::string& text, std::string_view placeholder, std::string_view with) {
   text.replace(text.find(placeholder), placeholder.size(), with);
@@ -144,6 +157,7 @@ LogicalSlot logical_slot_of(const json& row) {
 
 std::string probe_query_text(ProbeRights rights) {
   std::string text(kQuery);
+  replace(text, "$limits$", limits_text());
   replace(text, "$newest_segment$", rights.list_wal ? kNewestSegment : "");
   replace(text, "$history$", rights.read_files ? kHistory : "NULL");
   return text;
@@ -187,6 +201,10 @@ Result<ProbeAnswer> parse_probe_answer(std::string_view json_text) {
   facts.replayed = lsn_of(root, "replayed");
   facts.replay_paused = flag_of(root, "replay_paused");
   facts.recovery_min_apply_delay = milliseconds_of(root, "apply_delay_ms");
+  facts.recovery_target_set = flag_of(root, "recovery_target_set");
+  for (const char* name : kLimitsOfStandby) {
+    if (const auto limit = whole_of<std::uint32_t>(member(root, "limits"), name)) facts.limits[name] = *limit;
+  }
   facts.restore_command_set = flag_of(root, "restore_command_set");
   facts.synchronous_standby_names = text_of(root, "synchronous_standby_names");
   facts.sessions_despite_fence = count_of(root, "sessions_despite_fence");

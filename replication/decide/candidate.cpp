@@ -1,12 +1,31 @@
 #include "replication/decide/candidate.h"
 
+#include <string>
 #include <tuple>
+#include <utility>
 
 #include "replication/decide/durability.h"
 #include "replication/decide/maintenance.h"
 #include "replication/decide/orders.h"
 
 namespace pgkeel {
+
+std::string why_never_promoted(const NodeView& standby, const NodeFacts* primary) {
+  const NodeFacts& facts = *standby.facts;
+  if (facts.recovery_min_apply_delay > Duration::zero())
+    return standby.name + " is kept behind on purpose (recovery_min_apply_delay)";
+  if (facts.recovery_target_set)
+    return standby.name +
+           " has a recovery_target, and would end its recovery there, without what it has received since";
+  if (primary == nullptr) return "";
+  for (const auto& [name, limit] : facts.limits) {
+    const auto of_primary = primary->limits.find(name);
+    if (of_primary == primary->limits.end() || limit >= of_primary->second) continue;
+    return standby.name + " cannot replay all WAL: its " + name + " is " + std::to_string(limit) + ", its primary's " +
+           std::to_string(of_primary->second);
+  }
+  return "";
+}
 
 Verdict may_be_promoted(const Situation& situation, const NodeView& node) {
   const ClusterMemory& memory = situation.memory;
@@ -26,9 +45,9 @@ Verdict may_be_promoted(const Situation& situation, const NodeView& node) {
     return Verdict::no(node.name + " is on timeline " + std::to_string(facts.timeline) +
                        ", the primary wrote timeline " + std::to_string(memory.timeline));
   }
-  if (facts.recovery_min_apply_delay > Duration::zero()) {
-    return Verdict::no(node.name + " is kept behind on purpose (recovery_min_apply_delay)");
-  }
+  const NodeView* primary = situation.primary();
+  const NodeFacts* facts_of_primary = primary != nullptr && primary->facts ? primary->facts.get() : nullptr;
+  if (std::string why = why_never_promoted(node, facts_of_primary); !why.empty()) return Verdict::no(std::move(why));
   if (safety_is_demanded(situation) && !memory.promise.contains(node.name))
     return Verdict::no(node.name + " is not a safe standby: it may lack commits that were acknowledged");
   return Verdict::good();

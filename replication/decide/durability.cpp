@@ -44,10 +44,9 @@ Senders senders_of(const NodeFacts& primary, const std::string& node) {
 }
 
 // What it acknowledges is of use: it can be promoted.
-bool could_be_promoted(const NodeView& standby) {
+bool could_be_promoted(const NodeView& standby, const NodeFacts* primary) {
   if (standby.priority == 0) return false;
-  if (!standby.facts) return true;
-  return standby.facts->recovery_min_apply_delay == Duration::zero();
+  return standby.facts == nullptr || why_never_promoted(standby, primary).empty();
 }
 
 bool is_paused(const NodeView& standby) {
@@ -195,7 +194,7 @@ class PrimarySync {
     const auto found = situation_.view.flushes.find(node.name);
     const FlushProgress flush = found == situation_.view.flushes.end() ? FlushProgress{} : found->second;
     if (is_to_be_confirmed(node, flush)) return true;
-    if (senders.own == nullptr || senders.others > 0 || !could_be_promoted(node)) return false;
+    if (senders.own == nullptr || senders.others > 0 || !could_be_promoted(node, &facts_)) return false;
     if (is_made_anew(node.name)) return false;
     if (!situation_.memory.standby_names.contains(node.name))
       return flush.keeps_up && streams_from(node, primary_) && node.facts->timeline == facts_.timeline;
@@ -314,9 +313,11 @@ std::string safety_of(const Situation& situation, const std::string& standby) {
   if (!commits_are_kept(situation.policy)) return "";
   if (situation.memory.promise.contains(standby)) return ", safe";
   const NodeView* node = situation.view.node(standby);
-  if (node != nullptr && !could_be_promoted(*node)) return ", never safe: it cannot be promoted as it is";
   const NodeView* primary = situation.primary();
-  if (primary != nullptr && primary->facts && senders_of(*primary->facts, standby).others > 0)
+  const NodeFacts* facts_of_primary = primary != nullptr && primary->facts ? primary->facts.get() : nullptr;
+  if (node != nullptr && !could_be_promoted(*node, facts_of_primary))
+    return ", never safe: it cannot be promoted as it is";
+  if (facts_of_primary != nullptr && senders_of(*facts_of_primary, standby).others > 0)
     return ", not safe: something else streams from " + primary->name + " under its name";
   if (node != nullptr && is_paused(*node) && !situation.memory.promise.empty())
     return ", not safe: commits wait for another one while its replay is paused";

@@ -112,6 +112,8 @@ void set_facts(ScriptedNode& node, const Arguments& arguments) {
       node.standby_names = standby_names_of(value);
     } else if (key == "delay") {
       node.apply_delay = parse_duration(value);
+    } else if (key == "max_connections") {
+      node.max_connections = static_cast<std::uint32_t>(std::stoul(value));
     } else if (key == "heard") {
       node.receiver_silence = parse_duration(value);
     } else {
@@ -122,6 +124,8 @@ void set_facts(ScriptedNode& node, const Arguments& arguments) {
     const std::string& flag = arguments.plain[i];
     if (flag == "paused" || flag == "resumed") {
       node.replay_paused = flag == "paused";
+    } else if (flag == "target" || flag == "no_target") {
+      node.recovery_target = flag == "target";
     } else if (flag == "fenced" || flag == "unfenced") {
       node.fenced = flag == "fenced";
     } else if (flag == "named" || flag == "unnamed") {
@@ -163,6 +167,8 @@ NodeFacts facts_of(const ScriptedNode& asked, const std::deque<ScriptedNode>& no
   const auto waits_for = parse_standby_names(asked.standby_names).value_or(SyncQuorum{});
   facts.replay_paused = asked.replay_paused;
   facts.recovery_min_apply_delay = asked.apply_delay;
+  facts.recovery_target_set = asked.recovery_target;
+  facts.limits = {{"max_connections", asked.max_connections}};
   facts.primary_slot_name = asked.slot;
   const auto streams = [&](const ScriptedNode& standby, const std::string& upstream) {
     return standby.in_recovery && standby.from == upstream && !upstream.empty() &&

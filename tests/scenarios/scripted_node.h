@@ -38,6 +38,8 @@ struct ScriptedNode {
   bool replay_paused = false;
   bool fenced = false;  // by SQL
   Duration apply_delay{};
+  bool recovery_target = false;
+  std::uint32_t max_connections = 100;
   std::optional<Duration> receiver_silence;
   std::map<std::string, std::string> slots;  // by name: where it reserves WAL from, "lost", or empty: not told
   std::vector<LogicalSlot> logical_slots;
@@ -53,8 +55,8 @@ struct ScriptedNode {
 ScriptedNode parse_node(const std::string& text, std::size_t number);
 
 // timeline=2 wal=0/3000 history=1@0/2000 from=a slot=pgkeel_b slots=pgkeel_a@0/2000,pgkeel_c@lost redo=0/2000 delay=5m
-// logical=changes@0/3000(synced) prepared=2 heard=100ms system=7000 paused unnamed flushed=0/2000 written=0/4000
-// impostor waiting=3 sessions=2 names=1(b,c): what is not named stays as it was.
+// max_connections=50 logical=changes@0/3000(synced) prepared=2 heard=100ms system=7000 paused target unnamed
+// flushed=0/2000 written=0/4000 impostor waiting=3 sessions=2 names=1(b,c): what is not named stays as it was.
 void set_facts(ScriptedNode& node, const Arguments& arguments);
 
 void set_liveness(ScriptedNode& node, Liveness liveness, Instant now);

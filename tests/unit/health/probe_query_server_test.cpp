@@ -35,7 +35,8 @@ TEST_CASE("one query tells all of a primary and of a standby") {
   const TemporaryFolder folder;
   const auto primary = PostgresServer::primary(folder, "a");
   const auto standby = PostgresServer::standby_of(
-      *primary, "b", with({"recovery_min_apply_delay = '2min'", "restore_command = 'false'"}));
+      *primary, "b",
+      with({"recovery_min_apply_delay = '2min'", "restore_command = 'false'", "recovery_target_time = '2999-01-01'"}));
   primary->append_setting("synchronous_standby_names = 'x'");
   primary->query("SELECT pg_reload_conf()");
   primary->query("SET synchronous_commit = local; CREATE TABLE t (x int)");
@@ -55,6 +56,9 @@ TEST_CASE("one query tells all of a primary and of a standby") {
   CHECK(facts.wal_position.valid());
   CHECK(facts.synchronous_standby_names == "x");
   CHECK_FALSE(facts.restore_command_set);
+  CHECK_FALSE(facts.recovery_target_set);
+  CHECK(facts.limits.size() == std::size(kLimitsOfStandby));
+  CHECK(std::to_string(facts.limits["max_connections"]) == primary->value("SHOW max_connections"));
   CHECK_FALSE(facts.wal_receiver_streaming);
   CHECK_FALSE(facts.wal_receiver_silence.has_value());
   CHECK(facts.uptime > 0s);
@@ -79,6 +83,7 @@ TEST_CASE("one query tells all of a primary and of a standby") {
   CHECK_FALSE(facts.replay_paused);
   CHECK(facts.recovery_min_apply_delay == 2min);
   CHECK(facts.restore_command_set);
+  CHECK(facts.recovery_target_set);
   CHECK(facts.primary_conninfo.find("application_name") != std::string::npos);
   CHECK(facts.primary_slot_name == "pgkeel_b");
   CHECK(facts.wal_receiver_streaming);

@@ -22,7 +22,8 @@ TEST_CASE("an answer is read back into facts") {
       R"json({"system_identifier":"7300000000000000001","version":"150020","in_recovery":true,"may_read_files":true,
       "may_list_wal":false,"timeline":3,"checkpoint_timeline":2,"checkpoint_redo":"0/4",
       "timeline_history":"1\t0/3000000\tno recovery target specified\n\n2\t1/4000000\tbefore 2000-01-01\n",
-      "replay_paused":true,"apply_delay_ms":1500.0,"restore_command_set":true,"synchronous_standby_names":"ANY 1 (b)",
+      "replay_paused":true,"apply_delay_ms":1500.0,"recovery_target_set":true,
+      "limits":{"max_connections":120,"max_wal_senders":-1,"work_mem":4},"restore_command_set":true,"synchronous_standby_names":"ANY 1 (b)",
       "primary_conninfo":"host=a password='s e''","primary_slot_name":"pgkeel_b",
       "receiver":{"status":"streaming","host":"10.0.0.1","port":5432,"silence_ms":12.345},"uptime_ms":61000,
       "slots":[{"name":"pgkeel_c","active_pid":77,"restart":"0/5","wal_status":"reserved"},
@@ -48,6 +49,8 @@ TEST_CASE("an answer is read back into facts") {
   CHECK(facts.timeline_history == std::vector<TimelineFork>{{1, Lsn{0x3000000}}, {2, Lsn{0x104000000}}});
   CHECK(facts.replay_paused);
   CHECK(facts.recovery_min_apply_delay == 1500ms);
+  CHECK(facts.recovery_target_set);
+  CHECK(facts.limits == std::map<std::string, std::uint32_t>{{"max_connections", 120}});
   CHECK(facts.restore_command_set);
   CHECK(facts.synchronous_standby_names == "ANY 1 (b)");
   CHECK(facts.primary_conninfo.empty());  // its quotes do not close: nobody knows what it would give away
@@ -104,9 +107,9 @@ TEST_CASE("an answer without the main facts is an error") {
 TEST_CASE("a value of the wrong type or out of range is left out, and nothing throws") {
   for (const char* value : {"null", "true", "-1", "1e300", "1e-300", "\"x\"", "[]", "{}", "[1,[2],{\"name\":3}]"}) {
     for (const char* key :
-         {"checkpoint_timeline", "timeline_history", "replay_paused", "apply_delay_ms", "restore_command_set",
-          "primary_conninfo", "receiver", "uptime_ms", "slots", "logical_slots", "prepared_transactions", "senders",
-          "replayed", "position", "may_read_files"}) {
+         {"checkpoint_timeline", "timeline_history", "replay_paused", "apply_delay_ms", "recovery_target_set", "limits",
+          "restore_command_set", "primary_conninfo", "receiver", "uptime_ms", "slots", "logical_slots",
+          "prepared_transactions", "senders", "replayed", "position", "may_read_files"}) {
       CAPTURE(key);
       CAPTURE(value);
       CHECK(parse_probe_answer(with("\"" + std::string(key) + "\":" + value)).has_value());

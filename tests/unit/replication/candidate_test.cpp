@@ -1,5 +1,7 @@
 #include "replication/decide/candidate.h"
 
+#include <algorithm>
+
 #include <doctest/doctest.h>
 
 #include "replication/decide/retry.h"
@@ -97,6 +99,19 @@ TEST_CASE("a node that may not be promoted says why") {
   NodeView& delayed = cluster.standby("i", {0x3000});
   change_facts(delayed, [](NodeFacts& facts) { facts.recovery_min_apply_delay = 5min; });
   CHECK(cluster.why_not(delayed) == "i is kept behind on purpose (recovery_min_apply_delay)");
+
+  NodeView& aimed = cluster.standby("k", {0x3000});
+  change_facts(aimed, [](NodeFacts& facts) { facts.recovery_target_set = true; });
+  CHECK(cluster.why_not(aimed) ==
+        "k has a recovery_target, and would end its recovery there, without what it has received since");
+
+  NodeView& small = cluster.standby("l", {0x3000});
+  change_facts(small, [](NodeFacts& facts) { facts.limits = {{"max_connections", 50}}; });
+  CHECK(cluster.why_not(small).empty());  // what its primary has is not known
+  change_facts(*std::ranges::find(cluster.view.nodes, "a", &NodeView::name), [](NodeFacts& facts) {
+    facts.limits = {{"max_connections", 100}, {"max_wal_senders", 10}};
+  });
+  CHECK(cluster.why_not(small) == "l cannot replay all WAL: its max_connections is 50, its primary's 100");
 
   cluster.memory.abandoned_candidate = "j";
   CHECK(cluster.why_not(cluster.standby("j", {0x3000})) == "j failed while it was promoted");
