@@ -17,6 +17,7 @@
 #include "replication/decide/switchover_steps.h"
 #include "replication/decide/teardown.h"
 #include "replication/decide/transitions.h"
+#include "replication/decide/witness.h"
 #include "replication/sync/standby_names.h"
 #include "replication/sync/sync_planner.h"
 

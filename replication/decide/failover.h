@@ -11,13 +11,6 @@ Verdict failover_is_due(const Situation& situation);
 // failover_pause is over since the last automatic failover.
 Verdict pause_is_over(const Situation& situation);
 
-// A standby hears from the primary right now, although we do not: only the path from here is cut.
-const NodeView* witness_of_life(const Situation& situation);
-
-// … and a failover would not keep it from hearing: the primary cannot be proven stopped from here, and this standby is
-// none that is cut off first, or cannot be while its replay is paused.
-const NodeView* witness_that_stays(const Situation& situation);
-
 // What became of closing the old epoch, and of fencing its primary and an abandoned candidate.
 struct Fenced {
   bool done = false;            // nothing that must be, or is worth, waiting for is missing

@@ -15,6 +15,7 @@
 #include "replication/decide/stop_and_start.h"
 #include "replication/decide/switchover.h"
 #include "replication/decide/teardown.h"
+#include "replication/decide/witness.h"
 
 namespace pgkeel {
 namespace {
