@@ -72,21 +72,13 @@ TEST_CASE("what cannot be, or is wrong, is refused in one line, and nothing happ
   std::ofstream(token_file, std::ios::trunc) << "not the token of the pgkeel that runs\n";
   check_refused(pgkeel.run_verb({"failover", "test", "--yes"}), "holds no token");
   std::ofstream(token_file, std::ios::trunc) << "another-token-than-that-of-pgkeel\n";
-  check_refused(pgkeel.run_verb({"failover", "test", "--yes"}), "401");
+  check_refused(pgkeel.run_verb({"failover", "test", "--yes"}), "is not the one of the pgkeel at");
   CHECK(pgkeel.status()["epoch"] == 1);
   CHECK(pgkeel.status()["orders"].empty());
 }
 
 TEST_CASE("an order outlives pgkeel: killed in the middle of it, the next start goes on with it") {
   Cluster cluster;
-  cluster.server("b").query("SELECT pg_wal_replay_pause()");
-  check_refused(cluster.pgkeel->run_verb({"failover", "test", "--yes"}), "replay paused");
-  cluster.server("b").query("SELECT pg_wal_replay_resume()");
-  REQUIRE_MESSAGE(cluster.pgkeel->wait_for([](const auto& now) {
-    return now["nodes"][1]["note"].template get<std::string>().find("paused") == std::string::npos &&
-           now["condition"] == "normal";
-  }),
-                  cluster.pgkeel->describe());
   // The fence hangs on a frozen server for a moment: time to kill pgkeel.
   cluster.server("a").freeze_tree();
   VerbResult verb;
