@@ -71,7 +71,7 @@ TEST_CASE("what a failover lost is told in an event, the status and the metrics,
   CHECK_FALSE(std::filesystem::exists(target + "/postgres/public.only_on_a.deleted.csv"));
   CHECK(cluster.pgkeel->run_verb({"lost", "test", report, "--export", target}).exit_status == 1);
   CHECK(cluster.pgkeel->run_verb({"lost", "test", "b-"}).exit_status == 1);
-  CHECK(cluster.pgkeel->run_verb({"lost", "nobody"}).exit_status == 1);
+  CHECK(cluster.pgkeel->run_verb({"lost", "nobody"}).exit_status == 2);
 }
 
 TEST_CASE("a report that was cut off is completed at the next start, and told once") {
