@@ -10,22 +10,23 @@ using namespace std::chrono_literals;
 
 namespace {
 
-// The primary has crashed, and the standby is kept from replacing it by an operator, until resume().
+// The primary has crashed, and the standby replaces it when an operator says so: resume().
 struct Outage {
   explicit Outage(std::vector<std::string> proxy_lines)
-      : cluster({"b"}, {.proxy_lines = std::move(proxy_lines),
-                        .cluster_lines = {"durability = \"async\""},  // else b, paused, counts as unsafe and stays so
-                        .local_nodes = false}) {}
+      : cluster(
+            {"b"},
+            {.proxy_lines = std::move(proxy_lines), .cluster_lines = {"failover = \"manual\""}, .local_nodes = false}) {
+  }
 
   void begin() {
-    cluster.server("b").query("SELECT pg_wal_replay_pause()");
-    REQUIRE(
-        wait_until([&] { return cluster.server("b").value("SELECT pg_get_wal_replay_pause_state()") == "paused"; }));
     cluster.server("a").kill_tree();
     REQUIRE_MESSAGE(cluster.pgkeel->wait_for([](const auto& now) { return now["route"].is_null(); }),
                     cluster.pgkeel->describe());
   }
-  void resume() const { cluster.server("b").query("SELECT pg_wal_replay_resume()"); }
+  void resume() const {
+    const auto verb = cluster.pgkeel->run_verb({"failover", "test", "--accept-loss", "--yes"});
+    REQUIRE_MESSAGE(verb.exit_status == 0, verb.error_output);
+  }
   [[nodiscard]] bool wait_held(std::size_t count) const {
     return cluster.pgkeel->wait_for([&](const auto& now) { return now["sessions"]["held"] == count; });
   }

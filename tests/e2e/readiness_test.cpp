@@ -53,6 +53,8 @@ TEST_CASE("what stands in the way of a failover or a rejoin is found, node by no
   auto& b = cluster.server("b");
 
   b.query("SELECT pg_wal_replay_pause()");
+  b.query("ALTER SYSTEM SET recovery_min_apply_delay = '1h'");
+  b.query("SELECT pg_reload_conf()");
   a.query("ALTER ROLE postgres SET synchronous_commit = off");
   a.query("ALTER SYSTEM SET wal_sender_timeout = 0");
   a.query("ALTER SYSTEM SET max_worker_processes = 77");
@@ -61,12 +63,14 @@ TEST_CASE("what stands in the way of a failover or a rejoin is found, node by no
   CHECK(looked.exit_status == 1);
   CHECK_FALSE(looked.failover_would_work());
   CHECK(looked.rejoin_would_work());
-  CHECK(looked.severity("replay_paused", "b") == "error");
+  CHECK(looked.severity("recovery_min_apply_delay", "b") == "error");
+  CHECK(looked.severity("replay_paused", "b") == "warning");     // its promotion ends that
   CHECK(looked.severity("synchronous_commit", "a") == "error");  // what it writes escapes durability = available
   CHECK(looked.severity("wal_sender_timeout", "a") == "warning");
   CHECK(looked.severity("pending_restart", "a") == "warning");
 
   b.query("SELECT pg_wal_replay_resume()");
+  b.query("ALTER SYSTEM RESET recovery_min_apply_delay");
   overwrite(b.data_directory() + "/pg_hba.conf",
             "local all all trust\nhost replication pgkeel_repl 127.0.0.1/32 reject\nhost all all 127.0.0.1/32 trust\n");
   b.query("SELECT pg_reload_conf()");
@@ -128,7 +132,8 @@ TEST_CASE("pgkeel serve tells what it finds, and when it is mended") {
   Cluster cluster;
   auto& pgkeel = *cluster.pgkeel;
   pgkeel.terminate();
-  cluster.server("b").query("SELECT pg_wal_replay_pause()");
+  cluster.server("b").query("ALTER SYSTEM SET recovery_min_apply_delay = '1h'");
+  cluster.server("b").query("SELECT pg_reload_conf()");
   pgkeel.start();
   REQUIRE_MESSAGE(pgkeel.wait_for([](const auto& now) {
     return now["readiness"].is_object() && now["readiness"]["failover_would_work"] == false;
@@ -140,14 +145,15 @@ TEST_CASE("pgkeel serve tells what it finds, and when it is mended") {
     }
     return false;
   };
-  CHECK(told("readiness: b: its replay is paused"));
+  CHECK(told("readiness: b: it is kept 60m behind"));
   CHECK(pgkeel.run_verb({"status"}).output.find("a failover WOULD NOT WORK") != std::string::npos);
   const std::string metrics = pgkeel.metrics();
   CHECK(metrics.find("pgkeel_ready_for_failover{cluster=\"test\"} 0") != std::string::npos);
   CHECK(metrics.find("pgkeel_readiness_findings{cluster=\"test\",severity=\"error\"} 1") != std::string::npos);
 
-  cluster.server("b").query("SELECT pg_wal_replay_resume()");
+  cluster.server("b").query("ALTER SYSTEM RESET recovery_min_apply_delay");
+  cluster.server("b").query("SELECT pg_reload_conf()");
   REQUIRE_MESSAGE(pgkeel.wait_for([](const auto& now) { return now["readiness"]["failover_would_work"] == true; }, 90s),
                   pgkeel.describe());
-  CHECK(told("readiness: mended: b: its replay is paused"));
+  CHECK(told("readiness: mended: b: it is kept 60m behind"));
 }
