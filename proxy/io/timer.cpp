@@ -34,9 +34,10 @@ Timer::~Timer() {
 
 void Timer::start_once(Duration delay) {
   uv_update_time(inner_->handle.loop);
+  // libuv counts from the beginning of the millisecond that runs: one more, or it would be early.
+  const std::uint64_t milliseconds = delay > Duration::zero() ? whole_milliseconds(delay) + 1 : 0;
   uv_timer_start(
-      &inner_->handle, [](uv_timer_t* timer) { static_cast<Inner*>(timer->data)->on_due(); }, whole_milliseconds(delay),
-      0);
+      &inner_->handle, [](uv_timer_t* timer) { static_cast<Inner*>(timer->data)->on_due(); }, milliseconds, 0);
 }
 
 void Timer::start_repeating(Duration period) {

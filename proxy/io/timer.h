@@ -17,7 +17,7 @@ class Timer {
   Timer(const Timer&) = delete;
   Timer& operator=(const Timer&) = delete;
 
-  // Rounded up to whole milliseconds. A running timer is started anew.
+  // Due in whole milliseconds, and once never early. A running timer is started anew.
   void start_once(Duration delay);
   void start_repeating(Duration period);
   void stop();
