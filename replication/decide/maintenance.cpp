@@ -3,23 +3,11 @@
 #include <algorithm>
 
 #include "replication/decide/durability.h"
+#include "replication/decide/order_outcome.h"
 #include "replication/sync/standby_names.h"
 
 namespace pgkeel {
 namespace {
-
-OrderAnswer refused(std::string reason) {
-  OrderAnswer answer;
-  answer.reason = std::move(reason);
-  return answer;
-}
-
-OrderAnswer accepted(std::string consequences) {
-  OrderAnswer answer;
-  answer.accepted = true;
-  answer.consequences = std::move(consequences);
-  return answer;
-}
 
 // Another standby that commits can wait for.
 bool another_is_there(const Situation& situation, const std::string& node) {
@@ -100,9 +88,8 @@ void settle_maintenance(const Situation& situation, OperatorOrder& order) {
   const ClusterMemory& memory = situation.memory;
   const std::string what = order.node.empty() ? "the cluster" : order.node;
   if (order.on && !order.node.empty() && !is_out(memory, order.node)) {
-    order.state = OrderState::kFailed;
-    order.message = "the maintenance of " + what + " was ended before commits were released from it";
-    return;
+    return end_order(order, OrderState::kFailed,
+                     "the maintenance of " + what + " was ended before commits were released from it");
   }
   if (order.on && !order.node.empty() && commits_are_kept(situation.policy) && memory.phase == Phase::kSteady) {
     const bool released = !memory.promise.contains(order.node) && !memory.standby_names.contains(order.node) &&
@@ -113,8 +100,8 @@ void settle_maintenance(const Situation& situation, OperatorOrder& order) {
         can_be_released && primary->facts->synchronous_standby_names == standby_names_text(memory.standby_names);
     if (can_be_released && !(released && is_seen)) return;
   }
-  order.state = OrderState::kDone;
-  order.message = what + (order.on ? " is under maintenance" : " is not under maintenance any more");
+  end_order(order, OrderState::kDone,
+            what + (order.on ? " is under maintenance" : " is not under maintenance any more"));
 }
 
 }  // namespace pgkeel

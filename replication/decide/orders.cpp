@@ -10,6 +10,7 @@
 #include "replication/decide/failover.h"
 #include "replication/decide/hearing.h"
 #include "replication/decide/maintenance.h"
+#include "replication/decide/order_outcome.h"
 #include "replication/decide/provision.h"
 #include "replication/decide/retry.h"
 #include "replication/decide/stop_and_start.h"
@@ -22,22 +23,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::size_t kOrdersKept = 16;        // that have ended
-constexpr Duration kStreamingPatience = 2min;  // before a node that was made a standby counts as failed
+constexpr std::size_t kOrdersKept = 16;  // that have ended
 constexpr const char* kCannotReachFiles = "pgkeel cannot reach its processes and files";
-
-OrderAnswer refused(std::string reason) {
-  OrderAnswer answer;
-  answer.reason = std::move(reason);
-  return answer;
-}
-
-OrderAnswer accepted(std::string consequences) {
-  OrderAnswer answer;
-  answer.accepted = true;
-  answer.consequences = std::move(consequences);
-  return answer;
-}
 
 // ---- failover ------------------------------------------------------------------------------------------------------
 
@@ -338,12 +325,10 @@ class Settlement {
   }
 
   static void done(OperatorOrder& order, std::string message) {
-    order.state = OrderState::kDone;
-    order.message = std::move(message);
+    end_order(order, OrderState::kDone, std::move(message));
   }
   static void failed(OperatorOrder& order, std::string message) {
-    order.state = OrderState::kFailed;
-    order.message = std::move(message);
+    end_order(order, OrderState::kFailed, std::move(message));
   }
 
   const Situation& situation_;

@@ -8,6 +8,7 @@
 #include "replication/decide/failover.h"
 #include "replication/decide/hearing.h"
 #include "replication/decide/maintenance.h"
+#include "replication/decide/order_outcome.h"
 #include "replication/decide/orders.h"
 #include "replication/decide/retry.h"
 
@@ -16,8 +17,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr Duration kStreamingPatience = 2min;  // before a node that was filled, and does not stream, counts as failed
-constexpr Duration kSafetyPatience = 2min;     // before one that streams is left to become safe by itself
+constexpr Duration kSafetyPatience = 2min;  // before one that streams is left to become safe by itself
 
 // There is a primary to copy, and nothing else is going on that a copy would get into the way of.
 Verdict cluster_can_take_one_more(const Situation& situation) {
@@ -77,13 +77,8 @@ Verdict node_can_be_filled(const Situation& situation, const NodeView& node) {
   return Verdict::good();
 }
 
-void end(OperatorOrder& order, OrderState state, std::string message) {
-  order.state = state;
-  order.message = std::move(message);
-}
-
 void fail(OperatorOrder& order, std::string message) {
-  end(order, OrderState::kFailed, std::move(message));
+  end_order(order, OrderState::kFailed, std::move(message));
 }
 
 bool is_safe_or_never(const Situation& situation, const NodeView& node) {
@@ -94,11 +89,6 @@ bool is_safe_or_never(const Situation& situation, const NodeView& node) {
 }  // namespace
 
 OrderAnswer judge_provision(const Situation& situation, const OperatorOrder& order) {
-  const auto refused = [](std::string reason) {
-    OrderAnswer answer;
-    answer.reason = std::move(reason);
-    return answer;
-  };
   const NodeView* node = situation.view.node(order.node);
   if (node == nullptr) return refused("there is no node " + order.node);
   if (order.node == situation.memory.primary) return refused(order.node + " is the primary");
@@ -106,18 +96,15 @@ OrderAnswer judge_provision(const Situation& situation, const OperatorOrder& ord
   if (const Verdict free = no_order_is_in_the_way(situation.memory, order.node); !free) return refused(free.why_not);
   if (const Verdict can = node_can_be_filled(situation, *node); !can) return refused(can.why_not);
   if (!order.objection.empty() && !is_filled_by_itself(situation, order.node)) return refused(order.objection);
-  OrderAnswer answer;
-  answer.accepted = true;
   const std::string& primary = situation.memory.primary;
-  answer.consequences =
+  return accepted(
       is_filled_by_itself(situation, order.node)
           ? "pgkeel is making " + order.node + " a standby of " + primary +
                 " already, by itself (auto_rejoin); the order ends with that."
           : "the empty data directory of " + order.node + " is filled with a copy of " + primary +
                 " (pg_basebackup), and started as its standby. A data directory that is not empty is not touched. " +
                 primary +
-                " writes a checkpoint, sends all its data, and keeps its WAL meanwhile. Clients notice nothing.";
-  return answer;
+                " writes a checkpoint, sends all its data, and keeps its WAL meanwhile. Clients notice nothing.");
 }
 
 void settle_provision(const Situation& situation, OperatorOrder& order, Decision& decision) {
@@ -142,8 +129,8 @@ void settle_provision(const Situation& situation, OperatorOrder& order, Decision
       decision.decide_again_at = std::min(decision.decide_again_at, due);
       return;
     }
-    return end(order, OrderState::kDone,
-               order.node + " streams from " + primary->name + safety_of(situation, order.node) + how);
+    return end_order(order, OrderState::kDone,
+                     order.node + " streams from " + primary->name + safety_of(situation, order.node) + how);
   }
   if (is_of_order && !work->running && !work->succeeded) return fail(order, work->message);
   if (host_job_runs(situation, order.node)) return;

@@ -7,6 +7,7 @@
 #include "replication/decide/failover.h"
 #include "replication/decide/hearing.h"
 #include "replication/decide/maintenance.h"
+#include "replication/decide/order_outcome.h"
 #include "replication/decide/orders.h"
 #include "replication/decide/retry.h"
 
@@ -15,7 +16,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr Duration kStreamingPatience = 2min;  // before a standby that was started counts as failed
 constexpr Duration kAgentPatience = 2min;      // before a node whose agent does not answer counts as failed
 constexpr std::uint32_t kFailuresOfAStop = 3;  // in a row, before the order has failed
 
@@ -51,39 +51,23 @@ Verdict stop_is_possible(const Situation& situation, const OperatorOrder& order)
   return nothing_is_under_way(situation, order);
 }
 
-void end(OperatorOrder& order, OrderState state, std::string message) {
-  order.state = state;
-  order.message = std::move(message);
-}
-
 }  // namespace
 
 OrderAnswer judge_stop(const Situation& situation, const OperatorOrder& order) {
-  OrderAnswer answer;
-  const Verdict possible = stop_is_possible(situation, order);
-  answer.accepted = possible.yes;
-  answer.reason = possible.why_not;
-  if (!possible) return answer;
-  answer.consequences = "Open transactions have " + format_duration(situation.policy.drain_timeout) +
-                        " to end; then every session ends with 57P01, and who connects gets 57P03, until `pgkeel "
-                        "start`. " +
-                        situation.memory.primary + " is shut down first, so that the standbys have all of its WAL, " +
-                        "then the standbys.";
-  return answer;
+  if (const Verdict possible = stop_is_possible(situation, order); !possible) return refused(possible.why_not);
+  return accepted("Open transactions have " + format_duration(situation.policy.drain_timeout) +
+                  " to end; then every session ends with 57P01, and who connects gets 57P03, until `pgkeel "
+                  "start`. " +
+                  situation.memory.primary + " is shut down first, so that the standbys have all of its WAL, " +
+                  "then the standbys.");
 }
 
 OrderAnswer judge_start(const Situation& situation) {
-  OrderAnswer answer;
-  if (situation.memory.phase != Phase::kStopped) {
-    answer.reason = "the cluster is not stopped";
-  } else if (const OperatorOrder* stop = running_order(situation.memory, OrderKind::kStop); stop != nullptr) {
-    answer.reason = "order " + std::to_string(stop->id) + " is still stopping it";
-  } else {
-    answer.accepted = true;
-    answer.consequences = situation.memory.primary +
-                          " is started as the primary, clients are let through, then the standbys are started.";
-  }
-  return answer;
+  if (situation.memory.phase != Phase::kStopped) return refused("the cluster is not stopped");
+  if (const OperatorOrder* stop = running_order(situation.memory, OrderKind::kStop); stop != nullptr)
+    return refused("order " + std::to_string(stop->id) + " is still stopping it");
+  return accepted(situation.memory.primary +
+                  " is started as the primary, clients are let through, then the standbys are started.");
 }
 
 bool stop_may_begin(const Situation& situation) {
@@ -125,10 +109,10 @@ void judge_stopped(const Situation& situation, Decision& decision) {
 
 void settle_stop(const Situation& situation, OperatorOrder& order, Decision& decision) {
   if (situation.memory.phase == Phase::kSteady) {
-    if (order.carried_out) return end(order, OrderState::kFailed, situation.memory.reason);
+    if (order.carried_out) return end_order(order, OrderState::kFailed, situation.memory.reason);
     if (too_early_to_judge(situation, decision.decide_again_at)) return;
     if (const Verdict possible = stop_is_possible(situation, order); !possible)
-      end(order, OrderState::kFailed, possible.why_not);
+      end_order(order, OrderState::kFailed, possible.why_not);
     return;
   }
   if (situation.memory.phase != Phase::kStopped) return;
@@ -148,16 +132,16 @@ void settle_stop(const Situation& situation, OperatorOrder& order, Decision& dec
     const bool late = !node.local && situation.now.instant >= due;
     if (!node.local && !late) decision.decide_again_at = std::min(decision.decide_again_at, due);
     if (!failed && !late) continue;
-    return end(order, OrderState::kFailed,
-               node.name + " could not be shut down: " + (failed ? stop->last_failure : node.local_doubt) +
-                   "; clients are told that the cluster is stopped, until `pgkeel start`");
+    return end_order(order, OrderState::kFailed,
+                     node.name + " could not be shut down: " + (failed ? stop->last_failure : node.local_doubt) +
+                         "; clients are told that the cluster is stopped, until `pgkeel start`");
   }
   if (!all_down) return;
-  end(order, OrderState::kDone,
-      (out_of_reach.empty() ? "every node is shut down"
-                            : "every node is shut down but " + join_names(out_of_reach) + ", which " +
-                                  (out_of_reach.size() == 1 ? "does" : "do") + " not answer") +
-          "; `pgkeel start` starts the cluster");
+  end_order(order, OrderState::kDone,
+            (out_of_reach.empty() ? "every node is shut down"
+                                  : "every node is shut down but " + join_names(out_of_reach) + ", which " +
+                                        (out_of_reach.size() == 1 ? "does" : "do") + " not answer") +
+                "; `pgkeel start` starts the cluster");
 }
 
 void settle_start(const Situation& situation, OperatorOrder& order, Decision& decision) {
@@ -175,11 +159,11 @@ void settle_start(const Situation& situation, OperatorOrder& order, Decision& de
       if (situation.now.instant < due) decision.decide_again_at = std::min(decision.decide_again_at, due);
       return;
     }
-    return end(order, OrderState::kFailed,
-               primary->name + " is the primary, but " + node.name +
-                   " is no standby of it: " + (failed ? rejoin->message : "it does not stream; its log says why"));
+    return end_order(order, OrderState::kFailed,
+                     primary->name + " is the primary, but " + node.name + " is no standby of it: " +
+                         (failed ? rejoin->message : "it does not stream; its log says why"));
   }
-  end(order, OrderState::kDone, primary->name + " is the primary, and every standby streams from it");
+  end_order(order, OrderState::kDone, primary->name + " is the primary, and every standby streams from it");
 }
 
 }  // namespace pgkeel

@@ -8,6 +8,7 @@
 #include "replication/decide/durability.h"
 #include "replication/decide/failover.h"
 #include "replication/decide/hearing.h"
+#include "replication/decide/order_outcome.h"
 #include "replication/decide/orders.h"
 #include "replication/decide/retry.h"
 #include "replication/decide/stop_and_start.h"
@@ -24,7 +25,6 @@ constexpr Duration kShutdownPatience = 30s;
 // How long a standby may take to tell that it has what its primary sent it before it ended.
 constexpr Duration kLastWalPatience = 2s;
 // Before a standby that was made of the old primary, and does not stream, counts as failed.
-constexpr Duration kStreamingPatience = 2min;
 
 std::string megabytes(std::uint64_t bytes) {
   return std::to_string(bytes >> 20) + " MB";
@@ -155,21 +155,15 @@ const ActionStatus* checkpoint_of(const Situation& situation, const OperatorOrde
 }  // namespace
 
 OrderAnswer judge_switchover(const Situation& situation, const OperatorOrder& order) {
-  OrderAnswer answer;
-  if (const Verdict possible = switchover_is_possible(situation, order); !possible) {
-    answer.reason = possible.why_not;
-    return answer;
-  }
+  if (const Verdict possible = switchover_is_possible(situation, order); !possible) return refused(possible.why_not);
   const std::string& from = situation.memory.primary;
   const std::string& to = choose_standby(situation, order)->name;
-  answer.accepted = true;
-  answer.consequences =
-      from + " is shut down cleanly and " + to + " promoted, then " + from + " becomes a standby of " + to +
-      "; nothing is lost. Open transactions have " + format_duration(situation.policy.drain_timeout) +
-      " to end; then every session ends with 57P01, at most once each. Clients that connect "
-      "meanwhile are held until " +
-      to + " takes writes. If something goes wrong before " + to + " is promoted, " + from + " stays the primary.";
-  return answer;
+  return accepted(from + " is shut down cleanly and " + to + " promoted, then " + from + " becomes a standby of " + to +
+                  "; nothing is lost. Open transactions have " + format_duration(situation.policy.drain_timeout) +
+                  " to end; then every session ends with 57P01, at most once each. Clients that connect "
+                  "meanwhile are held until " +
+                  to + " takes writes. If something goes wrong before " + to + " is promoted, " + from +
+                  " stays the primary.");
 }
 
 const OperatorOrder* switchover_under_way(const ClusterMemory& memory) {
@@ -304,10 +298,7 @@ bool primary_is_back(const Situation& situation) {
 }
 
 void settle_switchover(const Situation& situation, OperatorOrder& order, Decision& decision) {
-  const auto end = [&](OrderState state, std::string message) {
-    order.state = state;
-    order.message = std::move(message);
-  };
+  const auto end = [&](OrderState state, std::string message) { end_order(order, state, std::move(message)); };
   const ClusterMemory& memory = situation.memory;
   if (memory.phase != Phase::kSteady) return;
   if (!order.carried_out) {

@@ -7,6 +7,7 @@
 #include "replication/decide/collision.h"
 #include "replication/decide/failover.h"
 #include "replication/decide/hearing.h"
+#include "replication/decide/order_outcome.h"
 #include "replication/decide/orders.h"
 #include "replication/decide/retry.h"
 #include "replication/model/slot_name.h"
@@ -146,27 +147,17 @@ std::string tell_standbys(const Situation& situation, bool done) {
          situation.memory.primary + ", without a slot, and nobody watches or promotes " + (one ? "it" : "them") + left;
 }
 
-void end(OperatorOrder& order, OrderState state, std::string message) {
-  order.state = state;
-  order.message = std::move(message);
-}
-
 }  // namespace
 
 OrderAnswer judge_teardown(const Situation& situation, const OperatorOrder& order) {
-  OrderAnswer answer;
-  const Verdict possible = teardown_is_possible(situation, order);
-  answer.accepted = possible.yes;
-  answer.reason = possible.why_not;
-  if (!possible) return answer;
+  if (const Verdict possible = teardown_is_possible(situation, order); !possible) return refused(possible.why_not);
   const NodeView* primary = situation.primary();
-  answer.consequences =
+  return accepted(
       "Every session ends with 57P01, and who connects gets 08001: the access point leads nowhere any more. " +
       situation.memory.primary + " stays a primary" +
       (primary == nullptr ? "" : ", for clients at " + format_host_port(primary->address)) +
       "; its slots pgkeel_* are dropped, and synchronous_standby_names and what else pgkeel set is reset" +
-      tell_standbys(situation, false) + ". No server is stopped, and no data touched. The state is put away.";
-  return answer;
+      tell_standbys(situation, false) + ". No server is stopped, and no data touched. The state is put away.");
 }
 
 bool teardown_may_begin(const Situation& situation) {
@@ -208,28 +199,29 @@ void settle_teardown(const Situation& situation, OperatorOrder& order, Decision&
   if (memory.phase == Phase::kSteady) {
     if (too_early_to_judge(situation, decision.decide_again_at)) return;
     if (const Verdict possible = teardown_is_possible(situation, order); !possible)
-      end(order, OrderState::kFailed, possible.why_not);
+      end_order(order, OrderState::kFailed, possible.why_not);
     return;
   }
   if (memory.phase != Phase::kTornDown) return;
   const NodeView* primary = situation.primary();
   if (primary == nullptr)
-    return end(order, OrderState::kFailed, memory.primary + ", the primary, is not configured any more");
+    return end_order(order, OrderState::kFailed, memory.primary + ", the primary, is not configured any more");
   if (!is_released(situation, *primary)) {
     if (cannot_be_released(situation, *primary)) {
       const auto& why = situation.current_action(ActionKind::kRelease, primary->name)->last_failure;
-      return end(order, OrderState::kFailed,
-                 "what pgkeel set on " + primary->name + " could not be taken back: " + why + "; give the order again");
+      return end_order(
+          order, OrderState::kFailed,
+          "what pgkeel set on " + primary->name + " could not be taken back: " + why + "; give the order again");
     }
     const Instant due = order_since(situation, order) + kPrimaryPatience;
     if (primary->answering()) return;
     if (situation.now.instant >= due)
-      return end(order, OrderState::kFailed, why_not_known(*primary) + "; give the order again when it does");
+      return end_order(order, OrderState::kFailed, why_not_known(*primary) + "; give the order again when it does");
     decision.decide_again_at = std::min(decision.decide_again_at, due);
     return;
   }
-  end(order, OrderState::kDone,
-      primary->name + " stands alone, at " + format_host_port(primary->address) + tell_standbys(situation, true));
+  end_order(order, OrderState::kDone,
+            primary->name + " stands alone, at " + format_host_port(primary->address) + tell_standbys(situation, true));
 }
 
 void put_state_away(ClusterMemory& memory) {
