@@ -77,4 +77,11 @@ std::string tell_collision(const Collision& collision) {
   return text;
 }
 
+Verdict no_rival_primary(const Situation& situation) {
+  const auto rivals = rival_primaries(situation);
+  if (rivals.empty()) return Verdict::good();
+  return Verdict::no(rivals.front()->name +
+                     " is a primary that pgkeel did not promote; end that with `pgkeel resolve`");
+}
+
 }  // namespace pgkeel

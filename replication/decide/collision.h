@@ -12,6 +12,9 @@ bool is_known_old_primary(const Situation& situation, const NodeView& node);
 // Beside the primary of the memory: those that answer as primaries, and are no known old ones.
 std::vector<const NodeView*> rival_primaries(const Situation& situation);
 
+// Nobody wrote beside the primary; else what to do before anything is planned.
+Verdict no_rival_primary(const Situation& situation);
+
 // The last position that both histories share; nothing where they are not known, or one is a part of the other.
 std::optional<TimelineFork> fork_between(const NodeFacts& left, const NodeFacts& right);
 

@@ -128,9 +128,7 @@ Verdict switchover_is_possible(const Situation& situation, const OperatorOrder& 
   const NodeView* primary = situation.primary();
   if (primary == nullptr) return Verdict::no(why_not_configured(situation));
   if (situation.adoption_is_open()) return Verdict::no(why_not_adopted(situation));
-  if (const auto rivals = rival_primaries(situation); !rivals.empty())
-    return Verdict::no(rivals.front()->name +
-                       " is a primary that pgkeel did not promote; end that with `pgkeel resolve`");
+  if (const Verdict alone = no_rival_primary(situation); !alone) return alone;
   if (const Verdict can = primary_can_be_stopped(*primary); !can) return can;
   if (primary->facts->synchronous_standby_names == kFencingStandbyName ||
       primary->facts->system_identifier != memory.system_identifier || primary->facts->timeline < memory.timeline)

@@ -37,9 +37,7 @@ Verdict teardown_is_possible(const Situation& situation, const OperatorOrder& or
     return Verdict::no("the primary is being changed (" + std::string(phase_name(memory.phase)) +
                        "); wait until that is over");
   if (situation.adoption_is_open()) return Verdict::no(why_not_adopted(situation));
-  if (const auto rivals = rival_primaries(situation); !rivals.empty())
-    return Verdict::no(rivals.front()->name +
-                       " is a primary that pgkeel did not promote; end that with `pgkeel resolve`");
+  if (const Verdict alone = no_rival_primary(situation); !alone) return alone;
   const NodeView* primary = situation.primary();
   if (primary == nullptr || !primary->answers_as_primary())
     return Verdict::no(memory.primary + ", the primary, does not answer: what is set there cannot be taken back");
