@@ -39,7 +39,7 @@ constexpr std::array<std::pair<HandoverWord, std::string_view>, 19> kWords = {{
 }};
 
 // A RouteMode goes as its number: both processes know the same, as their version of the protocol is the same.
-constexpr std::uint8_t kModesMax = 8;
+constexpr auto kNewestMode = static_cast<std::uint8_t>(RouteMode::kTornDown);
 
 template <class Value, std::size_t size>
 std::string_view name_in(const std::array<std::pair<Value, std::string_view>, size>& names, Value value) {
@@ -141,7 +141,7 @@ std::optional<Route> read_route(const Json& object) {
   const auto mode = lenient_json::whole_of<std::uint8_t>(object, "mode");
   const auto& target = lenient_json::member(object, "target");
   if (!target.is_null()) route.target = read_target(target);
-  if (!complete || !mode || *mode >= kModesMax || (!target.is_null() && !route.target)) return std::nullopt;
+  if (!complete || !mode || *mode > kNewestMode || (!target.is_null() && !route.target)) return std::nullopt;
   route.mode = static_cast<RouteMode>(*mode);
   route.reason = lenient_json::text_of(object, "reason");
   return route;
