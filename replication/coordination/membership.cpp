@@ -1,0 +1,234 @@
+#include "replication/coordination/membership.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace pgkeel {
+
+Membership::Membership(std::string name, std::string instance, CoordinationPolicy policy, Instant now)
+    : name_(std::move(name)), instance_(std::move(instance)), policy_(policy), quiet_until_(now + policy.lease) {}
+
+bool Membership::begin(Attempt& attempt, Instant now) const {
+  if (attempt.running || now < attempt.began + policy_.renew_every()) return false;
+  attempt = {true, now};
+  return true;
+}
+
+CoordinationWishes Membership::step(Instant now) {
+  CoordinationWishes wishes;
+  wishes.again_at = now + policy_.renew_every() / 2;
+  if (!has_lease_) {
+    wishes.grant_lease = begin(granting_, now);
+  } else {
+    wishes.renew_lease = begin(renewing_, now);
+    if (!registered_) wishes.register_member = begin(registering_, now);
+  }
+  if (is_registered()) {
+    if (state_.leader.empty() && roster().members.contains(name_)) wishes.campaign = begin(campaigning_, now);
+    for (const auto& [cluster, serial] : applied_) {
+      const auto& known = state_.members.at(name_).applied;
+      const auto told = known.find(cluster);
+      if ((told == known.end() || told->second < serial) && begin(acknowledging_[cluster], now))
+        wishes.acknowledge[cluster] = serial;
+    }
+    if (auto better = better_roster(now); better && begin(writing_roster_, now)) {
+      pending_roster_ = PendingRoster{state_.term, state_.roster.version, better->members};
+      wishes.write_roster = std::move(better);
+    }
+  }
+  const bool etcd_is_away = !has_lease_ || now > renewed_at_ + 2 * policy_.renew_every();
+  if (etcd_is_away && state_.revision > 0 && roster().members.contains(name_)) {
+    for (const auto& member : whose_promises()) {
+      if (begin(asking_[member], now)) wishes.ask_promises.push_back(member);
+    }
+  }
+  return wishes;
+}
+
+void Membership::lease_granted(Instant sent_at) {
+  granting_.running = false;
+  has_lease_ = true;
+  registered_ = false;
+  renewed_at_ = sent_at;
+}
+
+void Membership::lease_renewed(Instant sent_at) {
+  renewing_.running = false;
+  if (has_lease_) renewed_at_ = std::max(renewed_at_, sent_at);
+}
+
+void Membership::lease_lost() {
+  renewing_.running = false;
+  has_lease_ = false;
+  registered_ = false;
+}
+
+void Membership::registered(AgreedState state, Instant now) {
+  registering_.running = false;
+  if (!has_lease_) return;
+  registered_ = true;
+  serials_at_registration_.clear();
+  for (const auto& [cluster, route] : state.routes) serials_at_registration_[cluster] = route.serial;
+  take_over(std::move(state), now);
+}
+
+void Membership::agreed(AgreedState state, Instant now) {
+  take_over(std::move(state), now);
+}
+
+void Membership::take_over(AgreedState state, Instant now) {
+  if (state.revision <= state_.revision) return;
+  state_ = std::move(state);
+  if (pending_roster_ && (state_.roster.version != pending_roster_->replaces || state_.term != pending_roster_->term))
+    pending_roster_.reset();  // it was carried out, or never will be
+  const bool on_roster = state_.roster.members.contains(name_);
+  if (on_roster && !was_on_roster_) quiet_until_ = std::max(quiet_until_, now + policy_.lease);
+  was_on_roster_ = on_roster;
+  std::erase_if(absent_since_, [&](const auto& absent) {
+    return is_live(absent.first) || !state_.roster.members.contains(absent.first);
+  });
+  for (const auto& member : state_.roster.members) {
+    if (!is_live(member)) absent_since_.emplace(member, now);
+  }
+}
+
+void Membership::route_applied(const std::string& cluster, std::uint64_t serial) {
+  auto& applied = applied_[cluster];
+  applied = std::max(applied, serial);
+}
+
+std::optional<Promise> Membership::answer(const PromiseRequest& request, Instant now) {
+  Promise promise{name_, true, roster(), told_routes_};
+  if (state_.revision == 0 || !promise.roster.members.contains(name_)) return {};
+  for (const auto& [cluster, route] : state_.routes) promise.routes[cluster] = *newest_route(cluster);
+  promise.holds = promise.roster.members.contains(request.from);
+  if (pending_roster_) {
+    if (!pending_roster_->members.contains(request.from)) promise.holds = false;
+    promise.roster.members.insert(pending_roster_->members.begin(), pending_roster_->members.end());
+  }
+  for (const auto& [cluster, serial] : request.applied) {
+    auto& applied = applied_elsewhere_[request.from][cluster];
+    applied = std::max(applied, serial);
+  }
+  // One that is behind would bind us to wait for it.
+  for (const auto& [cluster, route] : promise.routes) {
+    const auto applied = request.applied.find(cluster);
+    if (applied == request.applied.end() || applied->second < route.serial) promise.holds = false;
+  }
+  if (promise.holds) {
+    auto& until = promised_until_[request.from];
+    until = std::max(until, now + policy_.lease);
+  }
+  return promise;
+}
+
+void Membership::promise_heard(const Promise& promise, Instant asked_at) {
+  asking_[promise.from].running = false;
+  if (promise.roster.version > roster().version) told_roster_ = promise.roster;
+  rosters_told_[promise.from] = promise.roster.members;
+  for (const auto& [cluster, route] : promise.routes) {
+    const SharedRoute* known = newest_route(cluster);
+    if (known == nullptr || known->serial < route.serial) told_routes_[cluster] = route;
+  }
+  if (promise.holds) promises_since_[promise.from] = asked_at;
+}
+
+const SharedRoute* Membership::newest_route(const std::string& cluster) const {
+  const auto agreed = state_.routes.find(cluster);
+  const auto told = told_routes_.find(cluster);
+  if (told != told_routes_.end() && (agreed == state_.routes.end() || told->second.serial > agreed->second.serial))
+    return &told->second;
+  return agreed == state_.routes.end() ? nullptr : &agreed->second;
+}
+
+const Roster& Membership::roster() const {
+  return told_roster_.version > state_.roster.version ? told_roster_ : state_.roster;
+}
+
+std::set<std::string> Membership::whose_promises() const {
+  std::set<std::string> whose = roster().members;
+  for (const auto& told : rosters_told_) whose.insert(told.second.begin(), told.second.end());
+  whose.erase(name_);
+  return whose;
+}
+
+bool Membership::is_registered() const {
+  if (!has_lease_ || !registered_) return false;
+  const auto self = state_.members.find(name_);
+  return self != state_.members.end() && self->second.instance == instance_;
+}
+
+Instant Membership::lease_until() const {
+  return renewed_at_ + policy_.lease - policy_.margin();
+}
+
+Instant Membership::promises_until(const std::string& cluster) const {
+  const auto applied = applied_.find(cluster);
+  const SharedRoute* route = newest_route(cluster);
+  if (route == nullptr || applied == applied_.end() || applied->second < route->serial) return {};
+  Instant until = Instant::max();
+  for (const auto& member : whose_promises()) {
+    const auto since = promises_since_.find(member);
+    if (since == promises_since_.end()) return {};
+    until = std::min(until, since->second + policy_.lease - policy_.margin());
+  }
+  return until;
+}
+
+Instant Membership::serve_until(const std::string& cluster) const {
+  if (state_.revision == 0 || !roster().members.contains(name_)) return {};
+  Instant until = promises_until(cluster);
+  const auto needed = serials_at_registration_.find(cluster);
+  const auto applied = applied_.find(cluster);
+  const bool is_up_to_date =
+      needed == serials_at_registration_.end() || (applied != applied_.end() && applied->second >= needed->second);
+  if (is_registered() && is_up_to_date) until = std::max(until, lease_until());
+  return until;
+}
+
+bool Membership::leads(Instant now) const {
+  return is_registered() && holds_lease(now) && state_.leader == name_ && state_.leader_instance == instance_;
+}
+
+bool Membership::closed_elsewhere(const std::string& cluster, std::uint64_t serial, Instant now) const {
+  const auto agreed = state_.routes.find(cluster);
+  if (agreed == state_.routes.end() || agreed->second.serial < serial) return false;  // who is live then is not known
+  std::set<std::string> others = state_.roster.members;
+  for (const auto& live : state_.members) others.insert(live.first);
+  others.erase(name_);
+  return std::ranges::all_of(others, [&](const std::string& member) {
+    if (const auto live = state_.members.find(member); live != state_.members.end()) {
+      const auto applied = live->second.applied.find(cluster);
+      return applied != live->second.applied.end() && applied->second >= serial;
+    }
+    if (const auto said = applied_elsewhere_.find(member); said != applied_elsewhere_.end()) {
+      const auto applied = said->second.find(cluster);
+      if (applied != said->second.end() && applied->second >= serial) return true;
+    }
+    const auto promised = promised_until_.find(member);
+    return now >= quiet_until_ && (promised == promised_until_.end() || now >= promised->second);
+  });
+}
+
+Instant Membership::closed_elsewhere_at() const {
+  Instant at = quiet_until_;
+  for (const auto& promised : promised_until_) at = std::max(at, promised.second);
+  return at;
+}
+
+std::optional<Roster> Membership::better_roster(Instant now) const {
+  if (state_.roster.version == 0) return Roster{0, {name_}};
+  if (!leads(now)) return {};
+  Roster better = state_.roster;
+  for (const auto& live : state_.members) better.members.insert(live.first);
+  std::erase_if(better.members, [&](const std::string& member) {
+    const auto absent = absent_since_.find(member);
+    const auto promised = promised_until_.find(member);
+    return member != name_ && absent != absent_since_.end() && now >= absent->second + policy_.absence() &&
+           now >= quiet_until_ && (promised == promised_until_.end() || now >= promised->second);
+  });
+  if (better == state_.roster) return {};
+  return better;
+}
+
+}  // namespace pgkeel
