@@ -40,14 +40,23 @@ struct SharedRoute {
   friend bool operator==(const SharedRoute&, const SharedRoute&) = default;
 };
 
+// The memory of a cluster's decision core, as write_memory() wrote it.
+struct SharedMemory {
+  std::uint64_t version = 0;  // etcd's revision of it
+  std::string text;
+
+  friend bool operator==(const SharedMemory&, const SharedMemory&) = default;
+};
+
 struct AgreedState {
   std::uint64_t revision = 0;  // 0: nothing has been heard of etcd yet
   std::map<std::string, LiveMember> members;
   Roster roster;
-  std::string leader;           // empty: there is none
-  std::string leader_instance;  // in which life it was chosen
-  std::uint64_t term = 0;       // the revision that made it the leader
-  std::map<std::string, SharedRoute> routes;
+  std::string leader;                            // empty: there is none
+  std::string leader_instance;                   // in which life it was chosen
+  std::uint64_t term = 0;                        // the revision that made it the leader
+  std::map<std::string, SharedRoute> routes;     // by cluster
+  std::map<std::string, SharedMemory> memories;  // by cluster
 
   friend bool operator==(const AgreedState&, const AgreedState&) = default;
 };

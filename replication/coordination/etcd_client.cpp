@@ -1,0 +1,154 @@
+#include "replication/coordination/etcd_client.h"
+
+#include <utility>
+
+#include "proxy/io/loop.h"
+
+namespace pgkeel {
+namespace {
+
+constexpr std::size_t kAnswerBytesMax = std::size_t{16} << 20;
+constexpr std::size_t kNewsBytesMax = std::size_t{16} << 20;  // of one message of a watch
+constexpr Duration kWatchLoginLimit = std::chrono::seconds(2);
+constexpr long kOk = 200;
+
+}  // namespace
+
+struct EtcdClient::Watch {
+  EtcdRequest request;
+  std::function<void(const EtcdNews&)> on_news;
+  std::function<void(std::string)> on_end;
+  HttpTransfers::Id transfer = 0;
+  std::string unread;  // of a message that has not ended
+  std::string problem;
+};
+
+EtcdClient::EtcdClient(Loop& loop, EtcdSettings settings)
+    : loop_(loop), settings_(std::move(settings)), transfers_(loop) {}
+
+EtcdClient::~EtcdClient() = default;
+
+void EtcdClient::ask(EtcdRequest request, Duration limit, Done done) {
+  if (settings_.user.empty() || !token_.empty()) return send(std::move(request), limit, std::move(done));
+  log_in(limit, [this, request = std::move(request), limit, done = std::move(done)](Result<void, EtcdFailure> result) {
+    if (!result) return done(result.error());
+    send(request, limit, done);
+  });
+}
+
+void EtcdClient::log_in(Duration limit, std::function<void(Result<void, EtcdFailure>)> done) {
+  send(authenticate(settings_.user, settings_.password), limit,
+       [this, done = std::move(done)](Result<std::string, EtcdFailure> body) {
+         if (!body) return done(body.error());
+         auto token = read_token(*body);
+         if (!token) return done(EtcdFailure{token.error().message, true, *body});
+         token_ = std::move(*token);
+         done({});
+       });
+}
+
+HttpTransfer EtcdClient::transfer_of(const EtcdRequest& request, Duration limit) const {
+  HttpTransfer transfer;
+  transfer.url = settings_.endpoints[endpoint_] + request.path;
+  transfer.body = request.body;
+  if (!token_.empty()) transfer.headers.push_back("Authorization: " + token_);
+  transfer.tls = settings_.tls;
+  transfer.limit = limit;
+  transfer.answer_bytes_max = kAnswerBytesMax;
+  return transfer;
+}
+
+void EtcdClient::send(EtcdRequest request, Duration limit, Done done) {
+  transfers_.start(transfer_of(request, limit),
+                   [this, endpoint = endpoint_, done = std::move(done)](Result<HttpTransferAnswer> answer) {
+                     done(judge(std::move(answer), endpoint));
+                   });
+}
+
+Result<std::string, EtcdFailure> EtcdClient::judge(Result<HttpTransferAnswer> answer, std::size_t endpoint) {
+  // Also where it refuses for a reason of its own, such as that it sees no leader: another may do better.
+  const auto try_next = [&] {
+    if (endpoint_ == endpoint) endpoint_ = (endpoint_ + 1) % settings_.endpoints.size();
+  };
+  if (!answer) {
+    try_next();
+    return EtcdFailure{answer.error().message, false, ""};
+  }
+  if (answer->status == kOk) return std::move(answer->body);
+  if (token_is_wrong(answer->body)) {
+    token_.clear();
+  } else if (!lease_is_unknown(answer->body)) {
+    try_next();
+  }
+  const std::string why = refusal_text(answer->body);
+  // "etcdserver: request timed out" and the like: it may have been carried out.
+  const bool refused = answer->status < 500;
+  return EtcdFailure{settings_.endpoints[endpoint] + ": " + why, refused, std::move(answer->body)};
+}
+
+void EtcdClient::watch(const std::string& prefix, std::uint64_t from_revision,
+                       std::function<void(const EtcdNews&)> on_news, std::function<void(std::string)> on_end) {
+  end_watch();
+  watch_ = std::make_unique<Watch>();
+  watch_->request = watch_prefix(prefix, from_revision);
+  watch_->on_news = std::move(on_news);
+  watch_->on_end = std::move(on_end);
+  if (settings_.user.empty() || !token_.empty()) return open_watch();
+  log_in(kWatchLoginLimit, [this, watch = watch_.get()](Result<void, EtcdFailure> result) {
+    if (watch_.get() != watch) return;
+    if (!result) return watch_is_over(result.error().message);
+    open_watch();
+  });
+}
+
+void EtcdClient::open_watch() {
+  HttpTransfer transfer = transfer_of(watch_->request, Duration::zero());
+  transfer.on_bytes = [this](std::string_view bytes) {
+    take_bytes(bytes);
+    return watch_ != nullptr && watch_->problem.empty();
+  };
+  watch_->transfer =
+      transfers_.start(std::move(transfer), [this, endpoint = endpoint_](Result<HttpTransferAnswer> answer) {
+        std::string why = watch_->problem;
+        watch_->transfer = 0;
+        if (why.empty()) {
+          const auto judged = judge(std::move(answer), endpoint);
+          why = judged ? settings_.endpoints[endpoint] + " ended the watch" : judged.error().message;
+        }
+        watch_is_over(std::move(why));
+      });
+}
+
+// One message a line.
+void EtcdClient::take_bytes(std::string_view bytes) {
+  if (watch_ == nullptr) return;
+  watch_->unread.append(bytes);
+  std::size_t begin = 0;
+  for (auto end = watch_->unread.find('\n'); end != std::string::npos; end = watch_->unread.find('\n', begin)) {
+    const auto news = read_news(std::string_view(watch_->unread).substr(begin, end - begin));
+    begin = end + 1;
+    if (!news) {
+      watch_->problem = news.error().message;
+      return;
+    }
+    // Not from inside libcurl: what hears of it may begin and end transfers.
+    loop_.defer([this, alive = std::weak_ptr<bool>(alive_), watch = watch_.get(), news = *news] {
+      if (!alive.expired() && watch_.get() == watch) watch_->on_news(news);
+    });
+  }
+  watch_->unread.erase(0, begin);
+  if (watch_->unread.size() > kNewsBytesMax) watch_->problem = "etcd sends a message without end";
+}
+
+void EtcdClient::end_watch() {
+  if (watch_ != nullptr && watch_->transfer != 0) transfers_.cancel(watch_->transfer);
+  watch_.reset();
+}
+
+void EtcdClient::watch_is_over(std::string why) {
+  const auto on_end = std::move(watch_->on_end);
+  watch_.reset();
+  on_end(std::move(why));
+}
+
+}  // namespace pgkeel

@@ -1,0 +1,69 @@
+// Talks to etcd's members over their JSON gateways: one request after the other to the member that answered last, to
+// the next one where it does not. A request is never repeated by itself: where no answer comes, nobody knows whether it
+// was carried out. Loop's thread only; callbacks come later, and not any more when this is gone.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "proxy/base/result.h"
+#include "proxy/base/time.h"
+#include "proxy/io/http_transfers.h"
+#include "replication/coordination/etcd_requests.h"
+
+namespace pgkeel {
+
+struct EtcdSettings {
+  std::vector<std::string> endpoints;  // "http://HOST:PORT" or "https://…", at least one
+  std::string user;                    // empty: etcd asks for none
+  std::string password;
+  HttpTransferTls tls;
+};
+
+struct EtcdFailure {
+  std::string message;   // one line, with the endpoint
+  bool refused = false;  // etcd answered, and did nothing; else nobody knows
+  std::string answer;    // where refused
+};
+
+class EtcdClient {
+ public:
+  using Done = std::function<void(Result<std::string, EtcdFailure> body)>;
+
+  EtcdClient(Loop& loop, EtcdSettings settings);
+  ~EtcdClient();
+  EtcdClient(const EtcdClient&) = delete;
+  EtcdClient& operator=(const EtcdClient&) = delete;
+
+  void ask(EtcdRequest request, Duration limit, Done done);
+
+  // All that changes below the prefix from this revision on, in order. `on_end`: it is over, and why; then all is to be
+  // read anew. A second watch takes the place of the first.
+  void watch(const std::string& prefix, std::uint64_t from_revision, std::function<void(const EtcdNews&)> on_news,
+             std::function<void(std::string why)> on_end);
+  void end_watch();
+
+ private:
+  struct Watch;
+  void send(EtcdRequest request, Duration limit, Done done);
+  void log_in(Duration limit, std::function<void(Result<void, EtcdFailure>)> done);
+  [[nodiscard]] HttpTransfer transfer_of(const EtcdRequest& request, Duration limit) const;
+  [[nodiscard]] Result<std::string, EtcdFailure> judge(Result<HttpTransferAnswer> answer, std::size_t endpoint);
+  void open_watch();
+  void take_bytes(std::string_view bytes);
+  void watch_is_over(std::string why);
+
+  Loop& loop_;
+  const EtcdSettings settings_;
+  std::size_t endpoint_ = 0;
+  std::string token_;  // empty: not logged in
+  std::unique_ptr<Watch> watch_;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+  HttpTransfers transfers_;
+};
+
+}  // namespace pgkeel

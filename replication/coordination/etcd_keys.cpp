@@ -1,0 +1,174 @@
+#include "replication/coordination/etcd_keys.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "proxy/base/lenient_json.h"
+
+namespace pgkeel {
+namespace {
+
+using Json = nlohmann::json;
+using lenient_json::member;
+using lenient_json::text_of;
+
+constexpr std::array<std::pair<RouteMode, std::string_view>, 3> kModes = {
+    {{RouteMode::kNormal, "normal"}, {RouteMode::kDraining, "draining"}, {RouteMode::kMoving, "moving"}}};
+
+std::string dump(const Json& json) {
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+// What is no JSON becomes a value that is no object.
+Json parse(std::string_view text) {
+  return Json::parse(text, nullptr, false);
+}
+
+std::optional<std::uint64_t> read_number(std::string_view text) {
+  std::uint64_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return number;
+}
+
+std::optional<std::uint64_t> number_of(const Json& object, const char* key) {
+  const Json& value = member(object, key);
+  if (!value.is_number_unsigned()) return std::nullopt;
+  return value.get<std::uint64_t>();
+}
+
+std::optional<RouteMode> read_mode(const std::string& name) {
+  const auto found = std::ranges::find(kModes, name, &std::pair<RouteMode, std::string_view>::second);
+  if (found == kModes.end()) return std::nullopt;
+  return found->first;
+}
+
+std::optional<SharedRoute> read_shared_route(const Json& json) {
+  const auto serial = number_of(json, "serial");
+  const auto epoch = number_of(json, "epoch");
+  const auto mode = read_mode(text_of(json, "mode"));
+  if (!serial || !epoch || !mode || !member(json, "node").is_string()) return std::nullopt;
+  return SharedRoute{*serial, *epoch, text_of(json, "node"), *mode, text_of(json, "reason")};
+}
+
+std::optional<std::set<std::string>> read_roster(const Json& json) {
+  const Json& names = member(json, "members");
+  if (!names.is_array()) return std::nullopt;
+  std::set<std::string> members;
+  for (const auto& name : names) {
+    if (!name.is_string()) return std::nullopt;
+    members.insert(name.get<std::string>());
+  }
+  return members;
+}
+
+// "a/b/c" in its parts.
+std::vector<std::string> split(std::string_view key) {
+  std::vector<std::string> parts;
+  while (true) {
+    const auto slash = key.find('/');
+    parts.emplace_back(key.substr(0, slash));
+    if (slash == std::string_view::npos) return parts;
+    key.remove_prefix(slash + 1);
+  }
+}
+
+}  // namespace
+
+Result<void> EtcdKeys::take(AgreedState& state, const EtcdKeyValue& entry) const {
+  if (!entry.key.starts_with(prefix_)) return {};
+  const auto parts = split(std::string_view(entry.key).substr(prefix_.size()));
+  const auto damaged = [&] { return Error{"etcd's key " + entry.key + " cannot be read"}; };
+  const Json json = parse(entry.value);
+  if (parts.size() == 2 && parts[0] == "members") {
+    LiveMember& live = state.members[parts[1]];
+    auto applied = std::move(live.applied);
+    live = {text_of(json, "instance"), text_of(json, "address"), text_of(json, "version"),
+            text_of(json, "configuration"), std::move(applied)};
+    if (live.instance.empty()) return damaged();
+  } else if (parts.size() == 3 && parts[0] == "applied") {
+    const auto serial = read_number(entry.value);
+    if (!serial) return damaged();
+    if (const auto live = state.members.find(parts[1]); live != state.members.end())
+      live->second.applied[parts[2]] = *serial;
+  } else if (parts.size() == 1 && parts[0] == "leader") {
+    state.leader = text_of(json, "name");
+    state.leader_instance = text_of(json, "instance");
+    state.term = entry.created;
+    if (state.leader.empty()) return damaged();
+  } else if (parts.size() == 1 && parts[0] == "roster") {
+    auto members = read_roster(json);
+    if (!members) return damaged();
+    state.roster = {entry.version, std::move(*members)};
+  } else if (parts.size() == 3 && parts[0] == "clusters" && parts[2] == "route") {
+    auto route = read_shared_route(json);
+    if (!route) return damaged();
+    state.routes[parts[1]] = std::move(*route);
+  } else if (parts.size() == 3 && parts[0] == "clusters" && parts[2] == "memory") {
+    state.memories[parts[1]] = {entry.version, entry.value};
+  }
+  return {};
+}
+
+void EtcdKeys::take_gone(AgreedState& state, std::string_view key) const {
+  if (!key.starts_with(prefix_)) return;
+  const auto parts = split(key.substr(prefix_.size()));
+  if (parts.size() == 2 && parts[0] == "members") {
+    state.members.erase(parts[1]);
+  } else if (parts.size() == 3 && parts[0] == "applied") {
+    if (const auto live = state.members.find(parts[1]); live != state.members.end())
+      live->second.applied.erase(parts[2]);
+  } else if (parts.size() == 1 && parts[0] == "leader") {
+    state.leader.clear();
+    state.leader_instance.clear();
+  } else if (parts.size() == 1 && parts[0] == "roster") {
+    state.roster = {};
+  } else if (parts.size() == 3 && parts[0] == "clusters" && parts[2] == "route") {
+    state.routes.erase(parts[1]);
+  } else if (parts.size() == 3 && parts[0] == "clusters" && parts[2] == "memory") {
+    state.memories.erase(parts[1]);
+  }
+}
+
+std::string write_live_member(const LiveMember& live) {
+  return dump({{"instance", live.instance},
+               {"address", live.address},
+               {"version", live.version},
+               {"configuration", live.configuration}});
+}
+
+std::string write_leader(const std::string& name, const std::string& instance) {
+  return dump({{"name", name}, {"instance", instance}});
+}
+
+std::string write_roster(const Roster& roster) {
+  return dump({{"members", roster.members}});
+}
+
+std::string write_shared_route(const SharedRoute& route) {
+  const auto mode = std::ranges::find(kModes, route.mode, &std::pair<RouteMode, std::string_view>::first);
+  return dump({{"serial", route.serial},
+               {"epoch", route.epoch},
+               {"node", route.node},
+               {"mode", mode->second},
+               {"reason", route.reason}});
+}
+
+std::string end_of_prefix(std::string prefix) {
+  while (!prefix.empty()) {
+    if (prefix.back() != '\xff') {
+      prefix.back() = static_cast<char>(static_cast<unsigned char>(prefix.back()) + 1);
+      return prefix;
+    }
+    prefix.pop_back();
+  }
+  return std::string(1, '\0');  // etcd's word for "to the end"
+}
+
+}  // namespace pgkeel
