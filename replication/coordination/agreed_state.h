@@ -12,8 +12,10 @@ namespace pgkeel {
 
 // A member whose lease etcd holds.
 struct LiveMember {
-  std::string instance;  // differs in each life of its process
-  std::string address;   // where the other members reach it, "HOST:PORT"
+  std::uint64_t revision = 0;  // etcd's, of its key
+  std::string machine;         // no two processes of one name and machine can live at the same time
+  std::string instance;        // differs in each life of its process
+  std::string address;         // where the other members reach it, "HOST:PORT"
   std::string version;
   std::string configuration;                     // digest of what must be the same everywhere
   std::map<std::string, std::uint64_t> applied;  // per cluster: the serial of the route that all its workers took over

@@ -89,8 +89,13 @@ Result<void> EtcdKeys::take(AgreedState& state, const EtcdKeyValue& entry) const
   if (parts.size() == 2 && parts[0] == "members") {
     LiveMember& live = state.members[parts[1]];
     auto applied = std::move(live.applied);
-    live = {text_of(json, "instance"), text_of(json, "address"), text_of(json, "version"),
-            text_of(json, "configuration"), std::move(applied)};
+    live = {entry.version,
+            text_of(json, "machine"),
+            text_of(json, "instance"),
+            text_of(json, "address"),
+            text_of(json, "version"),
+            text_of(json, "configuration"),
+            std::move(applied)};
     if (live.instance.empty()) return damaged();
   } else if (parts.size() == 3 && parts[0] == "applied") {
     const auto serial = read_number(entry.value);
@@ -137,7 +142,8 @@ void EtcdKeys::take_gone(AgreedState& state, std::string_view key) const {
 }
 
 std::string write_live_member(const LiveMember& live) {
-  return dump({{"instance", live.instance},
+  return dump({{"machine", live.machine},
+               {"instance", live.instance},
                {"address", live.address},
                {"version", live.version},
                {"configuration", live.configuration}});

@@ -1,0 +1,285 @@
+#include "replication/coordination/coordinator.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "proxy/io/clock.h"
+#include "proxy/io/loop.h"
+
+namespace pgkeel {
+namespace {
+
+Error not_leading() {
+  return Error{"this pgkeel does not lead"};
+}
+
+}  // namespace
+
+Coordinator::Coordinator(Loop& loop, CoordinationSettings settings, AskPeer ask_peer, std::function<void()> on_change)
+    : loop_(loop),
+      settings_(std::move(settings)),
+      keys_(settings_.prefix),
+      ask_peer_(std::move(ask_peer)),
+      on_change_(std::move(on_change)),
+      etcd_(loop, settings_.etcd),
+      membership_(settings_.name, settings_.self.instance, {settings_.lease}, now()),
+      timer_(loop, [this] { go_on(); }) {}
+
+Coordinator::~Coordinator() = default;
+
+Instant Coordinator::now() {
+  return Instant{since_boot()};
+}
+
+void Coordinator::start() {
+  read_all();
+  go_on();
+}
+
+void Coordinator::go_on() {
+  const Instant at = now();
+  const CoordinationWishes wishes = membership_.step(at);
+  carry_out(wishes);
+  timer_.start_once(std::max<Duration>(wishes.again_at - at, std::chrono::milliseconds(1)));
+  on_change_();
+}
+
+void Coordinator::carry_out(const CoordinationWishes& wishes) {
+  if (wishes.grant_lease) grant();
+  if (wishes.renew_lease) renew();
+  if (wishes.register_member) enroll();
+  if (wishes.campaign) campaign();
+  if (wishes.write_roster) replace_roster(*wishes.write_roster);
+  for (const auto& [cluster, serial] : wishes.acknowledge) acknowledge(cluster, serial);
+  for (const auto& [member, live] : membership_.state().members) addresses_[member] = live.address;
+  for (const auto& member : wishes.ask_promises) ask_promise(member);
+}
+
+void Coordinator::ask(const EtcdRequest& request, EtcdClient::Done done) {
+  const Duration limit = CoordinationPolicy{settings_.lease}.renew_every();
+  etcd_.ask(request, limit, [this, done = std::move(done)](Result<std::string, EtcdFailure> body) {
+    if (!body) etcd_said(body.error().message);
+    done(std::move(body));
+    go_on();
+  });
+}
+
+void Coordinator::etcd_said(std::string problem) {
+  problem_ = std::move(problem);
+}
+
+void Coordinator::grant() {
+  const auto seconds = std::chrono::ceil<std::chrono::seconds>(settings_.lease).count();
+  ask(grant_lease(static_cast<std::uint64_t>(seconds)), [this, sent_at = now()](Result<std::string, EtcdFailure> body) {
+    if (!body) return membership_.lease_not_granted();
+    const auto lease = read_granted(*body);
+    if (!lease) {
+      etcd_said(lease.error().message);
+      return membership_.lease_not_granted();
+    }
+    lease_ = *lease;
+    membership_.lease_granted(sent_at);
+  });
+}
+
+void Coordinator::renew() {
+  ask(renew_lease(lease_), [this, lease = lease_, sent_at = now()](Result<std::string, EtcdFailure> body) {
+    if (lease != lease_) return;
+    const bool unknown = !body && lease_is_unknown(body.error().answer);
+    if (!body && !unknown) return membership_.lease_not_renewed();
+    const auto renewal = unknown ? Result<EtcdRenewal>(EtcdRenewal{}) : read_renewal(*body);
+    if (!renewal) {
+      etcd_said(renewal.error().message);
+      return membership_.lease_not_renewed();
+    }
+    if (!renewal->holds) {
+      lease_ = 0;
+      return membership_.lease_lost();
+    }
+    problem_.clear();
+    membership_.lease_renewed(sent_at);
+    // A watch whose connection is dead says nothing; others may also have written what is none of ours.
+    if (membership_.state().revision < seen_revision_) read_all();
+    seen_revision_ = renewal->revision;
+  });
+}
+
+void Coordinator::enroll() {
+  const auto before = agreed_.members.find(settings_.name);
+  if (agreed_.revision == 0 || reading_) {
+    membership_.not_registered();
+    return read_all();
+  }
+  if (before != agreed_.members.end() && before->second.machine != settings_.self.machine) {
+    etcd_said("another pgkeel has the name " + settings_.name + " already, at " + before->second.address);
+    return membership_.not_registered();
+  }
+  // One of this machine is an earlier life of ours: only one process at a time has the state directory.
+  const EtcdTransaction transaction =
+      EtcdTransaction()
+          .if_version(keys_.member(settings_.name), before == agreed_.members.end() ? 0 : before->second.revision)
+          .remove_prefix(keys_.applied_of(settings_.name))
+          .put(keys_.member(settings_.name), write_live_member(settings_.self), lease_)
+          .read_prefix(keys_.prefix());
+  ask(transaction.request(), [this, lease = lease_](Result<std::string, EtcdFailure> body) {
+    if (!body && lease_is_unknown(body.error().answer) && lease == lease_) {
+      lease_ = 0;
+      membership_.lease_lost();
+    }
+    if (!body) return membership_.not_registered();
+    const auto answer = read_answer(*body);
+    if (!answer || !answer->succeeded || lease != lease_) {
+      membership_.not_registered();
+      return read_all();
+    }
+    take_all(*answer);
+    membership_.registered(agreed_, now());
+    watch();
+  });
+}
+
+void Coordinator::read_all() {
+  if (std::exchange(reading_, true)) return;
+  ask(read_prefix(keys_.prefix()), [this](Result<std::string, EtcdFailure> body) {
+    reading_ = false;
+    if (!body) {
+      watching_ = false;
+      return;
+    }
+    const auto answer = read_answer(*body);
+    if (!answer) return etcd_said(answer.error().message);
+    if (answer->revision < agreed_.revision) return;  // of a member of etcd that is behind
+    take_all(*answer);
+    membership_.agreed(agreed_, now());
+    watch();
+  });
+}
+
+void Coordinator::take_all(const EtcdAnswer& answer) {
+  AgreedState state;
+  state.revision = answer.revision;
+  // In the order of the keys "applied/…" comes before "members/…".
+  for (const bool members : {true, false}) {
+    for (const auto& entry : answer.entries) {
+      if (entry.key.starts_with(keys_.member("")) != members) continue;
+      if (const auto taken = keys_.take(state, entry); !taken) etcd_said(taken.error().message);
+    }
+  }
+  agreed_ = std::move(state);
+}
+
+void Coordinator::watch() {
+  watching_ = true;
+  etcd_.watch(
+      keys_.prefix(), agreed_.revision + 1, [this](const EtcdNews& news) { take_news(news); },
+      [this](std::string why) {
+        watching_ = false;
+        etcd_said(std::move(why));
+        go_on();
+      });
+}
+
+void Coordinator::take_news(const EtcdNews& news) {
+  if (news.events.empty()) return;
+  for (const auto& event : news.events) {
+    if (event.gone) {
+      keys_.take_gone(agreed_, event.entry.key);
+    } else if (const auto taken = keys_.take(agreed_, event.entry); !taken) {
+      etcd_said(taken.error().message);
+    }
+  }
+  agreed_.revision = std::max(agreed_.revision, news.revision);
+  membership_.agreed(agreed_, now());
+  go_on();
+}
+
+void Coordinator::campaign() {
+  const EtcdTransaction transaction =
+      EtcdTransaction()
+          .if_created_at(keys_.leader(), 0)
+          .if_version(keys_.roster(), membership_.state().roster.version)
+          .if_lease(keys_.member(settings_.name), lease_)
+          .put(keys_.leader(), write_leader(settings_.name, settings_.self.instance), lease_);
+  ask(transaction.request(), [this](const Result<std::string, EtcdFailure>&) { membership_.campaign_over(); });
+}
+
+void Coordinator::replace_roster(const Roster& roster) {
+  EtcdTransaction transaction;
+  transaction.if_version(keys_.roster(), roster.version);
+  if (roster.version != 0) {
+    transaction.if_created_at(keys_.leader(), membership_.state().term);
+    for (const auto& member : membership_.state().roster.members) {
+      if (!roster.members.contains(member)) transaction.if_created_at(keys_.member(member), 0);
+    }
+  }
+  transaction.put(keys_.roster(), write_roster(roster));
+  ask(transaction.request(), [this](const Result<std::string, EtcdFailure>&) { membership_.roster_write_over(); });
+}
+
+void Coordinator::acknowledge(const std::string& cluster, std::uint64_t serial) {
+  const EtcdTransaction transaction = EtcdTransaction()
+                                          .if_lease(keys_.member(settings_.name), lease_)
+                                          .put(keys_.applied(settings_.name, cluster), std::to_string(serial), lease_);
+  ask(transaction.request(),
+      [this, cluster](const Result<std::string, EtcdFailure>&) { membership_.acknowledgement_over(cluster); });
+}
+
+void Coordinator::ask_promise(const std::string& member) {
+  const auto address = addresses_.find(member);
+  if (address == addresses_.end()) return membership_.promise_not_heard(member);
+  ask_peer_(address->second, membership_.promise_request(),
+            [this, alive = std::weak_ptr<bool>(alive_), member, asked_at = now()](std::optional<Promise> promise) {
+              if (alive.expired()) return;
+              if (promise && promise->from == member) {
+                membership_.promise_heard(*promise, asked_at);
+              } else {
+                membership_.promise_not_heard(member);
+              }
+              go_on();
+            });
+}
+
+void Coordinator::route_applied(const std::string& cluster, std::uint64_t serial) {
+  membership_.route_applied(cluster, serial);
+  go_on();
+}
+
+void Coordinator::write_memory(const std::string& cluster, const std::string& text, Written written) {
+  const auto known = membership_.state().memories.find(cluster);
+  const std::uint64_t version = known == membership_.state().memories.end() ? 0 : known->second.version;
+  write(EtcdTransaction().if_version(keys_.memory(cluster), version).put(keys_.memory(cluster), text),
+        std::move(written));
+}
+
+void Coordinator::write_route(const std::string& cluster, SharedRoute route, Written written) {
+  const auto known = membership_.state().routes.find(cluster);
+  route.serial = known == membership_.state().routes.end() ? 1 : known->second.serial + 1;
+  EtcdTransaction transaction;
+  if (known == membership_.state().routes.end()) transaction.if_created_at(keys_.route(cluster), 0);
+  write(transaction.put(keys_.route(cluster), write_shared_route(route)), std::move(written));
+}
+
+void Coordinator::write(EtcdTransaction transaction, Written written) {
+  if (!membership_.leads(now())) return loop_.defer([written = std::move(written)] { written(not_leading()); });
+  transaction.if_created_at(keys_.leader(), membership_.state().term);
+  ask(transaction.request(), [written = std::move(written)](Result<std::string, EtcdFailure> body) {
+    if (!body) return written(Error{body.error().message});
+    const auto answer = read_answer(*body);
+    if (!answer) return written(answer.error());
+    if (!answer->succeeded) return written(Error{"another pgkeel leads, or wrote meanwhile"});
+    written({});
+  });
+}
+
+void Coordinator::leave(std::function<void()> left) {
+  timer_.stop();
+  if (lease_ == 0) return loop_.defer(std::move(left));
+  const Duration limit = CoordinationPolicy{settings_.lease}.renew_every();
+  etcd_.ask(revoke_lease(std::exchange(lease_, 0)), limit,
+            [this, left = std::move(left)](const Result<std::string, EtcdFailure>&) {
+              membership_.lease_lost();
+              left();
+            });
+}
+
+}  // namespace pgkeel
