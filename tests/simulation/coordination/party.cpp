@@ -58,7 +58,9 @@ class Party {
     bool moving = false;  // a write of the leader is under way
     bool wants_to_move = false;
     Instant frozen_until{};
-    bool cut_from_etcd = false;
+    bool cut_from_etcd = false;  // its requests get lost
+    bool hears_etcd = true;      // what was on its way to it arrives
+    bool has_heard_anything = false;
     std::map<std::string, bool> cut_from;  // other pgkeels
     std::vector<std::function<void()>> when_thawed;
   };
@@ -97,14 +99,14 @@ class Party {
   void start(Pgkeel& pgkeel) {
     if (pgkeel.membership != nullptr) return;
     const std::uint64_t life = ++pgkeel.life;
-    Instant started = local(pgkeel);
-    if (mutant_ == CoordinationMutant::kKnowsNothingOfEarlierLife) started -= kLease;
+    const Instant started =
+        mutant_ == CoordinationMutant::kKnowsNothingOfEarlierLife ? local(pgkeel) - kLease : local(pgkeel);
     pgkeel.membership = std::make_unique<Membership>(pgkeel.name, pgkeel.name + std::to_string(life),
                                                      CoordinationPolicy{kLease}, started);
     pgkeel.lease = 0;
     pgkeel.watched_revision = 0;
     pgkeel.workers = {};
-    pgkeel.applying = pgkeel.moving = pgkeel.wants_to_move = false;
+    pgkeel.applying = pgkeel.moving = pgkeel.wants_to_move = pgkeel.has_heard_anything = false;
     tick(pgkeel, life);
   }
 
@@ -133,7 +135,7 @@ class Party {
       auto answer = work();
       if (!healed_ && random_.chance(0.01)) return give_up();
       queue_.after(delay(), [this, &pgkeel, life, answer, give_up] {
-        if (pgkeel.cut_from_etcd) return give_up();
+        if (!pgkeel.hears_etcd) return give_up();
         in_life(pgkeel, life, answer);
       });
     });
@@ -155,7 +157,7 @@ class Party {
         });
         return;
       }
-      in_life(pgkeel, life, [this, &pgkeel, state] { pgkeel.membership->agreed(state, local(pgkeel)); });
+      in_life(pgkeel, life, [this, &pgkeel, state] { pgkeel.membership->agreed(state, when_heard(pgkeel)); });
     });
   }
 
@@ -185,7 +187,7 @@ class Party {
             return [this, &pgkeel, state = std::move(*state), lease] {
               if (lease != pgkeel.lease) return pgkeel.membership->not_registered();
               pgkeel.watched_revision = state.revision;
-              pgkeel.membership->registered(state, local(pgkeel));
+              pgkeel.membership->registered(state, when_heard(pgkeel));
               watch(pgkeel, pgkeel.life);
             };
           },
@@ -221,6 +223,12 @@ class Party {
 
   [[nodiscard]] Instant counted_from(const Pgkeel& pgkeel, Instant sent_at) const {
     return mutant_ == CoordinationMutant::kCountsFromTheAnswer ? local(pgkeel) : sent_at;
+  }
+
+  [[nodiscard]] Instant when_heard(Pgkeel& pgkeel) const {
+    const bool is_first = !std::exchange(pgkeel.has_heard_anything, true);
+    const bool is_early = is_first && mutant_ == CoordinationMutant::kKnowsNothingOfEarlierLife;
+    return is_early ? local(pgkeel) - kLease : local(pgkeel);
   }
 
   void renew(Pgkeel& pgkeel, Instant sent_at) {
@@ -371,7 +379,7 @@ class Party {
   void one_fault() {
     Pgkeel& pgkeel = *pgkeels_[random_.below(pgkeels_.size())];
     const Duration length = random_.chance(0.3) ? random_.between(5s, 40s) : random_.between(10ms, 8s);
-    switch (random_.below(7)) {
+    switch (random_.below(9)) {
       case 0:
         if (faults_.etcd_away) {
           etcd_away_ = true;
@@ -382,10 +390,7 @@ class Party {
         }
         break;
       case 1:
-        if (faults_.cuts) {
-          pgkeel.cut_from_etcd = true;
-          queue_.after(length, [&pgkeel] { pgkeel.cut_from_etcd = false; });
-        }
+        if (faults_.cuts) cut_from_etcd(pgkeel, length);
         break;
       case 2:
         if (faults_.cuts) {
@@ -406,11 +411,45 @@ class Party {
           queue_.after(length, [this, &pgkeel] { start(pgkeel); });
         }
         break;
-      default:
-        if (faults_.moves) {
-          for (auto& each : pgkeels_) each->wants_to_move = true;
+      case 5:
+        if (faults_.cuts && faults_.moves) {
+          cut_from_etcd(pgkeel, length);
+          queue_.after(random_.between(0s, 5s), [this] { wish_to_move(); });
         }
+        break;
+      case 6:
+        if (faults_.cuts && faults_.kills && faults_.moves) restart_who_promised(pgkeel);
+        break;
+      default:
+        if (faults_.moves) wish_to_move();
     }
+  }
+
+  void cut_from_etcd(Pgkeel& pgkeel, Duration length) {
+    pgkeel.cut_from_etcd = true;
+    pgkeel.hears_etcd = random_.chance(0.5);
+    queue_.after(length, [&pgkeel] {
+      pgkeel.cut_from_etcd = false;
+      pgkeel.hears_etcd = true;
+    });
+  }
+
+  void wish_to_move() {
+    for (auto& each : pgkeels_) each->wants_to_move = true;
+  }
+
+  // One is cut off for longer than its lease, goes on by the promises of the others, and they are started anew.
+  void restart_who_promised(Pgkeel& cut) {
+    cut_from_etcd(cut, random_.between(6s, 15s));
+    cut.hears_etcd = false;
+    queue_.after(random_.between(4s, 7s), [this, &cut] {
+      for (auto& each : pgkeels_) {
+        if (each.get() == &cut) continue;
+        kill(*each);
+        queue_.after(random_.between(10ms, 500ms), [this, &each = *each] { start(each); });
+      }
+      for (int wish = 0; wish < 10; ++wish) queue_.after(wish * 300ms, [this] { wish_to_move(); });
+    });
   }
 
   void thaw(Pgkeel& pgkeel) {
@@ -423,6 +462,7 @@ class Party {
     healed_ = true;
     for (auto& pgkeel : pgkeels_) {
       pgkeel->cut_from_etcd = false;
+      pgkeel->hears_etcd = true;
       pgkeel->cut_from.clear();
       pgkeel->frozen_until = {};
       thaw(*pgkeel);
