@@ -152,16 +152,4 @@ const char* change_kind_name(ConfigChange::Kind kind) {
   return "unknown";
 }
 
-const char* reload_effect_name(ReloadEffect effect) {
-  switch (effect) {
-    case ReloadEffect::kAtOnce:
-      return "at once";
-    case ReloadEffect::kNewConnections:
-      return "new connections";
-    case ReloadEffect::kRestart:
-      return "restart";
-  }
-  return "unknown";
-}
-
 }  // namespace pgkeel

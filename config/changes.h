@@ -32,6 +32,5 @@ Config without_restart(Config running, Config wanted);
 std::string describe(const ConfigChange& change);
 
 const char* change_kind_name(ConfigChange::Kind kind);  // "changed", "added", "removed"
-const char* reload_effect_name(ReloadEffect effect);    // "at once", "new connections", "restart"
 
 }  // namespace pgkeel

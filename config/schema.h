@@ -36,6 +36,18 @@ enum class ReloadEffect {
   kRestart,         // at the next start of the process: until then the old value holds
 };
 
+constexpr const char* reload_effect_name(ReloadEffect effect) {
+  switch (effect) {
+    case ReloadEffect::kAtOnce:
+      return "at once";
+    case ReloadEffect::kNewConnections:
+      return "new connections";
+    case ReloadEffect::kRestart:
+      return "restart";
+  }
+  return "unknown";
+}
+
 struct Table;
 
 // One of the structs that a table of the file stands for.

@@ -42,6 +42,9 @@ class FailureDetector {
  public:
   FailureDetector(const DetectionConfig& settings, Instant created_at);
 
+  // What was heard stays; from now on it is judged by these.
+  void set_settings(const DetectionConfig& settings) { settings_ = settings; }
+
   void observed(const Observation& observation);
 
   // Seen by a process watch or an agent: certain, until a probe that began later is answered.

@@ -1,7 +1,6 @@
 #include "health/monitor.h"
 
 #include <algorithm>
-#include <cassert>
 #include <list>
 #include <random>
 #include <utility>
@@ -42,12 +41,13 @@ struct Monitor::Inner {
   struct Node {
     Node(Inner& inner, const NodeConfig& config)
         : name(config.name),
-          access(inner.loop, config.address, inner.cluster.monitor, inner.cluster.server_tls),
+          access(std::make_shared<ServerAccess>(inner.loop, config.address, inner.cluster.monitor,
+                                                inner.cluster.server_tls)),
           detector(inner.cluster.detection, monotonic_now()),
           probe(
-              inner.loop, name, access, inner.cluster.detection.probe_timeout, [this, &inner] { inner.hurry(*this); },
+              inner.loop, name, *access, inner.cluster.detection.probe_timeout, [this, &inner] { inner.hurry(*this); },
               [&inner] { inner.look_for_stall(); }),
-          runner(inner.loop, access, kKeptStatementTimeout, [this, &inner] { inner.hurry(*this); }),
+          runner(inner.loop, *access, kKeptStatementTimeout, [this, &inner] { inner.hurry(*this); }),
           next_probe(inner.loop, [this, &inner] { inner.begin_probe(*this); }) {
       if (config.agent) agent.emplace(config.address.port);
       if (!config.local) return;
@@ -55,8 +55,18 @@ struct Monitor::Inner {
                          [this, &inner](std::string detail) { inner.postmaster_died(*this, std::move(detail)); });
     }
 
+    // The same server, reached in another way.
+    void take_over(Node& old) {
+      detector = old.detector;
+      last_started_at = old.last_started_at;
+      last = std::move(old.last);
+      last_answered = std::move(old.last_answered);
+      probes = old.probes;
+      failed_probes = old.failed_probes;
+    }
+
     std::string name;
-    ServerAccess access;
+    std::shared_ptr<ServerAccess> access;
     FailureDetector detector;
     Probe probe;
     SqlRunner runner;
@@ -82,6 +92,46 @@ struct Monitor::Inner {
         change_by_time(loop, [this] { tell_change(); }),
         random(static_cast<std::minstd_rand::result_type>(std::hash<std::string>{}(config.name))) {
     for (const auto& node : cluster.nodes) nodes.push_back(std::make_unique<Node>(*this, node));
+  }
+
+  void start(Node& node) {
+    if (node.postmaster) node.postmaster->arm(false);
+    begin_probe(node);
+  }
+
+  void reconfigure(const ClusterConfig& wanted) {
+    const ClusterConfig before = std::exchange(cluster, wanted);
+    const bool same_ways = before.monitor == wanted.monitor && before.server_tls == wanted.server_tls;
+    stall_guard.set_threshold(stall_threshold(wanted.detection));
+    std::vector<std::unique_ptr<Node>> old = std::exchange(nodes, {});
+    std::vector<Node*> fresh;
+    for (const auto& config : wanted.nodes) {
+      const auto twin = std::ranges::find_if(old, [&](const auto& node) { return node && node->name == config.name; });
+      const auto was = std::ranges::find(before.nodes, config.name, &NodeConfig::name);
+      const bool known = twin != old.end() && was != before.nodes.end();
+      if (known && same_ways && was->address == config.address && was->local == config.local &&
+          was->agent.has_value() == config.agent.has_value()) {
+        nodes.push_back(std::move(*twin));
+      } else {
+        nodes.push_back(std::make_unique<Node>(*this, config));
+        if (known && was->address == config.address) nodes.back()->take_over(**twin);
+        fresh.push_back(nodes.back().get());
+      }
+      nodes.back()->detector.set_settings(wanted.detection);
+      nodes.back()->probe.set_time_limit(wanted.detection.probe_timeout);
+    }
+    for (const auto& node : old) {
+      if (!node) continue;
+      for (auto& done : node->runner.give_up()) refuse(std::move(done), node->name);
+    }
+    if (!started) return;
+    for (Node* node : fresh) start(*node);
+  }
+
+  void refuse(SqlRunner::Done done, const std::string& node) const {
+    loop.defer([done = std::move(done), node] {
+      done(SqlError{"", node + " is reached in another way now, or not configured any more"});
+    });
   }
 
   Node* find(const std::string& name) const {
@@ -187,7 +237,7 @@ struct Monitor::Inner {
   }
 
   Loop& loop;
-  const ClusterConfig cluster;
+  ClusterConfig cluster;
   const std::function<void()> on_change;
   const std::function<Instant(const std::string&)> last_link_bytes;
   StallGuard stall_guard;
@@ -195,7 +245,14 @@ struct Monitor::Inner {
   Timer change_by_time;
   std::minstd_rand random;
   std::vector<std::unique_ptr<Node>> nodes;
-  std::list<SqlRunner> apart;
+  struct Apart {
+    Apart(Loop& loop, std::shared_ptr<ServerAccess> way, Duration limit)
+        : access(std::move(way)), runner(loop, *access, limit, [] {}) {}
+
+    std::shared_ptr<ServerAccess> access;  // the node may be gone before it has ended
+    SqlRunner runner;
+  };
+  std::list<Apart> apart;
   bool started = false;
 };
 
@@ -209,10 +266,11 @@ void Monitor::start() {
   inner_->started = true;
   inner_->look_for_stall();
   inner_->stall_tick.start_repeating(kStallTick);
-  for (const auto& node : inner_->nodes) {
-    if (node->postmaster) node->postmaster->arm(false);
-    inner_->begin_probe(*node);
-  }
+  for (const auto& node : inner_->nodes) inner_->start(*node);
+}
+
+void Monitor::reconfigure(const ClusterConfig& cluster) {
+  inner_->reconfigure(cluster);
 }
 
 void Monitor::probe_now(const std::string& node) {
@@ -220,12 +278,12 @@ void Monitor::probe_now(const std::string& node) {
 }
 
 Monitor::NodeHealth Monitor::health(const std::string& node, Instant now) const {
+  NodeHealth health;
+  health.node = node;
   auto* found = inner_->find(node);
-  assert(found != nullptr);
+  if (found == nullptr) return health;
   inner_->look_for_stall();
   inner_->hear_links(*found);
-  NodeHealth health;
-  health.node = found->name;
   health.suspicion = found->detector.suspicion(now);
   health.last = found->last;
   health.last_answered = found->last_answered;
@@ -244,19 +302,19 @@ void Monitor::agent_said(const std::string& node, const AgentWord& word) {
 void Monitor::run_sql(const std::string& node, std::string sql, Duration limit,
                       std::function<void(Result<SqlRows, SqlError>)> done) {
   auto* found = inner_->find(node);
-  assert(found != nullptr);
+  if (found == nullptr) return inner_->refuse(std::move(done), node);
   found->runner.run(std::move(sql), limit, std::move(done));
 }
 
 void Monitor::run_sql_apart(const std::string& node, std::string sql, Duration limit,
                             std::function<void(Result<SqlRows, SqlError>)> done) {
   auto* found = inner_->find(node);
-  assert(found != nullptr);
+  if (found == nullptr) return inner_->refuse(std::move(done), node);
   auto& apart = inner_->apart;
-  const auto runner = apart.emplace(apart.end(), inner_->loop, found->access, limit, [] {});
-  runner->run(std::move(sql), limit, [this, runner, done = std::move(done)](Result<SqlRows, SqlError> answer) {
+  const auto place = apart.emplace(apart.end(), inner_->loop, found->access, limit);
+  place->runner.run(std::move(sql), limit, [this, place, done = std::move(done)](Result<SqlRows, SqlError> answer) {
     const auto call = std::move(done);
-    inner_->apart.erase(runner);
+    inner_->apart.erase(place);
     call(std::move(answer));
   });
 }

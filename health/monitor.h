@@ -31,6 +31,10 @@ class Monitor {
 
   void start();  // the first on_change comes later
 
+  // Other nodes, other ways to them, other timings. What is known of a node stays known as long as it has its address;
+  // one that has another is got to know anew. Statements on what is gone end with an error.
+  void reconfigure(const ClusterConfig& cluster);
+
   // A client link broke or was refused: probe the node at once. At most one probe runs at a time, and they begin 20ms
   // apart at least, however often this is called.
   void probe_now(const std::string& node);
@@ -49,6 +53,7 @@ class Monitor {
     // Why the data directory that is configured, or its agent's, is not that of the server that answers; empty: it is.
     std::string local_doubt;
   };
+  // Nothing is known of a node that is not configured.
   [[nodiscard]] NodeHealth health(const std::string& node, Instant now) const;
 
   // Runs one statement (or several, separated by ';': the rows of the last count) on a connection of the node that is

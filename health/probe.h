@@ -29,6 +29,9 @@ class Probe {
   void begin(std::function<void(Observation)> done);
   [[nodiscard]] bool running() const { return static_cast<bool>(done_); }
 
+  // Of the probes that begin from now on.
+  void set_time_limit(Duration limit) { time_limit_ = limit; }
+
   // The next probe makes a new connection: whoever answers on the kept one may have outlived its postmaster.
   void connect_anew();
 

@@ -23,6 +23,14 @@ void SqlRunner::warm_up(Duration limit) {
   connect(limit);
 }
 
+std::vector<SqlRunner::Done> SqlRunner::give_up() {
+  std::vector<Done> dropped;
+  for (auto& job : jobs_) dropped.push_back(std::move(job.done));
+  jobs_.clear();
+  connection_.close();
+  return dropped;
+}
+
 void SqlRunner::go_on() {
   const auto state = connection_.state();
   const bool under_way = state == PgConnection::State::kConnecting || state == PgConnection::State::kBusy;

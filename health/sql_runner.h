@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "health/server_access.h"
 #include "proxy/io/pg_connection.h"
@@ -21,6 +22,9 @@ class SqlRunner {
 
   // `done` is called once, later. `limit` counts from now and includes waiting for its turn. Nothing is sent twice.
   void run(std::string sql, Duration limit, Done done);
+
+  // All that have not ended, before this is destroyed: whoever takes them must call them.
+  [[nodiscard]] std::vector<Done> give_up();
 
   // Connects where it is not, so that the next statement need not wait for that.
   void warm_up(Duration limit);

@@ -13,6 +13,8 @@ class StallGuard {
   // tick() is called several times per `threshold` as long as the loop turns; a longer gap is a stall.
   StallGuard(Duration threshold, Instant created_at) : threshold_(threshold), last_tick_(created_at) {}
 
+  void set_threshold(Duration threshold) { threshold_ = threshold; }
+
   // How long this process was asleep, where it was. Call it before judging anything by the clock: libuv runs due
   // timers before it reads sockets, so after a stall a deadline comes first and the answer that made it second.
   [[nodiscard]] std::optional<Duration> tick(Instant now) {

@@ -114,7 +114,7 @@ struct AdminServer::Inner {
     });
     route("GET", "/api/v1/clusters", [this](const httplib::Request&, httplib::Response& response) {
       with_clusters(response, [&](const std::vector<ClusterStatus>& clusters) {
-        response.set_content(clusters_json(clusters), "application/json");
+        response.set_content(clusters_json(clusters, sources.configuration()), "application/json");
       });
     });
     route("GET", "/api/v1/clusters/{cluster}", [this](const httplib::Request& request, httplib::Response& response) {
@@ -132,6 +132,9 @@ struct AdminServer::Inner {
               if (may_change(request, response)) give_order(kind, request, response);
             });
     }
+    route("POST", "/api/v1/reload", [this](const httplib::Request& request, httplib::Response& response) {
+      if (may_change(request, response)) reload(request, response);
+    });
     route("GET", "/api/v1/events",
           [this](const httplib::Request& request, httplib::Response& response) { events(request, response); });
     route("GET", "/api/v1/process", [this](const httplib::Request&, httplib::Response& response) {
@@ -242,6 +245,15 @@ struct AdminServer::Inner {
     response.set_content(restart_json(*begun), "application/json");
   }
 
+  void reload(const httplib::Request& request, httplib::Response& response) {
+    const auto preview = parse_reload_preview(request.body);
+    if (!preview) return answer_text(response, 400, preview.error().message);
+    const auto answer = sources.reload("order from " + format_host_port(asker(request)), *preview);
+    if (!answer) return answer_text(response, 503, "the control thread does not answer; nothing is reloaded");
+    response.status = answer->accepted ? 200 : 409;
+    response.set_content(reload_answer_json(*answer, *preview), "application/json");
+  }
+
   void order(const httplib::Request& request, httplib::Response& response) {
     with_cluster(request, response, [&](const ClusterStatus& cluster) {
       for (const auto& order : cluster.orders) {
@@ -312,7 +324,7 @@ struct AdminServer::Inner {
     if (number_parameter(request, "clusters", 0) > 0) {
       clusters = [this]() -> std::optional<std::string> {
         const auto now = sources.clusters();
-        return now ? std::optional(clusters_json(*now)) : std::nullopt;
+        return now ? std::optional(clusters_json(*now, sources.configuration())) : std::nullopt;
       };
     }
     const auto stream = std::make_shared<EventStream>(*sources.events, std::move(clusters), after);

@@ -11,6 +11,8 @@
 #include <vector>
 
 #include "proxy/admin/cluster_status.h"
+#include "proxy/admin/configuration_status.h"
+#include "proxy/admin/reload_answer.h"
 #include "proxy/base/address.h"
 #include "proxy/base/result.h"
 #include "proxy/io/socket.h"
@@ -31,7 +33,10 @@ struct AdminSources {
   std::function<std::optional<ProcessStatus>()> process;  // any thread; nothing: no answer in time
   // Begins a restart in place. Any thread.
   std::function<std::optional<Result<void>>(const std::string& by)> restart;
-  std::function<void(const std::string& text)> audit;  // any thread
+  std::function<void(const std::string& text)> audit;                                         // any thread
+  std::function<ConfigurationStatus()> configuration = [] { return ConfigurationStatus{}; };  // any thread
+  // Any thread; `by` goes into the event. Nothing: no answer in time, and nothing has changed.
+  std::function<std::optional<ReloadAnswer>(const std::string& by, bool preview)> reload;
 };
 
 class AdminServer {

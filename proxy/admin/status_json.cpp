@@ -186,10 +186,17 @@ std::string cluster_json(const ClusterStatus& cluster) {
   return print(to_json(cluster));
 }
 
-std::string clusters_json(const std::vector<ClusterStatus>& clusters) {
+std::string clusters_json(const std::vector<ClusterStatus>& clusters, const ConfigurationStatus& configuration) {
   Json list = Json::array();
   for (const auto& cluster : clusters) list.push_back(to_json(cluster));
-  return print({{"clusters", list}});
+  return print({{"clusters", list},
+                {"configuration",
+                 {{"file", configuration.file},
+                  {"read_at", format_wall_time(configuration.read_at)},
+                  {"reloads_succeeded", configuration.reloads_succeeded},
+                  {"reloads_refused", configuration.reloads_refused},
+                  {"problems", configuration.problems},
+                  {"waiting_for_restart", configuration.waiting}}}});
 }
 
 std::string restart_json(const Result<void>& begun) {

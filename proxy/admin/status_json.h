@@ -5,12 +5,14 @@
 #include <vector>
 
 #include "proxy/admin/cluster_status.h"
+#include "proxy/admin/configuration_status.h"
 #include "proxy/base/result.h"
 
 namespace pgkeel {
 
 std::string cluster_json(const ClusterStatus& cluster);
-std::string clusters_json(const std::vector<ClusterStatus>& clusters);  // {"clusters": […]}
+// {"clusters": […], "configuration": {…}}
+std::string clusters_json(const std::vector<ClusterStatus>& clusters, const ConfigurationStatus& configuration);
 
 std::string restart_json(const Result<void>& begun);
 std::string process_json(const ProcessStatus& process);

@@ -49,6 +49,7 @@ Application::Application(const Config& config, StartOptions options)
     : config_(config),
       options_(std::move(options)),
       program_(own_program()),
+      configuration_(options_.config_path, wall_now()),
       wakeup_(std::make_unique<Wakeup>(loop_)),
       jobs_(loop_),
       drain_look_(loop_, [this] { look_at_drain(); }),
@@ -77,7 +78,8 @@ Result<void> Application::start(std::uint64_t descriptor_limit, std::optional<Ta
   if (inheritance) {
     for (const auto& [cluster, route] : inheritance->routes) {
       if (!workers_->has_cluster(cluster))
-        return Error{"the running pgkeel serves cluster " + cluster + ", which is not configured: stop it first"};
+        return Error{"the running pgkeel serves cluster " + cluster +
+                     ", which is not configured: reload or stop that one first"};
     }
   }
   if (const auto opened = open_control(); !opened) return opened.error();
@@ -164,11 +166,7 @@ void Application::watch_signals() {
     signals_.push_back(std::make_unique<SignalWatch>(
         loop_, number, [this, number] { begin_stop(number == SIGTERM ? "SIGTERM" : "SIGINT"); }));
   }
-  signals_.push_back(std::make_unique<SignalWatch>(loop_, SIGHUP, [this] {
-    log(LogLevel::kInfo, "pgkeel",
-        "SIGHUP: TLS files are read again; this version cannot reload its configuration, restart it to change that");
-    for (const auto& cluster : clusters_) cluster->reload_certificates();
-  }));
+  signals_.push_back(std::make_unique<SignalWatch>(loop_, SIGHUP, [this] { reload("SIGHUP", false); }));
   signals_.push_back(std::make_unique<SignalWatch>(loop_, SIGUSR2, [this] {
     if (const auto begun = start_successor(); !begun) handover_failed(begun.error().message);
   }));
@@ -183,7 +181,13 @@ std::vector<LoopStatus> Application::loops() const {
 Result<void> Application::start_admin() {
   AdminSources sources;
   sources.clusters = [this] { return ask_clusters(); };
-  sources.metrics = [this](const std::vector<ClusterStatus>& clusters) { return prometheus_text(clusters, loops()); };
+  sources.metrics = [this](const std::vector<ClusterStatus>& clusters) {
+    return prometheus_text(clusters, configuration_.status(), loops());
+  };
+  sources.configuration = [this] { return configuration_.status(); };
+  sources.reload = [this](const std::string& by, bool preview) {
+    return ask<ReloadAnswer>([this, by, preview] { return reload(by, preview); });
+  };
   sources.events = events_.get();
   sources.decisions = decisions_.get();
   sources.give_order = [this](const std::string& cluster, const OperatorOrder& order, bool preview) {

@@ -14,7 +14,9 @@
 
 #include "config/config.h"
 #include "proxy/admin/admin_server.h"
+#include "proxy/admin/reload_answer.h"
 #include "proxy/app/cluster_service.h"
+#include "proxy/app/configuration_ledger.h"
 #include "proxy/base/result.h"
 #include "proxy/handover/former_process.h"
 #include "proxy/handover/handover_giver.h"
@@ -78,6 +80,20 @@ class Application final : private HandoverGiver::Owner {
   [[nodiscard]] std::vector<LoopStatus> loops() const;  // any thread
   void begin_stop(const std::string& why);
 
+  // application_reload.cpp
+  // A reload that was looked into, and has changed nothing yet.
+  struct Reload {
+    ReloadAnswer answer;
+    Config wanted;                                  // as far as a running process can follow the file
+    std::map<std::string, ClusterMemory> memories;  // of clusters that are new
+    std::shared_ptr<AccessChange> access;
+  };
+  // `preview`: only what it would change.
+  ReloadAnswer reload(const std::string& by, bool preview);
+  [[nodiscard]] Reload prepare_reload();
+  [[nodiscard]] std::string why_no_reload() const;
+  void carry_out(Reload& reload);
+
   // application_handover.cpp
   void record_takeover(pid_t former, const std::optional<Inheritance>& inheritance, bool it_lives);
   void take_over(Inheritance inheritance, std::optional<FormerHandle> former);
@@ -102,9 +118,10 @@ class Application final : private HandoverGiver::Owner {
   void end(const std::string& why) override;
   void handover_failed(const std::string& why) override;
 
-  const Config config_;
+  Config config_;
   const StartOptions options_;
   const std::string program_;  // the path of our own, at the start
+  ConfigurationLedger configuration_;
   const ServiceManager service_manager_;
   Loop loop_;
   LoopLag loop_lag_{loop_};

@@ -82,6 +82,11 @@ void Application::tell_service_manager() {
 // before that is in our workers' queues by then.
 void Application::publish_route(const std::string& cluster, Route route, std::function<void()> applied,
                                 std::function<void()> drained) {
+  if (!workers_->has_cluster(cluster)) {  // a reload of the process that decides has added it: nothing of it is here
+    loop_.defer(std::move(applied));
+    loop_.defer(std::move(drained));
+    return;
+  }
   if (formers_.empty()) {
     workers_->publish_route(cluster, std::move(route), std::move(applied), std::move(drained));
     return;
@@ -245,7 +250,8 @@ void Application::look_at_drain() {
 
 bool Application::may_follow(const std::string& cluster, const Route& route) const {
   const auto given = given_routes_.find(cluster);
-  return given != given_routes_.end() && route.epoch >= given->second.epoch;
+  if (given == given_routes_.end()) return !workers_->has_cluster(cluster);
+  return route.epoch >= given->second.epoch;
 }
 
 void Application::end(const std::string& why) {

@@ -26,6 +26,20 @@ CertificateWatch::CertificateWatch(Loop& loop, ClusterConfig cluster, Publish pu
       seen_(in_use_) {}
 
 void CertificateWatch::start() {
+  watch();
+}
+
+void CertificateWatch::reconfigure(const ClusterConfig& cluster) {
+  cluster_ = cluster;
+  next_look_.stop();
+  const auto before = std::exchange(in_use_, look());
+  seen_ = in_use_;
+  not_after_ = {};
+  watch();
+  if (in_use_ != before && !in_use_.empty()) tell_of_new_files();
+}
+
+void CertificateWatch::watch() {
   if (in_use_.empty()) return;
   if (const auto tls = load_cluster_tls(cluster_); tls && tls->clients) not_after_ = tls->clients->not_after();
   tell_of_its_end();
@@ -69,9 +83,14 @@ void CertificateWatch::reload() {
   }
   publish_(*tls);
   if (tls->clients) not_after_ = tls->clients->not_after();
+  tell_of_new_files();
+}
+
+void CertificateWatch::tell_of_new_files() {
+  const bool shows_one = not_after_ != WallTime{};
   tell_(LogLevel::kInfo,
         "the TLS files were read again, for new connections" +
-            (tls->clients ? "; the certificate is valid until " + format_wall_time(not_after_) : std::string()));
+            (shows_one ? "; the certificate is valid until " + format_wall_time(not_after_) : std::string()));
 }
 
 void CertificateWatch::tell_of_its_end() {

@@ -28,8 +28,8 @@ class CertificateWatch {
 
   void start();
 
-  // Reads the files now, whether they look changed or not.
-  void reload();
+  // Other files, perhaps; those who use them have been given what is in them.
+  void reconfigure(const ClusterConfig& cluster);
 
   [[nodiscard]] std::vector<CertificateStatus> certificates() const;
   // What is wrong with them now belongs to every report.
@@ -45,10 +45,13 @@ class CertificateWatch {
   };
 
   [[nodiscard]] std::vector<Stamp> look() const;
+  void watch();
   void look_again();
   void tell_of_its_end();
+  void tell_of_new_files();
+  void reload();
 
-  const ClusterConfig cluster_;
+  ClusterConfig cluster_;
   Publish publish_;
   Tell tell_;
   Timer next_look_;

@@ -9,7 +9,6 @@
 #include "proxy/app/replication_lag.h"
 #include "proxy/io/clock.h"
 #include "proxy/io/loop.h"
-#include "replication/agent/local_server.h"
 
 namespace pgkeel {
 namespace {
@@ -38,7 +37,7 @@ ClusterService::ClusterService(Loop& loop, const ClusterConfig& config, const Qu
                        [this](LogLevel severity, const std::string& node, const std::string& text) {
                          record_of_node(severity, "node", node, text);
                        }),
-      agents_(make_agent_links(loop)),
+      agents_(make_agent_links()),
       executor_(
           loop, config_, monitor_, hosts(),
           [this](const ActionStatus& outcome) {
@@ -74,37 +73,6 @@ ClusterService::ClusterService(Loop& loop, const ClusterConfig& config, const Qu
           config_.name, [this](const DecisionRecord& record) { return tally_.kept(record, decisions_.keep(record)); },
           [this] { return clients_of(session_stats()); }),
       decide_again_(loop, [this] { step(); }) {}
-
-std::map<std::string, std::unique_ptr<AgentLink>> ClusterService::make_agent_links(Loop& loop) {
-  std::map<std::string, std::unique_ptr<AgentLink>> links;
-  for (const auto& node : config_.nodes) {
-    if (!node.agent) continue;
-    AgentLink::Callbacks callbacks;
-    callbacks.said = [this, name = node.name](const AgentWord& word) { monitor_.agent_said(name, word); };
-    callbacks.notice = [this, name = node.name](const std::string& text) {
-      record_of_node(LogLevel::kWarning, "agent", name, "the agent says: " + text);
-    };
-    callbacks.changed = [this, name = node.name](const std::string& trouble) {
-      record_of_node(trouble.empty() ? LogLevel::kInfo : LogLevel::kWarning, "agent", name,
-                     trouble.empty() ? "its agent answers" : trouble);
-      step_soon();
-    };
-    callbacks.certificates = [this, name = node.name](const AgentConnections::News& news) {
-      record_of_node(news.is_trouble ? LogLevel::kWarning : LogLevel::kInfo, "agent", name, news.text);
-    };
-    links.emplace(node.name, std::make_unique<AgentLink>(loop, node, std::move(callbacks)));
-  }
-  return links;
-}
-
-ClusterExecutor::Hosts ClusterService::hosts() const {
-  ClusterExecutor::Hosts hosts;
-  for (const auto& node : config_.nodes) {
-    if (node.local) hosts.emplace(node.name, std::make_shared<LocalServer>(node.name, node.address, *node.local));
-    if (node.agent) hosts.emplace(node.name, agents_.at(node.name)->host());
-  }
-  return hosts;
-}
 
 void ClusterService::start(const Route* open) {
   if (open != nullptr) go_on_from(*open);

@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "config/config.h"
 #include "health/monitor.h"
@@ -51,11 +52,14 @@ class ClusterService final : private ClusterController::Effects {
   [[nodiscard]] std::string why_no_handover() const;
   [[nodiscard]] Route open_route() const { return route_of(controller_.published_route()); }
 
+  // Why it cannot be reconfigured so now; `wanted` is null where the cluster shall be no more. Empty: it can.
+  [[nodiscard]] std::vector<std::string> refusals(const ClusterConfig* wanted) const;
+  // As a whole, between two decisions. The data path has been reloaded before.
+  void reconfigure(const ClusterConfig& wanted, const QuarantineConfig& quarantine);
+
   void link_evidence(const LinkEvidence& evidence);
   void read_verifier(const VerifierQuestion& question, const VerifierSink& sink);
   void judge_cancel(const CancelQuestion& question, CancelAnswer answer);
-
-  void reload_certificates() { certificates_.reload(); }
 
   OrderAnswer give_order(const OperatorOrder& order, bool preview);
 
@@ -79,8 +83,10 @@ class ClusterService final : private ClusterController::Effects {
   void break_off(const Action& action) override;
   void record(const Event& event) override;
 
-  [[nodiscard]] std::map<std::string, std::unique_ptr<AgentLink>> make_agent_links(Loop& loop);
+  [[nodiscard]] std::map<std::string, std::unique_ptr<AgentLink>> make_agent_links();
+  [[nodiscard]] std::unique_ptr<AgentLink> make_agent_link(const NodeConfig& node);
   [[nodiscard]] ClusterExecutor::Hosts hosts() const;
+  [[nodiscard]] std::shared_ptr<const NodeHost> make_host(const NodeConfig& node) const;
   void record_of_node(LogLevel severity, const char* kind, const std::string& node, const std::string& text);
   void record_now(LogLevel severity, const char* kind, const std::string& node, const std::string& text);
   void note_insecure_server(const LinkEvidence& evidence);
@@ -94,7 +100,7 @@ class ClusterService final : private ClusterController::Effects {
   [[nodiscard]] NodeStatus status_of(const NodeConfig& node, Instant now) const;
 
   Loop& loop_;
-  const ClusterConfig config_;
+  ClusterConfig config_;
   StateDirectory& state_;
   EventLog& events_;
   WorkerPool& workers_;

@@ -30,6 +30,12 @@ void HostWatch::look() {
   if (!started) next_look_.start_once(kPause);
 }
 
+// A look that is under way ends with the hosts that it began with, and the next one follows.
+void HostWatch::reconfigure(ClusterExecutor::Hosts hosts) {
+  hosts_ = std::move(hosts);
+  if (jobs_.idle()) next_look_.start_once(Duration::zero());
+}
+
 const HostFacts* HostWatch::host(const std::string& node) const {
   const auto found = seen_.find(node);
   return found == seen_.end() ? nullptr : &found->second;

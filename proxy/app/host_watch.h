@@ -20,13 +20,15 @@ class HostWatch {
 
   void start() { look(); }
 
+  void reconfigure(ClusterExecutor::Hosts hosts);
+
   // As it was seen last; nullptr: nobody can look there, or could not just now.
   [[nodiscard]] const HostFacts* host(const std::string& node) const;
 
  private:
   void look();
 
-  const ClusterExecutor::Hosts hosts_;
+  ClusterExecutor::Hosts hosts_;
   JobRunner jobs_;
   Timer next_look_;
   std::map<std::string, HostFacts> seen_;

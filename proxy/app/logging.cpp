@@ -1,5 +1,6 @@
 #include "proxy/app/logging.h"
 
+#include <atomic>
 #include <memory>
 
 #include <nlohmann/json.hpp>
@@ -10,6 +11,8 @@
 
 namespace pgkeel {
 namespace {
+
+std::atomic<bool> g_as_json{false};
 
 constexpr const char* kLevelNames[] = {"debug", "info", "warning", "error"};
 
@@ -28,11 +31,16 @@ void set_up_logging(const LogConfig& config) {
   logger->set_pattern("%v");
   logger->set_level(spdlog::level::trace);
   logger->flush_on(spdlog::level::trace);
-  const bool json = config.format == LogFormat::kJson;
-  set_log_sink(config.level, [logger, json](LogLevel level, std::string_view part, std::string_view message) {
-    if (json) return logger->info(json_line(level, part, message));
+  g_as_json = config.format == LogFormat::kJson;
+  set_log_sink(config.level, [logger](LogLevel level, std::string_view part, std::string_view message) {
+    if (g_as_json.load(std::memory_order_relaxed)) return logger->info(json_line(level, part, message));
     logger->info("{} {:7} {}: {}", format_wall_time(wall_now()), kLevelNames[static_cast<int>(level)], part, message);
   });
+}
+
+void change_logging(const LogConfig& config) {
+  g_as_json = config.format == LogFormat::kJson;
+  set_log_level(config.level);
 }
 
 }  // namespace pgkeel

@@ -28,6 +28,11 @@ QuarantineKeeper::QuarantineKeeper(Loop& loop, const ClusterConfig& cluster, Qua
       announcements_(loop),
       timer_(loop, [this] { look(); }) {}
 
+void QuarantineKeeper::reconfigure(const QuarantineConfig& bounds) {
+  bounds_ = bounds;
+  look_soon();
+}
+
 void QuarantineKeeper::look_soon() {
   if (!jobs_.idle()) {
     look_again_ = true;

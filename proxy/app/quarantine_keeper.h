@@ -34,6 +34,8 @@ class QuarantineKeeper {
 
   // Looks at once, and then again and again.
   void start() { look_soon(); }
+  // Other bounds, and the cluster that the reference names has changed.
+  void reconfigure(const QuarantineConfig& bounds);
   // Something may be new: a rejoin told something, or has ended.
   void look_soon();
 

@@ -30,6 +30,15 @@ void ReadinessWatch::start() {
   next_look_.start_once(kSettleTime);
 }
 
+void ReadinessWatch::reconfigure(const ClusterConfig& cluster) {
+  cluster_ = cluster;
+  if (looks()) {
+    changed_meanwhile_ = true;
+  } else {
+    next_look_.start_once(Duration::zero());
+  }
+}
+
 void ReadinessWatch::cluster_is(const std::string& primary, const std::vector<NodeView>& nodes) {
   std::vector<std::string> answering;
   for (const auto& node : nodes) {

@@ -1,6 +1,6 @@
 // Looks again and again whether a failover and a rejoin of one cluster would work: at start, after each change of
-// primary, when a node is back or gone, every few minutes, and more often while they would not. Control thread only;
-// the looking is done on a thread of its own.
+// primary, when a node is back or gone, after each reload, every few minutes, and more often while they would not.
+// Control thread only; the looking is done on a thread of its own.
 #pragma once
 
 #include <cstdint>
@@ -28,6 +28,9 @@ class ReadinessWatch {
 
   void start();
 
+  // Other nodes or settings: a look is due at once.
+  void reconfigure(const ClusterConfig& cluster);
+
   // `primary`: the node that clients are led to; empty: none, and a look would be in vain. Where it is another one than
   // before, or other nodes answer, a look is due.
   void cluster_is(const std::string& primary, const std::vector<NodeView>& nodes);
@@ -39,7 +42,7 @@ class ReadinessWatch {
   void look();
   void take_over(std::vector<NodeReadinessFacts> facts);
 
-  const ClusterConfig cluster_;
+  ClusterConfig cluster_;
   Tell tell_;
   JobRunner jobs_;
   Timer next_look_;

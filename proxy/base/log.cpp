@@ -1,18 +1,19 @@
 #include "proxy/base/log.h"
 
+#include <atomic>
 #include <cstdio>
 #include <utility>
 
 namespace pgkeel {
 namespace {
 
-LogLevel g_least = LogLevel::kInfo;
+std::atomic<LogLevel> g_least{LogLevel::kInfo};
 LogSink g_sink;
 
 }  // namespace
 
 void log(LogLevel level, std::string_view part, std::string_view message) {
-  if (level < g_least) return;
+  if (level < g_least.load(std::memory_order_relaxed)) return;
   if (g_sink) {
     g_sink(level, part, message);
     return;
@@ -22,8 +23,12 @@ void log(LogLevel level, std::string_view part, std::string_view message) {
 }
 
 void set_log_sink(LogLevel least, LogSink sink) {
-  g_least = least;
+  set_log_level(least);
   g_sink = std::move(sink);
+}
+
+void set_log_level(LogLevel least) {
+  g_least.store(least, std::memory_order_relaxed);
 }
 
 }  // namespace pgkeel

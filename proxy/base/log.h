@@ -18,4 +18,7 @@ using LogSink = std::function<void(LogLevel, std::string_view part, std::string_
 // Before threads are started. Lines below `least` are dropped.
 void set_log_sink(LogLevel least, LogSink sink);
 
+// From now on lines below `least` are dropped. Any thread.
+void set_log_level(LogLevel least);
+
 }  // namespace pgkeel

@@ -17,6 +17,7 @@
 #include "proxy/cli/lost.h"
 #include "proxy/cli/manual.h"
 #include "proxy/cli/order.h"
+#include "proxy/cli/reload.h"
 #include "proxy/cli/restart.h"
 #include "proxy/cli/serve.h"
 #include "proxy/cli/setup_sql.h"
@@ -220,6 +221,16 @@ int with_model(const UseModel& use) {
       "of\n"
       "the configuration; `pgkeel serve --adopt NODE` takes it up again.");
   verb->callback([&] { run = [&] { return run_order(teardown); }; });
+
+  ReloadOptions reload;
+  verb = add_verb(app, "reload", "A running pgkeel takes its changed configuration over: all of it, or nothing",
+                  &reload.config_path);
+  verb->add_flag("--dry-run", reload.dry_run, "Only tell what would change, and whether it would be refused");
+  verb->add_flag("--json", reload.json, "The answer as JSON");
+  verb->footer(
+      "No client is dropped, but for those of a cluster that is removed. SIGHUP does the same; `pgkeel events` then\n"
+      "tells how it went. What waits for a restart is named, and all the rest is taken over.");
+  verb->callback([&] { run = [&] { return run_reload(reload); }; });
 
   LostOptions lost;
   verb = add_verb(app, "lost", "What a diverged node had committed that the cluster lost", &lost.config_path);

@@ -162,11 +162,29 @@ Result<std::string> print_document(const std::string& text, const char* member, 
   }
 }
 
+// Only where there is something to tell.
+std::string configuration_lines(const Json& document) {
+  const auto configuration = document.find("configuration");
+  if (configuration == document.end() || !configuration->is_object()) return "";
+  std::string text;
+  for (const auto& [member, what] : {std::pair("problems", "the configuration on disk is not what runs: "),
+                                     std::pair("waiting_for_restart", "waits for a restart: ")}) {
+    const auto lines = configuration->find(member);
+    if (lines == configuration->end()) continue;
+    for (const auto& line : *lines) {
+      if (line.is_string()) text += what + line.get<std::string>() + "\n";
+    }
+  }
+  return text;
+}
+
 }  // namespace
 
 Result<std::string> status_text(const std::string& clusters_json, const Painter& painter) {
-  return print_document(clusters_json, "clusters", "\n",
-                        [&](const Json& cluster) { return cluster_text(cluster, painter); });
+  auto text = print_document(clusters_json, "clusters", "\n",
+                             [&](const Json& cluster) { return cluster_text(cluster, painter); });
+  if (text) *text += configuration_lines(Json::parse(clusters_json, nullptr, false));
+  return text;
 }
 
 Result<std::string> events_text(const std::string& events_json, std::uint64_t& last_id, const std::string& cluster,

@@ -74,6 +74,9 @@ constexpr Examples kExamples[] = {
      "  pgkeel lost orders                           # the reports\n"
      "  pgkeel lost orders a_2026-10-24              # one of them; its name may be cut off\n"
      "  pgkeel lost orders a_2026-10-24 --export ./rows   # as CSV files, and how to bring them back\n"},
+    {"reload",
+     "  pgkeel reload --dry-run                      # exit status 0: it would be accepted; 1: refused, and why\n"
+     "  pgkeel reload                                # what has changed, and what waits for a restart\n"},
     {"completion",
      "  pgkeel completion bash > /usr/share/bash-completion/completions/pgkeel   # the Debian package has it\n"
      "  source <(pgkeel completion zsh)              # for this shell only\n"

@@ -3,6 +3,7 @@
 // message.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <utility>
@@ -49,18 +50,22 @@ class DescriptorBudget {
     [[maybe_unused]] const bool taken = share.grow();
     return share;
   }
-  [[nodiscard]] std::uint32_t free() const { return free_.load(std::memory_order_relaxed); }
+  [[nodiscard]] std::uint32_t free() const {
+    return static_cast<std::uint32_t>(std::max<std::int64_t>(free_.load(std::memory_order_relaxed), 0));
+  }
+  // More, or fewer. Who holds some keeps them: it may take until enough are given back before there is one to take.
+  void change_by(std::int64_t descriptors) { free_.fetch_add(descriptors, std::memory_order_relaxed); }
 
  private:
   friend class DescriptorShare;
-  std::atomic<std::uint32_t> free_;
+  std::atomic<std::int64_t> free_;  // below 0: after change_by()
 };
 
 inline bool DescriptorShare::grow() {
   if (budget_ == nullptr) return false;
   auto free = budget_->free_.load(std::memory_order_relaxed);
   do {
-    if (free == 0) return false;
+    if (free <= 0) return false;
   } while (!budget_->free_.compare_exchange_weak(free, free - 1, std::memory_order_relaxed));
   ++held_;
   return true;

@@ -102,6 +102,14 @@ void Listener::close() {
   for (auto& socket : sockets_) socket.stop_listening();
 }
 
+void Listener::take_in() {
+  if (!open_) return;
+  for (auto& socket : sockets_) {
+    while (accept_from(socket)) {
+    }
+  }
+}
+
 void Listener::listen_on_all() {
   for (auto& socket : sockets_) {
     const auto listening = socket.start_listening();
@@ -138,18 +146,18 @@ void Listener::watch_all() {
   for (const auto& watch : watches_) watch->set_interest({.readable = true});
 }
 
-void Listener::accept_from(Socket& socket) {
+bool Listener::accept_from(Socket& socket) {
   for (int accepted = 0; accepted < kAcceptsAtOnce; ++accepted) {
     DescriptorShare place = room_.newcomers.take();
     if (place.held() == 0) {
       room_.make_room();
       let_them_wait("too many have connected and said nothing; silent ones are dropped early", kPauseForNewcomers);
-      return;
+      return false;
     }
     DescriptorShare descriptors = room_.descriptors.take();
     if (descriptors.held() == 0) {
       let_them_wait("the descriptors that clients may have are all in use", kPause);
-      return;
+      return false;
     }
     auto client = socket.accept_one();
     if (client) {
@@ -162,15 +170,16 @@ void Listener::accept_from(Socket& socket) {
       case ENOBUFS:
       case ENOMEM:
         let_them_wait(describe_system_error(client.error().code), kPause);
-        return;
+        return false;
       case ECONNABORTED:
       case EPROTO:
       case EINTR:
         continue;  // that one is gone; there may be others
       default:
-        return;
+        return false;
     }
   }
+  return true;
 }
 
 // They stay in the kernel's queue; without a pause this would spin until a descriptor is free.

@@ -40,6 +40,8 @@ class Listener {
 
   void open();   // clients may connect
   void close();  // they are refused; the port stays bound
+  // Takes those that have connected already, before it is destroyed.
+  void take_in();
 
   // Whoever connects waits in the kernel's queue: for this process, or for another that has the sockets too.
   void pause();
@@ -48,7 +50,7 @@ class Listener {
   [[nodiscard]] std::uint16_t port() const { return sockets_.front().bound_port(); }
 
  private:
-  void accept_from(Socket& socket);
+  bool accept_from(Socket& socket);  // true: there may be more
   void listen_on_all();
   void watch_all();
   void let_them_wait(const std::string& why, Duration pause);

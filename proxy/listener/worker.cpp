@@ -1,6 +1,7 @@
 #include "proxy/listener/worker.h"
 
 #include <algorithm>
+#include <future>
 #include <utility>
 
 namespace pgkeel {
@@ -10,6 +11,7 @@ Worker::Worker(const ProxyConfig& limits, const WorkerShare& share,
                const std::function<void(LinkEvidence)>& on_evidence, const CancelJudge& cancel_judge,
                const VerifierSource& verifier_source, std::function<void()> on_drained)
     : limits_(limits),
+      clients_max_(share.clients_max),
       wakeup_(loop_),
       resolver_(std::in_place, loop_),
       read_buffer_(std::make_unique<std::array<std::byte, kReadBufferBytes>>()),
@@ -24,14 +26,10 @@ Worker::Worker(const ProxyConfig& limits, const WorkerShare& share,
           wakeup_.post([sink, answer = std::move(answer)] { sink(answer); });
         });
       }),
-      listeners_(clusters.size()) {
-  const WorkerServices services{loop_,      *resolver_,    std::span(*read_buffer_),
-                                limits_,    share.clients, share.clients_max,
-                                newcomers_, cancel_judge_, verifier_source_};
-  for (const auto& cluster : clusters) {
-    access_points_.push_back(
-        std::make_unique<AccessPoint>(services, *cluster, on_evidence, [this] { session_gone(); }));
-  }
+      services_{loop_,      *resolver_,    std::span(*read_buffer_), limits_, share.clients, clients_max_,
+                newcomers_, cancel_judge_, verifier_source_},
+      on_evidence_(on_evidence) {
+  for (const auto& cluster : clusters) add_cluster(*cluster);
 }
 
 Worker::~Worker() = default;
@@ -41,6 +39,41 @@ void Worker::add_listener(std::size_t cluster, std::vector<Socket> bound, Listen
   listeners_[cluster] = std::make_unique<Listener>(loop_, std::move(bound), std::move(room), std::move(on_client));
   listeners_[cluster]->pause();
   if (limits_.no_route == NoRoutePolicy::kHold) listeners_[cluster]->open();
+}
+
+void Worker::run(const std::function<void(Worker&)>& task) {
+  std::promise<void> done;
+  wakeup_.post([&] {
+    task(*this);
+    done.set_value();
+  });
+  done.get_future().wait();
+}
+
+void Worker::set_limits(const ProxyConfig& limits, std::uint32_t clients_max) {
+  limits_ = limits;
+  clients_max_ = clients_max;
+  for (std::size_t cluster = 0; cluster < listeners_.size(); ++cluster) {
+    if (listeners_[cluster]) follow_route(*listeners_[cluster], access_points_[cluster]->route());
+  }
+}
+
+void Worker::add_cluster(SharedCluster& cluster) {
+  access_points_.push_back(std::make_unique<AccessPoint>(services_, cluster, on_evidence_, [this] { session_gone(); }));
+  listeners_.emplace_back();
+}
+
+void Worker::replace_listener(std::size_t cluster, std::vector<Socket> bound, Listener::Room room,
+                              Listener::OnClient on_client) {
+  remove_listener(cluster);
+  listeners_[cluster] = std::make_unique<Listener>(loop_, std::move(bound), std::move(room), std::move(on_client));
+  if (!accepting_) listeners_[cluster]->pause();
+  follow_route(*listeners_[cluster], access_points_[cluster]->route());
+}
+
+void Worker::remove_listener(std::size_t cluster) {
+  if (listeners_[cluster]) listeners_[cluster]->take_in();
+  listeners_[cluster].reset();
 }
 
 void Worker::start() {
@@ -90,6 +123,7 @@ void Worker::follow_route(Listener& listener, const Route& route) const {
 
 void Worker::pause_accepting(std::function<void()> done) {
   wakeup_.post([this, done = std::move(done)] {
+    accepting_ = false;
     for (const auto& listener : listeners_) {
       if (listener) listener->pause();
     }
@@ -99,6 +133,7 @@ void Worker::pause_accepting(std::function<void()> done) {
 
 void Worker::go_on_accepting() {
   wakeup_.post([this] {
+    accepting_ = true;
     for (const auto& listener : listeners_) {
       if (listener) listener->go_on();
     }
@@ -159,7 +194,7 @@ void Worker::shut_down(bool keep_listening) {
       else
         listener->close();
     }
-    for (const auto& access_point : access_points_) access_point->shut_down();
+    for (const auto& access_point : access_points_) access_point->shut_down("pgkeel is shutting down");
     load_.fetch_add(1, std::memory_order_relaxed);
     session_gone();
   });

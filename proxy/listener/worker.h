@@ -44,6 +44,18 @@ class Worker {
   void start();  // control
   void join();   // control, after quit()
 
+  // Control, between start() and quit(): runs the task in the worker's thread, and returns when it has run.
+  void run(const std::function<void(Worker&)>& task);
+
+  // ---- for what run() runs ----
+  void set_limits(const ProxyConfig& limits, std::uint32_t clients_max);
+  void add_cluster(SharedCluster& cluster);
+  [[nodiscard]] AccessPoint& own_access_point(std::size_t cluster) { return *access_points_[cluster]; }
+  // In place of the one that was there, whose clients are taken in.
+  void replace_listener(std::size_t cluster, std::vector<Socket> bound, Listener::Room room,
+                        Listener::OnClient on_client);
+  void remove_listener(std::size_t cluster);
+
   // A client that one of this worker's own listeners accepted. Worker's thread.
   void accept_here(std::size_t cluster, AcceptedClient client);
 
@@ -80,7 +92,8 @@ class Worker {
   void session_gone();
   void follow_route(Listener& listener, const Route& route) const;
 
-  const ProxyConfig& limits_;
+  ProxyConfig limits_;
+  std::uint32_t clients_max_;
   Loop loop_;
   LoopLag loop_lag_{loop_};
   Wakeup wakeup_;
@@ -90,9 +103,12 @@ class Worker {
   CancelJudge cancel_judge_;        // answers in this worker's thread
   VerifierSource verifier_source_;  // so does this
   Newcomers newcomers_;
+  const WorkerServices services_;
+  std::function<void(LinkEvidence)> on_evidence_;
   std::vector<std::unique_ptr<AccessPoint>> access_points_;
   std::vector<std::unique_ptr<Listener>> listeners_;  // by cluster; nothing where another worker accepts
   std::atomic<std::uint32_t> load_{0};                // sessions, those on their way here included
+  bool accepting_ = false;                            // go_on_accepting() came, and no pause since
   bool shutting_down_ = false;
   bool drained_ = false;
   std::thread thread_;

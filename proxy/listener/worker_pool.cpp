@@ -10,80 +10,9 @@
 
 #include "proxy/base/log.h"
 #include "proxy/io/clock.h"
-#include "proxy/io/descriptor_budget.h"
-#include "proxy/io/loop.h"
-#include "proxy/io/timer.h"
-#include "proxy/io/wakeup.h"
-#include "proxy/listener/descriptor_plan.h"
-#include "proxy/listener/worker.h"
+#include "proxy/listener/worker_pool_inner.h"
 
 namespace pgkeel {
-namespace {
-
-std::string socket_name(const std::string& cluster) {
-  return "cluster-" + cluster;
-}
-
-}  // namespace
-
-struct WorkerPool::Inner {
-  Inner(Loop& control_loop, const ProxyConfig& proxy_config, const std::vector<ClusterConfig>& cluster_configs,
-        std::uint64_t most_descriptors, EvidenceSink on_evidence, CancelJudge judge, VerifierSource verifiers)
-      : proxy(proxy_config),
-        configs(cluster_configs),
-        descriptor_limit(most_descriptors),
-        evidence(std::move(on_evidence)),
-        cancel_judge(std::move(judge)),
-        verifier_source(std::move(verifiers)),
-        control(control_loop),
-        stop_limit(control_loop, [this] { finish_stop(); }),
-        ports(cluster_configs.size()),
-        listening(cluster_configs.size()),
-        routes(cluster_configs.size()),
-        has_led_somewhere(cluster_configs.size()) {}
-
-  Result<void> start(std::vector<NamedSocket>& inherited);
-  Result<void> share_descriptors(std::uint32_t worker_count);
-  void make_workers(std::uint32_t count);
-  void hand_over(std::size_t cluster, std::size_t acceptor, AcceptedClient client);
-  [[nodiscard]] std::size_t least_loaded_worker();
-  // Called by every worker; `then` is called on the control thread behind the last of them.
-  [[nodiscard]] std::function<void()> by_the_last(std::function<void()> then);
-  void end_threads();
-  void finish_stop();
-  [[nodiscard]] std::size_t cluster_index(const std::string& name) const;
-
-  const ProxyConfig proxy;
-  const std::vector<ClusterConfig> configs;
-  const std::uint64_t descriptor_limit;
-  EvidenceSink evidence;
-  CancelJudge cancel_judge;
-  VerifierSource verifier_source;
-  Wakeup control;
-  Timer stop_limit;
-  std::vector<std::uint16_t> ports;         // bound, by cluster
-  std::vector<std::vector<int>> listening;  // descriptors, by cluster; the listeners of the workers own them
-  struct AddedKey {
-    std::size_t cluster = 0;
-    CancelKey key;
-    CancelRegistry::EntryId entry = 0;
-  };
-  std::vector<AddedKey> added_keys;
-  std::vector<Route> routes;  // the newest, by cluster
-  std::vector<bool> has_led_somewhere;
-  std::vector<std::unique_ptr<SharedCluster>> clusters;
-  DescriptorPlan plan;
-  // Before the workers: their clients give back to these.
-  std::optional<DescriptorBudget> descriptors;
-  std::optional<DescriptorBudget> newcomers;
-  std::atomic<std::uint32_t> clients{0};
-  std::atomic<std::uint32_t> next_worker{0};
-  std::vector<std::unique_ptr<Worker>> workers;
-  bool running = false;
-  bool started = false;  // once
-  std::size_t workers_not_drained = 0;
-  std::function<void()> stopped;
-};
 
 WorkerPool::WorkerPool(Loop& control_loop, const ProxyConfig& proxy, const std::vector<ClusterConfig>& clusters,
                        std::uint64_t descriptor_limit, EvidenceSink on_evidence, CancelJudge cancel_judge,
@@ -104,31 +33,26 @@ Result<void> WorkerPool::start(std::vector<NamedSocket>& inherited) {
 Result<void> WorkerPool::Inner::start(std::vector<NamedSocket>& inherited) {
   const std::uint32_t worker_count =
       proxy.workers > 0 ? proxy.workers : std::max(1U, std::thread::hardware_concurrency());
-  if (auto shared = share_descriptors(worker_count); !shared) return shared;
+  const auto planned = plan_for(worker_count, proxy, configs);
+  if (!planned) return planned.error();
+  plan = *planned;
+  descriptors.emplace(plan.data_path);
+  newcomers.emplace(plan.newcomers);
+  tell_of_plan();
   clusters.clear();
+  std::vector<std::vector<Socket>> bound;
   for (const auto& config : configs) {
-    auto networks = AllowList::parse(config.allow);
-    if (!networks) return Error{"cluster \"" + config.name + "\": allow: " + networks.error().message};
-    auto tls = load_cluster_tls(config);
-    if (!tls) return Error{"cluster \"" + config.name + "\": " + tls.error().message};
+    auto access = prepare_access(config, true, inherited);
+    if (!access) return access.error();
     clusters.push_back(
-        std::make_unique<SharedCluster>(config, std::move(*networks), std::move(*tls), proxy.login_rate));
+        std::make_unique<SharedCluster>(config.name, access->settings, std::move(access->tls), proxy.login_rate));
+    bound.push_back(std::move(access->bound));
   }
   make_workers(worker_count);
   for (std::size_t cluster = 0; cluster < configs.size(); ++cluster) {
-    auto bound = Listener::bind_all(configs[cluster].listen, socket_name(configs[cluster].name), inherited);
-    if (!bound) return Error{"cluster \"" + configs[cluster].name + "\": " + bound.error().message};
-    ports[cluster] = bound->front().bound_port();
-    for (const auto& socket : *bound) listening[cluster].push_back(socket.descriptor());
-    // One worker accepts for a cluster and hands out: SO_REUSEPORT would spread a few clients unevenly, and drop those
-    // that wait in the queue of a socket that is closed.
-    const std::size_t acceptor = cluster % workers.size();
-    Listener::Room room{*descriptors, *newcomers, [this] {
-                          for (const auto& worker : workers) worker->make_room();
-                        }};
-    workers[acceptor]->add_listener(
-        cluster, std::move(*bound), std::move(room),
-        [this, cluster, acceptor](AcceptedClient client) { hand_over(cluster, acceptor, std::move(client)); });
+    ports[cluster] = bound[cluster].front().bound_port();
+    listening[cluster] = descriptors_of(bound[cluster]);
+    workers[acceptor_of(cluster)]->add_listener(cluster, std::move(bound[cluster]), room(), on_client(cluster));
   }
   for (const auto& worker : workers) worker->start();
   running = true;
@@ -136,25 +60,41 @@ Result<void> WorkerPool::Inner::start(std::vector<NamedSocket>& inherited) {
   return {};
 }
 
-Result<void> WorkerPool::Inner::share_descriptors(std::uint32_t worker_count) {
-  DescriptorNeeds needs{.workers = worker_count,
-                        .clusters = static_cast<std::uint32_t>(configs.size()),
+Result<DescriptorPlan> WorkerPool::Inner::plan_for(std::size_t worker_count, const ProxyConfig& wanted,
+                                                   const std::vector<ClusterConfig>& wanted_clusters) const {
+  DescriptorNeeds needs{.workers = static_cast<std::uint32_t>(worker_count),
+                        .clusters = static_cast<std::uint32_t>(wanted_clusters.size()),
                         .nodes = 0,
-                        .clients = proxy.max_client_connections};
-  for (const auto& config : configs) needs.nodes += static_cast<std::uint32_t>(config.nodes.size());
-  auto planned = plan_descriptors(descriptor_limit, needs);
-  if (!planned) return planned.error();
-  plan = *planned;
-  descriptors.emplace(plan.data_path);
-  newcomers.emplace(plan.newcomers);
-  if (plan.clients < needs.clients) {
-    log(LogLevel::kWarning, "listener",
-        "the limit on open files (RLIMIT_NOFILE) is " + std::to_string(descriptor_limit) + ": room for " +
-            std::to_string(plan.clients) +
-            " clients, not for max_client_connections = " + std::to_string(needs.clients) + "; raise it to " +
-            std::to_string(plan.wanted) + " (systemd: LimitNOFILE=, shell: ulimit -n)");
-  }
-  return {};
+                        .clients = wanted.max_client_connections};
+  for (const auto& config : wanted_clusters) needs.nodes += static_cast<std::uint32_t>(config.nodes.size());
+  return plan_descriptors(descriptor_limit, needs);
+}
+
+void WorkerPool::Inner::tell_of_plan() const {
+  if (plan.clients >= proxy.max_client_connections) return;
+  log(LogLevel::kWarning, "listener",
+      "the limit on open files (RLIMIT_NOFILE) is " + std::to_string(descriptor_limit) + ": room for " +
+          std::to_string(plan.clients) +
+          " clients, not for max_client_connections = " + std::to_string(proxy.max_client_connections) +
+          "; raise it to " + std::to_string(plan.wanted) + " (systemd: LimitNOFILE=, shell: ulimit -n)");
+}
+
+// One worker accepts for a cluster and hands out: SO_REUSEPORT would spread a few clients unevenly, and drop those that
+// wait in the queue of a socket that is closed.
+std::size_t WorkerPool::Inner::acceptor_of(std::size_t cluster) const {
+  return cluster % workers.size();
+}
+
+Listener::Room WorkerPool::Inner::room() {
+  return {*descriptors, *newcomers, [this] {
+            for (const auto& worker : workers) worker->make_room();
+          }};
+}
+
+Listener::OnClient WorkerPool::Inner::on_client(std::size_t cluster) {
+  return [this, cluster, acceptor = acceptor_of(cluster)](AcceptedClient client) {
+    hand_over(cluster, acceptor, std::move(client));
+  };
 }
 
 void WorkerPool::Inner::make_workers(std::uint32_t count) {
@@ -204,11 +144,16 @@ std::function<void()> WorkerPool::Inner::by_the_last(std::function<void()> then)
   };
 }
 
-std::size_t WorkerPool::Inner::cluster_index(const std::string& name) const {
-  const auto at =
-      std::find_if(configs.begin(), configs.end(), [&](const ClusterConfig& config) { return config.name == name; });
-  assert(at != configs.end());
+std::optional<std::size_t> WorkerPool::Inner::find(const std::string& name) const {
+  const auto at = std::ranges::find(configs, name, &ClusterConfig::name);
+  if (at == configs.end()) return std::nullopt;
   return static_cast<std::size_t>(at - configs.begin());
+}
+
+std::size_t WorkerPool::Inner::cluster_index(const std::string& name) const {
+  const auto found = find(name);
+  assert(found.has_value());
+  return *found;
 }
 
 void WorkerPool::publish_route(const std::string& cluster, Route route, std::function<void()> applied,
@@ -219,7 +164,7 @@ void WorkerPool::publish_route(const std::string& cluster, Route route, std::fun
   auto& inner = *inner_;
   const std::size_t index = inner.cluster_index(cluster);
   assert(route.epoch >= inner.routes[index].epoch);
-  if (!inner.running) {  // stopped: no client's byte reaches any node
+  if (!inner.running || inner.gone[index]) {  // stopped: no client's byte reaches any node
     inner.control.post(std::move(applied));
     return;
   }
@@ -329,7 +274,8 @@ void WorkerPool::forget_added_keys() {
 }
 
 bool WorkerPool::has_cluster(const std::string& cluster) const {
-  return std::ranges::find(inner_->configs, cluster, &ClusterConfig::name) != inner_->configs.end();
+  const auto place = inner_->find(cluster);
+  return place && !inner_->gone[*place];
 }
 
 void WorkerPool::follow_up(std::function<void()> done) {
@@ -380,6 +326,7 @@ std::vector<Duration> WorkerPool::loop_lags() const {
 std::vector<ClusterSessionStats> WorkerPool::stats() const {
   std::vector<ClusterSessionStats> sums;
   for (std::size_t cluster = 0; cluster < inner_->configs.size(); ++cluster) {
+    if (inner_->gone[cluster]) continue;
     ClusterSessionStats& sum = sums.emplace_back();
     sum.cluster = inner_->configs[cluster].name;
     for (const auto& worker : inner_->workers) worker->access_point(cluster).counters().add_to(sum);

@@ -2,7 +2,7 @@
 // access points and relay them to the node that the route names.
 //
 // All members are called by the control thread, except stats(), loop_lags() and last_bytes_from(), which any thread may
-// call. Callbacks come on the control thread.
+// call while the control thread does not reload. Callbacks come on the control thread.
 #pragma once
 
 #include <cstdint>
@@ -28,6 +28,7 @@
 namespace pgkeel {
 
 class Loop;
+struct AccessChange;
 
 class WorkerPool {
  public:
@@ -81,6 +82,14 @@ class WorkerPool {
   // For connections that begin from now on; those that are there keep what they began with.
   void replace_tls(const std::string& cluster, const ClusterTls& tls);
 
+  // What a reload needs of the data path, got before anything is changed: TLS files are read, new addresses bound. An
+  // error: nothing has changed, and nothing will.
+  Result<std::shared_ptr<AccessChange>> prepare_reload(const ProxyConfig& proxy,
+                                                       const std::vector<ClusterConfig>& clusters);
+  // Takes it over in every worker before it returns. Sessions stay, but for those of a cluster that is gone: they end
+  // with 57P01. A cluster that is new leads nowhere yet. The number of workers stays what it is.
+  void reload(AccessChange& change);
+
   // SIGTERM: no more clients (with `keep_listening` they are not refused, but wait for the next process, which has the
   // sockets too); sessions end with 57P01 "terminating connection: pgkeel is shutting down". `stopped`
   // comes when all are closed or `limit` is over.
@@ -93,7 +102,7 @@ class WorkerPool {
   // worker's loop iteration.
   [[nodiscard]] Instant last_bytes_from(const std::string& cluster, const std::string& node) const;
 
-  // Sums over the workers, per cluster in the order of the configuration.
+  // Sums over the workers, per cluster; those of the start in the order of their configuration.
   [[nodiscard]] std::vector<ClusterSessionStats> stats() const;
 
   // How late each worker's loop was at worst of late (loop_lag.h).

@@ -2,69 +2,15 @@
 
 #include <algorithm>
 #include <functional>
-#include <limits>
 #include <utility>
 
-#include <prometheus/metric_family.h>
-#include <prometheus/text_serializer.h>
-
 #include "proxy/base/version.h"
+#include "proxy/metrics/families.h"
 
 namespace pgkeel {
 namespace {
 
-using prometheus::ClientMetric;
-using prometheus::MetricFamily;
 using prometheus::MetricType;
-
-using Labels = std::vector<std::pair<std::string, std::string>>;
-
-class Families {
- public:
-  Families& family(const std::string& name, const std::string& help, MetricType type) {
-    families_.push_back({name, help, type, {}});
-    return *this;
-  }
-
-  void add(const Labels& labels, double value) {
-    ClientMetric metric;
-    for (const auto& [name, text] : labels) metric.label.push_back({name, text});
-    if (families_.back().type == MetricType::Counter) {
-      metric.counter.value = value;
-    } else {
-      metric.gauge.value = value;
-    }
-    families_.back().metric.push_back(std::move(metric));
-  }
-
-  void add(const Labels& labels, const DurationHistogram& durations) {
-    ClientMetric metric;
-    for (const auto& [name, text] : labels) metric.label.push_back({name, text});
-    auto& histogram = metric.histogram;
-    for (std::size_t bucket = 0; bucket < durations.counts.size(); ++bucket) {
-      histogram.sample_count += durations.counts[bucket];
-      const bool last = bucket == DurationHistogram::kBoundsMs.size();
-      const double bound = last ? std::numeric_limits<double>::infinity()
-                                : static_cast<double>(DurationHistogram::kBoundsMs[bucket]) / 1000;
-      histogram.bucket.push_back({histogram.sample_count, bound});
-    }
-    histogram.sample_sum = std::chrono::duration<double>(durations.sum).count();
-    families_.back().metric.push_back(std::move(metric));
-  }
-
-  [[nodiscard]] std::string text() const { return prometheus::TextSerializer().Serialize(families_); }
-
- private:
-  std::vector<MetricFamily> families_;
-};
-
-double number(std::uint64_t value) {
-  return static_cast<double>(value);
-}
-
-double seconds(Duration duration) {
-  return std::chrono::duration<double>(duration).count();
-}
 
 void add_clusters(Families& families, const std::vector<ClusterStatus>& clusters) {
   struct Row {
@@ -375,12 +321,31 @@ void add_nodes(Families& families, const std::vector<ClusterStatus>& clusters) {
   });
 }
 
+void add_configuration(Families& families, const ConfigurationStatus& configuration) {
+  families.family("pgkeel_config_reloads_total", "Reloads of the configuration, by how they ended",
+                  MetricType::Counter);
+  families.add({{"result", "success"}}, number(configuration.reloads_succeeded));
+  families.add({{"result", "refused"}}, number(configuration.reloads_refused));
+  families.family("pgkeel_config_last_reload_success_timestamp_seconds",
+                  "When the configuration that runs was read: at the last reload that succeeded, or at the start",
+                  MetricType::Gauge);
+  families.add({}, seconds(configuration.read_at.time_since_epoch()));
+  families.family("pgkeel_config_in_force",
+                  "0 where the last reload was refused: the configuration on disk is not what runs", MetricType::Gauge);
+  families.add({}, configuration.problems.empty() ? 1 : 0);
+  families.family("pgkeel_config_changes_waiting", "Changes of the configuration that wait for a restart",
+                  MetricType::Gauge);
+  families.add({}, number(configuration.waiting.size()));
+}
+
 }  // namespace
 
-std::string prometheus_text(const std::vector<ClusterStatus>& clusters, const std::vector<LoopStatus>& loops) {
+std::string prometheus_text(const std::vector<ClusterStatus>& clusters, const ConfigurationStatus& configuration,
+                            const std::vector<LoopStatus>& loops) {
   Families families;
   families.family("pgkeel_build_info", "The version of this pgkeel", MetricType::Gauge);
   families.add({{"version", std::string(pgkeel_version())}}, 1);
+  add_configuration(families, configuration);
   add_clusters(families, clusters);
   add_changes(families, clusters);
   add_nodes(families, clusters);

@@ -16,10 +16,17 @@ constexpr std::size_t kUnderWayMin = 16;
 
 }  // namespace
 
-LoginGate::LoginGate(std::uint32_t logins_per_second)
-    : rate_(logins_per_second),
-      burst_(std::max(2.0, rate_ * kBurstSeconds)),
-      under_way_max_(std::max(kUnderWayMin, static_cast<std::size_t>(rate_ * kUnderWaySeconds))) {}
+LoginGate::LoginGate(std::uint32_t logins_per_second) {
+  set_rate(logins_per_second);
+}
+
+void LoginGate::set_rate(std::uint32_t logins_per_second) {
+  const std::lock_guard lock(mutex_);
+  rate_ = logins_per_second;
+  burst_ = std::max(2.0, rate_ * kBurstSeconds);
+  under_way_max_ = std::max(kUnderWayMin, static_cast<std::size_t>(rate_ * kUnderWaySeconds));
+  if (logins_per_second == 0) limited_ = false;
+}
 
 LoginGate::Ticket LoginGate::enter() {
   const std::lock_guard lock(mutex_);

@@ -24,6 +24,9 @@ class LoginGate {
   void enter(Ticket ticket);  // begins to wait again, at the old place
   void leave(Ticket ticket);  // waits no more
 
+  // From now on; 0: no limit.
+  void set_rate(std::uint32_t logins_per_second);
+
   // True: it was the ticket's turn, it waits no more, and its login is under way until settle() or enter().
   bool try_pass(Ticket ticket, Instant now);
   void settle(Ticket ticket);  // the server has answered its login, or that is over
@@ -34,10 +37,10 @@ class LoginGate {
  private:
   void refill(Instant now);
 
-  const double rate_;   // tokens a second
-  const double burst_;  // the most that may pass at once
-  const std::size_t under_way_max_;
-  std::mutex mutex_;
+  std::mutex mutex_;  // guards all below
+  double rate_ = 0;   // tokens a second
+  double burst_ = 0;  // the most that may pass at once
+  std::size_t under_way_max_ = 0;
   std::set<Ticket> waiting_;
   std::set<Ticket> under_way_;
   Ticket next_ticket_ = 1;

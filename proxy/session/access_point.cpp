@@ -27,13 +27,13 @@ AccessPoint::AccessPoint(WorkerServices services, SharedCluster& shared, std::fu
       evidence_(std::move(on_evidence)),
       on_session_gone_(std::move(on_session_gone)),
       route_(no_route_yet()),
-      tls_(shared.first_tls),
-      last_bytes_(shared.nodes.size()),
+      tls_(shared.tls),
       waiting_room_(services.loop, shared.login_gate, counters_),
       reaper_(services.loop, [this] { reap(); }),
       acknowledge_review_(services.loop, [this] {
         for (const auto& session : sessions_) session->review_acknowledge_limits();
       }) {
+  set_settings(shared.settings);
   acknowledge_review_.start_repeating(kAcknowledgeReview);
 }
 
@@ -50,6 +50,13 @@ void AccessPoint::accept(AcceptedClient client) {
   sessions_.push_back(std::make_unique<Session>(*this, std::move(client)));
   sessions_.back()->set_place(std::prev(sessions_.end()));
   sessions_.back()->become_newcomer();
+}
+
+void AccessPoint::set_settings(std::shared_ptr<const AccessSettings> settings) {
+  settings_ = std::move(settings);
+  for (const auto& node : settings_->nodes) {
+    if (node_index(node) == last_bytes_.size()) last_bytes_.emplace_back(node);
+  }
 }
 
 void AccessPoint::set_route(std::shared_ptr<const Route> route, std::function<void()> on_drained) {
@@ -80,12 +87,12 @@ void AccessPoint::session_drained() {
   if (counters_.drain_awaits.value() == 0 && on_drained_) std::exchange(on_drained_, nullptr)();
 }
 
-void AccessPoint::shut_down() {
+void AccessPoint::shut_down(const std::string& cause) {
   shutting_down_ = true;
   waiting_room_.close_doors();
   for (auto at = sessions_.begin(); at != sessions_.end();) {
     Session& session = **at++;
-    session.shut_down();
+    session.shut_down(cause);
   }
 }
 
@@ -132,6 +139,12 @@ void AccessPoint::take_over(AcceptedClient client, MovedSession moved) {
   sessions_.back()->go_on_here();
 }
 
+void AccessPoint::reopen() {
+  route_ = no_route_yet();
+  waiting_room_.open_doors(false, false);
+  shutting_down_ = false;
+}
+
 void AccessPoint::close_all() {
   waiting_room_.close_doors();
   for (auto at = sessions_.begin(); at != sessions_.end();) {
@@ -145,17 +158,17 @@ void AccessPoint::close_all() {
 Instant AccessPoint::last_bytes_from(const std::string& node) const {
   const std::size_t index = node_index(node);
   if (index >= last_bytes_.size()) return Instant{};
-  return Instant(Duration(last_bytes_[index].load(std::memory_order_relaxed)));
+  return Instant(Duration(last_bytes_[index].at.load(std::memory_order_relaxed)));
 }
 
 std::size_t AccessPoint::node_index(const std::string& node) const {
-  const auto at = std::find(shared_.nodes.begin(), shared_.nodes.end(), node);
-  return static_cast<std::size_t>(at - shared_.nodes.begin());
+  const auto at = std::ranges::find(last_bytes_, node, &LastBytes::node);
+  return static_cast<std::size_t>(at - last_bytes_.begin());
 }
 
 void AccessPoint::heard_from(std::size_t node_index, Instant now) {
   if (node_index >= last_bytes_.size()) return;
-  auto& last = last_bytes_[node_index];
+  auto& last = last_bytes_[node_index].at;
   const auto since_start = now.time_since_epoch().count();
   if (last.load(std::memory_order_relaxed) != since_start) last.store(since_start, std::memory_order_relaxed);
 }
@@ -188,7 +201,7 @@ void AccessPoint::forward_cancel(AcceptedClient client, const CancelKey& key, st
         retired_cancels_.push_back(std::move(cancels_.extract(number).mapped()));
         reaper_.start_once(Duration::zero());
       });
-  if (!shared_.keeps_commit_waits) {
+  if (!settings_->keeps_commit_waits) {
     cancel_answered(number, true);
     return;
   }

@@ -5,12 +5,14 @@
 #include <algorithm>
 #include <atomic>
 #include <cstddef>
+#include <deque>
 #include <functional>
 #include <list>
 #include <map>
 #include <memory>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "config/config.h"
@@ -36,36 +38,40 @@ namespace pgkeel {
 class Loop;
 class Session;
 
+// What a cluster's configuration says of its access point. Immutable, and replaced as a whole: any thread.
+struct AccessSettings {
+  AccessSettings(const ClusterConfig& config, AllowList networks)
+      : allow_list(std::move(networks)),
+        client_tls_mode(config.client_tls.mode),
+        failure_timeout(config.detection.failure_timeout),
+        keeps_commit_waits(config.durability != Durability::kAsync) {
+    for (const auto& node : config.nodes) nodes.push_back(node.name);
+  }
+
+  std::vector<std::string> nodes;
+  AllowList allow_list;
+  ClientTlsMode client_tls_mode;
+  Duration failure_timeout;  // DetectionConfig's
+  // A commit that waits for a standby is not cancelled through the access point, and what a server says of one that was
+  // cancelled otherwise is not taken for an acknowledgement.
+  bool keeps_commit_waits;
+};
+
 // What the workers of one cluster share.
 struct SharedCluster {
-  SharedCluster(const ClusterConfig& config, AllowList networks, ClusterTls tls, std::uint32_t login_rate)
-      : name(config.name),
-        nodes(names_of(config.nodes)),
-        allow_list(std::move(networks)),
-        client_tls_mode(config.client_tls.mode),
-        first_tls(std::move(tls)),
-        failure_timeout(config.detection.failure_timeout),
-        keeps_commit_waits(config.durability != Durability::kAsync),
+  SharedCluster(std::string cluster, std::shared_ptr<const AccessSettings> newest_settings, ClusterTls newest_tls,
+                std::uint32_t login_rate)
+      : name(std::move(cluster)),
+        settings(std::move(newest_settings)),
+        tls(std::move(newest_tls)),
         login_gate(login_rate) {}
 
   const std::string name;
-  const std::vector<std::string> nodes;
-  const AllowList allow_list;
-  const ClientTlsMode client_tls_mode;
-  const ClusterTls first_tls;      // of the start; an AccessPoint has the one of now
-  const Duration failure_timeout;  // DetectionConfig's
-  // A commit that waits for a standby is not cancelled through the access point, and what a server says of one that was
-  // cancelled otherwise is not taken for an acknowledgement.
-  const bool keeps_commit_waits;
+  // The newest, for an AccessPoint that is made; each has its own then.
+  std::shared_ptr<const AccessSettings> settings;
+  ClusterTls tls;
   LoginGate login_gate;
   CancelRegistry cancel_registry;
-
- private:
-  static std::vector<std::string> names_of(const std::vector<NodeConfig>& nodes) {
-    std::vector<std::string> names;
-    for (const auto& node : nodes) names.push_back(node.name);
-    return names;
-  }
 };
 
 // What the clusters of one worker share.
@@ -75,7 +81,7 @@ struct WorkerServices {
   std::span<std::byte> read_buffer;  // bytes are read into it, and have left it when the callback returns
   const ProxyConfig& limits;
   std::atomic<std::uint32_t>& clients;  // of all workers, against clients_max
-  const std::uint32_t clients_max;      // max_client_connections, or what there are descriptors for
+  const std::uint32_t& clients_max;     // max_client_connections, or what there are descriptors for
   Newcomers& newcomers;
   const CancelJudge& cancel_judge;        // answers on the loop's thread
   const VerifierSource& verifier_source;  // so does this
@@ -102,6 +108,9 @@ class AccessPoint {
   // drains, `on_drained` is called once, when no session of it is in a transaction.
   void set_route(std::shared_ptr<const Route> route, std::function<void()> on_drained);
 
+  // Sessions that are there stay, also those of networks that are not allowed any more.
+  void set_settings(std::shared_ptr<const AccessSettings> settings);
+
   // For connections that begin from now on.
   void set_tls(ClusterTls tls) { tls_ = std::move(tls); }
 
@@ -117,8 +126,10 @@ class AccessPoint {
   // told so.
   void take_over(AcceptedClient client, MovedSession moved);
 
-  // Every session ends with an error; clients that still come are closed.
-  void shut_down();
+  // Every session ends with an error that names the cause; clients that still come are closed.
+  void shut_down(const std::string& cause);
+  // Clients may come again; the route leads nowhere.
+  void reopen();
   // All at once, without a word.
   void close_all();
 
@@ -126,11 +137,12 @@ class AccessPoint {
   [[nodiscard]] bool empty() const { return sessions_.empty(); }
 
   [[nodiscard]] const SessionCounters& counters() const { return counters_; }  // any thread
-  [[nodiscard]] Instant last_bytes_from(const std::string& node) const;        // any thread
+  [[nodiscard]] Instant last_bytes_from(const std::string& node) const;  // any thread, but not during set_settings()
 
   // ---- for Session ----
   [[nodiscard]] const Route& route() const { return *route_; }
   [[nodiscard]] SharedCluster& shared() { return shared_; }
+  [[nodiscard]] const AccessSettings& settings() const { return *settings_; }
   [[nodiscard]] WorkerServices& services() { return services_; }
   [[nodiscard]] const ClusterTls& tls() const { return tls_; }
   [[nodiscard]] WaitingRoom& waiting_room() { return waiting_room_; }
@@ -157,10 +169,17 @@ class AccessPoint {
   EvidenceReporter evidence_;
   std::function<void()> on_session_gone_;
   std::shared_ptr<const Route> route_;
+  std::shared_ptr<const AccessSettings> settings_;
   ClusterTls tls_;
   Instant handshake_failure_told_at_{};
   SessionCounters counters_;
-  std::vector<std::atomic<Instant::rep>> last_bytes_;  // per node
+  // Per node that was ever configured; grows only in set_settings().
+  struct LastBytes {
+    explicit LastBytes(std::string name) : node(std::move(name)) {}
+    const std::string node;
+    std::atomic<Instant::rep> at{0};
+  };
+  std::deque<LastBytes> last_bytes_;
   WaitingRoom waiting_room_;
   Timer reaper_;
   Timer acknowledge_review_;

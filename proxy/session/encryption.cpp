@@ -15,7 +15,7 @@ constexpr unsigned kEncryptionRequestsMax = 2;  // one for SSL, one for GSSAPI, 
 }  // namespace
 
 bool Session::must_encrypt() const {
-  const ClientTlsMode mode = access_point_.shared().client_tls_mode;
+  const ClientTlsMode mode = access_point_.settings().client_tls_mode;
   return mode == ClientTlsMode::kRequire || mode == ClientTlsMode::kVerifyClient;
 }
 

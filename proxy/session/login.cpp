@@ -48,7 +48,7 @@ void Session::handle_startup_packet() {
   }
   if (const auto* cancel = std::get_if<CancelRequest>(&*packet)) {
     // Who may not log in may not cancel either: a key can be overheard. There is no answer to a cancel request.
-    if (!access_point_.shared().allow_list.allows(peer_)) {
+    if (!access_point_.settings().allow_list.allows(peer_)) {
       vanish();
       return;
     }
@@ -73,7 +73,7 @@ void Session::handle_startup_packet() {
 }
 
 void Session::take_a_place() {
-  if (!access_point_.shared().allow_list.allows(peer_)) {
+  if (!access_point_.settings().allow_list.allows(peer_)) {
     end_with_error(SqlState::kNotAllowed, "client address " + format_ip_address(peer_) +
                                               " is not allowed to use cluster \"" + access_point_.shared().name + "\"");
     return;
@@ -81,7 +81,7 @@ void Session::take_a_place() {
   if (must_encrypt() && !client_.tls()) {
     end_with_error(SqlState::kNotAllowed, "cluster \"" + access_point_.shared().name +
                                               "\" takes encrypted connections only (client_tls is \"" +
-                                              client_tls_mode_name(access_point_.shared().client_tls_mode) +
+                                              client_tls_mode_name(access_point_.settings().client_tls_mode) +
                                               "\"): connect with sslmode=require or higher");
     return;
   }

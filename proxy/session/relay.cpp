@@ -117,7 +117,7 @@ void Session::pass_on_from_server(std::span<std::byte> bytes) {
 
 // Whether the client may hear what the server says after this notice. Of a long one, only the beginning is there yet.
 bool Session::may_go_on_behind(Bytes notice) {
-  if (!access_point_.shared().keeps_commit_waits) return true;
+  if (!access_point_.settings().keeps_commit_waits) return true;
   if (notice.size() <= read_uint32(notice.subspan(1, 4))) {
     long_notice_.begin(notice);
     return true;

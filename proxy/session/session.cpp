@@ -139,7 +139,7 @@ void Session::run_clock(Clock clock) {
   }
   Duration left = time_left(clock);
   if (state_ == State::kConnecting) left = std::min(left, kConnectAttemptLimit);
-  if (awaits_first_answer()) left = std::min(left, access_point_.shared().failure_timeout);
+  if (awaits_first_answer()) left = std::min(left, access_point_.settings().failure_timeout);
   deadline_.start_once(left);
 }
 
@@ -159,7 +159,7 @@ void Session::deadline_reached() {
       run_clock(clock_);
       access_point_.counters().logins_unanswered.add();
       access_point_.report(LinkEvidence::Kind::kNoAnswer, target_.node, epoch_,
-                           "a login got no answer for " + format_duration(access_point_.shared().failure_timeout));
+                           "a login got no answer for " + format_duration(access_point_.settings().failure_timeout));
     }
     if (state_ != State::kConnecting) return;
     // Only this attempt to connect has taken too long.
@@ -265,7 +265,7 @@ void Session::count_end() {
   }
 }
 
-void Session::shut_down() {
+void Session::shut_down(const std::string& cause) {
   switch (state_) {
     case State::kStartup:
       if (client_.tls()) return vanish();  // in a handshake, of which an error is no part
@@ -274,10 +274,10 @@ void Session::shut_down() {
     case State::kConnecting:
     case State::kSecuring:
     case State::kLogin:
-      end_with_error(SqlState::kCannotConnect, "could not connect: pgkeel is shutting down");
+      end_with_error(SqlState::kCannotConnect, "could not connect: " + cause);
       return;
     case State::kEstablished:
-      end_with_error(SqlState::kAdminShutdown, "terminating connection: pgkeel is shutting down");
+      end_with_error(SqlState::kAdminShutdown, "terminating connection: " + cause);
       return;
     case State::kClosing:
     case State::kGone:

@@ -58,7 +58,7 @@ class Session {
   // The route has changed: the link to a server that is not the route's is reset, and the client is told or waits on.
   // Where the route drains, the client is held as soon as no transaction is open.
   void follow_route();
-  void shut_down();
+  void shut_down(const std::string& cause);
   void vanish();  // both links are closed without a word
   void review_acknowledge_limits();
   void become_newcomer();

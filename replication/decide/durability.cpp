@@ -139,7 +139,12 @@ class PrimarySync {
       reliable = {waited_for == paused.end() ? paused.front() : *waited_for};
     }
     if (!reliable.empty() || situation_.policy.durability != Durability::kStrict) return quorum_of(std::move(reliable));
-    return present.empty() ? quorum_of(configured_standbys(situation_, primary_.name)) : present;
+    // A standby that was taken out of the configuration is not waited for.
+    std::vector<std::string> configured = configured_standbys(situation_, primary_.name);
+    const bool all_are_configured = std::ranges::all_of(present.members, [&](const std::string& member) {
+      return std::ranges::find(configured, member) != configured.end();
+    });
+    return present.empty() || !all_are_configured ? quorum_of(std::move(configured)) : present;
   }
 
   // A standby that commits wait for stopped answering after the primary was asked.

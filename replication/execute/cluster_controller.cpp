@@ -56,6 +56,18 @@ void ClusterController::resume(const RouteOrder& open) {
   maybe_open_ = open.node;
 }
 
+void ClusterController::reconfigure(FailoverPolicy policy, const std::vector<NodeConfig>& nodes) {
+  policy.adopt = std::move(policy_.adopt);
+  policy_ = std::move(policy);
+  const auto is_gone = [&](const std::string& node) {
+    return std::ranges::find(nodes, node, &NodeConfig::name) == nodes.end();
+  };
+  std::erase_if(view_.actions,
+                [&](const ActionStatus& status) { return !status.running && is_gone(status.action.node); });
+  std::erase_if(told_failed_, [&](const auto& told) { return is_gone(told.first); });
+  std::erase_if(told_outcomes_, [&](const auto& told) { return is_gone(told.first.second); });
+}
+
 void ClusterController::step(const std::vector<NodeView>& nodes, Now now) {
   if (view_.phase_since == Instant{}) view_.phase_since = started_at_ = now.instant;
   if (std::exchange(applied_is_new_, false)) applied_since_ = now.instant;

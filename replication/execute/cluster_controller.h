@@ -61,6 +61,9 @@ class ClusterController {
   void resume(const RouteOrder& open);
   // Every worker has followed the newest route.
   [[nodiscard]] bool route_is_applied() const { return anything_published_ && applied_.same_route(published_); }
+  // Other rules and nodes, as a whole, between two decisions. What was ordered with --adopt stays ordered. Call step()
+  // with the new nodes next.
+  void reconfigure(FailoverPolicy policy, const std::vector<NodeConfig>& nodes);
 
   // Decides and acts on what is seen now. Call after every observation, every answer, and at decide_again_at().
   void step(const std::vector<NodeView>& nodes, Now now);

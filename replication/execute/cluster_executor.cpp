@@ -75,6 +75,11 @@ ClusterExecutor::~ClusterExecutor() {
   context_->wanted.reset();
 }
 
+void ClusterExecutor::reconfigure(const ClusterConfig& cluster, Hosts hosts) {
+  context_->cluster = cluster;
+  hosts_ = std::move(hosts);
+}
+
 void ClusterExecutor::start(const Action& action) {
   const auto found = hosts_.find(action.node);
   const std::string doubt = local_doubt(action.node);

@@ -28,6 +28,9 @@ class ClusterExecutor {
                   std::function<void(const std::string& node, const std::string& line)> progress);
   ~ClusterExecutor();
 
+  // Other nodes and hosts. What runs goes on with those that it began with.
+  void reconfigure(const ClusterConfig& cluster, Hosts hosts);
+
   void start(const Action& action);
 
   // A start or a rejoin that runs ends soon, and tells so; where it was done before that, it was. What it began is as
@@ -69,7 +72,7 @@ class ClusterExecutor {
 
   JobRunner jobs_;
   std::map<std::string, Breakable> breakable_;
-  const Hosts hosts_;
+  Hosts hosts_;
   std::shared_ptr<Context> context_;
 };
 

@@ -3,6 +3,7 @@
 #include <string>
 #include <string_view>
 
+#include "config/changes.h"
 #include "config/example.h"
 #include "config/parse.h"
 #include "tests/fuzz/fuzz.h"
@@ -71,6 +72,20 @@ TEST_CASE("damaged configuration files") {
     std::string text = example;
     random.damage(text);
     read(text);
+  });
+}
+
+TEST_CASE("a reload of a damaged file holds all of it, but for what waits for a restart, or nothing") {
+  const Config running = parse_config(example_toml(), "f").value();
+  for_seeds(2'000, [&](std::uint64_t seed) {
+    Random random(seed);
+    std::string text = example_toml();
+    random.damage(text);
+    const ConfigResult wanted = parse_config(text, "f");
+    if (!wanted) return;
+    const Config holds = without_restart(running, *wanted);
+    for (const auto& change : config_changes(holds, *wanted)) CHECK(change.effect == ReloadEffect::kRestart);
+    for (const auto& change : config_changes(running, holds)) CHECK(change.effect != ReloadEffect::kRestart);
   });
 }
 

@@ -29,5 +29,7 @@ int main() {
   cluster.phases = {{"failover", "fenced", DurationHistogram{}}};
   cluster.phases[0].durations.add(20ms);
   cluster.sessions.waits.add(2s);
-  std::cout << prometheus_text({cluster}, {{"control", 1ms}});
+  ConfigurationStatus configuration;
+  configuration.problems = {"pgkeel.toml:1:1: unknown key"};
+  std::cout << prometheus_text({cluster}, configuration, {{"control", 1ms}});
 }

@@ -33,7 +33,7 @@ ProxyUnderTest::ProxyUnderTest(const Options& options)
   cluster.nodes = {node("a", server_host_, a), node("b", server_host_, b)};
   ClusterConfig other = cluster;
   other.name = "d";
-  clusters_ = {cluster, other};
+  configured = {options.proxy, {cluster, other}};
   pool_ = make_pool();
   std::vector<NamedSocket> inherited;
   const auto started = pool_->start(inherited);
@@ -45,7 +45,7 @@ ProxyUnderTest::ProxyUnderTest(const Options& options)
 
 std::unique_ptr<WorkerPool> ProxyUnderTest::make_pool() {
   return std::make_unique<WorkerPool>(
-      loop_, options_.proxy, clusters_, options_.descriptor_limit,
+      loop_, configured.proxy, configured.clusters, options_.descriptor_limit,
       [this](const LinkEvidence& told) {
         const std::lock_guard lock(mutex_);
         evidence_.push_back(told);
@@ -166,6 +166,18 @@ void ProxyUnderTest::replace_client_tls(const ClientTlsConfig& client_tls) {
   const auto tls = load_cluster_tls(cluster);
   if (!tls) throw std::runtime_error(tls.error().message);
   in_control_thread([&] { pool_->replace_tls("c", *tls); });
+}
+
+std::string ProxyUnderTest::reload() {
+  std::string refused;
+  in_control_thread([&] {
+    auto change = pool_->prepare_reload(configured.proxy, configured.clusters);
+    if (change)
+      pool_->reload(**change);
+    else
+      refused = change.error().message;
+  });
+  return refused;
 }
 
 std::uint64_t ProxyUnderTest::bytes_read() const {

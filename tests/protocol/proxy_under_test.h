@@ -62,9 +62,16 @@ class ProxyUnderTest {
   void stop(Duration limit);
   void stop_later(Duration limit, std::function<void()> stopped);  // `stopped` is called in the control thread
   void replace_client_tls(const ClientTlsConfig& client_tls);      // its files are read
-  void in_control_thread(std::function<void()> task);              // returns when it was run
+  // What is configured now, for a test to change; and a reload with it: empty, or why it was refused.
+  struct Configured {
+    ProxyConfig proxy;
+    std::vector<ClusterConfig> clusters;
+  };
+  Configured configured;
+  std::string reload();
+  void in_control_thread(std::function<void()> task);  // returns when it was run
 
-  [[nodiscard]] std::uint16_t port() const { return port_; }
+  [[nodiscard]] std::uint16_t port() const { return port_; }  // at the start
   [[nodiscard]] std::uint16_t port_of(const std::string& cluster) const { return pool_->bound_port(cluster); }
   Peer connect() const { return Peer::connect_to(port_); }
   [[nodiscard]] ClusterSessionStats stats() const { return pool_->stats().front(); }
@@ -88,7 +95,6 @@ class ProxyUnderTest {
   Loop loop_;
   Wakeup wakeup_;
   Options options_;
-  std::vector<ClusterConfig> clusters_;
   Route route_;  // of cluster c
   std::unique_ptr<WorkerPool> former_;
   std::unique_ptr<WorkerPool> pool_;

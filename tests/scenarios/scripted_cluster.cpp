@@ -32,7 +32,7 @@ ScriptedCluster::Command ScriptedCluster::command(const std::string& word) {
       {"restart", &ScriptedCluster::restart},     {"show", &ScriptedCluster::show},
       {"events", &ScriptedCluster::show_events},  {"order", &ScriptedCluster::give_order},
       {"preview", &ScriptedCluster::give_order},  {"drained", &ScriptedCluster::drain_route},
-      {"stopped", &ScriptedCluster::finish_stop},
+      {"stopped", &ScriptedCluster::finish_stop}, {"reload", &ScriptedCluster::reload},
   };
   if (liveness_of(word)) return &ScriptedCluster::set_liveness;
   const auto found = kCommands.find(word);
@@ -88,6 +88,17 @@ void ScriptedCluster::set_policy(const Arguments& arguments) {
       throw std::runtime_error("policy: no such key: " + key);
     }
   }
+}
+
+// reload without=b,c · policy failover=manual, reload: what was defined since is in force
+void ScriptedCluster::reload(const Arguments& arguments) {
+  const std::vector<std::string> gone =
+      arguments.has("without") ? split(arguments.named.at("without"), ',') : std::vector<std::string>();
+  std::erase_if(nodes_, [&](const ScriptedNode& each) { return std::ranges::find(gone, each.name) != gone.end(); });
+  std::vector<NodeConfig> configs;
+  for (const auto& each : nodes_) configs.emplace_back().name = each.name;
+  for (const auto& name : gone) last_notes_.erase(name);
+  if (controller_) controller_->reconfigure(policy_, configs);
 }
 
 void ScriptedCluster::set_memory(const Arguments& arguments) {

@@ -38,6 +38,7 @@ class ScriptedCluster : public ClusterController::Effects {
 
   void define_nodes(const Arguments& arguments);
   void set_policy(const Arguments& arguments);
+  void reload(const Arguments& arguments);
   void set_memory(const Arguments& arguments);
   void set_primary(const Arguments& arguments);
   void set_standby(const Arguments& arguments);

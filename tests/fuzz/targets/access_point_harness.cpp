@@ -72,9 +72,11 @@ AccessPointHarness::AccessPointHarness(const Options& options) : server_tls_(opt
   if (options.client_tls != ClientTlsMode::kOff)
     tls.clients = options.client_tls == ClientTlsMode::kVerifyClient ? ground.verified_clients : ground.clients;
   if (options.server_tls) tls.servers = ground.servers;
-  cluster_ = std::make_unique<SharedCluster>(config, *AllowList::parse({"0.0.0.0/0", "::/0"}), tls, 0);
+  cluster_ = std::make_unique<SharedCluster>(
+      config.name, std::make_shared<const AccessSettings>(config, *AllowList::parse({"0.0.0.0/0", "::/0"})), tls, 0);
   access_point_ = std::make_unique<AccessPoint>(
-      WorkerServices{loop_, resolver_, std::span(read_buffer_), limits_, clients_, 100, newcomers_, judge_, verifiers_},
+      WorkerServices{loop_, resolver_, std::span(read_buffer_), limits_, clients_, clients_max_, newcomers_, judge_,
+                     verifiers_},
       *cluster_, [](const LinkEvidence&) {}, [] {});
 }
 

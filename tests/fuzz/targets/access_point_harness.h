@@ -68,6 +68,7 @@ class AccessPointHarness {
   ProxyConfig limits_;
   std::array<std::byte, 262144> read_buffer_{};
   std::atomic<std::uint32_t> clients_{0};
+  const std::uint32_t clients_max_ = 100;
   Newcomers newcomers_;
   CancelJudge judge_;
   VerifierSource verifiers_;

@@ -90,7 +90,7 @@ class Play {
     server_.close();
     turn();
     // Who has said more than it was asked for waits for a server although it is gone, up to hold_timeout.
-    harness_.access_point().shut_down();
+    harness_.access_point().shut_down("the test ends");
     turn();
     require(harness_.access_point().empty(), "a session is left whose client is gone");
     require(harness_.access_point().counters().held.value() == 0, "a client is held that is gone");

@@ -80,7 +80,7 @@ void all_is_gone(AccessPointHarness& harness) {
   harness.turn();
   while (harness.accept()) harness.turn();
   // Who has said more than it was asked for waits for a server although it is gone, up to hold_timeout.
-  harness.access_point().shut_down();
+  harness.access_point().shut_down("the test ends");
   harness.turn();
   require(harness.access_point().empty(), "a session is left whose client is gone");
 }

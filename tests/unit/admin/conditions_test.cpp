@@ -43,6 +43,6 @@ TEST_CASE("each condition is a metric") {
     cluster.condition = condition_name(condition);
     const std::string sample = "condition=\"" + cluster.condition + "\"} 1";
     CAPTURE(sample);
-    CHECK(prometheus_text({cluster}).find(sample) != std::string::npos);
+    CHECK(prometheus_text({cluster}, {}).find(sample) != std::string::npos);
   }
 }

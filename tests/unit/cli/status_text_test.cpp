@@ -58,8 +58,8 @@ ClusterStatus two_nodes() {
 }  // namespace
 
 TEST_CASE("what is wrong stands out on a terminal, and the columns stay where they are") {
-  const auto plain = status_text(clusters_json({two_nodes()}));
-  const auto painted = status_text(clusters_json({two_nodes()}), Painter(true));
+  const auto plain = status_text(clusters_json({two_nodes()}, {}));
+  const auto painted = status_text(clusters_json({two_nodes()}, {}), Painter(true));
   REQUIRE(painted);
   CHECK(painted->find("orders: \033[33mdegraded\033[0m: ") == 0);
   CHECK(painted->find("\033[31mWOULD NOT WORK\033[0m") != std::string::npos);
@@ -70,7 +70,7 @@ TEST_CASE("what is wrong stands out on a terminal, and the columns stay where th
 }
 
 TEST_CASE("the status reads as a sentence and a table") {
-  const auto text = status_text(clusters_json({two_nodes()}));
+  const auto text = status_text(clusters_json({two_nodes()}, {}));
   REQUIRE(text);
   CHECK(
       *text ==
@@ -91,7 +91,7 @@ TEST_CASE("no route and a state that cannot be stored are told") {
   ClusterStatus cluster = two_nodes();
   cluster.route.clear();
   cluster.state_error = "No space left on device";
-  const auto text = status_text(clusters_json({cluster}));
+  const auto text = status_text(clusters_json({cluster}, {}));
   REQUIRE(text);
   CHECK(text->find("-> nowhere, epoch 3") != std::string::npos);
   CHECK(text->find("the state cannot be stored: No space left on device") != std::string::npos);
@@ -176,4 +176,16 @@ TEST_CASE("an answer that is something else is an error, not a crash") {
     CHECK_FALSE(status_text(answer));
     CHECK_FALSE(events_text(answer, last_id));
   }
+}
+
+TEST_CASE("a configuration that is not what runs is told below the clusters") {
+  ConfigurationStatus configuration;
+  configuration.problems = {"/f:3:1: unknown key"};
+  configuration.waiting = {"proxy.workers: 0 -> 3 (waits for a restart)"};
+  const std::string text = status_text(clusters_json({two_nodes()}, configuration)).value();
+  CHECK(
+      text.ends_with("the configuration on disk is not what runs: /f:3:1: unknown key\n"
+                     "waits for a restart: proxy.workers: 0 -> 3 (waits for a restart)\n"));
+  CHECK(status_text(R"({"clusters": [], "configuration": 7})").value().empty());
+  CHECK(status_text(R"({"clusters": [], "configuration": {"problems": "x"}})").value().ends_with(": x\n"));
 }

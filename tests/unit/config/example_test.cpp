@@ -8,6 +8,7 @@
 #include <doctest/doctest.h>
 
 #include "config/parse.h"
+#include "config/reference.h"
 #include "config/schema.h"
 
 using namespace pgkeel;
@@ -52,6 +53,21 @@ TEST_CASE("config/agent.example.toml is what the schema says (PGKEEL_REWRITE=1 w
   CHECK(read_file(path) == agent_example_toml());
   const auto parsed = parse_agent_file(agent_example_toml(), "f");
   CHECK_MESSAGE(parsed, format_problems(parsed.error()));
+}
+
+TEST_CASE("deploy/configuration.md is what the schema says, and has every key (PGKEEL_REWRITE=1 writes it anew)") {
+  const std::string path = PGKEEL_SOURCE_DIR "/deploy/configuration.md";
+  const std::string reference = configuration_reference();
+  if (std::getenv("PGKEEL_REWRITE") != nullptr) std::ofstream(path, std::ios::binary) << reference;
+  CHECK(read_file(path) == reference);
+  auto rows = all_rows(config_schema());
+  for (const Key* key : all_rows(agent_schema())) rows.push_back(key);
+  for (const Key* key : rows) {
+    CAPTURE(key->name);
+    const std::string name(key->name);
+    CHECK((reference.find("`" + name + "`") != std::string::npos ||
+           reference.find("." + name + "`") != std::string::npos));
+  }
 }
 
 TEST_CASE("the example is a valid configuration") {

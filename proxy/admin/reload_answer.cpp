@@ -1,0 +1,43 @@
+#include "proxy/admin/reload_answer.h"
+
+#include <nlohmann/json.hpp>
+
+namespace pgkeel {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+Json text_or_null(const std::string& text) {
+  return text.empty() ? Json() : Json(text);
+}
+
+}  // namespace
+
+std::string reload_answer_json(const ReloadAnswer& answer, bool preview) {
+  Json changes = Json::array();
+  for (const auto& change : answer.changes) {
+    changes.push_back({{"key", change.path},
+                       {"kind", change_kind_name(change.kind)},
+                       {"before", text_or_null(change.before)},
+                       {"after", text_or_null(change.after)},
+                       {"in_force", reload_effect_name(change.effect)}});
+  }
+  const Json json = {{"accepted", answer.accepted},   {"preview", preview},
+                     {"file", answer.file},           {"problems", answer.problems},
+                     {"changes", std::move(changes)}, {"notes", answer.notes}};
+  return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+Result<bool> parse_reload_preview(std::string_view body) {
+  const Json json = body.empty() ? Json::object() : Json::parse(body, nullptr, false);
+  if (!json.is_object()) return Error{"the body is no JSON object"};
+  bool preview = false;
+  for (const auto& [name, value] : json.items()) {
+    if (name != "preview") return Error{"\"" + name + "\" is not known here"};
+    if (!value.is_boolean()) return Error{"\"preview\" must be true or false"};
+    preview = value.get<bool>();
+  }
+  return preview;
+}
+
+}  // namespace pgkeel

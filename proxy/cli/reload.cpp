@@ -1,0 +1,87 @@
+#include "proxy/cli/reload.h"
+
+#include <iostream>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "proxy/admin/token_file.h"
+#include "proxy/cli/admin_client.h"
+#include "proxy/cli/exit_status.h"
+#include "proxy/cli/load.h"
+
+namespace pgkeel {
+namespace {
+
+using namespace std::chrono_literals;
+using Json = nlohmann::json;
+
+constexpr Duration kReloadLimit = 30s;  // TLS files are read, names looked up
+
+int fail(const std::string& why) {
+  std::cerr << "pgkeel: " << why << "\n";
+  return kExitRefused;
+}
+
+std::string change_line(const Json& change) {
+  const std::string kind = change.at("kind").get<std::string>();
+  std::string line = "  " + change.at("key").get<std::string>() + ": ";
+  if (kind == "added") return line + "added: " + change.at("after").get<std::string>() + "\n";
+  if (kind == "removed") return line + "removed\n";
+  line += change.at("before").get<std::string>() + " -> " + change.at("after").get<std::string>();
+  const std::string in_force = change.at("in_force").get<std::string>();
+  if (in_force == "restart") line += "  (waits for a restart)";
+  if (in_force == "new connections") line += "  (for new connections)";
+  return line + "\n";
+}
+
+std::string headline(const Json& answer) {
+  const std::string file = answer.at("file").get<std::string>();
+  const bool preview = answer.at("preview").get<bool>();
+  const std::size_t count = answer.at("changes").size();
+  if (!answer.at("accepted").get<bool>())
+    return fmt::format("{}: {} refused, nothing has changed:\n", file,
+                       preview ? "a reload would be" : "the reload was");
+  if (count == 0) return fmt::format("{}: nothing {}\n", file, preview ? "would change" : "has changed");
+  return fmt::format("{}: {} change{} {}:\n", file, count, count == 1 ? "" : "s",
+                     preview ? "would be made" : "made, and no client was dropped for it");
+}
+
+}  // namespace
+
+Result<ReloadText> reload_text(const std::string& answer_json) {
+  const Json answer = Json::parse(answer_json, nullptr, false);
+  try {
+    ReloadText text;
+    text.accepted = answer.at("accepted").get<bool>();
+    text.lines = headline(answer);
+    if (text.accepted) {
+      for (const auto& change : answer.at("changes")) text.lines += change_line(change);
+      for (const auto& note : answer.at("notes")) text.lines += "  note: " + note.get<std::string>() + "\n";
+    } else {
+      for (const auto& problem : answer.at("problems")) text.lines += "  " + problem.get<std::string>() + "\n";
+    }
+    return text;
+  } catch (const Json::exception& problem) {
+    return Error{std::string("the answer is not what this pgkeel expects: ") + problem.what()};
+  }
+}
+
+int run_reload(const ReloadOptions& options) {
+  const auto config = load_or_tell(options.config_path);
+  if (!config) return fail("nothing has changed: the running pgkeel goes on with the configuration that it has");
+  const auto token = read_token(config->admin.token_file);
+  if (!token) return fail(token.error().message);
+  const Json body = {{"preview", options.dry_run}};
+  const auto answer = post_admin(*config, "/api/v1/reload", body.dump(), *token, kReloadLimit);
+  if (!answer) return fail(answer.error().message);
+  const auto text = reload_text(*answer);
+  if (!text) return fail(text.error().message);
+  if (options.json)
+    std::cout << *answer << std::flush;
+  else
+    (text->accepted ? std::cout : std::cerr) << (text->accepted ? "" : "pgkeel: ") << text->lines << std::flush;
+  return text->accepted ? kExitDone : kExitRefused;
+}
+
+}  // namespace pgkeel

@@ -1,0 +1,25 @@
+// `pgkeel reload`: a running pgkeel takes its changed configuration over, or tells what that would change.
+#pragma once
+
+#include <string>
+
+#include "proxy/base/result.h"
+
+namespace pgkeel {
+
+struct ReloadOptions {
+  std::string config_path;
+  bool dry_run = false;
+  bool json = false;
+};
+
+int run_reload(const ReloadOptions& options);
+
+// What POST /api/v1/reload answered, for a person. Pure; a document that is not what was expected is an error.
+struct ReloadText {
+  bool accepted = false;
+  std::string lines;
+};
+Result<ReloadText> reload_text(const std::string& answer_json);
+
+}  // namespace pgkeel

@@ -1,0 +1,153 @@
+// What a reload changes of the data path, and that it drops nobody.
+#include <string>
+
+#include <doctest/doctest.h>
+
+#include "tests/protocol/proxy_under_test.h"
+
+using namespace pgkeel;
+using namespace pgkeel::test;
+using namespace pgkeel::wire_test;
+using namespace std::chrono_literals;
+
+namespace {
+
+const std::string kQuery = query("SELECT 1");
+
+// The session is there, and what its client sends arrives.
+void check_alive(ProxyUnderTest::Established& session) {
+  session.client.send(kQuery);
+  REQUIRE(session.server.receive(kQuery.size()) == kQuery);
+}
+
+std::string sqlstate_of(Peer client) {
+  client.send(startup_message());
+  return last_error(client.receive_to_end()).field('C');
+}
+
+bool is_refused(std::uint16_t port) {
+  try {
+    Peer::connect_to(port);
+    return false;
+  } catch (const std::exception&) {
+    return true;
+  }
+}
+
+}  // namespace
+
+TEST_CASE("limits, networks and times change for those who come; who is there stays") {
+  ProxyUnderTest proxy;
+  proxy.route_to_a(1);
+  auto session = proxy.establish(proxy.a);
+  proxy.configured.proxy.max_client_connections = 1;
+  REQUIRE(proxy.reload() == "");
+  CHECK(sqlstate_of(proxy.connect()) == "53300");
+  check_alive(session);
+  proxy.configured.proxy.max_client_connections = 10;
+  REQUIRE(proxy.reload() == "");
+  proxy.establish(proxy.a);
+
+  proxy.configured.clusters[0].allow = {"10.0.0.0/8"};
+  REQUIRE(proxy.reload() == "");
+  CHECK(sqlstate_of(proxy.connect()) == "28000");
+  check_alive(session);
+  proxy.configured.clusters[0].allow = {"127.0.0.0/8"};
+  REQUIRE(proxy.reload() == "");
+  proxy.establish(proxy.a);
+
+  proxy.route_nowhere(2);
+  proxy.configured.proxy.hold_timeout = 10ms;
+  REQUIRE(proxy.reload() == "");
+  CHECK(sqlstate_of(proxy.connect()) == "08001");
+}
+
+TEST_CASE("no_route: the listeners follow") {
+  ProxyUnderTest proxy;
+  proxy.route_nowhere(1);
+  proxy.configured.proxy.no_route = NoRoutePolicy::kRefuse;
+  REQUIRE(proxy.reload() == "");
+  CHECK(is_refused(proxy.port()));
+  proxy.configured.proxy.no_route = NoRoutePolicy::kHold;
+  REQUIRE(proxy.reload() == "");
+  Peer held = proxy.connect();
+  held.send(startup_message());
+  CHECK(wait_until([&] { return proxy.stats().held == 1; }));
+}
+
+TEST_CASE("another address: the old one is closed, who had connected there is served") {
+  ProxyUnderTest proxy;
+  proxy.route_to_a(1);
+  auto session = proxy.establish(proxy.a);
+  std::vector<Peer> waiting;
+  for (int count = 0; count < 20; ++count) waiting.push_back(proxy.connect());
+  proxy.configured.clusters[0].listen.host = "127.0.0.2";
+  REQUIRE(proxy.reload() == "");
+  CHECK(is_refused(proxy.port()));
+  check_alive(session);
+  for (auto& client : waiting) {
+    client.send(startup_message());
+    proxy.a.accept().receive(startup_message().size());
+  }
+  CHECK(proxy.stats().accepted == 21);
+}
+
+TEST_CASE("a cluster that is removed ends its sessions with the reason, and comes back; the other one goes on") {
+  ProxyUnderTest proxy;
+  proxy.route_to_a(3);
+  proxy.publish({.epoch = 1, .target = RouteTarget{"b", {"127.0.0.1", proxy.b.port()}}, .reason = ""}, "d");
+  auto session = proxy.establish(proxy.a);
+  Peer other = Peer::connect_to(proxy.port_of("d"));
+  other.send(startup_message());
+  Peer other_server = proxy.b.accept();
+  other_server.receive(startup_message().size());
+
+  const ClusterConfig removed = proxy.configured.clusters[0];
+  proxy.configured.clusters.erase(proxy.configured.clusters.begin());
+  REQUIRE(proxy.reload() == "");
+  const auto error = last_error(session.client.receive_to_end());
+  CHECK(error.field('C') == "57P01");
+  CHECK(error.field('M') == "terminating connection: cluster \"c\" was removed from the configuration of pgkeel");
+  CHECK(is_refused(proxy.port()));
+  other_server.send(login_answer(7, "seven"));
+  CHECK(other.receive(login_answer(7, "seven").size()) == login_answer(7, "seven"));
+
+  proxy.configured.clusters.push_back(removed);
+  REQUIRE(proxy.reload() == "");
+  proxy.route_to_a(3);
+  Peer back = Peer::connect_to(proxy.port_of("c"));
+  back.send(startup_message());
+  proxy.a.accept().receive(startup_message().size());
+}
+
+TEST_CASE("a new cluster is served by every worker") {
+  ProxyUnderTest proxy;
+  ClusterConfig added = proxy.configured.clusters[0];
+  added.name = "e";
+  added.nodes[0].name = "new";
+  proxy.configured.clusters.push_back(added);
+  REQUIRE(proxy.reload() == "");
+  proxy.publish({.epoch = 1, .target = RouteTarget{"new", {"127.0.0.1", proxy.a.port()}}, .reason = ""}, "e");
+  for (int count = 0; count < 8; ++count) {
+    Peer client = Peer::connect_to(proxy.port_of("e"));
+    client.send(startup_message());
+    proxy.a.accept().receive(startup_message().size());
+  }
+}
+
+TEST_CASE("what cannot be had is refused whole") {
+  ProxyUnderTest proxy;
+  proxy.route_to_a(1);
+  auto session = proxy.establish(proxy.a);
+  const PeerListener taken;
+  proxy.configured.proxy.max_client_connections = 1;
+  proxy.configured.clusters[0].allow = {"10.0.0.0/8"};
+  proxy.configured.clusters[1].listen.port = taken.port();
+  CHECK(proxy.reload().find("cluster \"d\": could not listen on") == 0);
+  proxy.establish(proxy.a);
+  check_alive(session);
+  proxy.configured.clusters[1].listen.port = 0;
+  proxy.configured.clusters[1].client_tls = {ClientTlsMode::kRequire, "/nowhere/cert", "/nowhere/key", ""};
+  CHECK(proxy.reload().find("cluster \"d\": ") == 0);
+  proxy.establish(proxy.a);
+}
