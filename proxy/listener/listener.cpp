@@ -102,12 +102,13 @@ void Listener::close() {
   for (auto& socket : sockets_) socket.stop_listening();
 }
 
-void Listener::take_in() {
+void Listener::take_in_and_close() {
   if (!open_) return;
   for (auto& socket : sockets_) {
     while (accept_from(socket)) {
     }
   }
+  close();
 }
 
 void Listener::listen_on_all() {

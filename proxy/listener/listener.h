@@ -40,8 +40,9 @@ class Listener {
 
   void open();   // clients may connect
   void close();  // they are refused; the port stays bound
-  // Takes those that have connected already, before it is destroyed.
-  void take_in();
+  // Takes those that have connected already, and closes. Destroyed then, its port is free for another socket, also
+  // while a program that is just being started has copies of these sockets still.
+  void take_in_and_close();
 
   // Whoever connects waits in the kernel's queue: for this process, or for another that has the sockets too.
   void pause();

@@ -72,7 +72,7 @@ void Worker::replace_listener(std::size_t cluster, std::vector<Socket> bound, Li
 }
 
 void Worker::remove_listener(std::size_t cluster) {
-  if (listeners_[cluster]) listeners_[cluster]->take_in();
+  if (listeners_[cluster]) listeners_[cluster]->take_in_and_close();
   listeners_[cluster].reset();
 }
 

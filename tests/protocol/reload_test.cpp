@@ -1,5 +1,8 @@
 // What a reload changes of the data path, and that it drops nobody.
+#include <csignal>
 #include <string>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <doctest/doctest.h>
 
@@ -90,6 +93,28 @@ TEST_CASE("another address: the old one is closed, who had connected there is se
     proxy.a.accept().receive(startup_message().size());
   }
   CHECK(proxy.stats().accepted == 21);
+}
+
+TEST_CASE("an address that was left is free for good, although a child has the old socket still") {
+  ProxyUnderTest proxy;
+  proxy.route_to_a(1);
+  const std::uint16_t port = proxy.port();
+  // As a program that is started is until it has become another: with a copy of every descriptor.
+  const pid_t child = ::fork();
+  if (child == 0) {
+    for (;;) ::pause();
+  }
+  proxy.configured.clusters[0].listen.host = "127.0.0.2";
+  const std::string moved = proxy.reload();
+  const bool refused = is_refused(port);
+  proxy.configured.clusters[0].listen = {"127.0.0.1", port};
+  const std::string back = proxy.reload();
+  ::kill(child, SIGKILL);
+  ::waitpid(child, nullptr, 0);
+  CHECK(moved == "");
+  CHECK(refused);
+  REQUIRE(back == "");
+  proxy.establish(proxy.a);
 }
 
 TEST_CASE("a cluster that is removed ends its sessions with the reason, and comes back; the other one goes on") {
