@@ -145,6 +145,40 @@ struct ServerTlsConfig {
   friend bool operator==(const ServerTlsConfig&, const ServerTlsConfig&) = default;
 };
 
+// An address that the leader of several pgkeels holds.
+struct VipConfig {
+  std::string address;  // "10.0.0.100/24"; empty: there is none
+  std::string interface;
+
+  friend bool operator==(const VipConfig&, const VipConfig&) = default;
+};
+
+// How several pgkeels reach each other.
+struct PeerConfig {
+  HostPort listen{"0.0.0.0", 7434};
+  HostPort address;  // where the others reach this one
+  TlsFiles tls;
+
+  friend bool operator==(const PeerConfig&, const PeerConfig&) = default;
+};
+
+// Several pgkeels that serve the same clusters.
+struct CoordinationConfig {
+  std::vector<std::string> etcd;  // URLs; empty: this pgkeel is the only one
+  TlsFiles tls;                   // towards etcd
+  std::string user;               // of etcd; empty: it asks for none
+  std::string password_file;
+  std::string prefix = "/pgkeel/";
+  Duration lease = 4s;  // whole seconds
+  std::string name;     // of this pgkeel; empty: the host's
+  PeerConfig peer;
+  VipConfig vip;
+
+  [[nodiscard]] bool is_given() const { return !etcd.empty(); }
+
+  friend bool operator==(const CoordinationConfig&, const CoordinationConfig&) = default;
+};
+
 // A PostgreSQL server on this host that pgkeel starts, stops and rebuilds itself.
 struct LocalServerConfig {
   std::string data_directory;
@@ -202,6 +236,7 @@ struct Config {
   ProxyConfig proxy;
   AdminConfig admin;
   std::string state_directory = "/var/lib/pgkeel";
+  CoordinationConfig coordination;
   QuarantineConfig quarantine;
   LogConfig log;
   std::vector<ClusterConfig> clusters;  // in the order of the file

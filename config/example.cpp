@@ -148,7 +148,8 @@ void append_table(std::string& out, const Key& key, void* owner, const std::stri
   const std::string header = array ? "[[" + path + "]]\n" : "[" + path + "]\n";
   void* part = part_of(key, owner);
   const std::string lines = header + lines_of_keys(*key.table, part, Instance::kFirst);
-  out += "\n" + comment_lines(comment_on(key), 1) + (key.unsupported.empty() ? lines : commented_out(lines));
+  out += "\n" + comment_lines(comment_on(key), 1) +
+         (key.unsupported.empty() && !key.shown_commented_out ? lines : commented_out(lines));
   if (array) out += "\n" + header + lines_of_keys(*key.table, part, Instance::kSecond);
   append_below(out, *key.table, part, path);
 }

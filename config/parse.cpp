@@ -22,6 +22,8 @@ namespace {
 constexpr std::size_t kLargestFile = 1U << 20U;
 constexpr std::size_t kLongestText = 4096;
 constexpr std::size_t kLongestList = 4096;
+constexpr std::string_view kNoCoordination =
+    "coordination: several pgkeels for the same clusters are not supported by this version; leave the table out";
 
 Position position_of(const toml::source_region& region) {
   return {.line = region.begin.line, .column = region.begin.column};
@@ -123,6 +125,7 @@ Complaint complain_of_text(const std::string& text, const Key& key) {
 Result<KeyValue> list_value(const toml::array& array, const Key& key) {
   std::vector<std::string> texts;
   if (array.size() > kLongestList) return Error{fmt::format("has more than {} elements", kLongestList)};
+  if (array.empty() && key.required) return Error{"must not be empty"};
   for (const toml::node& element : array) {
     const auto text = element.value_exact<std::string>();
     if (!text) return Error{fmt::format("{} in the array is no string", describe(element.type()))};
@@ -358,7 +361,9 @@ ConfigResult parse_config(std::string_view text, const std::string& file_name) {
 ConfigResult load_config(const std::string& path) {
   const auto text = text_of(path);
   if (!text) return text.error();
-  return parse_config(*text, path);
+  auto config = parse_config(*text, path);
+  if (config && config->coordination.is_given()) return one_problem(path, {}, std::string(kNoCoordination));
+  return config;
 }
 
 AgentFileResult parse_agent_file(std::string_view text, const std::string& file_name) {

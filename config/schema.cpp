@@ -11,17 +11,15 @@ using namespace schema_rows;
 
 constexpr std::string_view kNoTls = "TLS is not supported by this version";
 constexpr std::string_view kNoReadOnly = "a read-only access point is not supported by this version";
-constexpr std::string_view kNoCoordination =
-    "several pgkeels for the same clusters are not supported by this version; leave the table out";
 
 // The owner of what this version keeps nowhere.
 struct Nowhere {};
 
 const Table& proxy_table() {
   static const Table rows = table_of<ProxyConfig>({
-      needs_restart(integer<&ProxyConfig::workers>("workers", 0, 1024,
-                                                   "worker threads, each with its own loop; 0: one per core")),
-      integer<&ProxyConfig::max_client_connections>("max_client_connections", 1, 1'000'000, "more get 53300"),
+      needs_restart(per_host(integer<&ProxyConfig::workers>(
+          "workers", 0, 1024, "worker threads, each with its own loop; 0: one per core"))),
+      per_host(integer<&ProxyConfig::max_client_connections>("max_client_connections", 1, 1'000'000, "more get 53300")),
       for_new_connections(duration<&ProxyConfig::login_timeout>("login_timeout", 100ms, 10min,
                                                                 "startup and authentication must be over by then")),
       for_new_connections(duration<&ProxyConfig::hold_timeout>(
@@ -73,21 +71,64 @@ const Table& quarantine_table() {
 }
 
 const Table& vip_table() {
-  static const Table rows = table_of<Nowhere>({
-      required(unused_text<Nowhere>("address", "the address, with its prefix length"), R"("10.0.0.100/24")"),
-      required(unused_text<Nowhere>("interface", "the network interface that gets it"), R"("eth0")"),
+  static const Table rows = table_of<VipConfig>({
+      needs_restart(required(text<&VipConfig::address>("address", "the address, with its network's prefix length",
+                                                       complain_of_interface_address),
+                             R"("10.0.0.100/24")")),
+      needs_restart(per_host(required(
+          text<&VipConfig::interface>("interface", "the network interface that gets it", complain_of_interface_name),
+          R"("eth0")"))),
+  });
+  return rows;
+}
+
+const Table& peer_table() {
+  static const Table rows = table_of<PeerConfig>({
+      needs_restart(host_port<&PeerConfig::listen>("listen", "where the other pgkeels reach this one")),
+      needs_restart(required(host_port<&PeerConfig::address>(
+                                 "address", "the same, as the others write it; its certificate bears the host"),
+                             R"("10.0.0.1:7434")")),
+      needs_restart(
+          required(text<&PeerConfig::tls, &TlsFiles::ca>("ca", "CA of the pgkeels' certificates", complain_of_path),
+                   R"("/etc/pgkeel/ca.crt")")),
+      needs_restart(required(text<&PeerConfig::tls, &TlsFiles::cert>(
+                                 "cert", "certificate of this pgkeel, good for that host", complain_of_path),
+                             R"("/etc/pgkeel/proxy.crt")")),
+      needs_restart(required(text<&PeerConfig::tls, &TlsFiles::key>("key", "its private key", complain_of_path),
+                             R"("/etc/pgkeel/proxy.key")")),
+  });
+  return rows;
+}
+
+const Table& etcd_tls_table() {
+  static const Table rows = table_of<TlsFiles>({
+      needs_restart(text<&TlsFiles::ca>("ca", "CA of etcd's certificates; empty: the system's", complain_of_path)),
+      needs_restart(text<&TlsFiles::cert>("cert", "certificate that etcd sees; empty: none", complain_of_path)),
+      needs_restart(text<&TlsFiles::key>("key", "its private key", complain_of_path)),
   });
   return rows;
 }
 
 const Table& coordination_table() {
-  static const Table rows = table_of<Nowhere>({
-      required(unused<Nowhere>("etcd", KeyType::kTextList, std::vector<std::string>(), "URLs of the etcd members"),
-               R"(["http://10.0.0.11:2379", "http://10.0.0.12:2379", "http://10.0.0.13:2379"])"),
-      unused<Nowhere>("prefix", KeyType::kText, "/pgkeel/", "of every key in etcd"),
-      unused<Nowhere>("lease", KeyType::kDuration, Duration(4s),
-                      "a pgkeel that cannot renew it stops routing before it ends"),
-      written_inline(unused_table<Nowhere>("vip", vip_table(), "held by the leader; or leave it to a load balancer")),
+  static const Table rows = table_of<CoordinationConfig>({
+      needs_restart(per_host(required(
+          texts<&CoordinationConfig::etcd>("etcd", "URLs of etcd's members (3.4 or later)", complain_of_etcd_url),
+          R"(["http://10.0.0.11:2379", "http://10.0.0.12:2379", "http://10.0.0.13:2379"])"))),
+      needs_restart(per_host(text<&CoordinationConfig::user>("user", "of etcd; empty: it asks for none"))),
+      needs_restart(per_host(text<&CoordinationConfig::password_file>("password_file", "its first line is the password",
+                                                                      complain_of_path))),
+      needs_restart(not_empty(
+          text<&CoordinationConfig::prefix>("prefix", "of every key in etcd; ends with /", complain_of_key_prefix))),
+      needs_restart(duration<&CoordinationConfig::lease>(
+          "lease", 2s, 1min, "whole seconds; a pgkeel that cannot renew it stops routing before it ends")),
+      needs_restart(per_host(text<&CoordinationConfig::name>(
+          "name", "of this pgkeel, unlike all others'; empty: the host's name", complain_of_member_name))),
+      written_inline(per_host(table<&CoordinationConfig::tls>("tls", etcd_tls_table(), "towards etcd"))),
+      required(written_inline(per_host(
+                   table<&CoordinationConfig::peer>("peer", peer_table(), "how the pgkeels reach each other"))),
+               {}),
+      written_inline(
+          table<&CoordinationConfig::vip>("vip", vip_table(), "held by the leader; or leave it to a load balancer")),
   });
   return rows;
 }
@@ -104,8 +145,8 @@ const Table& monitor_table() {
   static const Table rows = table_of<DatabaseUser>({
       not_empty(text<&DatabaseUser::user>("user", "role that pgkeel looks at the nodes with")),
       not_empty(text<&DatabaseUser::database>("database", "database that it connects to")),
-      text<&DatabaseUser::password_file>("password_file", "its first line is the password; empty: none is sent",
-                                         complain_of_path),
+      per_host(text<&DatabaseUser::password_file>(
+          "password_file", "its first line is the password; empty: none is sent", complain_of_path)),
   });
   return rows;
 }
@@ -113,8 +154,8 @@ const Table& monitor_table() {
 const Table& replication_table() {
   static const Table rows = table_of<DatabaseUser>({
       not_empty(text<&DatabaseUser::user>("user", "role that standbys stream, and rebuilds copy, with")),
-      text<&DatabaseUser::password_file>("password_file", "its first line is the password; empty: none is sent",
-                                         complain_of_path),
+      per_host(text<&DatabaseUser::password_file>(
+          "password_file", "its first line is the password; empty: none is sent", complain_of_path)),
   });
   return rows;
 }
@@ -125,12 +166,12 @@ const Table& client_tls_table() {
           "mode", {"off", "allow", "require", "verify-client"},
           "allow: both kinds of connections; require: encrypted ones only; verify-client: "
           "these, with a certificate of client_ca")),
+      for_new_connections(per_host(
+          text<&ClientTlsConfig::cert>("cert", "certificate that clients see, and its chain", complain_of_path))),
       for_new_connections(
-          text<&ClientTlsConfig::cert>("cert", "certificate that clients see, and its chain", complain_of_path)),
-      for_new_connections(
-          text<&ClientTlsConfig::key>("key", "its private key, without a passphrase", complain_of_path)),
-      for_new_connections(
-          text<&ClientTlsConfig::client_ca>("client_ca", "CA of the clients' certificates", complain_of_path)),
+          per_host(text<&ClientTlsConfig::key>("key", "its private key, without a passphrase", complain_of_path))),
+      for_new_connections(per_host(
+          text<&ClientTlsConfig::client_ca>("client_ca", "CA of the clients' certificates", complain_of_path))),
   });
   return rows;
 }
@@ -140,7 +181,8 @@ const Table& server_tls_table() {
       for_new_connections(
           choice<&ServerTlsConfig::mode>("mode", {"disable", "require", "verify-ca", "verify-full"},
                                          "as libpq's sslmode; also for probes, and for standbys that stream")),
-      for_new_connections(text<&ServerTlsConfig::ca>("ca", "CA of the servers' certificates", complain_of_path)),
+      for_new_connections(
+          per_host(text<&ServerTlsConfig::ca>("ca", "CA of the servers' certificates", complain_of_path))),
   });
   return rows;
 }
@@ -210,18 +252,18 @@ const Table& node_table() {
       shown_as(integer<&NodeConfig::address, &HostPort::port>("port", 1, 65535, ""), "5433", "5434"),
       integer<&NodeConfig::priority>("priority", 0, 1'000'000,
                                      "the higher of two equally safe standbys is promoted; 0: never"),
-      written_inline(table<&NodeConfig::local>(
-          "local", local_table(), "a server on this host, which pgkeel starts, stops and rebuilds itself")),
-      shown_commented_out(written_inline(table<&NodeConfig::agent>(
-          "agent", agent_access_table(), "instead of `local`: pgkeel's agent beside a server on another host"))),
+      written_inline(per_host(table<&NodeConfig::local>(
+          "local", local_table(), "a server on this host, which pgkeel starts, stops and rebuilds itself"))),
+      shown_commented_out(written_inline(per_host(table<&NodeConfig::agent>(
+          "agent", agent_access_table(), "instead of `local`: pgkeel's agent beside a server on another host")))),
   });
   return rows;
 }
 
 const Table& cluster_table() {
   static const Table rows = table_of<ClusterConfig>({
-      required(host_port<&ClusterConfig::listen>("listen", "the client access point: always the primary"),
-               R"("0.0.0.0:5432")"),
+      per_host(required(host_port<&ClusterConfig::listen>("listen", "the client access point: always the primary"),
+                        R"("0.0.0.0:5432")")),
       unsupported(
           unused_text<ClusterConfig>("listen_read_only", "for reads: a standby within max_read_lag, else the primary"),
           kNoReadOnly),
@@ -305,14 +347,14 @@ const Key* Table::find(std::string_view name) const {
 const Table& config_schema() {
   static const Table rows = table_of<Config>({
       table<&Config::proxy>("proxy", proxy_table(), "the data path"),
-      table<&Config::admin>("admin", admin_table(), "the admin endpoint"),
-      table_of_owner<Config>("state", state_table(), "what must outlive a restart"),
-      unsupported(
-          unused_table<Config>("coordination", coordination_table(), "several pgkeels that serve the same clusters"),
-          kNoCoordination),
-      table<&Config::quarantine>("quarantine", quarantine_table(),
-                                 "what diverged servers on this host alone had: `pgkeel lost` shows it"),
-      table<&Config::log>("log", log_table(), "the log, on stderr"),
+      per_host(table<&Config::admin>("admin", admin_table(), "the admin endpoint")),
+      per_host(table_of_owner<Config>("state", state_table(), "what must outlive a restart")),
+      shown_commented_out(
+          table<&Config::coordination>("coordination", coordination_table(),
+                                       "several pgkeels that serve the same clusters; this version refuses it")),
+      per_host(table<&Config::quarantine>("quarantine", quarantine_table(),
+                                          "what diverged servers on this host alone had: `pgkeel lost` shows it")),
+      per_host(table<&Config::log>("log", log_table(), "the log, on stderr")),
       tables<&Config::clusters>("cluster", KeyType::kTablesByName, cluster_table(),
                                 "a primary, its standbys and their access point; once for each cluster"),
   });

@@ -71,6 +71,8 @@ struct Key {
 
   ReloadEffect reload = ReloadEffect::kAtOnce;
 
+  bool per_host = false;  // among several pgkeels each may have its own; of a table: all of it
+
   // Why this version refuses any value but the default, or the table as a whole; empty: it does not.
   std::string_view unsupported;
 

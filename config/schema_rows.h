@@ -238,6 +238,11 @@ R for_new_connections(R row) {
   return row;
 }
 template <class R>
+R per_host(R row) {
+  row.per_host = true;
+  return row;
+}
+template <class R>
 R shown_commented_out(R row) {
   row.shown_commented_out = true;
   return row;

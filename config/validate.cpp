@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "config/validate_coordination.h"
 #include "config/values.h"
 
 namespace pgkeel {
@@ -59,6 +60,8 @@ class Validator {
     }
     check_listen_addresses();
     check_servers();
+    const auto complain_here = [this](const std::string& path, const std::string& what) { complain(path, what); };
+    validate_coordination(config_, complain_here);
     return std::move(problems_);
   }
 
@@ -166,17 +169,22 @@ class Validator {
 
   void check_listen_addresses() {
     listens_.push_back({"admin.listen", config_.admin.listen});
+    if (config_.coordination.is_given())
+      check_listen_address({"coordination.peer.listen", config_.coordination.peer.listen});
     for (const ClusterConfig& cluster : config_.clusters) {
-      const NamedAddress listen{"cluster." + cluster.name + ".listen", cluster.listen};
-      for (const NamedAddress& other : listens_) {
-        if (collide(other.address, listen.address)) {
-          complain(listen.path, fmt::format("{} is taken by {} ({})", quoted(format_host_port(listen.address)),
-                                            other.path, quoted(format_host_port(other.address))));
-          break;
-        }
-      }
-      listens_.push_back(listen);
+      check_listen_address({"cluster." + cluster.name + ".listen", cluster.listen});
     }
+  }
+
+  void check_listen_address(const NamedAddress& listen) {
+    for (const NamedAddress& other : listens_) {
+      if (collide(other.address, listen.address)) {
+        complain(listen.path, fmt::format("{} is taken by {} ({})", quoted(format_host_port(listen.address)),
+                                          other.path, quoted(format_host_port(other.address))));
+        break;
+      }
+    }
+    listens_.push_back(listen);
   }
 
   void check_servers() {

@@ -29,6 +29,24 @@ constexpr std::size_t kLongestHostLabel = 63;
 constexpr std::size_t kLongestSocketFolder = 107 - std::string_view("/.s.PGSQL.65535").size();
 constexpr std::size_t kLongestNodeName = 56;  // "pgkeel_" and it fit into a slot's name of 63
 constexpr std::size_t kLongestClusterName = 63;
+constexpr std::size_t kLongestMemberName = 63;
+constexpr std::size_t kLongestInterfaceName = 15;
+constexpr std::string_view kHttp = "http://";
+constexpr std::string_view kHttps = "https://";
+
+struct NoInterfaceAddress {
+  std::string_view network;
+  std::string_view what;
+};
+constexpr std::array kNoInterfaceAddresses = {
+    NoInterfaceAddress{.network = "0.0.0.0/8", .what = "no address of a host"},
+    NoInterfaceAddress{.network = "::/128", .what = "no address of a host"},
+    NoInterfaceAddress{.network = "127.0.0.0/8", .what = "a loopback address: it does not leave this host"},
+    NoInterfaceAddress{.network = "::1/128", .what = "a loopback address: it does not leave this host"},
+    NoInterfaceAddress{.network = "224.0.0.0/3", .what = "no address of one host"},
+    NoInterfaceAddress{.network = "ff00::/8", .what = "a multicast address"},
+    NoInterfaceAddress{.network = "fe80::/10", .what = "a link-local address: clients would need its interface, too"},
+};
 
 bool is_lower(char c) {
   return c >= 'a' && c <= 'z';
@@ -62,6 +80,15 @@ Complaint complain_of_host_name(std::string_view text) {
   // A last label of digits is never a name: it is an IPv4 address with a mistake in it.
   if (std::ranges::all_of(label, is_digit)) return refused;
   return std::nullopt;
+}
+
+// `text` begins with the scheme.
+Result<HostPort> address_in_url(std::string_view text, std::string_view scheme) {
+  std::string_view rest = text.substr(scheme.size());
+  if (rest.ends_with('/')) rest.remove_suffix(1);
+  auto address = parse_host_port(rest);
+  if (address && address->port == 0) return Error{quoted(text) + ": the port is not a number from 1 to 65535"};
+  return address;
 }
 
 }  // namespace
@@ -111,14 +138,78 @@ Result<HostPort> parse_host_port(std::string_view text) {
 }
 
 Result<HostPort> parse_https_url(std::string_view text) {
-  constexpr std::string_view kScheme = "https://";
-  std::string_view rest = text;
-  if (!rest.starts_with(kScheme)) return Error{quoted(text) + R"( is no URL of an agent; write "https://HOST:PORT")"};
-  rest.remove_prefix(kScheme.size());
-  if (rest.ends_with('/')) rest.remove_suffix(1);
-  auto address = parse_host_port(rest);
-  if (address && address->port == 0) return Error{quoted(text) + ": the port is not a number from 1 to 65535"};
-  return address;
+  if (!text.starts_with(kHttps)) return Error{quoted(text) + R"( is no URL of an agent; write "https://HOST:PORT")"};
+  return address_in_url(text, kHttps);
+}
+
+Result<HostPort> parse_etcd_url(std::string_view text) {
+  if (text.starts_with(kHttps)) return address_in_url(text, kHttps);
+  if (text.starts_with(kHttp)) return address_in_url(text, kHttp);
+  return Error{quoted(text) + R"( is no URL of a member of etcd; write "https://HOST:2379" or "http://HOST:2379")"};
+}
+
+Result<InterfaceAddress> parse_interface_address(std::string_view text) {
+  const Error refused{quoted(text) + R"( is no address of an interface; write "10.0.0.100/24" or "fd00::100/64")"};
+  const std::size_t slash = text.find('/');
+  if (slash == std::string_view::npos) return refused;
+  const auto address = parse_ip_address(text.substr(0, slash));
+  const auto length = parse_number<std::uint8_t>(text.substr(slash + 1));
+  if (!address || !length) return refused;
+  const bool is_ipv4 = text.find(':') == std::string_view::npos;
+  const unsigned bits = is_ipv4 ? 32 : 128;
+  if (*length == 0 || *length > bits) {
+    return Error{fmt::format("{}: the prefix length is not a number from 1 to {}", quoted(text), bits)};
+  }
+  for (const auto& [network, what] : kNoInterfaceAddresses) {
+    if (parse_ip_network(network)->contains(*address)) return Error{fmt::format("{} is {}", quoted(text), what)};
+  }
+  // What follows the prefix: all zeros is the network itself, all ones reaches everybody in it.
+  bool zeros = true;
+  bool ones = true;
+  for (unsigned bit = 128 - bits + *length; bit < 128; ++bit) {
+    const bool is_one = (address->bytes[bit / 8] & (0x80U >> (bit % 8))) != 0;
+    zeros = zeros && !is_one;
+    ones = ones && is_one;
+  }
+  if (*length + 1U < bits && (zeros || (ones && is_ipv4))) {
+    return Error{fmt::format("{} is the address of {}, not of a host in it", quoted(text),
+                             zeros ? "a network" : "everybody in a network")};
+  }
+  return InterfaceAddress{.address = *address, .is_ipv4 = is_ipv4, .prefix_length = *length};
+}
+
+Complaint complain_of_etcd_url(std::string_view text) {
+  const auto address = parse_etcd_url(text);
+  return address ? Complaint() : Complaint(address.error().message);
+}
+
+Complaint complain_of_interface_address(std::string_view text) {
+  const auto address = parse_interface_address(text);
+  return address ? Complaint() : Complaint(address.error().message);
+}
+
+Complaint complain_of_interface_name(std::string_view text) {
+  const bool ok = !text.empty() && text.size() <= kLongestInterfaceName && text != "." && text != ".." &&
+                  std::ranges::all_of(text, [](char c) { return c > ' ' && c < 0x7F && c != '/' && c != ':'; });
+  if (ok) return std::nullopt;
+  return quoted(text) + " cannot be the name of a network interface";
+}
+
+Complaint complain_of_key_prefix(std::string_view text) {
+  const bool ok = text.ends_with('/') && std::ranges::all_of(text, [](char c) { return c > ' ' && c < 0x7F; });
+  if (ok) return std::nullopt;
+  return quoted(text) + R"( cannot begin keys of etcd; write "/pgkeel/", with the slash at its end)";
+}
+
+Complaint complain_of_member_name(std::string_view text) {
+  const bool ok =
+      !text.empty() && text.size() <= kLongestMemberName && is_alphanumeric(text.front()) &&
+      std::ranges::all_of(text, [](char c) { return is_alphanumeric(c) || c == '_' || c == '-' || c == '.'; });
+  if (ok) return std::nullopt;
+  return fmt::format(
+      "{} cannot be a pgkeel's name: it begins with a letter or digit, goes on with these, ., _ and -, and has at most "
+      "{} characters",
+      quoted(text), kLongestMemberName);
 }
 
 Complaint complain_of_https_url(std::string_view text) {
