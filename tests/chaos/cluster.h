@@ -13,13 +13,15 @@
 
 #include "config/config.h"
 #include "tests/chaos/disk.h"
-#include "tests/chaos/network.h"
 #include "tests/support/agent_process.h"
+#include "tests/support/network.h"
 #include "tests/support/pgkeel_process.h"
 #include "tests/support/postgres_server.h"
 #include "tests/support/temporary_folder.h"
 
 namespace pgkeel::chaos {
+
+using test::Network;
 
 inline constexpr const char* kPgkeelHost = "pgkeel";
 inline constexpr const char* kClientsHost = "clients";

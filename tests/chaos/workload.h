@@ -13,9 +13,11 @@
 #include <vector>
 
 #include "tests/chaos/history.h"
-#include "tests/chaos/network.h"
+#include "tests/support/network.h"
 
 namespace pgkeel::chaos {
+
+using test::Network;
 
 class Workload {
  public:

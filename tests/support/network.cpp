@@ -1,4 +1,4 @@
-#include "tests/chaos/network.h"
+#include "tests/support/network.h"
 
 #include <cerrno>
 #include <cstring>
@@ -12,7 +12,7 @@
 
 #include "proxy/io/child_process.h"
 
-namespace pgkeel::chaos {
+namespace pgkeel::test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -94,13 +94,13 @@ Network::Network(const std::vector<std::string>& hosts) : bridge_(NetworkNamespa
     const Visit at_host(at->second.name_space);
     run({"ip", "address", "add", at->second.address + "/24", "dev", "eth0"});
     run({"ip", "link", "set", "eth0", "up"});
-    run({"nft", "add table inet chaos; add chain inet chaos input { type filter hook input priority 0; }"});
+    run({"nft", "add table inet cuts; add chain inet cuts input { type filter hook input priority 0; }"});
   }
 }
 
 void Network::cut(const std::string& from, const std::string& to) const {
   const Visit receiver = visit(to);
-  run({"nft", "add rule inet chaos input ip saddr " + address(from) + " drop"});
+  run({"nft", "add rule inet cuts input ip saddr " + address(from) + " drop"});
 }
 
 void Network::cut_both_ways(const std::string& one, const std::string& other) const {
@@ -117,8 +117,8 @@ void Network::isolate(const std::string& host) const {
 void Network::heal() const {
   for (const auto& [name, host] : hosts_) {
     const Visit at_host(host.name_space);
-    run({"nft", "flush chain inet chaos input"});
+    run({"nft", "flush chain inet cuts input"});
   }
 }
 
-}  // namespace pgkeel::chaos
+}  // namespace pgkeel::test

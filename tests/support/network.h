@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-namespace pgkeel::chaos {
+namespace pgkeel::test {
 
 // A descriptor of a network namespace.
 class NetworkNamespace {
@@ -67,4 +67,4 @@ class Network {
   std::map<std::string, Host> hosts_;
 };
 
-}  // namespace pgkeel::chaos
+}  // namespace pgkeel::test

@@ -1,0 +1,54 @@
+// When the virtual IP of a leader is taken, prolonged, announced and given back, so that it is never held past a
+// deadline: also where this process is stopped or killed, because the kernel is always told an end that comes before.
+// Pure; one thread. All times are on CLOCK_BOOTTIME.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "proxy/base/time.h"
+
+namespace pgkeel {
+
+// What is to be done now; nothing, or one of these. After it, ask again.
+struct VipWork {
+  enum class Kind { kNothing, kSet, kRemove, kAnnounce };
+  Kind kind = Kind::kNothing;
+  std::uint32_t lifetime_seconds = 0;  // kSet: after so long the kernel removes it by itself
+  bool taken_anew = false;             // kSet: it was not held until now
+  Instant again_at = Instant::max();   // kNothing: ask again then
+};
+
+class VipTenure {
+ public:
+  // How late the kernel may be when it removes what has reached its end: it looks at most once a second, rounds to its
+  // ticks, and does it in a worker thread of its own.
+  static constexpr Duration kKernelLateness = std::chrono::milliseconds(1250);
+
+  // May be held until then. A later call replaces an earlier one; a time that has passed is a release.
+  void hold(Instant until) { until_ = until; }
+  void release() { until_ = Instant{}; }
+
+  VipWork step(Instant now);
+
+  // -- what became of it
+  void was_set(Instant asked_at, std::uint32_t lifetime_seconds);
+  void was_not_set(Instant now);  // tried again soon
+  void was_removed();
+  void was_announced(Instant now);
+  void vanished();                   // somebody else removed it, or its end came
+  void link_came_back(Instant now);  // those who are there may not have heard of it
+
+  [[nodiscard]] bool is_held() const { return is_held_; }
+  [[nodiscard]] Instant until() const { return until_; }
+
+ private:
+  Instant until_{};  // the past: not to be held
+  bool is_held_ = false;
+  Instant kernel_end_{};  // at the earliest
+  Instant retry_at_{};
+  Instant announce_at_ = Instant::max();
+  std::size_t announced_ = 0;
+};
+
+}  // namespace pgkeel
