@@ -102,12 +102,18 @@ std::vector<SocketAddress> numeric_socket_addresses(const HostPort& address) {
   return {};
 }
 
-Result<Socket, SystemError> Socket::bind_to(const SocketAddress& address, FamilyShare share) {
+Result<Socket, SystemError> Socket::bind_to(const SocketAddress& address, FamilyShare share, HostAddress presence) {
   Socket socket(::socket(address.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!socket.is_open()) return SystemError{errno};
   set_option(socket.descriptor_, SOL_SOCKET, SO_REUSEADDR, 1);
   if (address.storage.ss_family == AF_INET6) {
     set_option(socket.descriptor_, IPPROTO_IPV6, IPV6_V6ONLY, share == FamilyShare::kOwnFamilyOnly ? 1 : 0);
+  }
+  if (presence == HostAddress::kSomeTime) {
+    if (address.storage.ss_family == AF_INET6)
+      set_option(socket.descriptor_, IPPROTO_IPV6, IPV6_FREEBIND, 1);
+    else
+      set_option(socket.descriptor_, IPPROTO_IP, IP_FREEBIND, 1);
   }
   if (::bind(socket.descriptor_, reinterpret_cast<const sockaddr*>(&address.storage), address.size) != 0) {
     return SystemError{errno};

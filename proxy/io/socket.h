@@ -61,7 +61,10 @@ class Socket {
 
   // Bound, not yet listening. The port of `address` may be 0: bound_port() tells which it became.
   enum class FamilyShare { kBoth, kOwnFamilyOnly };  // whether an IPv6 socket takes IPv4 clients too
-  static Result<Socket, SystemError> bind_to(const SocketAddress& address, FamilyShare share);
+  // Whether it must be an address of this host now, or may become one later.
+  enum class HostAddress { kNow, kSomeTime };
+  static Result<Socket, SystemError> bind_to(const SocketAddress& address, FamilyShare share,
+                                             HostAddress presence = HostAddress::kNow);
   Result<void, SystemError> start_listening();
   // New connections are refused, but the port stays ours; start_listening() begins anew.
   void stop_listening();

@@ -5,6 +5,7 @@
 #include <optional>
 #include <utility>
 
+#include "proxy/base/ip_address.h"
 #include "proxy/base/log.h"
 #include "proxy/io/loop.h"
 #include "proxy/io/resolver.h"
@@ -55,6 +56,13 @@ Result<std::vector<Socket>> Listener::bind_all(const HostPort& listen, const std
     // "::" takes IPv4 clients too, unless they have a socket of their own.
     const auto share = addresses->size() > 1 ? Socket::FamilyShare::kOwnFamilyOnly : Socket::FamilyShare::kBoth;
     auto socket = Socket::bind_to(address.with_port(port), share);
+    // An address that moves between hosts (a virtual IP) may be elsewhere now.
+    if (!socket && socket.error().code == EADDRNOTAVAIL && parse_ip_address(listen.host)) {
+      socket = Socket::bind_to(address.with_port(port), share, Socket::HostAddress::kSomeTime);
+      if (socket)
+        log(LogLevel::kWarning, "listener",
+            "this host does not have the address " + listen.host + " now: clients reach it here once it does");
+    }
     // A socket whose port the kernel chose would get another one when it listens for the second time.
     if (socket && port == 0) {
       const auto chosen = address.with_port(socket->bound_port());

@@ -24,7 +24,7 @@ class Listener {
 
   // Every address of `listen`, bound; with port 0 the port that the first one got. Of the `inherited` sockets those
   // that are bound there already are taken out and used, so that nobody who waits in their queues is lost; with port 0
-  // those that have this `name`.
+  // those that have this `name`. A numeric address need not be one of this host yet.
   static Result<std::vector<Socket>> bind_all(const HostPort& listen, const std::string& name,
                                               std::vector<NamedSocket>& inherited);
 

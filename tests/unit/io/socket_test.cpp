@@ -56,6 +56,21 @@ unsigned acknowledge_limit(int descriptor) {
 }  // namespace
 
 // Linux ends a link at TCP_USER_TIMEOUT also where the peer answers every probe, and only does not read.
+TEST_CASE("an address that this host does not have can be bound where it may come later") {
+  for (const char* elsewhere : {"192.0.2.1", "2001:db8::1"}) {
+    CAPTURE(elsewhere);
+    const SocketAddress address = numeric_socket_addresses({elsewhere, 0}).at(0);
+    const auto now = Socket::bind_to(address, Socket::FamilyShare::kBoth);
+    REQUIRE_FALSE(now);
+    if (now.error().code == EAFNOSUPPORT) continue;
+    CHECK(now.error().code == EADDRNOTAVAIL);
+    auto later = Socket::bind_to(address, Socket::FamilyShare::kBoth, Socket::HostAddress::kSomeTime);
+    REQUIRE(later);
+    CHECK(later->start_listening());
+    CHECK(later->bound_port() != 0);
+  }
+}
+
 TEST_CASE("a peer that does not read is not taken for one that is gone") {
   auto listener = Socket::bind_to(numeric_socket_addresses({"127.0.0.1", 0}).at(0), Socket::FamilyShare::kBoth);
   REQUIRE(listener);

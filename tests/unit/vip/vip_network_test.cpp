@@ -282,6 +282,29 @@ TEST_CASE("a link that goes down and comes back: others learn the address anew")
   });
 }
 
+TEST_CASE("who listens there before the address comes serves it as soon as it is there") {
+  for_each_version([](const InterfaceAddress& vip) {
+    Hosts hosts(vip);
+    SocketAddress address = numeric_socket_addresses({hosts.text(), 0}).at(0);
+    Socket listening;
+    {
+      const auto visit = hosts.network.visit("left");
+      CHECK_FALSE(Socket::bind_to(address, Socket::FamilyShare::kBoth));
+      listening =
+          std::move(Socket::bind_to(address, Socket::FamilyShare::kBoth, Socket::HostAddress::kSomeTime).value());
+      REQUIRE(listening.start_listening());
+      address = address.with_port(listening.bound_port());
+    }
+    HolderProcess left(hosts.network, "left", vip);
+    left.hold_until(now() + 60s);
+    REQUIRE(wait_until([&] { return hosts.left_has(); }));
+    const auto visit = hosts.network.visit("client");
+    const auto client = Socket::connect_to(address);
+    CHECK(client);
+    CHECK(wait_until([&] { return listening.accept_one().has_value(); }));
+  });
+}
+
 TEST_CASE("an earlier life's address is removed at start, or kept for the one that takes over") {
   for_each_version([](const InterfaceAddress& vip) {
     Hosts hosts(vip);
