@@ -8,12 +8,12 @@
 #include <poll.h>
 #include <thread>
 
-#include <httplib.h>
 #include <libpq-fe.h>
 
 #include "proxy/io/child_process.h"
 #include "proxy/io/detached_process.h"
 #include "tests/e2e/cluster_fixture.h"
+#include "tests/e2e/successor.h"
 #include "tests/support/peer.h"
 #include "tests/support/sql_connection.h"
 #include "tests/support/test_certificates.h"
@@ -21,42 +21,9 @@
 using namespace pgkeel;
 using namespace pgkeel::test;
 using namespace std::chrono_literals;
-
-namespace {
-
 using Json = nlohmann::json;
 
-// The next process of the same configuration, as a child of the test: nothing is left behind when that ends.
-class Successor {
- public:
-  explicit Successor(const PgkeelProcess& pgkeel)
-      : process_(BackgroundProcess::start({PGKEEL_BINARY, "serve", "--config", pgkeel.config_file(), "--take-over"},
-                                          pgkeel.log_file())
-                     .value()) {}
-  [[nodiscard]] pid_t pid() const { return process_.pid(); }
-  [[nodiscard]] BackgroundProcess& process() { return process_; }
-
- private:
-  BackgroundProcess process_;
-};
-
-Json process_of(const PgkeelProcess& pgkeel) {
-  httplib::Client client("127.0.0.1", pgkeel.admin_port());
-  client.set_connection_timeout(1);
-  const auto answer = client.Get("/api/v1/process");
-  return answer && answer->status == 200 ? Json::parse(answer->body, nullptr, false) : Json::object();
-}
-
-bool wait_serves(const PgkeelProcess& pgkeel, pid_t pid) {
-  return wait_until([&] { return process_of(pgkeel).value("pid", 0) == pid; });
-}
-
-bool wait_alone(const PgkeelProcess& pgkeel) {
-  return wait_until([&] {
-    const Json process = process_of(pgkeel);
-    return process.contains("former_processes") && process["former_processes"].empty();
-  });
-}
+namespace {
 
 // Clients that connect, ask one thing and go, one behind the other.
 class ConnectStorm {
