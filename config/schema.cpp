@@ -91,9 +91,10 @@ const Table& peer_table() {
       needs_restart(
           required(text<&PeerConfig::tls, &TlsFiles::ca>("ca", "CA of the pgkeels' certificates", complain_of_path),
                    R"("/etc/pgkeel/ca.crt")")),
-      needs_restart(required(text<&PeerConfig::tls, &TlsFiles::cert>(
-                                 "cert", "certificate of this pgkeel, good for that host", complain_of_path),
-                             R"("/etc/pgkeel/proxy.crt")")),
+      needs_restart(required(
+          text<&PeerConfig::tls, &TlsFiles::cert>(
+              "cert", "certificate of this pgkeel, made by `pgkeel keygen --out DIR --proxy HOST`", complain_of_path),
+          R"("/etc/pgkeel/proxy.crt")")),
       needs_restart(required(text<&PeerConfig::tls, &TlsFiles::key>("key", "its private key", complain_of_path),
                              R"("/etc/pgkeel/proxy.key")")),
   });

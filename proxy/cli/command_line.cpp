@@ -105,6 +105,7 @@ int with_model(const UseModel& use) {
   verb = add_verb(app, "keygen", "A small CA and certificates for pgkeel and its agents (mutual TLS)", nullptr);
   verb->add_option("--out", keygen.folder, "Folder for the files; what is there is never overwritten")->required();
   verb->add_option("--agent", keygen.agents, "An agent's host; HOST,ADDRESS,... where it is reached by several names");
+  verb->add_option("--proxy", keygen.proxies, "The host of one of several pgkeels, as the others reach it; likewise");
   verb->add_option("--days", keygen.days, "How long the certificates are valid")
       ->capture_default_str()
       ->check(CLI::Range(1, 36500));

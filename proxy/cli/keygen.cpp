@@ -51,19 +51,32 @@ class Folder {
   std::string path_;
 };
 
-Result<std::vector<std::string>> split_hosts(const std::string& text) {
+using HostLists = std::vector<std::vector<std::string>>;
+
+Result<std::vector<std::string>> split_hosts(const std::string& option, const std::string& text) {
   std::vector<std::string> hosts;
   for (std::size_t begin = 0; begin <= text.size();) {
     const std::size_t end = std::min(text.find(',', begin), text.size());
     hosts.push_back(text.substr(begin, end - begin));
-    if (hosts.back().empty() || hosts.back().starts_with('/')) return Error{"--agent " + text + ": a host is missing"};
-    if (const auto complaint = complain_of_host(hosts.back())) return Error{"--agent " + text + ": " + *complaint};
+    if (hosts.back().empty() || hosts.back().starts_with('/'))
+      return Error{option + " " + text + ": a host is missing"};
+    if (const auto complaint = complain_of_host(hosts.back())) return Error{option + " " + text + ": " + *complaint};
     begin = end + 1;
   }
   return hosts;
 }
 
-Result<void> generate(const KeygenOptions& options, const std::vector<std::vector<std::string>>& agents) {
+Result<HostLists> split_all(const std::string& option, const std::vector<std::string>& texts) {
+  HostLists lists;
+  for (const auto& text : texts) {
+    auto hosts = split_hosts(option, text);
+    if (!hosts) return hosts.error();
+    lists.push_back(std::move(*hosts));
+  }
+  return lists;
+}
+
+Result<void> generate(const KeygenOptions& options, const HostLists& agents, const HostLists& proxies) {
   std::error_code problem;
   std::filesystem::create_directories(options.folder, problem);
   if (problem) return Error{"cannot create " + options.folder + ": " + problem.message()};
@@ -88,6 +101,9 @@ Result<void> generate(const KeygenOptions& options, const std::vector<std::vecto
     return folder.keep(name, *made);
   };
   if (auto issued = issue("proxy", {CertificateRole::kProxy, {}, {}}); !issued) return issued;
+  for (const auto& hosts : proxies) {
+    if (auto issued = issue("proxy-" + hosts.front(), {CertificateRole::kProxy, hosts, {}}); !issued) return issued;
+  }
   for (const auto& hosts : agents) {
     if (auto issued = issue("agent-" + hosts.front(), {CertificateRole::kAgent, hosts, {}}); !issued) return issued;
   }
@@ -97,22 +113,18 @@ Result<void> generate(const KeygenOptions& options, const std::vector<std::vecto
 }  // namespace
 
 int run_keygen(const KeygenOptions& options) {
-  std::vector<std::vector<std::string>> agents;
-  for (const auto& text : options.agents) {
-    auto hosts = split_hosts(text);
-    if (!hosts) {
-      std::cerr << "pgkeel: " << hosts.error().message << "\n";
-      return kExitUsage;
-    }
-    agents.push_back(std::move(*hosts));
+  const auto agents = split_all("--agent", options.agents);
+  const auto proxies = split_all("--proxy", options.proxies);
+  if (!agents || !proxies) {
+    std::cerr << "pgkeel: " << (agents ? proxies : agents).error().message << "\n";
+    return kExitUsage;
   }
-  if (const auto generated = generate(options, agents); !generated) {
+  if (const auto generated = generate(options, *agents, *proxies); !generated) {
     std::cerr << "pgkeel: " << generated.error().message << "\n";
     return kExitRefused;
   }
-  std::cout
-      << "Keep ca.key off the servers: whoever has it commands every agent. proxy.* go to pgkeel, agent-HOST.* to "
-         "HOST, ca.crt to all.\n";
+  std::cout << "Keep ca.key off the servers: whoever has it commands every agent. proxy.* go to pgkeel (of several, "
+               "proxy-HOST.* to each), agent-HOST.* to HOST, ca.crt to all.\n";
   return kExitDone;
 }
 

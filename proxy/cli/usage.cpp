@@ -35,7 +35,8 @@ constexpr Examples kExamples[] = {
      "  pgkeel setup-sql --config /etc/pgkeel/pgkeel.toml --cluster orders | psql -U postgres\n"},
     {"keygen",
      "  pgkeel keygen --out keys --agent 10.0.0.1 --agent db2.example,10.0.0.2\n"
-     "  pgkeel keygen --out keys --agent 10.0.0.3    # later: one more, by the authority that is there\n"},
+     "  pgkeel keygen --out keys --agent 10.0.0.3    # later: one more, by the authority that is there\n"
+     "  pgkeel keygen --out keys --proxy 10.0.0.21 --proxy 10.0.0.22    # several pgkeels, which talk to each other\n"},
     {"status",
      "  pgkeel status\n"
      "  pgkeel status --watch                        # again every second, until Ctrl-C\n"

@@ -125,10 +125,28 @@ std::vector<Certificate> read_certificates(const std::string& pem) {
   return found;
 }
 
+template <CertificateRole kRole>
+int verify_role(int verified, X509_STORE_CTX* store) {
+  if (verified != 1 || X509_STORE_CTX_get_error_depth(store) > 0) return verified;
+  if (certificate_role_in(X509_STORE_CTX_get_current_cert(store)) == certificate_role_name(kRole)) return 1;
+  X509_STORE_CTX_set_error(store, X509_V_ERR_APPLICATION_VERIFICATION);
+  return 0;
+}
+
+// Of a pgkeel that others reach at these hosts; else it only calls.
+const char* key_usage_of(const CertificateRequest& request) {
+  if (request.role == CertificateRole::kAgent) return "serverAuth";
+  return request.hosts.empty() ? "clientAuth" : "clientAuth,serverAuth";
+}
+
 }  // namespace
 
 const char* certificate_role_name(CertificateRole role) {
   return role == CertificateRole::kProxy ? "pgkeel proxy" : "pgkeel agent";
+}
+
+VerifyCallback verify_callback_for(CertificateRole role) {
+  return role == CertificateRole::kProxy ? verify_role<CertificateRole::kProxy> : verify_role<CertificateRole::kAgent>;
 }
 
 WallTime end_of_certificate(const x509_st* certificate) {
@@ -177,19 +195,17 @@ Result<KeyedCertificate> issue_certificate(const KeyedCertificate& authority, co
   if (!key) return failure("no key can be made");
   const auto certificate = begin_certificate(key.get(), request.validity);
   if (!certificate) return failure("no certificate can be made");
-  const bool is_agent = request.role == CertificateRole::kAgent;
-  const std::string common_name = is_agent && !request.hosts.empty() ? request.hosts.front() : "pgkeel proxy";
+  const std::string common_name = request.hosts.empty() ? "pgkeel proxy" : request.hosts.front();
   X509_NAME* name = X509_get_subject_name(certificate.get());
-  bool made =
-      add_name(name, "O", "pgkeel") && add_name(name, "OU", certificate_role_name(request.role)) &&
-      add_name(name, "CN", common_name.substr(0, kCommonNameMax)) &&
-      X509_set_issuer_name(certificate.get(), X509_get_subject_name(issuer.get())) == 1 &&
-      add_extension(certificate.get(), issuer.get(), NID_basic_constraints, "critical,CA:FALSE") &&
-      add_extension(certificate.get(), issuer.get(), NID_key_usage, "critical,digitalSignature") &&
-      add_extension(certificate.get(), issuer.get(), NID_ext_key_usage, is_agent ? "serverAuth" : "clientAuth") &&
-      add_extension(certificate.get(), issuer.get(), NID_subject_key_identifier, "hash") &&
-      add_extension(certificate.get(), issuer.get(), NID_authority_key_identifier, "keyid:always");
-  if (made && is_agent) {
+  bool made = add_name(name, "O", "pgkeel") && add_name(name, "OU", certificate_role_name(request.role)) &&
+              add_name(name, "CN", common_name.substr(0, kCommonNameMax)) &&
+              X509_set_issuer_name(certificate.get(), X509_get_subject_name(issuer.get())) == 1 &&
+              add_extension(certificate.get(), issuer.get(), NID_basic_constraints, "critical,CA:FALSE") &&
+              add_extension(certificate.get(), issuer.get(), NID_key_usage, "critical,digitalSignature") &&
+              add_extension(certificate.get(), issuer.get(), NID_ext_key_usage, key_usage_of(request)) &&
+              add_extension(certificate.get(), issuer.get(), NID_subject_key_identifier, "hash") &&
+              add_extension(certificate.get(), issuer.get(), NID_authority_key_identifier, "keyid:always");
+  if (made && !request.hosts.empty()) {
     made = add_extension(certificate.get(), issuer.get(), NID_subject_alt_name, alternative_names(request.hosts));
   }
   if (!made || X509_sign(certificate.get(), issuer_key.get(), EVP_sha256()) <= 0)
@@ -208,7 +224,9 @@ Result<TlsIdentity> read_tls_identity(const std::string& authority_file, const s
   return identity;
 }
 
-Result<WallTime> check_tls_identity(const TlsIdentity& identity, CertificateRole role) {
+namespace {
+
+Result<WallTime> check_for_purpose(const TlsIdentity& identity, CertificateRole role, int purpose) {
   const std::string& certificate_file = identity.certificate.file;
   const auto authorities = read_certificates(identity.authority.pem);
   if (authorities.empty()) return Error{identity.authority.file + " holds no certificate"};
@@ -230,8 +248,7 @@ Result<WallTime> check_tls_identity(const TlsIdentity& identity, CertificateRole
   for (std::size_t i = 1; i < chain.size(); ++i) usable = usable && sk_X509_push(between.get(), chain[i].get()) > 0;
   if (!usable || X509_STORE_CTX_init(context.get(), store.get(), certificate.get(), between.get()) != 1)
     return failure(identity.authority.file + " cannot be used as an authority");
-  X509_STORE_CTX_set_purpose(context.get(),
-                             role == CertificateRole::kProxy ? X509_PURPOSE_SSL_CLIENT : X509_PURPOSE_SSL_SERVER);
+  X509_STORE_CTX_set_purpose(context.get(), purpose);
   if (X509_verify_cert(context.get()) != 1) {
     const int problem = X509_STORE_CTX_get_error(context.get());
     ERR_clear_error();
@@ -247,6 +264,19 @@ Result<WallTime> check_tls_identity(const TlsIdentity& identity, CertificateRole
   for (int i = 0; i < sk_X509_num(verified); ++i)
     until = std::min(until, end_of_certificate(sk_X509_value(verified, i)));
   return until;
+}
+
+}  // namespace
+
+Result<WallTime> check_tls_identity(const TlsIdentity& identity, CertificateRole role) {
+  return check_for_purpose(identity, role,
+                           role == CertificateRole::kProxy ? X509_PURPOSE_SSL_CLIENT : X509_PURPOSE_SSL_SERVER);
+}
+
+Result<WallTime> check_peer_identity(const TlsIdentity& identity) {
+  auto as_client = check_tls_identity(identity, CertificateRole::kProxy);
+  if (!as_client) return as_client;
+  return check_for_purpose(identity, CertificateRole::kProxy, X509_PURPOSE_SSL_SERVER);
 }
 
 Result<WallTime> check_certificate_files(const std::string& authority_file, const std::string& certificate_file,

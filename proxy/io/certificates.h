@@ -1,7 +1,7 @@
 // Certificates for mutual TLS between pgkeel and its agents: a small authority of their own, and what it signs. What a
-// certificate is for stands in it twice, as its subject's organizational unit and as its extended key usage: a proxy's
-// is good for clients alone, an agent's for servers alone, so that one agent can't command another. Any thread; reads
-// files only where it says so.
+// certificate is for stands in it twice, as its subject's organizational unit and as its extended key usage: an agent's
+// is good for servers alone, a proxy's for clients, so that one agent can't command another. One that bears a proxy's
+// hosts is good for both: other proxies reach it there. Any thread; reads files only where it says so.
 #pragma once
 
 #include <string>
@@ -32,7 +32,8 @@ Result<KeyedCertificate> make_authority(const Validity& validity);
 
 struct CertificateRequest {
   CertificateRole role = CertificateRole::kAgent;
-  std::vector<std::string> hosts;  // an agent's: names and addresses by which it is reached; the first is its name
+  // Names and addresses by which it is reached; the first is its name. A proxy that none other reaches has none.
+  std::vector<std::string> hosts;
   Validity validity;
 };
 Result<KeyedCertificate> issue_certificate(const KeyedCertificate& authority, const CertificateRequest& request);
@@ -56,6 +57,9 @@ Result<TlsIdentity> read_tls_identity(const std::string& authority_file, const s
 // Whether the parts belong together and do for `role` now: the key is the certificate's, an authority's signature
 // holds, it is valid, and it has the role. Returns when the first certificate of its chain ends.
 Result<WallTime> check_tls_identity(const TlsIdentity& identity, CertificateRole role);
+
+// The same for a proxy that other proxies reach: it is good for servers too.
+Result<WallTime> check_peer_identity(const TlsIdentity& identity);
 
 // Both. Reads files.
 Result<WallTime> check_certificate_files(const std::string& authority_file, const std::string& certificate_file,

@@ -6,7 +6,9 @@
 #include <utility>
 
 #include <curl/curl.h>
+#include <openssl/ssl.h>
 
+#include "proxy/io/certificate_role.h"
 #include "proxy/io/fd_watch.h"
 #include "proxy/io/loop.h"
 #include "proxy/io/timer.h"
@@ -50,6 +52,12 @@ void set_pem(CURL* easy, CURLoption option, const std::string& pem) {
   if (!pem.empty()) curl_easy_setopt(easy, option, &blob);
 }
 
+CURLcode demand_role(CURL*, void* context, void* role) {
+  auto* tls = static_cast<SSL_CTX*>(context);
+  SSL_CTX_set_verify(tls, SSL_CTX_get_verify_mode(tls), verify_callback_for(*static_cast<CertificateRole*>(role)));
+  return CURLE_OK;
+}
+
 // Neither the environment (proxies) nor the server (redirects, other protocols) leads us elsewhere.
 void prepare(Running& running) {
   CURL* easy = running.easy.get();
@@ -69,6 +77,12 @@ void prepare(Running& running) {
     curl_easy_setopt(easy, CURLOPT_CAINFO, "");  // nobody but who is named here
     set_pem(easy, CURLOPT_CAINFO_BLOB, transfer.tls.authority_pem);
     curl_easy_setopt(easy, CURLOPT_CAPATH, nullptr);
+  }
+  if (running.transfer.tls.role) {
+    // A session that is resumed would show no certificate.
+    curl_easy_setopt(easy, CURLOPT_SSL_SESSIONID_CACHE, 0L);
+    curl_easy_setopt(easy, CURLOPT_SSL_CTX_FUNCTION, demand_role);
+    curl_easy_setopt(easy, CURLOPT_SSL_CTX_DATA, &*running.transfer.tls.role);
   }
   set_pem(easy, CURLOPT_SSLCERT_BLOB, transfer.tls.certificate_pem);
   set_pem(easy, CURLOPT_SSLKEY_BLOB, transfer.tls.key_pem);

@@ -7,12 +7,14 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "proxy/base/result.h"
 #include "proxy/base/time.h"
+#include "proxy/io/certificates.h"
 
 namespace pgkeel {
 
@@ -23,6 +25,7 @@ struct HttpTransferTls {
   std::string authority_pem;    // empty: the system's
   std::string certificate_pem;  // empty: none is shown
   std::string key_pem;
+  std::optional<CertificateRole> role;  // that the other side's certificate must have; nothing: it is none of pgkeel's
 };
 
 struct HttpTransfer {

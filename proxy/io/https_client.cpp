@@ -6,7 +6,6 @@
 
 #include <curl/curl.h>
 #include <openssl/ssl.h>
-#include <openssl/x509.h>
 
 #include "proxy/io/certificate_role.h"
 #include "proxy/io/certificates.h"
@@ -40,17 +39,9 @@ std::size_t take_body(char* bytes, std::size_t size, std::size_t count, void* in
 }
 
 // Chain, dates, extended key usage and host name are verified by libcurl; the role is ours.
-int verify_agent(int verified, X509_STORE_CTX* store) {
-  if (verified != 1 || X509_STORE_CTX_get_error_depth(store) > 0) return verified;
-  if (certificate_role_in(X509_STORE_CTX_get_current_cert(store)) == certificate_role_name(CertificateRole::kAgent))
-    return 1;
-  X509_STORE_CTX_set_error(store, X509_V_ERR_APPLICATION_VERIFICATION);
-  return 0;
-}
-
 CURLcode demand_role(CURL*, void* context, void*) {
   auto* tls = static_cast<SSL_CTX*>(context);
-  SSL_CTX_set_verify(tls, SSL_CTX_get_verify_mode(tls), verify_agent);
+  SSL_CTX_set_verify(tls, SSL_CTX_get_verify_mode(tls), verify_callback_for(CertificateRole::kAgent));
   return CURLE_OK;
 }
 

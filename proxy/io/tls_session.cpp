@@ -58,15 +58,6 @@ bool own(SSL_CTX* context, const std::string& pem) {
   return key && SSL_CTX_use_PrivateKey(context, key.get()) == 1 && SSL_CTX_check_private_key(context) == 1;
 }
 
-// What OpenSSL has verified (chain, dates, extended key usage) is not enough: the peer must have the role too.
-template <CertificateRole kRole>
-int verify_role(int verified, X509_STORE_CTX* store) {
-  if (verified != 1 || X509_STORE_CTX_get_error_depth(store) > 0) return verified;
-  if (certificate_role_in(X509_STORE_CTX_get_current_cert(store)) == certificate_role_name(kRole)) return 1;
-  X509_STORE_CTX_set_error(store, X509_V_ERR_APPLICATION_VERIFICATION);
-  return 0;
-}
-
 }  // namespace
 
 Result<std::shared_ptr<const TlsAcceptor>> TlsAcceptor::open(const TlsIdentity& identity, CertificateRole peers) {
@@ -83,9 +74,7 @@ Result<std::shared_ptr<const TlsAcceptor>> TlsAcceptor::open(const TlsIdentity& 
     return failure("the certificate " + identity.certificate.file + " cannot be used");
   if (!own(context, identity.key.pem))
     return failure("the key " + identity.key.file + " cannot be used with " + identity.certificate.file);
-  SSL_CTX_set_verify(
-      context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT,
-      peers == CertificateRole::kProxy ? verify_role<CertificateRole::kProxy> : verify_role<CertificateRole::kAgent>);
+  SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, verify_callback_for(peers));
   SSL_CTX_set_verify_depth(context, kChainDepthMax);
   return acceptor;
 }

@@ -36,6 +36,15 @@ TEST_CASE(
   CHECK(check_certificate_files(file("ca.crt"), file("agent-fd00::2.crt"), file("agent-fd00::2.key"),
                                 CertificateRole::kAgent));
 
+  REQUIRE(run_keygen({out, {}, 30, {"lb1.example,10.0.0.21"}}) == 0);
+  const auto peer = read_tls_identity(file("ca.crt"), file("proxy-lb1.example.crt"), file("proxy-lb1.example.key"));
+  REQUIRE(peer);
+  CHECK(check_peer_identity(*peer));
+  const auto only_client = read_tls_identity(file("ca.crt"), file("proxy.crt"), file("proxy.key"));
+  REQUIRE(only_client);
+  CHECK_FALSE(check_peer_identity(*only_client));
+  CHECK(run_keygen({out, {}, 30, {"db 4"}}) == 2);
+
   std::filesystem::remove(file("ca.key"));
   CHECK(run_keygen({out, {"db3.example"}, 30}) == 1);
   CHECK_FALSE(std::filesystem::exists(file("agent-db3.example.key")));
