@@ -88,7 +88,7 @@ struct VipHolder::Inner {
   }
 
   void set(Instant now, const VipWork& work) {
-    const unsigned index = if_nametoindex(interface_name.c_str());
+    const unsigned index = find_interface();
     if (index == 0) {
       tenure.was_not_set(now);
       return event(VipEvent::Kind::kTrouble,
@@ -108,15 +108,25 @@ struct VipHolder::Inner {
     if (work.taken_anew) event(VipEvent::Kind::kTaken, fmt::format("{} is on {} now", text, interface_name));
   }
 
+  // 0: there is none of this name now.
+  unsigned find_interface() {
+    ifreq request{};
+    interface_name.copy(request.ifr_name, sizeof request.ifr_name - 1);
+    return ioctl(announcer.number(), SIOCGIFINDEX, &request) == 0 ? static_cast<unsigned>(request.ifr_ifindex) : 0;
+  }
+
   void remove() {
+    const Instant now = now_since_boot();
     const auto done = table.remove(interface, address);
     // Without its interface it is gone too.
     const bool is_gone = done || done.error().code == EADDRNOTAVAIL || done.error().code == ENODEV;
+    if (!is_gone) {
+      tenure.was_not_set(now);
+      return event(VipEvent::Kind::kTrouble,
+                   fmt::format("could not remove {} from {}: {}", text, interface_name, reason_of(done.error().code)));
+    }
     tenure.was_removed();
-    if (is_gone) return event(VipEvent::Kind::kReleased, fmt::format("{} is no longer on {}", text, interface_name));
-    event(VipEvent::Kind::kTrouble,
-          fmt::format("could not remove {} from {}: {}; the kernel does it when its time is over", text, interface_name,
-                      reason_of(done.error().code)));
+    event(VipEvent::Kind::kReleased, fmt::format("{} is no longer on {}", text, interface_name));
   }
 
   void announce() {

@@ -33,7 +33,7 @@ class VipTenure {
 
   // -- what became of it
   void was_set(Instant asked_at, std::uint32_t lifetime_seconds);
-  void was_not_set(Instant now);  // tried again soon
+  void was_not_set(Instant now);  // or not removed; tried again soon
   void was_removed();
   void was_announced(Instant now);
   void vanished();                   // somebody else removed it, or its end came

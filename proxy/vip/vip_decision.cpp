@@ -1,0 +1,20 @@
+#include "proxy/vip/vip_decision.h"
+
+namespace pgkeel {
+
+VipDecision decide_vip(const VipSituation& situation) {
+  VipDecision decision;
+  if (situation.newest != nullptr) {
+    const bool is_ours = situation.newest->node == situation.name;
+    if (is_ours) decision.hold_until = situation.may_hold_until;
+    if (is_ours || !situation.is_held) decision.acknowledge = situation.newest->serial;
+  }
+  if (!situation.leads) return decision;
+  if (situation.agreed == nullptr || (!situation.agreed->node.empty() && situation.agreed->node != situation.name))
+    decision.write = "";
+  else if (situation.agreed->node.empty() && situation.closed_elsewhere)
+    decision.write = situation.name;
+  return decision;
+}
+
+}  // namespace pgkeel

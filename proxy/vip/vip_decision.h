@@ -1,0 +1,35 @@
+// Which of several pgkeels holds the virtual IP. That is agreed on as a route is: written in etcd, given up everywhere
+// before it is taken anew, and held for as long only as this pgkeel may route. Pure; any thread.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "proxy/base/time.h"
+#include "replication/coordination/agreed_state.h"
+
+namespace pgkeel {
+
+// Its route, whose node is the pgkeel that holds it; no cluster can have this name.
+inline constexpr const char* kVipRoute = "@vip";
+
+struct VipSituation {
+  std::string name;  // of this pgkeel
+  bool leads = false;
+  const SharedRoute* agreed = nullptr;  // as etcd has it; nullptr: nothing yet
+  const SharedRoute* newest = nullptr;  // the same, or a newer one that another pgkeel told of
+  bool closed_elsewhere = false;        // nobody else can hold it under a route before the agreed one
+  Instant may_hold_until{};             // where the newest route says that it is this pgkeel
+  bool is_held = false;                 // by this host, now
+};
+
+struct VipDecision {
+  Instant hold_until{};                      // in the past: released
+  std::optional<std::uint64_t> acknowledge;  // the serial that is followed here
+  std::optional<std::string> write;          // leader: who is to hold it next; empty: nobody
+};
+
+VipDecision decide_vip(const VipSituation& situation);
+
+}  // namespace pgkeel

@@ -1,0 +1,82 @@
+#include "proxy/vip/vip_decision.h"
+
+#include <doctest/doctest.h>
+
+using namespace pgkeel;
+using namespace std::chrono_literals;
+
+namespace {
+
+const Instant kUntil{100s};
+
+SharedRoute held_by(const char* node, std::uint64_t serial = 5) {
+  return {.serial = serial, .epoch = 1, .node = node, .mode = RouteMode::kNormal, .reason = ""};
+}
+
+struct Situation {
+  explicit Situation(const char* holder) : route(held_by(holder)) {
+    plain.name = "left";
+    plain.agreed = plain.newest = &route;
+    plain.may_hold_until = kUntil;
+  }
+  [[nodiscard]] VipDecision decide() const { return decide_vip(plain); }
+
+  SharedRoute route;
+  VipSituation plain;
+};
+
+}  // namespace
+
+TEST_CASE("the one that is named holds it for as long as it may route, leader or not") {
+  Situation situation("left");
+  CHECK(situation.decide().hold_until == kUntil);
+  CHECK(situation.decide().acknowledge == 5);
+  CHECK_FALSE(situation.decide().write);
+  situation.plain.leads = true;
+  CHECK_FALSE(situation.decide().write);
+}
+
+TEST_CASE("who is not named releases it, and says so when it is gone") {
+  for (const char* holder : {"", "right"}) {
+    Situation situation(holder);
+    situation.plain.is_held = true;
+    CHECK(situation.decide().hold_until == Instant{});
+    CHECK_FALSE(situation.decide().acknowledge);
+    situation.plain.is_held = false;
+    CHECK(situation.decide().acknowledge == 5);
+    CHECK_FALSE(situation.decide().write);
+  }
+}
+
+TEST_CASE("a leader takes it from another only when that one has given it up") {
+  Situation situation("right");
+  situation.plain.leads = true;
+  situation.plain.closed_elsewhere = true;
+  CHECK(situation.decide().write == "");
+  Situation closed("");
+  closed.plain.leads = true;
+  CHECK_FALSE(closed.decide().write);
+  closed.plain.closed_elsewhere = true;
+  CHECK(closed.decide().write == "left");
+}
+
+TEST_CASE("the first leader ever begins with nobody, as others may have been told nothing yet") {
+  Situation situation("");
+  situation.plain.agreed = situation.plain.newest = nullptr;
+  CHECK_FALSE(situation.decide().write);
+  CHECK_FALSE(situation.decide().acknowledge);
+  CHECK(situation.decide().hold_until == Instant{});
+  situation.plain.leads = true;
+  CHECK(situation.decide().write == "");
+}
+
+TEST_CASE("what another pgkeel told is newer than etcd's last word: it counts") {
+  Situation situation("left");
+  const SharedRoute told = held_by("right", 6);
+  situation.plain.newest = &told;
+  situation.plain.is_held = true;
+  CHECK(situation.decide().hold_until == Instant{});
+  CHECK_FALSE(situation.decide().acknowledge);
+  situation.plain.is_held = false;
+  CHECK(situation.decide().acknowledge == 6);
+}
