@@ -214,6 +214,7 @@ struct NodeConfig {
 struct ClusterConfig {
   std::string name;
   HostPort listen;
+  HostPort listen_read_only;  // no host: there is no read-only endpoint
   Duration max_read_lag = 1s;
   std::vector<std::string> allow{"0.0.0.0/0", "::/0"};
   Durability durability = Durability::kAvailable;
@@ -228,6 +229,9 @@ struct ClusterConfig {
   ServerTlsConfig server_tls;
   DetectionConfig detection;
   std::vector<NodeConfig> nodes;
+  bool tell_client_address = false;
+
+  [[nodiscard]] bool has_read_only_endpoint() const { return !listen_read_only.host.empty(); }
 
   friend bool operator==(const ClusterConfig&, const ClusterConfig&) = default;
 };

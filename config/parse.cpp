@@ -143,7 +143,7 @@ Result<KeyValue> text_value(const std::string& text, const Key& key) {
     case KeyType::kChoice:
       return choice_value(text, key);
     case KeyType::kHostPort:
-      return host_port_value(text);
+      return text.empty() ? KeyValue(HostPort{}) : host_port_value(text);
     default:
       return KeyValue(text);
   }

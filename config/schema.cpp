@@ -10,7 +10,6 @@ namespace {
 using namespace schema_rows;
 
 constexpr std::string_view kNoTls = "TLS is not supported by this version";
-constexpr std::string_view kNoReadOnly = "a read-only access point is not supported by this version";
 
 // The owner of what this version keeps nowhere.
 struct Nowhere {};
@@ -265,15 +264,17 @@ const Table& cluster_table() {
   static const Table rows = table_of<ClusterConfig>({
       per_host(required(host_port<&ClusterConfig::listen>("listen", "the client access point: always the primary"),
                         R"("0.0.0.0:5432")")),
-      unsupported(
-          unused_text<ClusterConfig>("listen_read_only", "for reads: a standby within max_read_lag, else the primary"),
-          kNoReadOnly),
-      duration<&ClusterConfig::max_read_lag>("max_read_lag", 0s, 24h, "without effect until listen_read_only exists"),
+      per_host(optional_host_port<&ClusterConfig::listen_read_only>(
+          "listen_read_only", "the read-only endpoint: a standby within max_read_lag, else the primary; empty: none")),
+      duration<&ClusterConfig::max_read_lag>("max_read_lag", 0s, 24h,
+                                             "what is further behind gets no new sessions of the read-only endpoint"),
       for_new_connections(networks<&ClusterConfig::allow>("allow", "client networks; others get 28000")),
       choice<&ClusterConfig::durability>(
           "durability", {"strict", "available", "async"},
           "strict: commits wait for a safe standby, always. available: while there is one. async: never"),
       choice<&ClusterConfig::failover>("failover", {"automatic", "manual"}, ""),
+      for_new_connections(boolean<&ClusterConfig::tell_client_address>(
+          "tell_client_address", "servers see \"NAME - ADDRESS\" as a client's application_name, not only NAME")),
       boolean<&ClusterConfig::auto_rejoin>("auto_rejoin", "rebuild a returned old primary without asking"),
       duration<&ClusterConfig::drain_timeout>(
           "drain_timeout", 0s, 1h, "switchover, stop: how long open transactions may finish before they get 57P01"),

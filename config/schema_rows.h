@@ -89,6 +89,14 @@ auto text(std::string_view name, std::string_view help, Complaint (*check)(std::
 
 template <auto... Members>
 auto host_port(std::string_view name, std::string_view help) {
+  auto row = field_row<HostPort, Path<Members...>>(name, KeyType::kHostPort, help);
+  row.may_be_empty = false;
+  return row;
+}
+
+// Empty: none.
+template <auto... Members>
+auto optional_host_port(std::string_view name, std::string_view help) {
   return field_row<HostPort, Path<Members...>>(name, KeyType::kHostPort, help);
 }
 

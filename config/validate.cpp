@@ -56,6 +56,12 @@ class Validator {
       if (cluster.allow.empty()) complain(path + ".allow", "is empty: no client could connect");
       check_tls(path, cluster);
       check_nodes(path, cluster);
+      if (cluster.has_read_only_endpoint() && cluster.max_read_lag < 2 * cluster.detection.interval) {
+        complain(path + ".max_read_lag",
+                 fmt::format("{} is shorter than twice the interval between probes ({}), by which it is measured",
+                             format_whole_duration(cluster.max_read_lag),
+                             format_whole_duration(cluster.detection.interval)));
+      }
       check_preferred(path, cluster);
     }
     check_listen_addresses();
@@ -172,7 +178,10 @@ class Validator {
     if (config_.coordination.is_given())
       check_listen_address({"coordination.peer.listen", config_.coordination.peer.listen});
     for (const ClusterConfig& cluster : config_.clusters) {
-      check_listen_address({"cluster." + cluster.name + ".listen", cluster.listen});
+      const std::string path = "cluster." + cluster.name;
+      check_listen_address({path + ".listen", cluster.listen});
+      if (cluster.has_read_only_endpoint())
+        check_listen_address({path + ".listen_read_only", cluster.listen_read_only});
     }
   }
 

@@ -25,7 +25,7 @@ std::string value_text(const Key& key, const KeyValue& value) {
     case KeyType::kDuration:
       return in_quotes(format_whole_duration(std::get<Duration>(value)));
     case KeyType::kHostPort:
-      return in_quotes(format_host_port(std::get<HostPort>(value)));
+      return in_quotes(std::get<HostPort>(value).host.empty() ? "" : format_host_port(std::get<HostPort>(value)));
     case KeyType::kChoice:
       return in_quotes(key.choices[static_cast<std::size_t>(std::get<std::int64_t>(value))]);
     case KeyType::kTextList: {

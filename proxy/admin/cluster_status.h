@@ -113,6 +113,24 @@ struct LoopStatus {
   Duration worst_lag{};
 };
 
+// A node as the read-only endpoint has it.
+struct ReaderStatus {
+  std::string node;
+  std::string standing;  // eligible, behind (its sessions may stay), excluded
+  bool is_primary = false;
+  bool takes_new = false;  // new sessions go there
+  std::string why_not;     // it is not eligible
+  std::optional<Duration> lag;
+  std::optional<std::uint64_t> lag_bytes;
+  std::uint64_t sessions = 0;  // of the read-only endpoint
+};
+
+struct ReadOnlyStatus {
+  HostPort access_point;
+  std::vector<ReaderStatus> nodes;
+  ClusterSessionStats sessions;
+};
+
 struct ClusterStatus {
   std::string name;
   HostPort access_point;
@@ -142,8 +160,9 @@ struct ClusterStatus {
   std::uint64_t lost_transactions = 0;         // of all reports since this process started
   std::uint64_t lost_wal_bytes = 0;
   std::vector<CertificateStatus> certificates;
-  ClusterSessionStats sessions;
-  std::uint64_t draining_sessions = 0;  // connections that are left in former processes
+  ClusterSessionStats sessions;             // of the write endpoint
+  std::optional<ReadOnlyStatus> read_only;  // where there is such an endpoint
+  std::uint64_t draining_sessions = 0;      // connections that are left in former processes
 };
 
 // A process that this one took over from, and that some sessions are left in.

@@ -87,6 +87,43 @@ Json collision_to_json(const std::optional<Collision>& collision) {
           {"fork_lsn", fork ? Json(format_lsn(fork->end)) : Json(nullptr)}};
 }
 
+Json sessions_to_json(const ClusterSessionStats& sessions) {
+  return {{"accepted", sessions.accepted},
+          {"open", sessions.open},
+          {"client_handshakes", sessions.client_handshakes},
+          {"client_handshakes_failed", sessions.client_handshakes_failed},
+          {"held", sessions.held},
+          {"drain_awaits", sessions.drain_awaits},
+          {"established", sessions.established},
+          {"logins", sessions.logins},
+          {"taken_over", sessions.taken_over},
+          {"cancels_forwarded", sessions.cancels_forwarded},
+          {"cancels_held_back", sessions.cancels_held_back},
+          {"commit_waits_interrupted", sessions.commit_waits_interrupted},
+          {"bytes_from_clients", sessions.bytes_from_clients},
+          {"bytes_from_servers", sessions.bytes_from_servers},
+          {"closed_without_error_at_unclean_boundary", sessions.closed_without_error_at_unclean_boundary},
+          {"errors_by_sqlstate", sessions.errors_by_sqlstate}};
+}
+
+Json read_only_to_json(const std::optional<ReadOnlyStatus>& read_only) {
+  if (!read_only) return nullptr;
+  Json nodes = Json::array();
+  for (const auto& reader : read_only->nodes) {
+    nodes.push_back({{"name", reader.node},
+                     {"standing", reader.standing},
+                     {"is_primary", reader.is_primary},
+                     {"takes_new", reader.takes_new},
+                     {"why_not", reader.why_not},
+                     {"lag_ms", milliseconds_or_null(reader.lag)},
+                     {"lag_bytes", reader.lag_bytes ? Json(*reader.lag_bytes) : Json(nullptr)},
+                     {"sessions", reader.sessions}});
+  }
+  return {{"access_point", format_host_port(read_only->access_point)},
+          {"nodes", nodes},
+          {"sessions", sessions_to_json(read_only->sessions)}};
+}
+
 Json to_json(const ClusterStatus& cluster) {
   Json nodes = Json::array();
   for (const auto& node : cluster.nodes) nodes.push_back(node_to_json(node));
@@ -129,7 +166,6 @@ Json to_json(const ClusterStatus& cluster) {
     left.push_back(
         {{"slot", slot.slot}, {"database", slot.database}, {"old_primary", slot.old_primary}, {"text", slot.text}});
   }
-  const ClusterSessionStats& sessions = cluster.sessions;
   return {
       {"name", cluster.name},
       {"access_point", format_host_port(cluster.access_point)},
@@ -155,23 +191,8 @@ Json to_json(const ClusterStatus& cluster) {
       {"certificates", certificates},
       {"left_slots", left},
       {"draining_sessions", cluster.draining_sessions},
-      {"sessions",
-       {{"accepted", sessions.accepted},
-        {"open", sessions.open},
-        {"client_handshakes", sessions.client_handshakes},
-        {"client_handshakes_failed", sessions.client_handshakes_failed},
-        {"held", sessions.held},
-        {"drain_awaits", sessions.drain_awaits},
-        {"established", sessions.established},
-        {"logins", sessions.logins},
-        {"taken_over", sessions.taken_over},
-        {"cancels_forwarded", sessions.cancels_forwarded},
-        {"cancels_held_back", sessions.cancels_held_back},
-        {"commit_waits_interrupted", sessions.commit_waits_interrupted},
-        {"bytes_from_clients", sessions.bytes_from_clients},
-        {"bytes_from_servers", sessions.bytes_from_servers},
-        {"closed_without_error_at_unclean_boundary", sessions.closed_without_error_at_unclean_boundary},
-        {"errors_by_sqlstate", sessions.errors_by_sqlstate}}},
+      {"sessions", sessions_to_json(cluster.sessions)},
+      {"read_only", read_only_to_json(cluster.read_only)},
   };
 }
 

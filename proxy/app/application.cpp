@@ -76,9 +76,9 @@ Result<void> Application::start(std::uint64_t descriptor_limit, std::optional<Ta
     if (!kept) return kept;
   }
   if (inheritance) {
-    for (const auto& [cluster, route] : inheritance->routes) {
-      if (!workers_->has_cluster(cluster))
-        return Error{"the running pgkeel serves cluster " + cluster +
+    for (const auto& [endpoint, route] : inheritance->routes) {
+      if (!workers_->has_endpoint(endpoint))
+        return Error{"the running pgkeel serves cluster " + endpoint +
                      ", which is not configured: reload or stop that one first"};
     }
   }
@@ -144,14 +144,11 @@ Result<void> Application::open_control() {
   return {};
 }
 
-// From now on we decide. `open_routes`: where the access points lead at this moment.
+// From now on we decide. `open_routes`: where the endpoints lead at this moment, by name.
 void Application::start_control(const std::map<std::string, Route>& open_routes) {
   if (const auto started = start_admin(); !started) log(LogLevel::kError, "admin", started.error().message);
   write_admin_address();
-  for (const auto& cluster : clusters_) {
-    const auto open = open_routes.find(cluster->name());
-    cluster->start(open == open_routes.end() ? nullptr : &open->second);
-  }
+  for (const auto& cluster : clusters_) cluster->start(open_routes);
   workers_->go_on_accepting();
   if (giver_) return;
   auto giver = HandoverGiver::open(loop_, config_.state_directory, *this);
@@ -228,6 +225,10 @@ void Application::run() {
   for (const auto& cluster : config_.clusters) {
     log(LogLevel::kInfo, cluster.name,
         "the access point is " + format_host_port({cluster.listen.host, workers_->bound_port(cluster.name)}));
+    if (!cluster.has_read_only_endpoint()) continue;
+    const std::uint16_t port = workers_->bound_port(endpoint_name(cluster.name, Endpoint::kReadOnly));
+    log(LogLevel::kInfo, cluster.name,
+        "the read-only endpoint is " + format_host_port({cluster.listen_read_only.host, port}));
   }
   log(LogLevel::kInfo, "pgkeel",
       "status, events and metrics are at http://" +
@@ -284,8 +285,10 @@ std::optional<std::vector<ClusterStatus>> Application::ask_clusters() {
     for (const auto& cluster : clusters_) {
       statuses.push_back(cluster->status());
       for (const auto& [pid, former] : formers_) {
-        const auto draining = former->draining().find(cluster->name());
-        if (draining != former->draining().end()) statuses.back().draining_sessions += draining->second;
+        for (const Endpoint endpoint : {Endpoint::kWrite, Endpoint::kReadOnly}) {
+          const auto draining = former->draining().find(endpoint_name(cluster->name(), endpoint));
+          if (draining != former->draining().end()) statuses.back().draining_sessions += draining->second;
+        }
       }
     }
     return statuses;

@@ -34,10 +34,10 @@ void Application::record_takeover(pid_t former, const std::optional<Inheritance>
 }
 
 void Application::take_over(Inheritance inheritance, std::optional<FormerHandle> former) {
-  for (const auto& [cluster, route] : inheritance.routes)
-    workers_->publish_route(cluster, route, nothing_to_do, nothing_to_do);
-  for (auto& [cluster, session] : inheritance.sessions) {
-    if (workers_->has_cluster(cluster)) workers_->take_over(cluster, std::move(session));
+  for (const auto& [endpoint, route] : inheritance.routes)
+    workers_->publish_route(endpoint, route, nothing_to_do, nothing_to_do);
+  for (auto& [endpoint, session] : inheritance.sessions) {
+    if (workers_->has_endpoint(endpoint)) workers_->take_over(endpoint, std::move(session));
   }
   if (former) {
     const pid_t pid = former->pid;
@@ -50,11 +50,11 @@ void Application::take_over(Inheritance inheritance, std::optional<FormerHandle>
 void Application::add_former(FormerHandle handle) {
   const pid_t pid = handle.pid;
   FormerProcess::Callbacks callbacks;
-  callbacks.session = [this](const std::string& cluster, MovedSession session) {
-    if (workers_->has_cluster(cluster)) workers_->take_over(cluster, std::move(session));
+  callbacks.session = [this](const std::string& endpoint, MovedSession session) {
+    if (workers_->has_endpoint(endpoint)) workers_->take_over(endpoint, std::move(session));
   };
-  callbacks.stays = [this](const std::string& cluster, const CancelKey& key, const CancelRegistry::Owner& owner) {
-    if (workers_->has_cluster(cluster)) workers_->add_cancel_key(cluster, key, owner);
+  callbacks.stays = [this](const std::string& endpoint, const CancelKey& key, const CancelRegistry::Owner& owner) {
+    if (workers_->has_endpoint(endpoint)) workers_->add_cancel_key(endpoint, key, owner);
   };
   callbacks.is_main = [this] { tell_service_manager(); };
   callbacks.gone = [this, pid](const std::string& reason) {
@@ -80,15 +80,15 @@ void Application::tell_service_manager() {
 
 // Where sessions of former processes are left, a route is applied when those obey it too. What they sent on their way
 // before that is in our workers' queues by then.
-void Application::publish_route(const std::string& cluster, Route route, std::function<void()> applied,
+void Application::publish_route(const std::string& endpoint, Route route, std::function<void()> applied,
                                 std::function<void()> drained) {
-  if (!workers_->has_cluster(cluster)) {  // a reload of the process that decides has added it: nothing of it is here
+  if (!workers_->has_endpoint(endpoint)) {  // a reload of the process that decides has added it: nothing of it is here
     loop_.defer(std::move(applied));
     loop_.defer(std::move(drained));
     return;
   }
   if (formers_.empty()) {
-    workers_->publish_route(cluster, std::move(route), std::move(applied), std::move(drained));
+    workers_->publish_route(endpoint, std::move(route), std::move(applied), std::move(drained));
     return;
   }
   const auto by_the_last = [count = formers_.size() + 1](std::function<void()> then) {
@@ -98,8 +98,8 @@ void Application::publish_route(const std::string& cluster, Route route, std::fu
   };
   const auto each_applied = by_the_last([this, applied = std::move(applied)] { workers_->follow_up(applied); });
   const auto each_drained = by_the_last(std::move(drained));
-  for (const auto& [pid, former] : formers_) former->publish_route(cluster, route, each_applied, each_drained);
-  workers_->publish_route(cluster, std::move(route), each_applied, each_drained);
+  for (const auto& [pid, former] : formers_) former->publish_route(endpoint, route, each_applied, each_drained);
+  workers_->publish_route(endpoint, std::move(route), each_applied, each_drained);
 }
 
 // ---- another process takes over ----
@@ -145,7 +145,7 @@ void Application::give_up(pid_t successor, std::function<void(std::vector<LinkMe
   record(LogLevel::kInfo, "handover", "process " + std::to_string(successor) + " takes over");
   for (const auto& [pid, former] : formers_) former->stop_reading();
   const auto without_admin = [this, given = std::move(given)] {
-    for (const auto& cluster : clusters_) given_routes_[cluster->name()] = cluster->open_route();
+    for (const auto& cluster : clusters_) given_routes_.merge(cluster->open_routes());
     // What they store is stored when they return to us: nothing is half done here.
     clusters_.clear();
     decisions_.reset();
@@ -232,12 +232,9 @@ void Application::successor_serves(pid_t successor) {
 }
 
 void Application::look_at_drain() {
-  std::map<std::string, std::uint64_t> draining;
+  std::map<std::string, std::uint64_t> draining = workers_->open_sessions();
   std::uint64_t all = 0;
-  for (const auto& stats : workers_->stats()) {
-    draining[stats.cluster] = stats.open;
-    all += stats.open;
-  }
+  for (const auto& [endpoint, sessions] : draining) all += sessions;
   if (draining != told_draining_) {
     told_draining_ = draining;
     HandoverMessage message;
@@ -248,9 +245,9 @@ void Application::look_at_drain() {
   if (all == 0 && drain_limit_.active()) begin_stop("no session is left");
 }
 
-bool Application::may_follow(const std::string& cluster, const Route& route) const {
-  const auto given = given_routes_.find(cluster);
-  if (given == given_routes_.end()) return !workers_->has_cluster(cluster);
+bool Application::may_follow(const std::string& endpoint, const Route& route) const {
+  const auto given = given_routes_.find(endpoint);
+  if (given == given_routes_.end()) return !workers_->has_endpoint(endpoint);
   return route.epoch >= given->second.epoch;
 }
 

@@ -130,7 +130,7 @@ void Application::carry_out(Reload& reload) {
       new_ones.push_back(clusters_.back().get());
     }
   }
-  for (auto* cluster : new_ones) cluster->start(nullptr);
+  for (auto* cluster : new_ones) cluster->start(std::map<std::string, Route>());
   tell_service_manager();
 }
 

@@ -3,10 +3,8 @@
 #include <algorithm>
 #include <utility>
 
-#include "proxy/app/ordered_rest.h"
 #include "proxy/app/policy_of.h"
 #include "proxy/app/record_parts.h"
-#include "proxy/app/replication_lag.h"
 #include "proxy/io/clock.h"
 #include "proxy/io/loop.h"
 
@@ -14,6 +12,13 @@ namespace pgkeel {
 namespace {
 
 constexpr Duration kTellAgain = std::chrono::minutes(1);
+
+// What is called by either of two, and acts when both have called it.
+std::function<void()> after_both(std::function<void()> act) {
+  return [calls = std::make_shared<int>(0), act = std::move(act)] {
+    if (++*calls == 2) act();
+  };
+}
 
 }  // namespace
 
@@ -72,10 +77,12 @@ ClusterService::ClusterService(Loop& loop, const ClusterConfig& config, const Qu
       recorder_(
           config_.name, [this](const DecisionRecord& record) { return tally_.kept(record, decisions_.keep(record)); },
           [this] { return clients_of(session_stats()); }),
-      decide_again_(loop, [this] { step(); }) {}
+      decide_again_(loop, [this] { step(); }) {
+  follow_read_only_config();
+}
 
-void ClusterService::start(const Route* open) {
-  if (open != nullptr) go_on_from(*open);
+void ClusterService::start(const std::map<std::string, Route>& open_routes) {
+  go_on_from(open_routes);
   recorder_.resume(decisions_.unfinished(config_.name), controller_.memory(), clocks_now());
   monitor_.start();
   readiness_.start();
@@ -130,7 +137,7 @@ ClusterService::ProvisionQuestion ClusterService::provision_question(const std::
 }
 
 void ClusterService::note_insecure_server(const LinkEvidence& evidence) {
-  if (evidence.epoch == controller_.memory().epoch)
+  if (evidence.epoch == controller_.memory().epoch && evidence.node == controller_.published_route().node)
     login_watch_.unanswered(evidence.node, evidence.epoch, session_stats().logins, evidence.detail);
   const Instant now = monotonic_now();
   if (insecurity_told_at_ != Instant{} && now - insecurity_told_at_ < kTellAgain) return;
@@ -140,7 +147,7 @@ void ClusterService::note_insecure_server(const LinkEvidence& evidence) {
 
 void ClusterService::note_unanswered_login(const LinkEvidence& evidence) {
   // Where probes fail too, the failure detector knows better.
-  if (evidence.epoch != controller_.memory().epoch) return;
+  if (evidence.epoch != controller_.memory().epoch || evidence.node != controller_.published_route().node) return;
   if (monitor_.health(evidence.node, monotonic_now()).suspicion.liveness != Liveness::kAlive) return;
   if (!login_watch_.unanswered(evidence.node, evidence.epoch, session_stats().logins, evidence.detail)) return;
   record_of_node(LogLevel::kWarning, "node", evidence.node,
@@ -206,6 +213,7 @@ void ClusterService::step() {
                     now);
   review_logins();
   readiness_.cluster_is(controller_.published_route().node, nodes);
+  if (read_only_) read_only_->review(nodes, maintained_nodes(), now.instant);
   const Instant again_at = controller_.decide_again_at();
   if (again_at == Instant::max()) {
     decide_again_.stop();
@@ -239,7 +247,39 @@ void ClusterService::publish_route(const RouteOrder& order) {
     recorder_.route_drained(clocks_now());
     step_soon();
   };
-  publish_(config_.name, std::move(route), applied, drained);
+  if (!read_only_) return publish_(config_.name, std::move(route), applied, drained);
+  const auto applied_by_both = after_both(applied);
+  const auto drained_by_both = after_both(drained);
+  publish_(config_.name, std::move(route), applied_by_both, drained_by_both);
+  lead_readers(order, applied_by_both, drained_by_both);
+}
+
+void ClusterService::lead_readers(const RouteOrder& order, std::function<void()> applied,
+                                  std::function<void()> drained) {
+  const Instant now = monotonic_now();
+  read_only_->follow(order, view_nodes(now), maintained_nodes(), now, std::move(applied), std::move(drained));
+}
+
+// The read-only endpoint is there or not, as it is configured.
+void ClusterService::follow_read_only_config() {
+  if (!config_.has_read_only_endpoint()) {
+    read_only_.reset();
+  } else if (read_only_) {
+    read_only_->reconfigure(config_);
+  } else {
+    read_only_.emplace(
+        config_,
+        [this](Route route, std::function<void()> applied, std::function<void()> drained) {
+          publish_(read_only_name(), std::move(route), std::move(applied), std::move(drained));
+        },
+        [this](LogLevel severity, const std::string& text) { record_now(severity, "read-only", "", text); });
+  }
+}
+
+std::set<std::string> ClusterService::maintained_nodes() const {
+  std::set<std::string> names;
+  for (const auto& [node, maintenance] : controller_.memory().nodes_maintained) names.insert(node);
+  return names;
 }
 
 void ClusterService::start(const Action& action) {
@@ -274,95 +314,6 @@ std::vector<NodeView> ClusterService::view_nodes(Instant now) const {
     nodes.push_back(std::move(view));
   }
   return nodes;
-}
-
-NodeStatus ClusterService::status_of(const NodeConfig& node, Instant now) const {
-  const auto health = monitor_.health(node.name, now);
-  NodeStatus status;
-  status.name = node.name;
-  status.address = node.address;
-  status.local = node.local.has_value();
-  status.safe = controller_.memory().promise.contains(node.name);
-  status.liveness = liveness_name(health.suspicion.liveness);
-  status.evidence = health.suspicion.evidence;
-  status.probes = health.probes;
-  status.failed_probes = health.failed_probes;
-  status.last_probe_duration = health.last_probe_duration;
-  if (const auto agent = agents_.find(node.name); agent != agents_.end()) {
-    const auto ends = agent->second->certificates_end();
-    status.agent_certificate_ends = ends.agent;
-    status.own_certificate_ends = ends.ours;
-  }
-  if (const HostFacts* host = host_watch_.host(node.name)) status.host = *host;
-  const auto note = controller_.last_decision().notes.find(node.name);
-  if (note != controller_.last_decision().notes.end()) status.note = note->second;
-  if (login_watch_.concerns(node.name)) status.note = login_watch_.note();
-  if (health.last_answered) status.last_answer_ago = now - health.last_answered->finished_at;
-  const Liveness liveness = health.suspicion.liveness;
-  const bool answers = liveness == Liveness::kAlive || liveness == Liveness::kLate;
-  if (answers && health.last_answered && health.last_answered->facts) {
-    const NodeFacts& facts = *health.last_answered->facts;
-    status.role = facts.in_recovery ? "standby" : "primary";
-    status.server_version_number = facts.server_version_number;
-    status.timeline = facts.timeline;
-    status.wal_position = facts.wal_position;
-    status.streaming = facts.wal_receiver_streaming;
-    status.uptime = facts.uptime;
-  }
-  return status;
-}
-
-ClusterStatus ClusterService::status() const {
-  const Instant now = monotonic_now();
-  const Decision& decision = controller_.last_decision();
-  ClusterStatus status;
-  status.name = config_.name;
-  status.access_point = {config_.listen.host, workers_.bound_port(config_.name)};
-  status.condition = condition_name(decision.condition);
-  status.summary = decision.summary;
-  if (decision.condition == Condition::kNormal && !login_watch_.note().empty()) {
-    status.condition = condition_name(Condition::kDegraded);
-    status.summary = controller_.memory().primary + " " + login_watch_.note();
-  }
-  status.phase = phase_name(controller_.memory().phase);
-  status.epoch = controller_.memory().epoch;
-  status.route = controller_.published_route().node;
-  status.durability = durability_name(config_.durability);
-  status.safe_standbys_needed = controller_.memory().promise.acks;
-  status.state_error = controller_.state_error();
-  tally_.add_to(status);
-  status.failovers = counts_.failovers();
-  status.last_failover = counts_.last_failover();
-  status.switchovers = counts_.switchovers();
-  status.last_switchover = counts_.last_switchover();
-  for (const auto& node : config_.nodes) status.nodes.push_back(status_of(node, now));
-  const auto primary = std::ranges::find(status.nodes, controller_.memory().primary, &NodeStatus::name);
-  for (auto& node : status.nodes) {
-    if (node.role != "standby" || primary == status.nodes.end() || primary->role != "primary") continue;
-    node.replication = replication_lag(*monitor_.health(primary->name, now).last_answered->facts, node.name);
-    node.lag_bytes =
-        primary->wal_position > node.wal_position ? primary->wal_position.value - node.wal_position.value : 0;
-  }
-  for (const auto& action : controller_.actions()) {
-    if (action.action.kind == ActionKind::kProbe) continue;
-    const bool failed = !action.running && !action.succeeded;
-    if (failed && decision.condition == Condition::kNormal) continue;  // its aim was reached otherwise
-    const bool tells_progress = action.running && action.action.kind == ActionKind::kRejoin;
-    status.actions.push_back({std::string(action_name(action.action.kind)) + " " + action.action.node, action.running,
-                              action.succeeded,
-                              tells_progress ? progress_.latest(action.action.node) : action.message});
-  }
-  status.readiness = readiness_.report();
-  certificates_.add_findings(status.readiness);
-  if (status.readiness) add_ordered_rest(controller_.memory(), config_.nodes, status.readiness->readiness);
-  status.certificates = certificates_.certificates();
-  status.collision = decision.collision;
-  status.orders = controller_.memory().orders;
-  status.left_slots = left_slots_of(controller_.memory());
-  status.maintenance = maintenance_of(controller_.memory());
-  keeper_.add_to(status);
-  status.sessions = session_stats();
-  return status;
 }
 
 }  // namespace pgkeel

@@ -5,6 +5,8 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -19,6 +21,7 @@
 #include "proxy/app/login_watch.h"
 #include "proxy/app/progress_board.h"
 #include "proxy/app/quarantine_keeper.h"
+#include "proxy/app/read_only_access.h"
 #include "proxy/app/readiness_watch.h"
 #include "proxy/app/scram_verifiers.h"
 #include "proxy/io/timer.h"
@@ -34,7 +37,7 @@
 namespace pgkeel {
 
 // As WorkerPool::publish_route().
-using RoutePublisher = std::function<void(const std::string& cluster, Route route, std::function<void()> applied,
+using RoutePublisher = std::function<void(const std::string& endpoint, Route route, std::function<void()> applied,
                                           std::function<void()> drained)>;
 
 class ClusterService final : private ClusterController::Effects {
@@ -44,13 +47,13 @@ class ClusterService final : private ClusterController::Effects {
                  std::string adopt, StateDirectory& state, EventLog& events, DecisionLog& decisions,
                  WorkerPool& workers, RoutePublisher publish);
 
-  // `open`: where the access point leads already, as the process that decided before had it; null: nowhere.
-  void start(const Route* open);
+  // `open_routes`: where its endpoints lead already, as the process that decided before had it, by name.
+  void start(const std::map<std::string, Route>& open_routes);
   [[nodiscard]] const std::string& name() const { return config_.name; }
 
   // Why no other process may decide from now on; empty: it may, by what is stored and by the route of now.
   [[nodiscard]] std::string why_no_handover() const;
-  [[nodiscard]] Route open_route() const { return route_of(controller_.published_route()); }
+  [[nodiscard]] std::map<std::string, Route> open_routes() const;  // by the names of the endpoints
 
   // Why it cannot be reconfigured so now; `wanted` is null where the cluster shall be no more. Empty: it can.
   [[nodiscard]] std::vector<std::string> refusals(const ClusterConfig* wanted) const;
@@ -75,7 +78,7 @@ class ClusterService final : private ClusterController::Effects {
 
  private:
   [[nodiscard]] Route route_of(const RouteOrder& order) const;
-  void go_on_from(const Route& open);
+  void go_on_from(const std::map<std::string, Route>& open_routes);
   [[nodiscard]] bool waits_for_primary(const std::vector<NodeView>& nodes);
   Result<void> store(const ClusterMemory& memory) override;
   void publish_route(const RouteOrder& order) override;
@@ -96,6 +99,10 @@ class ClusterService final : private ClusterController::Effects {
   void record_finding(const Finding& finding, bool appeared);
   void step();
   void step_soon();
+  [[nodiscard]] std::string read_only_name() const { return endpoint_name(config_.name, Endpoint::kReadOnly); }
+  void follow_read_only_config();
+  void lead_readers(const RouteOrder& order, std::function<void()> applied, std::function<void()> drained);
+  [[nodiscard]] std::set<std::string> maintained_nodes() const;
   [[nodiscard]] std::vector<NodeView> view_nodes(Instant now) const;
   [[nodiscard]] NodeStatus status_of(const NodeConfig& node, Instant now) const;
 
@@ -125,6 +132,7 @@ class ClusterService final : private ClusterController::Effects {
   ChangeCounts counts_;
   DecisionTally tally_;
   LoginWatch login_watch_;
+  std::optional<ReadOnlyAccess> read_only_;  // where there is such an endpoint
   Instant own_trouble_told_at_{};
   Instant insecurity_told_at_{};
 };

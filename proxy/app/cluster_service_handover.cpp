@@ -2,13 +2,30 @@
 #include <algorithm>
 
 #include "proxy/app/cluster_service.h"
+#include "proxy/io/clock.h"
 
 namespace pgkeel {
 
-void ClusterService::go_on_from(const Route& open) {
+void ClusterService::go_on_from(const std::map<std::string, Route>& open_routes) {
+  const auto found = open_routes.find(config_.name);
+  if (found == open_routes.end()) return;
+  const Route& open = found->second;
   controller_.resume(
       {.epoch = open.epoch, .node = open.target ? open.target->node : "", .reason = open.reason, .mode = open.mode});
   primary_is_unseen_ = open.target.has_value();
+  if (!read_only_) return;
+  const auto open_for_reads = open_routes.find(read_only_name());
+  if (open_for_reads == open_routes.end())
+    lead_readers(
+        controller_.published_route(), [] {}, [] {});
+  else
+    read_only_->resume(controller_.published_route(), open_for_reads->second, monotonic_now());
+}
+
+std::map<std::string, Route> ClusterService::open_routes() const {
+  std::map<std::string, Route> routes = {{config_.name, route_of(controller_.published_route())}};
+  if (read_only_) routes.emplace(read_only_name(), read_only_->published());
+  return routes;
 }
 
 Route ClusterService::route_of(const RouteOrder& order) const {

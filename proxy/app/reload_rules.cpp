@@ -87,6 +87,11 @@ std::vector<std::string> reload_notes(const ClusterConfig& running, const Cluste
     notes.push_back(cluster + ".allow: sessions that are there stay, also from networks that are not allowed any more");
   if (wanted->listen != running.listen)
     notes.push_back(cluster + ".listen: sessions that are there stay; new clients must come to the new address");
+  if (running.has_read_only_endpoint() && !wanted->has_read_only_endpoint())
+    notes.push_back(cluster + ".listen_read_only: the clients of the read-only endpoint end with 57P01");
+  else if (running.has_read_only_endpoint() && wanted->listen_read_only != running.listen_read_only)
+    notes.push_back(cluster +
+                    ".listen_read_only: sessions that are there stay; new clients must come to the new address");
   for (const auto& node : running.nodes) {
     if (change_of(node, find_node(wanted, node.name)) != NodeChange::kGone) continue;
     notes.push_back(cluster + ".node." + node.name +

@@ -95,6 +95,28 @@ std::string readiness_lines(const Json& readiness, const Painter& painter) {
   return text;
 }
 
+std::string read_only_lines(const Json& read_only) {
+  if (!read_only.is_object()) return "";
+  std::string takers;
+  std::string others;
+  for (const auto& node : read_only.at("nodes")) {
+    const auto name = node.at("name").get<std::string>();
+    const auto sessions = node.at("sessions").get<std::uint64_t>();
+    const std::string count = fmt::format("{} ({})", name, sessions);
+    if (node.at("takes_new").get<bool>())
+      takers += (takers.empty() ? "" : ", ") + count;
+    else if (!node.at("is_primary").get<bool>() || sessions > 0)
+      others += fmt::format("    {}: {}\n", count,
+                            node.at("is_primary").get<bool>() ? "the primary, while no standby was eligible"
+                                                              : node.at("why_not").get<std::string>());
+  }
+  const Json& sessions = read_only.at("sessions");
+  return fmt::format("  read-only endpoint {} -> {}; {} clients, {} held\n",
+                     read_only.at("access_point").get<std::string>(), takers.empty() ? "nowhere" : takers,
+                     sessions.at("open").get<std::uint64_t>(), sessions.at("held").get<std::uint64_t>()) +
+         others;
+}
+
 std::string cluster_text(const Json& cluster, const Painter& painter) {
   const Json& sessions = cluster.at("sessions");
   const auto condition = cluster.at("condition").get<std::string>();
@@ -106,6 +128,7 @@ std::string cluster_text(const Json& cluster, const Painter& painter) {
                       cluster.at("route").is_null() ? "nowhere" : cluster.at("route").get<std::string>(),
                       cluster.at("epoch").get<std::uint64_t>(), sessions.at("open").get<std::uint64_t>(),
                       sessions.at("held").get<std::uint64_t>());
+  text += read_only_lines(cluster.value("read_only", Json()));
   if (const auto left = cluster.value("draining_sessions", std::uint64_t{0}); left > 0)
     text +=
         fmt::format("  {} clients are left in a former process, and end there by themselves or after a minute\n", left);

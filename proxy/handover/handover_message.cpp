@@ -131,7 +131,36 @@ std::optional<RouteTarget> read_target(const Json& object) {
 Json route_json(const Route& route) {
   Json object = {{"epoch", route.epoch}, {"mode", static_cast<int>(route.mode)}, {"reason", route.reason}};
   if (route.target) object["target"] = target_json(*route.target);
+  for (const ReadTarget& reader : route.readers) {
+    Json each = target_json(reader.server);
+    each["is_primary"] = reader.is_primary;
+    each["takes_new"] = reader.takes_new;
+    object["readers"].push_back(std::move(each));
+  }
+  if (!route.why_not.empty()) object["why_not"] = route.why_not;
   return object;
+}
+
+bool read_readers(const Json& object, Route& route) {
+  const auto& readers = lenient_json::member(object, "readers");
+  if (!readers.is_array() && !readers.is_null()) return false;
+  for (const Json& each : readers) {
+    auto server = read_target(each);
+    bool complete = true;
+    ReadTarget reader;
+    read_member(each, "is_primary", reader.is_primary, complete);
+    read_member(each, "takes_new", reader.takes_new, complete);
+    if (!server || !complete) return false;
+    reader.server = std::move(*server);
+    route.readers.push_back(std::move(reader));
+  }
+  const auto& why_not = lenient_json::member(object, "why_not");
+  if (!why_not.is_object()) return why_not.is_null();
+  for (const auto& [node, why] : why_not.items()) {
+    if (!why.is_string()) return false;
+    route.why_not[node] = why.get<std::string>();
+  }
+  return true;
 }
 
 std::optional<Route> read_route(const Json& object) {
@@ -144,6 +173,7 @@ std::optional<Route> read_route(const Json& object) {
   if (!complete || !mode || *mode > kNewestMode || (!target.is_null() && !route.target)) return std::nullopt;
   route.mode = static_cast<RouteMode>(*mode);
   route.reason = lenient_json::text_of(object, "reason");
+  if (!read_readers(object, route)) return std::nullopt;
   return route;
 }
 

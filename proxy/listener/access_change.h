@@ -2,7 +2,6 @@
 #pragma once
 
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,23 +13,28 @@
 
 namespace pgkeel {
 
-struct AccessChange {
-  struct Cluster {
-    ClusterConfig config;
-    std::shared_ptr<const AccessSettings> settings;
-    ClusterTls tls;
-    std::vector<Socket> bound;  // empty: it listens where it does
-  };
-  ProxyConfig proxy;
-  DescriptorPlan plan;
-  std::vector<Cluster> clusters;  // all that shall be there
+// One endpoint of a cluster, as it shall be.
+struct Access {
+  std::string cluster;
+  Endpoint endpoint = Endpoint::kWrite;
+  HostPort listen;
+  std::shared_ptr<const AccessSettings> settings;
+  ClusterTls tls;
+  std::vector<Socket> bound;  // empty: it listens where it does
 };
 
-// The name of a cluster's sockets, for the process that takes them over.
-std::string socket_name(const std::string& cluster);
+struct AccessChange {
+  ProxyConfig proxy;
+  DescriptorPlan plan;
+  std::vector<Access> endpoints;  // all that shall be there
+};
 
-// Reads what the configuration names. `listen_anew`: its address is bound too, see Listener::bind_all().
-Result<AccessChange::Cluster> prepare_access(const ClusterConfig& config, bool listen_anew,
-                                             std::vector<NamedSocket>& inherited);
+// The name of an endpoint's sockets, for the process that takes them over.
+std::string socket_name(const std::string& endpoint);
+
+// All endpoints of a cluster. Reads what the configuration names; binds nothing.
+Result<std::vector<Access>> prepare_access(const ClusterConfig& config);
+// See Listener::bind_all().
+Result<void> bind_access(Access& access, std::vector<NamedSocket>& inherited);
 
 }  // namespace pgkeel

@@ -7,11 +7,11 @@ namespace pgkeel {
 namespace {
 
 // Generous: what is kept back and not used costs a few clients, what is missing may cost a failover.
-constexpr std::uint64_t kOfProcess = 64;  // log, state and event files, pipes of a program or two, name look-ups
-constexpr std::uint64_t kOfAdmin = 64;    // its requests are limited to fewer
-constexpr std::uint64_t kPerWorker = 8;   // of its loop
-constexpr std::uint64_t kPerCluster = 8;  // its listeners, its state file while it is written
-constexpr std::uint64_t kPerNode = 12;    // probe, knock, postmaster watch, and an action's connections and pipes
+constexpr std::uint64_t kOfProcess = 64;   // log, state and event files, pipes of a program or two, name look-ups
+constexpr std::uint64_t kOfAdmin = 64;     // its requests are limited to fewer
+constexpr std::uint64_t kPerWorker = 8;    // of its loop
+constexpr std::uint64_t kPerEndpoint = 8;  // its listeners, its state file while it is written
+constexpr std::uint64_t kPerNode = 12;     // probe, knock, postmaster watch, and an action's connections and pipes
 constexpr std::uint64_t kDataPathMin = 16;
 constexpr std::uint64_t kDataPathMax = 100'000'000;  // where the system sets no limit
 constexpr std::uint64_t kNewcomersMax = 1024;        // of what clients could have
@@ -33,7 +33,7 @@ std::uint64_t data_path_for(std::uint64_t clients) {
 
 Result<DescriptorPlan> plan_descriptors(std::uint64_t limit, const DescriptorNeeds& needs) {
   const std::uint64_t reserve =
-      kOfProcess + kOfAdmin + kPerWorker * needs.workers + kPerCluster * needs.clusters + kPerNode * needs.nodes;
+      kOfProcess + kOfAdmin + kPerWorker * needs.workers + kPerEndpoint * needs.endpoints + kPerNode * needs.nodes;
   const std::uint64_t wanted = reserve + std::max(kDataPathMin, data_path_for(needs.clients));
   if (limit < reserve + kDataPathMin) {
     return Error{"the limit on open files (RLIMIT_NOFILE) is " + std::to_string(limit) +

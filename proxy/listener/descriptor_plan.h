@@ -9,9 +9,9 @@ namespace pgkeel {
 
 struct DescriptorNeeds {
   std::uint32_t workers = 1;
-  std::uint32_t clusters = 1;
-  std::uint32_t nodes = 1;    // of all clusters
-  std::uint32_t clients = 1;  // max_client_connections
+  std::uint32_t endpoints = 1;  // of all clusters
+  std::uint32_t nodes = 1;      // likewise
+  std::uint32_t clients = 1;    // max_client_connections
 };
 
 struct DescriptorPlan {

@@ -115,7 +115,7 @@ void Worker::set_tls(std::size_t cluster, ClusterTls tls) {
 
 void Worker::follow_route(Listener& listener, const Route& route) const {
   if (shutting_down_) return;
-  if (route.target || route.mode != RouteMode::kNormal || limits_.no_route == NoRoutePolicy::kHold)
+  if (route.leads_somewhere() || route.mode != RouteMode::kNormal || limits_.no_route == NoRoutePolicy::kHold)
     listener.open();
   else
     listener.close();

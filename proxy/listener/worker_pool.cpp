@@ -1,10 +1,7 @@
 #include "proxy/listener/worker_pool.h"
 
 #include <algorithm>
-#include <atomic>
 #include <cassert>
-#include <mutex>
-#include <optional>
 #include <thread>
 #include <utility>
 
@@ -33,26 +30,27 @@ Result<void> WorkerPool::start(std::vector<NamedSocket>& inherited) {
 Result<void> WorkerPool::Inner::start(std::vector<NamedSocket>& inherited) {
   const std::uint32_t worker_count =
       proxy.workers > 0 ? proxy.workers : std::max(1U, std::thread::hardware_concurrency());
-  const auto planned = plan_for(worker_count, proxy, configs);
+  const auto planned = plan_for(worker_count, proxy, first_configs);
   if (!planned) return planned.error();
   plan = *planned;
   descriptors.emplace(plan.data_path);
   newcomers.emplace(plan.newcomers);
   tell_of_plan();
-  clusters.clear();
   std::vector<std::vector<Socket>> bound;
-  for (const auto& config : configs) {
-    auto access = prepare_access(config, true, inherited);
-    if (!access) return access.error();
-    clusters.push_back(
-        std::make_unique<SharedCluster>(config.name, access->settings, std::move(access->tls), proxy.login_rate));
-    bound.push_back(std::move(access->bound));
+  for (const auto& config : first_configs) {
+    auto endpoints = prepare_access(config);
+    if (!endpoints) return endpoints.error();
+    for (Access& access : *endpoints) {
+      if (auto done = bind_access(access, inherited); !done) return done;
+      add_place(access);
+      bound.push_back(std::move(access.bound));
+    }
   }
   make_workers(worker_count);
-  for (std::size_t cluster = 0; cluster < configs.size(); ++cluster) {
-    ports[cluster] = bound[cluster].front().bound_port();
-    listening[cluster] = descriptors_of(bound[cluster]);
-    workers[acceptor_of(cluster)]->add_listener(cluster, std::move(bound[cluster]), room(), on_client(cluster));
+  for (std::size_t place = 0; place < places.size(); ++place) {
+    places[place].port = bound[place].front().bound_port();
+    places[place].listening = descriptors_of(bound[place]);
+    workers[acceptor_of(place)]->add_listener(place, std::move(bound[place]), room(), on_client(place));
   }
   for (const auto& worker : workers) worker->start();
   running = true;
@@ -63,10 +61,13 @@ Result<void> WorkerPool::Inner::start(std::vector<NamedSocket>& inherited) {
 Result<DescriptorPlan> WorkerPool::Inner::plan_for(std::size_t worker_count, const ProxyConfig& wanted,
                                                    const std::vector<ClusterConfig>& wanted_clusters) const {
   DescriptorNeeds needs{.workers = static_cast<std::uint32_t>(worker_count),
-                        .clusters = static_cast<std::uint32_t>(wanted_clusters.size()),
+                        .endpoints = 0,
                         .nodes = 0,
                         .clients = wanted.max_client_connections};
-  for (const auto& config : wanted_clusters) needs.nodes += static_cast<std::uint32_t>(config.nodes.size());
+  for (const auto& config : wanted_clusters) {
+    needs.endpoints += config.has_read_only_endpoint() ? 2 : 1;
+    needs.nodes += static_cast<std::uint32_t>(config.nodes.size());
+  }
   return plan_descriptors(descriptor_limit, needs);
 }
 
@@ -79,10 +80,10 @@ void WorkerPool::Inner::tell_of_plan() const {
           "; raise it to " + std::to_string(plan.wanted) + " (systemd: LimitNOFILE=, shell: ulimit -n)");
 }
 
-// One worker accepts for a cluster and hands out: SO_REUSEPORT would spread a few clients unevenly, and drop those that
-// wait in the queue of a socket that is closed.
-std::size_t WorkerPool::Inner::acceptor_of(std::size_t cluster) const {
-  return cluster % workers.size();
+// One worker accepts for an endpoint and hands out: SO_REUSEPORT would spread a few clients unevenly, and drop those
+// that wait in the queue of a socket that is closed.
+std::size_t WorkerPool::Inner::acceptor_of(std::size_t place) const {
+  return place % workers.size();
 }
 
 Listener::Room WorkerPool::Inner::room() {
@@ -91,9 +92,9 @@ Listener::Room WorkerPool::Inner::room() {
           }};
 }
 
-Listener::OnClient WorkerPool::Inner::on_client(std::size_t cluster) {
-  return [this, cluster, acceptor = acceptor_of(cluster)](AcceptedClient client) {
-    hand_over(cluster, acceptor, std::move(client));
+Listener::OnClient WorkerPool::Inner::on_client(std::size_t place) {
+  return [this, place, acceptor = acceptor_of(place)](AcceptedClient client) {
+    hand_over(place, acceptor, std::move(client));
   };
 }
 
@@ -119,12 +120,12 @@ void WorkerPool::Inner::make_workers(std::uint32_t count) {
   }
 }
 
-void WorkerPool::Inner::hand_over(std::size_t cluster, std::size_t acceptor, AcceptedClient client) {
+void WorkerPool::Inner::hand_over(std::size_t place, std::size_t acceptor, AcceptedClient client) {
   const std::size_t least = least_loaded_worker();
   if (least == acceptor)
-    workers[least]->accept_here(cluster, std::move(client));
+    workers[least]->accept_here(place, std::move(client));
   else
-    workers[least]->accept_there(cluster, std::move(client));
+    workers[least]->accept_there(place, std::move(client));
 }
 
 std::size_t WorkerPool::Inner::least_loaded_worker() {
@@ -144,37 +145,48 @@ std::function<void()> WorkerPool::Inner::by_the_last(std::function<void()> then)
   };
 }
 
-std::optional<std::size_t> WorkerPool::Inner::find(const std::string& name) const {
-  const auto at = std::ranges::find(configs, name, &ClusterConfig::name);
-  if (at == configs.end()) return std::nullopt;
-  return static_cast<std::size_t>(at - configs.begin());
+std::optional<std::size_t> WorkerPool::Inner::find(const std::string& endpoint) const {
+  const auto at = std::ranges::find(places, endpoint, &Place::name);
+  if (at == places.end()) return std::nullopt;
+  return static_cast<std::size_t>(at - places.begin());
 }
 
-std::size_t WorkerPool::Inner::cluster_index(const std::string& name) const {
-  const auto found = find(name);
+std::size_t WorkerPool::Inner::place_of(const std::string& endpoint) const {
+  const auto found = find(endpoint);
   assert(found.has_value());
   return *found;
 }
 
-void WorkerPool::publish_route(const std::string& cluster, Route route, std::function<void()> applied,
+std::size_t WorkerPool::Inner::add_place(const Access& access) {
+  Place& place = places.emplace_back();
+  place.cluster = access.cluster;
+  place.endpoint = access.endpoint;
+  place.listen = access.listen;
+  clusters.push_back(
+      std::make_unique<SharedCluster>(access.cluster, access.endpoint, access.settings, access.tls, proxy.login_rate));
+  return places.size() - 1;
+}
+
+void WorkerPool::publish_route(const std::string& endpoint, Route route, std::function<void()> applied,
                                std::function<void()> drained) {
   assert(applied);
   assert(drained);
   assert(inner_->started);
   auto& inner = *inner_;
-  const std::size_t index = inner.cluster_index(cluster);
-  assert(route.epoch >= inner.routes[index].epoch);
-  if (!inner.running || inner.gone[index]) {  // stopped: no client's byte reaches any node
+  const std::size_t index = inner.place_of(endpoint);
+  Inner::Place& place = inner.places[index];
+  assert(route.epoch >= place.route.epoch);
+  if (!inner.running || place.gone) {  // stopped: no client's byte reaches any node
     inner.control.post(std::move(applied));
     return;
   }
   // Sessions were ended, and come back now: after a failover, and where the primary was given up for a while.
-  const bool changed = route.epoch != inner.routes[index].epoch || route.target != inner.routes[index].target;
-  if (changed && route.target && inner.has_led_somewhere[index]) {
+  const bool opens = !place.route.leads_somewhere();
+  const bool changed = opens || route.epoch != place.route.epoch || route.target != place.route.target;
+  if (changed && route.leads_somewhere() && place.has_led_somewhere)
     inner.clusters[index]->login_gate.limit_from(monotonic_now());
-  }
-  if (route.target) inner.has_led_somewhere[index] = true;
-  inner.routes[index] = route;
+  if (route.leads_somewhere()) place.has_led_somewhere = true;
+  place.route = route;
   const auto shared_route = std::make_shared<const Route>(std::move(route));
   const auto each_applied = inner.by_the_last(std::move(applied));
   const auto each_drained = inner.by_the_last(std::move(drained));
@@ -182,105 +194,14 @@ void WorkerPool::publish_route(const std::string& cluster, Route route, std::fun
 }
 
 void WorkerPool::replace_tls(const std::string& cluster, const ClusterTls& tls) {
-  const std::size_t index = inner_->cluster_index(cluster);
-  for (const auto& worker : inner_->workers) worker->set_tls(index, tls);
+  for (std::size_t place = 0; place < inner_->places.size(); ++place) {
+    if (inner_->places[place].cluster != cluster) continue;
+    for (const auto& worker : inner_->workers) worker->set_tls(place, tls);
+  }
 }
 
 void WorkerPool::go_on_accepting() {
   for (const auto& worker : inner_->workers) worker->go_on_accepting();
-}
-
-std::vector<NamedSocket> WorkerPool::listening_sockets() const {
-  std::vector<NamedSocket> sockets;
-  for (std::size_t cluster = 0; cluster < inner_->configs.size(); ++cluster) {
-    for (const int descriptor : inner_->listening[cluster]) {
-      if (auto copy = duplicate_socket(descriptor))
-        sockets.push_back({socket_name(inner_->configs[cluster].name), std::move(*copy)});
-    }
-  }
-  return sockets;
-}
-
-void WorkerPool::move_out(std::function<void(Moved)> moved) {
-  auto& inner = *inner_;
-  struct Collected {
-    std::mutex mutex;
-    Moved sessions;
-  };
-  const auto collected = std::make_shared<Collected>();
-  const auto each_moved =
-      inner.by_the_last([collected, moved = std::move(moved)] { moved(std::move(collected->sessions)); });
-  const auto take_out = inner.by_the_last([&inner, collected, each_moved] {
-    for (const auto& worker : inner.workers) {
-      worker->move_out([&inner, collected](std::size_t cluster, std::vector<MovedSession> sessions) {
-        const std::lock_guard lock(collected->mutex);
-        for (auto& session : sessions)
-          collected->sessions.emplace_back(inner.configs[cluster].name, std::move(session));
-      });
-      worker->follow_up(each_moved);
-    }
-  });
-  for (const auto& worker : inner.workers) worker->pause_accepting(take_out);
-}
-
-void WorkerPool::leave(Goes goes, Stays stays) {
-  auto& inner = *inner_;
-  const auto each_goes = [&inner, goes = std::move(goes)](std::size_t cluster, MovedSession moved) {
-    const auto session = std::make_shared<MovedSession>(std::move(moved));
-    inner.control.post([&inner, goes, cluster, session] { goes(inner.configs[cluster].name, std::move(*session)); });
-  };
-  const auto each_stays = [&inner, stays](std::size_t cluster, const CancelKey& key,
-                                          const CancelRegistry::Owner& owner) {
-    inner.control.post([&inner, stays, cluster, key, owner] { stays(inner.configs[cluster].name, key, owner); });
-  };
-  const auto all_told = inner.by_the_last([&inner, stays = std::move(stays)] {
-    for (std::size_t cluster = 0; cluster < inner.configs.size(); ++cluster) {
-      for (const auto& [key, owner] : inner.clusters[cluster]->cancel_registry.entries())
-        stays(inner.configs[cluster].name, key, owner);
-    }
-  });
-  for (const auto& worker : inner.workers) worker->leave(each_goes, each_stays, all_told);
-}
-
-void WorkerPool::stay() {
-  for (const auto& worker : inner_->workers) worker->stay();
-}
-
-void WorkerPool::drop_listeners() {
-  for (auto& descriptors : inner_->listening) descriptors.clear();
-  for (const auto& worker : inner_->workers) worker->drop_listeners();
-}
-
-void WorkerPool::take_over(const std::string& cluster, MovedSession moved) {
-  auto& inner = *inner_;
-  AcceptedClient client;
-  client.descriptors = inner.descriptors->take();
-  if (!moved.established) client.place = inner.newcomers->take();
-  client.socket = std::move(moved.client);
-  client.peer = client.socket.peer().ip();
-  inner.workers[inner.least_loaded_worker()]->take_over(inner.cluster_index(cluster), std::move(client),
-                                                        std::move(moved));
-}
-
-void WorkerPool::add_cancel_key(const std::string& cluster, const CancelKey& key, const CancelRegistry::Owner& owner) {
-  const std::size_t index = inner_->cluster_index(cluster);
-  inner_->added_keys.push_back({index, key, inner_->clusters[index]->cancel_registry.add(key, owner)});
-}
-
-void WorkerPool::forget_added_keys() {
-  for (const auto& added : inner_->added_keys)
-    inner_->clusters[added.cluster]->cancel_registry.remove(added.key, added.entry);
-  inner_->added_keys.clear();
-}
-
-bool WorkerPool::has_cluster(const std::string& cluster) const {
-  const auto place = inner_->find(cluster);
-  return place && !inner_->gone[*place];
-}
-
-void WorkerPool::follow_up(std::function<void()> done) {
-  const auto each = inner_->by_the_last(std::move(done));
-  for (const auto& worker : inner_->workers) worker->follow_up(each);
 }
 
 void WorkerPool::stop(Duration limit, std::function<void()> stopped, bool keep_listening) {
@@ -303,16 +224,18 @@ void WorkerPool::Inner::end_threads() {
   for (const auto& worker : workers) worker->join();
 }
 
-std::uint16_t WorkerPool::bound_port(const std::string& cluster) const {
-  return inner_->ports[inner_->cluster_index(cluster)];
+std::uint16_t WorkerPool::bound_port(const std::string& endpoint) const {
+  return inner_->places[inner_->place_of(endpoint)].port;
 }
 
 Instant WorkerPool::last_bytes_from(const std::string& cluster, const std::string& node) const {
-  const std::size_t index = inner_->cluster_index(cluster);
   Instant last{};
-  for (const auto& worker : inner_->workers) {
-    const AccessPoint& access_point = worker->access_point(index);
-    last = std::max(last, access_point.last_bytes_from(node));
+  for (std::size_t place = 0; place < inner_->places.size(); ++place) {
+    if (inner_->places[place].cluster != cluster) continue;
+    for (const auto& worker : inner_->workers) {
+      const AccessPoint& access_point = worker->access_point(place);
+      last = std::max(last, access_point.last_bytes_from(node));
+    }
   }
   return last;
 }
@@ -325,13 +248,33 @@ std::vector<Duration> WorkerPool::loop_lags() const {
 
 std::vector<ClusterSessionStats> WorkerPool::stats() const {
   std::vector<ClusterSessionStats> sums;
-  for (std::size_t cluster = 0; cluster < inner_->configs.size(); ++cluster) {
-    if (inner_->gone[cluster]) continue;
-    ClusterSessionStats& sum = sums.emplace_back();
-    sum.cluster = inner_->configs[cluster].name;
-    for (const auto& worker : inner_->workers) worker->access_point(cluster).counters().add_to(sum);
+  for (std::size_t place = 0; place < inner_->places.size(); ++place) {
+    const Inner::Place& at = inner_->places[place];
+    if (at.endpoint == Endpoint::kWrite && !at.gone) sums.push_back(inner_->stats_of(place));
   }
   return sums;
+}
+
+std::map<std::string, std::uint64_t> WorkerPool::open_sessions() const {
+  std::map<std::string, std::uint64_t> open;
+  for (std::size_t place = 0; place < inner_->places.size(); ++place)
+    open[inner_->places[place].name()] = inner_->stats_of(place).open;
+  return open;
+}
+
+ReadOnlySessionStats WorkerPool::read_only_stats(const std::string& cluster) const {
+  const std::size_t place = inner_->place_of(endpoint_name(cluster, Endpoint::kReadOnly));
+  const SharedCluster& shared = *inner_->clusters[place];
+  ReadOnlySessionStats stats{.sessions = inner_->stats_of(place), .by_node = {}};
+  for (const std::string& node : shared.settings->nodes) stats.by_node[node] = shared.readers.sessions(node);
+  return stats;
+}
+
+ClusterSessionStats WorkerPool::Inner::stats_of(std::size_t place) const {
+  ClusterSessionStats sum;
+  sum.cluster = places[place].cluster;
+  for (const auto& worker : workers) worker->access_point(place).counters().add_to(sum);
+  return sum;
 }
 
 }  // namespace pgkeel

@@ -1,5 +1,5 @@
 // The data path as the control thread sees it: worker threads, each with its own loop, that accept clients of the
-// access points and relay them to the node that the route names.
+// access points and relay them to the node that the route names. Endpoints go by their names (routing/endpoint.h).
 //
 // All members are called by the control thread, except stats(), loop_lags() and last_bytes_from(), which any thread may
 // call while the control thread does not reload. Callbacks come on the control thread.
@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <utility>
@@ -17,6 +18,7 @@
 #include "proxy/base/time.h"
 #include "proxy/cancel/cancel_registry.h"
 #include "proxy/io/socket.h"
+#include "proxy/routing/endpoint.h"
 #include "proxy/routing/route.h"
 #include "proxy/session/cancel_question.h"
 #include "proxy/session/cluster_tls.h"
@@ -52,31 +54,35 @@ class WorkerPool {
   // More of each socket that clients connect to, as bind_all() looks for them.
   [[nodiscard]] std::vector<NamedSocket> listening_sockets() const;
   // No worker accepts any more; then every connection that can go at once is taken out of the workers.
-  using Moved = std::vector<std::pair<std::string, MovedSession>>;  // with its cluster
+  using Moved = std::vector<std::pair<std::string, MovedSession>>;  // with the name of its endpoint
   void move_out(std::function<void(Moved)> moved);
   // The others follow as soon as they can (`goes`), and end where they cannot, behind a transaction. `stays`: the key
   // of one whose login has ended here; first of all that are there.
-  using Goes = std::function<void(const std::string& cluster, MovedSession)>;
-  using Stays = std::function<void(const std::string& cluster, const CancelKey&, const CancelRegistry::Owner&)>;
+  using Goes = std::function<void(const std::string& endpoint, MovedSession)>;
+  using Stays = std::function<void(const std::string& endpoint, const CancelKey&, const CancelRegistry::Owner&)>;
   void leave(Goes goes, Stays stays);
   void stay();            // no more of that: the other process is gone
   void drop_listeners();  // for good: the other process has them
-  // A session goes on here. After the first route was published.
-  void take_over(const std::string& cluster, MovedSession moved);
-  // Cancel requests for a session of another process that serves the same cluster find its server.
-  void add_cancel_key(const std::string& cluster, const CancelKey& key, const CancelRegistry::Owner& owner);
+  // A session goes on here. After the first route of the endpoint was published.
+  void take_over(const std::string& endpoint, MovedSession moved);
+  // Cancel requests for a session of another process that serves the same endpoint find its server.
+  void add_cancel_key(const std::string& endpoint, const CancelKey& key, const CancelRegistry::Owner& owner);
   void forget_added_keys();
-  [[nodiscard]] bool has_cluster(const std::string& cluster) const;
+  [[nodiscard]] bool has_endpoint(const std::string& endpoint) const;
+  // Clients of each endpoint, in whatever state.
+  [[nodiscard]] std::map<std::string, std::uint64_t> open_sessions() const;
   // Every worker has done what was asked of it before this.
   void follow_up(std::function<void()> done);
 
-  // Makes `route` the route of the cluster. Sessions of an older epoch, or of a route that is now nowhere, end with
+  // Makes `route` the route of the endpoint. Sessions of an older epoch, or of a route that is now nowhere, end with
   // 57P01 and their links to the server are reset, so that nothing queued in the kernel reaches it. `applied` comes
   // when every worker has done so: from then on no byte of a client reaches any node but the new target. Held clients
   // go on when the route has a target, at ProxyConfig::login_rate where the epoch is newer than the one they began to
   // wait under.
   // `drained`: of a route that drains, comes when no session of any worker is in a transaction.
-  void publish_route(const std::string& cluster, Route route, std::function<void()> applied,
+  // The route of a read-only endpoint names the nodes that sessions may be at: those that are elsewhere, or began in
+  // another epoch, end with 57P01.
+  void publish_route(const std::string& endpoint, Route route, std::function<void()> applied,
                      std::function<void()> drained);
 
   // For connections that begin from now on; those that are there keep what they began with.
@@ -95,15 +101,18 @@ class WorkerPool {
   // comes when all are closed or `limit` is over.
   void stop(Duration limit, std::function<void()> stopped, bool keep_listening = false);
 
-  // The port of the cluster's access point, also where the configuration says 0. After start().
-  [[nodiscard]] std::uint16_t bound_port(const std::string& cluster) const;
+  // The port of the endpoint, also where the configuration says 0. After start().
+  [[nodiscard]] std::uint16_t bound_port(const std::string& endpoint) const;
 
   // The last time when bytes arrived from this server on any client link: it lives. Instant{} if never. Precise to the
   // worker's loop iteration.
   [[nodiscard]] Instant last_bytes_from(const std::string& cluster, const std::string& node) const;
 
-  // Sums over the workers, per cluster; those of the start in the order of their configuration.
+  // Sums over the workers, per write endpoint; those of the start in the order of their configuration.
   [[nodiscard]] std::vector<ClusterSessionStats> stats() const;
+
+  // Likewise of the read-only endpoint of a cluster that has one.
+  [[nodiscard]] ReadOnlySessionStats read_only_stats(const std::string& cluster) const;
 
   // How late each worker's loop was at worst of late (loop_lag.h).
   [[nodiscard]] std::vector<Duration> loop_lags() const;

@@ -30,57 +30,65 @@ struct WorkerPool::Inner {
   Inner(Loop& control_loop, const ProxyConfig& proxy_config, const std::vector<ClusterConfig>& cluster_configs,
         std::uint64_t most_descriptors, EvidenceSink on_evidence, CancelJudge judge, VerifierSource verifiers)
       : proxy(proxy_config),
-        configs(cluster_configs),
+        first_configs(cluster_configs),
         descriptor_limit(most_descriptors),
         evidence(std::move(on_evidence)),
         cancel_judge(std::move(judge)),
         verifier_source(std::move(verifiers)),
         control(control_loop),
-        stop_limit(control_loop, [this] { finish_stop(); }),
-        ports(cluster_configs.size()),
-        listening(cluster_configs.size()),
-        routes(cluster_configs.size()),
-        has_led_somewhere(cluster_configs.size()),
-        gone(cluster_configs.size()) {}
+        stop_limit(control_loop, [this] { finish_stop(); }) {}
 
   Result<void> start(std::vector<NamedSocket>& inherited);
   [[nodiscard]] Result<DescriptorPlan> plan_for(std::size_t worker_count, const ProxyConfig& wanted,
                                                 const std::vector<ClusterConfig>& wanted_clusters) const;
   void tell_of_plan() const;
-  [[nodiscard]] std::size_t acceptor_of(std::size_t cluster) const;
+  [[nodiscard]] std::size_t acceptor_of(std::size_t place) const;
   [[nodiscard]] Listener::Room room();
-  [[nodiscard]] Listener::OnClient on_client(std::size_t cluster);
-  [[nodiscard]] std::optional<std::size_t> find(const std::string& name) const;
-  std::size_t make_place_for(const AccessChange::Cluster& cluster);
+  [[nodiscard]] Listener::OnClient on_client(std::size_t place);
+  [[nodiscard]] std::optional<std::size_t> find(const std::string& endpoint) const;
+  [[nodiscard]] std::size_t place_of(const std::string& endpoint) const;
+  std::size_t add_place(const Access& access);
+  std::size_t make_place_for(const Access& access);
+  void close_place(std::size_t place);
+  [[nodiscard]] ClusterSessionStats stats_of(std::size_t place) const;
   void make_workers(std::uint32_t count);
-  void hand_over(std::size_t cluster, std::size_t acceptor, AcceptedClient client);
+  void hand_over(std::size_t place, std::size_t acceptor, AcceptedClient client);
   [[nodiscard]] std::size_t least_loaded_worker();
   // Called by every worker; `then` is called on the control thread behind the last of them.
   [[nodiscard]] std::function<void()> by_the_last(std::function<void()> then);
   void end_threads();
   void finish_stop();
-  [[nodiscard]] std::size_t cluster_index(const std::string& name) const;
+
+  // An endpoint that clients connect to, or did.
+  struct Place {
+    std::string cluster;
+    Endpoint endpoint = Endpoint::kWrite;
+    HostPort listen;
+    std::uint16_t port = 0;      // bound
+    std::vector<int> listening;  // descriptors; the listeners of the workers own them
+    Route route;                 // the newest
+    bool has_led_somewhere = false;
+    bool gone = false;  // a reload took it away: sessions may still end, and it may come back
+
+    [[nodiscard]] std::string name() const { return endpoint_name(cluster, endpoint); }
+  };
 
   ProxyConfig proxy;
-  std::vector<ClusterConfig> configs;  // also those that are gone: sessions may still end, and they may come back
+  const std::vector<ClusterConfig> first_configs;  // of the start
   const std::uint64_t descriptor_limit;
   EvidenceSink evidence;
   CancelJudge cancel_judge;
   VerifierSource verifier_source;
   Wakeup control;
   Timer stop_limit;
-  std::vector<std::uint16_t> ports;         // bound, by cluster
-  std::vector<std::vector<int>> listening;  // descriptors, by cluster; the listeners of the workers own them
   struct AddedKey {
-    std::size_t cluster = 0;
+    std::size_t place = 0;
     CancelKey key;
     CancelRegistry::EntryId entry = 0;
   };
   std::vector<AddedKey> added_keys;
-  std::vector<Route> routes;  // the newest, by cluster
-  std::vector<bool> has_led_somewhere;
-  std::vector<bool> gone;  // a reload took the cluster away
-  std::vector<std::unique_ptr<SharedCluster>> clusters;
+  std::vector<Place> places;
+  std::vector<std::unique_ptr<SharedCluster>> clusters;  // what the workers share of each place
   DescriptorPlan plan;
   // Before the workers: their clients give back to these.
   std::optional<DescriptorBudget> descriptors;

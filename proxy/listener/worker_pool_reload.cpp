@@ -18,11 +18,16 @@ Result<std::shared_ptr<AccessChange>> WorkerPool::prepare_reload(const ProxyConf
   change->plan = *plan;
   std::vector<NamedSocket> inherited;
   for (const auto& config : clusters) {
-    const auto place = inner.find(config.name);
-    const bool listens = place && !inner.gone[*place] && inner.configs[*place].listen == config.listen;
-    auto cluster = prepare_access(config, !listens, inherited);
-    if (!cluster) return cluster.error();
-    change->clusters.push_back(std::move(*cluster));
+    auto endpoints = prepare_access(config);
+    if (!endpoints) return endpoints.error();
+    for (Access& access : *endpoints) {
+      const auto place = inner.find(endpoint_name(access.cluster, access.endpoint));
+      const bool listens = place && !inner.places[*place].gone && inner.places[*place].listen == access.listen;
+      if (!listens) {
+        if (const auto bound = bind_access(access, inherited); !bound) return bound.error();
+      }
+      change->endpoints.push_back(std::move(access));
+    }
   }
   return change;
 }
@@ -35,29 +40,21 @@ void WorkerPool::reload(AccessChange& change) {
   inner.newcomers->change_by(std::int64_t{change.plan.newcomers} - inner.plan.newcomers);
   inner.plan = change.plan;
   inner.tell_of_plan();
-  for (std::size_t index = 0; index < inner.configs.size(); ++index) {
-    const std::string& name = inner.configs[index].name;
-    const bool stays = std::ranges::any_of(
-        change.clusters, [&](const AccessChange::Cluster& cluster) { return cluster.config.name == name; });
-    if (stays || inner.gone[index]) continue;
-    inner.gone[index] = true;
-    inner.listening[index].clear();
-    for (const auto& worker : inner.workers) {
-      worker->run([&](Worker& its) {
-        its.remove_listener(index);
-        its.own_access_point(index).shut_down("cluster \"" + name + "\" was removed from the configuration of pgkeel");
-      });
-    }
+  for (std::size_t place = 0; place < inner.places.size(); ++place) {
+    const bool stays = std::ranges::any_of(change.endpoints, [&](const Access& access) {
+      return access.cluster == inner.places[place].cluster && access.endpoint == inner.places[place].endpoint;
+    });
+    if (!stays && !inner.places[place].gone) inner.close_place(place);
   }
-  for (auto& cluster : change.clusters) {
-    const std::size_t index = inner.make_place_for(cluster);
-    const std::size_t acceptor = inner.acceptor_of(index);
+  for (auto& access : change.endpoints) {
+    const std::size_t place = inner.make_place_for(access);
+    const std::size_t acceptor = inner.acceptor_of(place);
     for (std::size_t number = 0; number < inner.workers.size(); ++number) {
       inner.workers[number]->run([&](Worker& its) {
-        its.own_access_point(index).set_settings(cluster.settings);
-        its.own_access_point(index).set_tls(cluster.tls);
-        if (number == acceptor && !cluster.bound.empty())
-          its.replace_listener(index, std::move(cluster.bound), inner.room(), inner.on_client(index));
+        its.own_access_point(place).set_settings(access.settings);
+        its.own_access_point(place).set_tls(access.tls);
+        if (number == acceptor && !access.bound.empty())
+          its.replace_listener(place, std::move(access.bound), inner.room(), inner.on_client(place));
       });
     }
   }
@@ -65,33 +62,40 @@ void WorkerPool::reload(AccessChange& change) {
     worker->run([&](Worker& its) { its.set_limits(change.proxy, change.plan.clients); });
 }
 
-// Of a cluster that shall be there: as it was, or anew.
-std::size_t WorkerPool::Inner::make_place_for(const AccessChange::Cluster& cluster) {
-  auto place = find(cluster.config.name);
+void WorkerPool::Inner::close_place(std::size_t place) {
+  Place& at = places[place];
+  at.gone = true;
+  at.listening.clear();
+  const std::string what = at.endpoint == Endpoint::kReadOnly ? "the read-only endpoint of cluster \"" : "cluster \"";
+  const std::string cause = what + at.cluster + "\" was removed from the configuration of pgkeel";
+  for (const auto& worker : workers) {
+    worker->run([&](Worker& its) {
+      its.remove_listener(place);
+      its.own_access_point(place).shut_down(cause);
+    });
+  }
+}
+
+// Of an endpoint that shall be there: as it was, or anew.
+std::size_t WorkerPool::Inner::make_place_for(const Access& access) {
+  auto place = find(endpoint_name(access.cluster, access.endpoint));
   if (!place) {
-    place = configs.size();
-    configs.emplace_back();
-    ports.emplace_back();
-    listening.emplace_back();
-    routes.emplace_back();
-    has_led_somewhere.push_back(false);
-    gone.push_back(false);
-    clusters.push_back(
-        std::make_unique<SharedCluster>(cluster.config.name, cluster.settings, cluster.tls, proxy.login_rate));
+    place = add_place(access);
     for (const auto& worker : workers) worker->run([&](Worker& its) { its.add_cluster(*clusters.back()); });
-  } else if (gone[*place]) {
-    gone[*place] = false;
-    routes[*place] = {};
-    has_led_somewhere[*place] = false;
+  } else if (places[*place].gone) {
+    places[*place].gone = false;
+    places[*place].route = {};
+    places[*place].has_led_somewhere = false;
     for (const auto& worker : workers) worker->run([&](Worker& its) { its.own_access_point(*place).reopen(); });
   }
-  configs[*place] = cluster.config;
-  clusters[*place]->settings = cluster.settings;
-  clusters[*place]->tls = cluster.tls;
+  Place& at = places[*place];
+  at.listen = access.listen;
+  clusters[*place]->settings = access.settings;
+  clusters[*place]->tls = access.tls;
   clusters[*place]->login_gate.set_rate(proxy.login_rate);
-  if (!cluster.bound.empty()) {
-    ports[*place] = cluster.bound.front().bound_port();
-    listening[*place] = descriptors_of(cluster.bound);
+  if (!access.bound.empty()) {
+    at.port = access.bound.front().bound_port();
+    at.listening = descriptors_of(access.bound);
   }
   return *place;
 }

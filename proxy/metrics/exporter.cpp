@@ -338,6 +338,59 @@ void add_configuration(Families& families, const ConfigurationStatus& configurat
   families.add({}, number(configuration.waiting.size()));
 }
 
+void add_read_only(Families& families, const std::vector<ClusterStatus>& clusters) {
+  struct Row {
+    const char* name;
+    const char* help;
+    MetricType type;
+    double (*value)(const ClusterSessionStats&);
+  };
+  static constexpr Row kRows[] = {
+      {"pgkeel_read_only_client_connections", "Client connections of the read-only endpoint, in whatever state",
+       MetricType::Gauge, [](const ClusterSessionStats& sessions) { return number(sessions.open); }},
+      {"pgkeel_read_only_client_connections_held", "Of these, waiting for a node or for their turn at login_rate",
+       MetricType::Gauge, [](const ClusterSessionStats& sessions) { return number(sessions.held); }},
+      {"pgkeel_read_only_logins_total", "Server logins finished through the read-only endpoint", MetricType::Counter,
+       [](const ClusterSessionStats& sessions) { return number(sessions.logins); }},
+  };
+  for (const Row& row : kRows) {
+    families.family(row.name, row.help, row.type);
+    for (const auto& cluster : clusters) {
+      if (cluster.read_only) families.add({{"cluster", cluster.name}}, row.value(cluster.read_only->sessions));
+    }
+  }
+  const auto for_readers = [&](const std::function<void(const ReaderStatus&, const Labels&)>& use) {
+    for (const auto& cluster : clusters) {
+      if (!cluster.read_only) continue;
+      for (const auto& reader : cluster.read_only->nodes)
+        use(reader, {{"cluster", cluster.name}, {"node", reader.node}});
+    }
+  };
+  families.family("pgkeel_read_only_sessions", "Sessions of the read-only endpoint at the node", MetricType::Gauge);
+  for_readers([&](const auto& reader, const auto& labels) { families.add(labels, number(reader.sessions)); });
+  families.family("pgkeel_read_only_eligible", "1 where the node may be read from through the read-only endpoint",
+                  MetricType::Gauge);
+  for_readers(
+      [&](const auto& reader, const auto& labels) { families.add(labels, reader.standing == "eligible" ? 1 : 0); });
+  families.family("pgkeel_read_only_lag_seconds", "How far the node was behind the primary when it was probed last",
+                  MetricType::Gauge);
+  for_readers([&](const auto& reader, const auto& labels) {
+    if (reader.lag) families.add(labels, seconds(*reader.lag));
+  });
+  families.family("pgkeel_read_only_lag_bytes", "WAL of the primary that the node had not replayed then",
+                  MetricType::Gauge);
+  for_readers([&](const auto& reader, const auto& labels) {
+    if (reader.lag_bytes) families.add(labels, number(*reader.lag_bytes));
+  });
+  families.family("pgkeel_read_only_client_errors_total",
+                  "FATAL errors created by pgkeel at the read-only endpoint, by SQLSTATE", MetricType::Counter);
+  for (const auto& cluster : clusters) {
+    if (!cluster.read_only) continue;
+    for (const auto& [sqlstate, count] : cluster.read_only->sessions.errors_by_sqlstate)
+      families.add({{"cluster", cluster.name}, {"sqlstate", sqlstate}}, number(count));
+  }
+}
+
 }  // namespace
 
 std::string prometheus_text(const std::vector<ClusterStatus>& clusters, const ConfigurationStatus& configuration,
@@ -350,6 +403,7 @@ std::string prometheus_text(const std::vector<ClusterStatus>& clusters, const Co
   add_changes(families, clusters);
   add_nodes(families, clusters);
   add_loops(families, loops);
+  add_read_only(families, clusters);
   families.family("pgkeel_certificate_not_after_seconds", "When a certificate that pgkeel shows ends, as Unix time",
                   MetricType::Gauge);
   for (const auto& cluster : clusters) {

@@ -13,6 +13,7 @@ namespace {
 constexpr std::size_t kCancelsMax = 256;  // under way at a time; more are closed unheard
 constexpr Duration kAcknowledgeReview = std::chrono::seconds(20);
 constexpr Duration kTellAgain = std::chrono::seconds(10);
+constexpr Duration kLeftOut = std::chrono::seconds(1);
 
 std::shared_ptr<const Route> no_route_yet() {
   return std::make_shared<const Route>(Route{.epoch = 0, .target = std::nullopt, .reason = "no primary is known yet"});
@@ -55,12 +56,13 @@ void AccessPoint::accept(AcceptedClient client) {
 void AccessPoint::set_settings(std::shared_ptr<const AccessSettings> settings) {
   settings_ = std::move(settings);
   for (const auto& node : settings_->nodes) {
-    if (node_index(node) == last_bytes_.size()) last_bytes_.emplace_back(node);
+    if (node_index(node) == node_signs_.size()) node_signs_.emplace_back(node);
   }
 }
 
 void AccessPoint::set_route(std::shared_ptr<const Route> route, std::function<void()> on_drained) {
-  const bool same_server = route->epoch == route_->epoch && route->target == route_->target;
+  const bool same_server =
+      route->epoch == route_->epoch && route->target == route_->target && route->readers == route_->readers;
   const bool same = same_server && route->mode == route_->mode;
   route_ = std::move(route);
   if (same) return;
@@ -72,7 +74,7 @@ void AccessPoint::set_route(std::shared_ptr<const Route> route, std::function<vo
   }
   if (!same_server) abandon_cancels();
   const bool drains = route_->mode == RouteMode::kDraining;
-  waiting_room_.open_doors(route_->target.has_value() && !drains && !shutting_down_, drains);
+  waiting_room_.open_doors(route_->leads_somewhere() && !drains && !shutting_down_, drains);
   if (!drains) return;
   on_drained_ = std::move(on_drained);
   if (counters_.drain_awaits.value() == 0) std::exchange(on_drained_, nullptr)();
@@ -157,18 +159,37 @@ void AccessPoint::close_all() {
 
 Instant AccessPoint::last_bytes_from(const std::string& node) const {
   const std::size_t index = node_index(node);
-  if (index >= last_bytes_.size()) return Instant{};
-  return Instant(Duration(last_bytes_[index].at.load(std::memory_order_relaxed)));
+  if (index >= node_signs_.size()) return Instant{};
+  return Instant(Duration(node_signs_[index].last_bytes.load(std::memory_order_relaxed)));
 }
 
 std::size_t AccessPoint::node_index(const std::string& node) const {
-  const auto at = std::ranges::find(last_bytes_, node, &LastBytes::node);
-  return static_cast<std::size_t>(at - last_bytes_.begin());
+  const auto at = std::ranges::find(node_signs_, node, &NodeSigns::node);
+  return static_cast<std::size_t>(at - node_signs_.begin());
+}
+
+ReadTarget AccessPoint::choose_server() {
+  if (route_->target) return {.server = *route_->target, .is_primary = true, .takes_new = true};
+  const Instant now = services_.loop.now();
+  const auto is_left_out = [&](const ReadTarget& reader) {
+    return node_signs_[node_index(reader.server.node)].left_out_until > now;
+  };
+  const auto sessions_of = [&](const ReadTarget& reader) { return shared_.readers.sessions(reader.server.node); };
+  return choose_reader(route_->readers, is_left_out, sessions_of, shared_.readers.next_turn());
+}
+
+bool AccessPoint::turn_elsewhere(std::size_t failed_index) {
+  if (shared_.endpoint != Endpoint::kReadOnly || failed_index >= node_signs_.size()) return false;
+  const Instant now = services_.loop.now();
+  node_signs_[failed_index].left_out_until = now + kLeftOut;
+  return std::ranges::any_of(route_->readers, [&](const ReadTarget& reader) {
+    return reader.takes_new && node_signs_[node_index(reader.server.node)].left_out_until <= now;
+  });
 }
 
 void AccessPoint::heard_from(std::size_t node_index, Instant now) {
-  if (node_index >= last_bytes_.size()) return;
-  auto& last = last_bytes_[node_index].at;
+  if (node_index >= node_signs_.size()) return;
+  auto& last = node_signs_[node_index].last_bytes;
   const auto since_start = now.time_since_epoch().count();
   if (last.load(std::memory_order_relaxed) != since_start) last.store(since_start, std::memory_order_relaxed);
 }
@@ -190,9 +211,9 @@ void AccessPoint::handshake_failed(const IpAddress& peer, const std::string& pro
 
 void AccessPoint::forward_cancel(AcceptedClient client, const CancelKey& key, std::string packet) {
   const auto owner = shared_.cancel_registry.find(key);
-  const bool server_is_the_route = owner && route_->target && owner->epoch == route_->epoch &&
-                                   owner->node == route_->target->node && !shutting_down_;
-  if (!server_is_the_route || cancels_.size() >= kCancelsMax || !client.descriptors.grow()) return;
+  const bool may_be_sent =
+      owner && owner->epoch == route_->epoch && route_->server_of(owner->node) != nullptr && !shutting_down_;
+  if (!may_be_sent || cancels_.size() >= kCancelsMax || !client.descriptors.grow()) return;
   const std::uint64_t number = ++cancels_begun_;
   cancels_[number] = std::make_unique<CancelForwarder>(
       services_.loop, std::move(client), std::move(packet), [this, number](CancelForwarder::End end) {
@@ -202,18 +223,18 @@ void AccessPoint::forward_cancel(AcceptedClient client, const CancelKey& key, st
         reaper_.start_once(Duration::zero());
       });
   if (!settings_->keeps_commit_waits) {
-    cancel_answered(number, true);
+    cancel_answered(number, owner->node, true);
     return;
   }
   services_.cancel_judge({.cluster = shared_.name, .node = owner->node, .process_id = key.process_id},
-                         [this, number](bool may_go) { cancel_answered(number, may_go); });
+                         [this, number, node = owner->node](bool may_go) { cancel_answered(number, node, may_go); });
 }
 
-void AccessPoint::cancel_answered(std::uint64_t number, bool may_go) {
+void AccessPoint::cancel_answered(std::uint64_t number, const std::string& node, bool may_go) {
   const auto cancel = cancels_.find(number);
   if (cancel == cancels_.end()) return;  // it took too long, or the route has changed
   if (may_go)
-    cancel->second->start(services_.resolver, route_->target->address, tls_.servers);
+    cancel->second->start(services_.resolver, route_->server_of(node)->address, tls_.servers);
   else
     cancel->second->refuse();
 }

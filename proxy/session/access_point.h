@@ -1,5 +1,5 @@
-// One worker's share of a cluster's client access point: its sessions, its clients that wait, the route as this worker
-// knows it. Loop's thread only, except counters() and last_bytes_from().
+// One worker's share of an endpoint of a cluster's client access point: its sessions, its clients that wait, the route
+// as this worker knows it. Loop's thread only, except counters() and last_bytes_from().
 #pragma once
 
 #include <algorithm>
@@ -22,7 +22,9 @@
 #include "proxy/io/resolver.h"
 #include "proxy/io/timer.h"
 #include "proxy/routing/allow_list.h"
+#include "proxy/routing/endpoint.h"
 #include "proxy/routing/login_gate.h"
+#include "proxy/routing/reader_choice.h"
 #include "proxy/routing/route.h"
 #include "proxy/session/cancel_question.h"
 #include "proxy/session/cluster_tls.h"
@@ -44,6 +46,7 @@ struct AccessSettings {
       : allow_list(std::move(networks)),
         client_tls_mode(config.client_tls.mode),
         failure_timeout(config.detection.failure_timeout),
+        tells_client_addresses(config.tell_client_address),
         keeps_commit_waits(config.durability != Durability::kAsync) {
     for (const auto& node : config.nodes) nodes.push_back(node.name);
   }
@@ -51,27 +54,31 @@ struct AccessSettings {
   std::vector<std::string> nodes;
   AllowList allow_list;
   ClientTlsMode client_tls_mode;
-  Duration failure_timeout;  // DetectionConfig's
+  Duration failure_timeout;     // DetectionConfig's
+  bool tells_client_addresses;  // in application_name
   // A commit that waits for a standby is not cancelled through the access point, and what a server says of one that was
   // cancelled otherwise is not taken for an acknowledgement.
   bool keeps_commit_waits;
 };
 
-// What the workers of one cluster share.
+// What the workers share of one endpoint of a cluster.
 struct SharedCluster {
-  SharedCluster(std::string cluster, std::shared_ptr<const AccessSettings> newest_settings, ClusterTls newest_tls,
-                std::uint32_t login_rate)
+  SharedCluster(std::string cluster, Endpoint which, std::shared_ptr<const AccessSettings> newest_settings,
+                ClusterTls newest_tls, std::uint32_t login_rate)
       : name(std::move(cluster)),
+        endpoint(which),
         settings(std::move(newest_settings)),
         tls(std::move(newest_tls)),
         login_gate(login_rate) {}
 
   const std::string name;
+  const Endpoint endpoint;
   // The newest, for an AccessPoint that is made; each has its own then.
   std::shared_ptr<const AccessSettings> settings;
   ClusterTls tls;
   LoginGate login_gate;
   CancelRegistry cancel_registry;
+  ReaderCounts readers;  // of the read-only endpoint
 };
 
 // What the clusters of one worker share.
@@ -148,6 +155,11 @@ class AccessPoint {
   [[nodiscard]] WaitingRoom& waiting_room() { return waiting_room_; }
   [[nodiscard]] SessionCounters& counters() { return counters_; }
   [[nodiscard]] std::size_t node_index(const std::string& node) const;
+  // Where a session that begins now is led. Only where the route leads somewhere.
+  [[nodiscard]] ReadTarget choose_server();
+  // An attempt there has failed, and another one may be made elsewhere at once: the read-only endpoint has other nodes,
+  // and this one is left out for a moment.
+  [[nodiscard]] bool turn_elsewhere(std::size_t node_index);
   void heard_from(std::size_t node_index, Instant now);
   void report(LinkEvidence::Kind kind, const std::string& node, std::uint64_t epoch, std::string detail);
   void handshake_failed(const IpAddress& peer, const std::string& problem);
@@ -160,7 +172,7 @@ class AccessPoint {
   void session_drained();  // one of these has
 
  private:
-  void cancel_answered(std::uint64_t number, bool may_go);
+  void cancel_answered(std::uint64_t number, const std::string& node, bool may_go);
   void abandon_cancels();
   void reap();
 
@@ -173,13 +185,14 @@ class AccessPoint {
   ClusterTls tls_;
   Instant handshake_failure_told_at_{};
   SessionCounters counters_;
-  // Per node that was ever configured; grows only in set_settings().
-  struct LastBytes {
-    explicit LastBytes(std::string name) : node(std::move(name)) {}
+  // Of a node that was ever configured.
+  struct NodeSigns {
+    explicit NodeSigns(std::string name) : node(std::move(name)) {}
     const std::string node;
-    std::atomic<Instant::rep> at{0};
+    std::atomic<Instant::rep> last_bytes{0};
+    Instant left_out_until{};  // of the read-only endpoint
   };
-  std::deque<LastBytes> last_bytes_;
+  std::deque<NodeSigns> node_signs_;  // grows only in set_settings()
   WaitingRoom waiting_room_;
   Timer reaper_;
   Timer acknowledge_review_;

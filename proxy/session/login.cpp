@@ -7,6 +7,7 @@
 #include "proxy/io/loop.h"
 #include "proxy/session/access_point.h"
 #include "proxy/session/session.h"
+#include "proxy/wire/application_name.h"
 #include "proxy/wire/messages.h"
 #include "proxy/wire/startup.h"
 
@@ -66,6 +67,8 @@ void Session::handle_startup_packet() {
     return;
   }
   if (std::holds_alternative<StartupMessage>(*packet)) {
+    if (access_point_.settings().tells_client_addresses)
+      startup_packet_ = with_client_address(std::move(startup_packet_), format_ip_address(peer_));
     take_a_place();
     return;
   }
@@ -130,9 +133,12 @@ void Session::connect_to_server() {
   if (epoch_ != route.epoch) {
     hold_left_ = std::max(hold_left_, std::min(kFirstAttemptTime, access_point_.services().limits.hold_timeout));
   }
-  target_ = *route.target;
+  const ReadTarget chosen = access_point_.choose_server();
+  target_ = chosen.server;
+  expects_recovery_ = !chosen.is_primary;
   epoch_ = route.epoch;
   node_index_ = access_point_.node_index(target_.node);
+  count_as_reader();
   addresses_.clear();
   next_address_ = 0;
   connect_error_ = 0;
@@ -209,11 +215,15 @@ void Session::attempt_lost(LinkEvidence::Kind kind, std::string cause) {
 
 void Session::attempt_lost(std::string cause) {
   login_->last_failure = std::move(cause);
-  access_point_.waiting_room().attempt_failed(*this);
+  if (access_point_.turn_elsewhere(node_index_))
+    access_point_.waiting_room().attempt_answered(*this);
+  else
+    access_point_.waiting_room().attempt_failed(*this);
   wait_again();
 }
 
 void Session::wait_again() {
+  is_reader_ = {};
   resolving_ = {};
   securing_.reset();
   if (scram_ && !scram_->client_is_proven()) scram_.reset();

@@ -18,6 +18,8 @@ Session::Session(AccessPoint& access_point, AcceptedClient client, MovedSession 
   target_ = std::move(established.target);
   epoch_ = established.epoch;
   node_index_ = access_point_.node_index(target_.node);
+  expects_recovery_ = access_point_.route().is_standby(target_.node);
+  count_as_reader();
   transaction_ = established.transaction;
   commit_ = established.commit;
   if (established.cancel_key) {

@@ -53,8 +53,9 @@ void Session::hear_role(Bytes message) {
 void Session::finish_login() {
   access_point_.waiting_room().attempt_answered(*this);
   if (!role_is_right()) {
-    const std::string cause =
-        node_phrase() + (!login_->in_recovery ? " does not tell whether it is a standby" : " is a standby");
+    const std::string cause = node_phrase() + (!login_->in_recovery ? " does not tell whether it is a standby"
+                                               : expects_recovery_  ? " is no standby any more"
+                                                                    : " is a standby");
     static constexpr std::string_view kTerminate{"X\0\0\0\4", 5};
     server_->write(as_bytes(kTerminate));
     if (!login_can_be_repeated())

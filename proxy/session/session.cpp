@@ -17,6 +17,9 @@ constexpr Duration kConnectAttemptLimit = std::chrono::seconds(2);
 constexpr std::string_view kHint =
     "Connect again to the same address: pgkeel leads to the primary there, and holds new connections while there is "
     "none.";
+constexpr std::string_view kReadOnlyHint =
+    "Connect again to the same address: pgkeel leads to a standby that is close to the primary there, else to the "
+    "primary, and holds new connections while there is neither.";
 
 }  // namespace
 
@@ -168,9 +171,10 @@ void Session::deadline_reached() {
     return;
   }
   const Route& route = access_point_.route();
-  std::string cause = "could not connect: no primary of cluster \"" + access_point_.shared().name +
-                      "\" took the connection within hold_timeout";
-  if (!route.target)
+  const bool for_reads = access_point_.shared().endpoint == Endpoint::kReadOnly;
+  std::string cause = std::string("could not connect: no ") + (for_reads ? "server for reads" : "primary") +
+                      " of cluster \"" + access_point_.shared().name + "\" took the connection within hold_timeout";
+  if (!route.leads_somewhere())
     cause += ": " + route.reason;
   else if (!login_->last_failure.empty())
     cause += ": " + login_->last_failure;
@@ -193,7 +197,7 @@ void Session::follow_route() {
   const bool connects = state_ == State::kWaiting || (linked && state_ != State::kEstablished);
   if (connects && nothing_to_wait_for()) return tell_of_stop();
   if (!linked) return;
-  if (epoch_ != route.epoch || route.target != target_) return leave_old_route();
+  if (epoch_ != route.epoch || !route.leads_to(target_, expects_recovery_)) return leave_old_route();
   if (route.mode == RouteMode::kDraining) begin_drain();
 }
 
@@ -237,17 +241,27 @@ void Session::end_drain() {
   if (std::exchange(drain_awaits_, false)) access_point_.session_drained();
 }
 
+void Session::count_as_reader() {
+  if (access_point_.shared().endpoint == Endpoint::kReadOnly)
+    is_reader_ = access_point_.shared().readers.add(target_.node);
+}
+
+std::string_view Session::hint() const {
+  return access_point_.shared().endpoint == Endpoint::kReadOnly ? kReadOnlyHint : kHint;
+}
+
 void Session::leave_old_route() {
   const Route& route = access_point_.route();
+  const std::string& why = epoch_ == route.epoch ? route.why_not_to(target_.node) : route.reason;
   // What the kernel has not sent yet must not reach the old server.
   if (server_) server_->reset();
   if (state_ == State::kEstablished) {
     count_end();
-    end_with_error(SqlState::kAdminShutdown, "terminating connection: " + route.reason);
+    end_with_error(SqlState::kAdminShutdown, "terminating connection: " + why);
   } else if (!login_can_be_repeated() || server_said_goodbye_) {
-    end_with_error(SqlState::kCannotConnect, "could not connect: " + route.reason);
+    end_with_error(SqlState::kCannotConnect, "could not connect: " + why);
   } else {
-    login_->last_failure = route.reason;
+    login_->last_failure = why;
     wait_again();
   }
 }
@@ -292,7 +306,7 @@ void Session::end_with_error(SqlState sqlstate, std::string message) {
   }
   FatalError error{.sqlstate = sqlstate, .message = std::move(message), .detail = {}, .hint = {}};
   if (state_ == State::kEstablished) error.detail = describe(transaction_.outcome());
-  if (sqlstate == SqlState::kAdminShutdown || sqlstate == SqlState::kCannotConnect) error.hint = kHint;
+  if (sqlstate == SqlState::kAdminShutdown || sqlstate == SqlState::kCannotConnect) error.hint = hint();
   to_client_.drop_partial();
   if (to_client_boundary_.at_boundary()) {
     to_client_.add_waiting(as_bytes(build_error_response(error)));
@@ -326,6 +340,7 @@ void Session::release_server() {
   scram_.reset();
   wipe(client_words_);
   server_.reset();
+  is_reader_ = {};
   descriptors_.shrink_to(1);
   if (cancel_key_) access_point_.shared().cancel_registry.remove(*cancel_key_, cancel_entry_);
   cancel_key_.reset();

@@ -23,6 +23,7 @@
 #include "proxy/io/resolver.h"
 #include "proxy/io/timer.h"
 #include "proxy/routing/login_gate.h"
+#include "proxy/routing/reader_choice.h"
 #include "proxy/routing/route.h"
 #include "proxy/session/link_evidence.h"
 #include "proxy/session/moved_session.h"
@@ -119,6 +120,8 @@ class Session {
   [[nodiscard]] std::string node_phrase() const;
   void leave_old_route();
   [[nodiscard]] bool nothing_to_wait_for() const;
+  void count_as_reader();
+  [[nodiscard]] std::string_view hint() const;
   void tell_of_stop();
   void begin_drain();
   void hold_where_drained();
@@ -227,6 +230,7 @@ class Session {
   std::uint64_t epoch_ = 0;
   std::size_t node_index_ = 0;
   bool expects_recovery_ = false;  // it is a standby, as the route has it
+  ReaderCounts::Share is_reader_;  // of the read-only endpoint: counted at that node
 
   const IpAddress peer_;
   std::string startup_packet_;

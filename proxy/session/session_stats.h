@@ -39,4 +39,10 @@ struct ClusterSessionStats {
   std::map<std::string, std::uint64_t> errors_by_sqlstate;     // FATAL errors created by the proxy
 };
 
+// Of the read-only endpoint of a cluster.
+struct ReadOnlySessionStats {
+  ClusterSessionStats sessions;
+  std::map<std::string, std::uint64_t> by_node;  // sessions now, logins under way included
+};
+
 }  // namespace pgkeel

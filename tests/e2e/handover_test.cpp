@@ -229,6 +229,38 @@ TEST_CASE("a session in TLS stays where it is, and ends with one 57P01 behind it
   CHECK(wait_alone(pgkeel));
 }
 
+TEST_CASE("sessions of the read-only endpoint stay at their standby through a restart, and end with its promotion") {
+  const TemporaryFolder folder;
+  const TestCertificates certificates(folder.path());
+  const std::string port = std::to_string(free_port());
+  Cluster cluster({"b"},
+                  {.cluster_lines = {"listen_read_only = \"127.0.0.1:" + port + "\"", client_tls(certificates)}});
+  PgkeelProcess& pgkeel = *cluster.pgkeel;
+  const std::string reads = "host=127.0.0.1 user=postgres dbname=postgres connect_timeout=60 port=" + port;
+  REQUIRE_MESSAGE(pgkeel.wait_for([](const Json& now) { return now["read_only"]["nodes"][1]["takes_new"] == true; }),
+                  pgkeel.describe());
+  SqlConnection clear(reads + " sslmode=disable");
+  SqlConnection encrypted(reads + " sslmode=require");
+  REQUIRE(clear.value("show cluster_name") == "b");
+  encrypted.query("begin");
+  Successor next(pgkeel);
+  REQUIRE(wait_serves(pgkeel, next.pid()));
+
+  // It leads to the standby from the first moment on: what the former process knew of b holds.
+  CHECK(SqlConnection(reads).value("show cluster_name") == "b");
+  CHECK(clear.value("show cluster_name") == "b");
+  CHECK(encrypted.value("show cluster_name") == "b");
+  CHECK(wait_until([&] { return pgkeel.status()["read_only"]["nodes"][1]["sessions"] == 1; }));
+  CHECK(wait_until([&] { return pgkeel.status()["draining_sessions"] == 1; }));
+
+  REQUIRE_MESSAGE(pgkeel.wait_normal("a"), pgkeel.describe());
+  const VerbResult promoted = pgkeel.run_verb({"failover", "test", "--yes"});
+  CHECK_MESSAGE(promoted.exit_status == 0, promoted.error_output << pgkeel.describe());
+  CHECK(error_of(clear) == "57P01");
+  CHECK(error_of(encrypted) == "57P01");
+  CHECK(wait_alone(pgkeel));
+}
+
 TEST_CASE("a failover right behind a handover ends the sessions of former processes before the promotion") {
   const TemporaryFolder folder;
   const TestCertificates certificates(folder.path());

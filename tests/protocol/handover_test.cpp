@@ -54,6 +54,37 @@ TEST_CASE("sessions go along in every state between two messages, and what is kn
   CHECK(detail_at_the_end(in_transaction) == "The open transaction was rolled back.");
 }
 
+TEST_CASE("sessions of the read-only endpoint go along to that endpoint, with the role of their node and its cancels") {
+  ProxyUnderTest proxy({.proxy = {.workers = 2}, .read_only = true});
+  proxy.route_to_a(1);
+  Route reads{.epoch = 1,
+              .target = std::nullopt,
+              .reason = "a is the primary",
+              .readers = {proxy.reader("b", ProxyUnderTest::As::kStandby)}};
+  proxy.publish_read_only(reads);
+  const std::string answer = login_answer(kProcess, kSecret, "on");
+  Peer client = proxy.connect_read_only();
+  client.send(startup_message());
+  Peer server = proxy.b.accept();
+  REQUIRE(server.receive(startup_message().size()) == startup_message());
+  server.send(answer);
+  REQUIRE(client.receive(answer.size()) == answer);
+  ProxyUnderTest::Established session{std::move(client), std::move(server)};
+
+  const std::uint16_t port = proxy.read_only_port();
+  proxy.hand_over();
+  CHECK(proxy.read_only_port() == port);
+  REQUIRE(wait_until([&] { return proxy.read_only_stats().sessions.taken_over == 1; }));
+  CHECK(proxy.stats().taken_over == 0);
+  CHECK(proxy.read_only_stats().by_node.at("b") == 1);
+  check_works(session);
+  Peer cancel = proxy.connect_read_only();
+  cancel.send(cancel_request(kProcess, kSecret));
+  CHECK(proxy.b.accept().receive(16) == cancel_request(kProcess, kSecret));
+  session.server.send(parameter_status("in_hot_standby", "off"));
+  CHECK(detail_at_the_end(session) == "No transaction was open.");
+}
+
 TEST_CASE("what was under way when it went is unknown where it ends before the answer") {
   ProxyUnderTest proxy;
   proxy.route_to_a(1);

@@ -320,3 +320,15 @@ TEST_CASE("a server that has asked for a password has answered, however long the
   CHECK(last_error(client.receive_to_end()).field('C') == "08001");
   CHECK(proxy.stats().logins_unanswered == 0);
 }
+
+TEST_CASE("with tell_client_address the server sees from where its client comes") {
+  ProxyUnderTest proxy({.proxy = {.workers = 1}, .tell_client_address = true});
+  proxy.route_to_a(1);
+  Peer client = begin_login(proxy);
+  Peer server = proxy.a.accept();
+  const std::string seen =
+      untyped(int16_bytes(3) + int16_bytes(0) + zero_terminated("user") + zero_terminated("alice") +
+              zero_terminated("application_name") + zero_terminated("127.0.0.1") + '\0');
+  CHECK(server.receive(seen.size()) == seen);
+  finish_login(client, server);
+}

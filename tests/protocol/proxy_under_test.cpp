@@ -31,8 +31,10 @@ ProxyUnderTest::ProxyUnderTest(const Options& options)
   cluster.client_tls = options.client_tls;
   cluster.server_tls = options.server_tls;
   cluster.nodes = {node("a", server_host_, a), node("b", server_host_, b)};
+  cluster.tell_client_address = options.tell_client_address;
   ClusterConfig other = cluster;
   other.name = "d";
+  if (options.read_only) cluster.listen_read_only = {"127.0.0.1", 0};
   configured = {options.proxy, {cluster, other}};
   pool_ = make_pool();
   std::vector<NamedSocket> inherited;
@@ -77,14 +79,15 @@ void ProxyUnderTest::hand_over() {
     former_->move_out([&](WorkerPool::Moved sessions) { moved.set_value(std::move(sessions)); });
   });
   auto sessions = moved.get_future().get();
-  publish(route_);
+  for (const auto& [endpoint, route] : routes_) publish_to(*pool_, route, endpoint);
   std::promise<void> others_told;
   in_control_thread([&] {
-    for (auto& [cluster, session] : sessions) take_over(cluster, std::move(session));
-    former_->leave([this](const std::string& cluster, MovedSession session) { take_over(cluster, std::move(session)); },
-                   [this](const std::string& cluster, const CancelKey& key, const CancelRegistry::Owner& owner) {
-                     pool_->add_cancel_key(cluster, key, owner);
-                   });
+    for (auto& [endpoint, session] : sessions) take_over(endpoint, std::move(session));
+    former_->leave(
+        [this](const std::string& endpoint, MovedSession session) { take_over(endpoint, std::move(session)); },
+        [this](const std::string& endpoint, const CancelKey& key, const CancelRegistry::Owner& owner) {
+          pool_->add_cancel_key(endpoint, key, owner);
+        });
     former_->follow_up([&] { others_told.set_value(); });
     former_->drop_listeners();
     pool_->go_on_accepting();
@@ -93,10 +96,10 @@ void ProxyUnderTest::hand_over() {
 }
 
 // As it goes between two processes.
-void ProxyUnderTest::take_over(const std::string& cluster, MovedSession session) {
+void ProxyUnderTest::take_over(const std::string& endpoint, MovedSession session) {
   HandoverMessage message;
   message.word = HandoverWord::kSession;
-  message.cluster = cluster;
+  message.cluster = endpoint;
   message.session = std::move(session);
   auto received = read_handover(write_handover(std::move(message)));
   if (!received) throw std::runtime_error(received.error().message);
@@ -116,18 +119,28 @@ void ProxyUnderTest::in_control_thread(std::function<void()> task) {
   done.get_future().wait();
 }
 
-void ProxyUnderTest::publish(Route route, const std::string& cluster) {
-  if (cluster == "c") route_ = route;
-  publish_to(*pool_, std::move(route), cluster);
+void ProxyUnderTest::publish(Route route, const std::string& endpoint) {
+  routes_[endpoint] = route;
+  publish_to(*pool_, std::move(route), endpoint);
 }
 
-void ProxyUnderTest::publish_to(WorkerPool& pool, Route route, const std::string& cluster) {
+void ProxyUnderTest::publish_read_only(Route route) {
+  publish(std::move(route), "c/read-only");
+}
+
+void ProxyUnderTest::publish_to(WorkerPool& pool, Route route, const std::string& endpoint) {
   std::promise<void> applied;
   in_control_thread([&] {
     pool.publish_route(
-        cluster, std::move(route), [&] { applied.set_value(); }, [this] { ++times_drained_; });
+        endpoint, std::move(route), [&] { applied.set_value(); }, [this] { ++times_drained_; });
   });
   applied.get_future().wait();
+}
+
+ReadTarget ProxyUnderTest::reader(const std::string& node, As role, bool takes_new) const {
+  return {.server = {node, {server_host_, node == "a" ? a.port() : b.port()}},
+          .is_primary = role == As::kPrimary,
+          .takes_new = takes_new};
 }
 
 void ProxyUnderTest::route_to_a(std::uint64_t epoch, std::string reason) {

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -30,7 +31,9 @@ class ProxyUnderTest {
     VerifierSource verifier_source = [](const VerifierQuestion&, const VerifierSink&) {};  // so is this
     ClientTlsConfig client_tls = {};
     ServerTlsConfig server_tls = {};
-    std::string server_host = "127.0.0.1";                                         // of a and b, as it is configured
+    std::string server_host = "127.0.0.1";  // of a and b, as it is configured
+    bool read_only = false;                 // `c` has a read-only endpoint
+    bool tell_client_address = false;
     CancelJudge cancel_judge = [](const CancelQuestion&, const CancelAnswer&) {};  // called in the control thread
   };
 
@@ -46,7 +49,11 @@ class ProxyUnderTest {
   void route_to_a(std::uint64_t epoch, std::string reason = "a is the primary");
   void route_to_b(std::uint64_t epoch, std::string reason = "a failed, b was promoted");
   void route_nowhere(std::uint64_t epoch, std::string reason = "a failed");
-  void publish(Route route, const std::string& cluster = "c");
+  void publish(Route route, const std::string& endpoint = "c");
+  void publish_read_only(Route route);
+  // Of a or b, for publish_read_only().
+  enum class As { kPrimary, kStandby };
+  [[nodiscard]] ReadTarget reader(const std::string& node, As role, bool takes_new = true) const;
   // The same route as before, which lets nobody new through and waits for the end of transactions.
   void drain_a(std::uint64_t epoch, std::string reason = "a switchover is under way");
   // How often a route that drains was said to have drained.
@@ -72,8 +79,11 @@ class ProxyUnderTest {
   void in_control_thread(std::function<void()> task);  // returns when it was run
 
   [[nodiscard]] std::uint16_t port() const { return port_; }  // at the start
-  [[nodiscard]] std::uint16_t port_of(const std::string& cluster) const { return pool_->bound_port(cluster); }
+  [[nodiscard]] std::uint16_t port_of(const std::string& endpoint) const { return pool_->bound_port(endpoint); }
   Peer connect() const { return Peer::connect_to(port_); }
+  Peer connect_read_only() const { return Peer::connect_to(read_only_port()); }
+  [[nodiscard]] std::uint16_t read_only_port() const { return pool_->bound_port("c/read-only"); }
+  [[nodiscard]] ReadOnlySessionStats read_only_stats() const { return pool_->read_only_stats("c"); }
   [[nodiscard]] ClusterSessionStats stats() const { return pool_->stats().front(); }
   [[nodiscard]] std::uint64_t bytes_read() const;  // by the proxy, from both sides
   [[nodiscard]] Instant last_bytes_from(const std::string& node) const { return pool_->last_bytes_from("c", node); }
@@ -89,13 +99,13 @@ class ProxyUnderTest {
 
  private:
   std::unique_ptr<WorkerPool> make_pool();
-  void take_over(const std::string& cluster, MovedSession session);
-  void publish_to(WorkerPool& pool, Route route, const std::string& cluster);
+  void take_over(const std::string& endpoint, MovedSession session);
+  void publish_to(WorkerPool& pool, Route route, const std::string& endpoint);
 
   Loop loop_;
   Wakeup wakeup_;
   Options options_;
-  Route route_;  // of cluster c
+  std::map<std::string, Route> routes_;  // the newest, by endpoint
   std::unique_ptr<WorkerPool> former_;
   std::unique_ptr<WorkerPool> pool_;
   std::string server_host_;

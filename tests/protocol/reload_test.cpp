@@ -176,3 +176,62 @@ TEST_CASE("what cannot be had is refused whole") {
   CHECK(proxy.reload().find("cluster \"d\": ") == 0);
   proxy.establish(proxy.a);
 }
+
+TEST_CASE("the read-only endpoint comes, moves and goes; the write endpoint does not notice") {
+  ProxyUnderTest proxy;
+  proxy.route_to_a(1);
+  auto writer = proxy.establish(proxy.a);
+  proxy.configured.clusters[0].listen_read_only = {"127.0.0.1", 0};
+  REQUIRE(proxy.reload() == "");
+  const Route reads{.epoch = 1,
+                    .target = std::nullopt,
+                    .reason = "a is the primary",
+                    .readers = {proxy.reader("b", ProxyUnderTest::As::kStandby)}};
+  const std::string answer = login_answer(4712, "\1\2\3\4"sv, "on");
+  const auto establish_reader = [&] {
+    Peer client = proxy.connect_read_only();
+    client.send(startup_message());
+    Peer server = proxy.b.accept();
+    server.receive(startup_message().size());
+    server.send(answer);
+    REQUIRE(client.receive(answer.size()) == answer);
+    return ProxyUnderTest::Established{std::move(client), std::move(server)};
+  };
+  proxy.publish_read_only(reads);
+  auto reader = establish_reader();
+
+  const std::uint16_t first_port = proxy.read_only_port();
+  proxy.configured.clusters[0].listen_read_only.host = "127.0.0.2";
+  REQUIRE(proxy.reload() == "");
+  CHECK(is_refused(first_port));
+  check_alive(reader);
+
+  proxy.configured.clusters[0].listen_read_only = {};
+  REQUIRE(proxy.reload() == "");
+  const auto error = last_error(reader.client.receive_to_end());
+  CHECK(error.field('C') == "57P01");
+  CHECK(error.field('M') ==
+        "terminating connection: the read-only endpoint of cluster \"c\" was removed from the configuration of pgkeel");
+  check_alive(writer);
+
+  proxy.configured.clusters[0].listen_read_only = {"127.0.0.1", 0};
+  REQUIRE(proxy.reload() == "");
+  proxy.publish_read_only(reads);
+  auto back = establish_reader();
+  check_alive(back);
+}
+
+TEST_CASE("tell_client_address: whoever connects from then on is told of") {
+  ProxyUnderTest proxy;
+  proxy.route_to_a(1);
+  proxy.establish(proxy.a);
+  proxy.configured.clusters[0].tell_client_address = true;
+  REQUIRE(proxy.reload() == "");
+  Peer client = proxy.connect();
+  client.send(startup_message());
+  Peer server = proxy.a.accept();
+  const std::string seen =
+      untyped(int16_bytes(3) + int16_bytes(0) + zero_terminated("user") + zero_terminated("alice") +
+              zero_terminated("application_name") + zero_terminated("127.0.0.1") + '\0');
+  CHECK(server.receive(seen.size()) == seen);
+}

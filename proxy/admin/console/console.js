@@ -133,6 +133,18 @@ function maintenanceText(cluster) {
   return all.length > 0 ? all.join("; ") : null;
 }
 
+function readOnlyRows(readOnly) {
+  if (!readOnly) return [];
+  const takers = readOnly.nodes.filter((node) => node.takes_new).map((node) => `${node.name} (${node.sessions})`);
+  const others = readOnly.nodes.filter((node) => !node.takes_new && (node.sessions > 0 || !node.is_primary));
+  return [
+    ["For reads only", readOnly.access_point],
+    ["Leads reads to", takers.join(", ") || "nowhere: clients are held"],
+    ["Clients that read", `${readOnly.sessions.open} connected, ${readOnly.sessions.held} held`],
+    ["No new reads at", others.map((node) => `${node.name} (${node.sessions})${node.why_not ? `: ${node.why_not}` : ""}`).join("; ") || null],
+  ];
+}
+
 function drawAccessPoint(cluster) {
   const sessions = cluster.sessions;
   replaceIfChanged(byId("access-point"), rows([
@@ -142,6 +154,7 @@ function drawAccessPoint(cluster) {
     ["Epoch", cluster.epoch],
     ["Durability", promiseText(cluster)],
     ["Clients", `${sessions.open} connected, ${sessions.held} held`],
+    ...readOnlyRows(cluster.read_only),
     ["Failovers since pgkeel started", cluster.failovers],
     ["Last failover took", cluster.last_failover_ms ? durationText(cluster.last_failover_ms) : null],
     ["Cannot store its state", cluster.state_error],

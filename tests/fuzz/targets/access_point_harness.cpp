@@ -73,7 +73,8 @@ AccessPointHarness::AccessPointHarness(const Options& options) : server_tls_(opt
     tls.clients = options.client_tls == ClientTlsMode::kVerifyClient ? ground.verified_clients : ground.clients;
   if (options.server_tls) tls.servers = ground.servers;
   cluster_ = std::make_unique<SharedCluster>(
-      config.name, std::make_shared<const AccessSettings>(config, *AllowList::parse({"0.0.0.0/0", "::/0"})), tls, 0);
+      config.name, Endpoint::kWrite,
+      std::make_shared<const AccessSettings>(config, *AllowList::parse({"0.0.0.0/0", "::/0"})), tls, 0);
   access_point_ = std::make_unique<AccessPoint>(
       WorkerServices{loop_, resolver_, std::span(read_buffer_), limits_, clients_, clients_max_, newcomers_, judge_,
                      verifiers_},

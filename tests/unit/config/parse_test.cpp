@@ -187,7 +187,7 @@ TEST_CASE("what this version does not support is a clear error, and its default 
       {"client_tls = { mode = \"off\", cert = \"\" }", ""},
       {"server_tls = { mode = \"verify-full\", ca = \"/ca\" }", ""},
       {"server_tls = { mode = \"disable\", ca = \"\" }", ""},
-      {"listen_read_only = \"0.0.0.0:5433\"", "a read-only access point is not supported by this version"},
+      {"listen_read_only = \"0.0.0.0:5433\"", ""},
       {"listen_read_only = \"\"", ""},
       {"preferred = \"z\"", "there is no node \"z\""},
       {"preferred = \"\"", ""},

@@ -52,6 +52,34 @@ TEST_CASE("a session comes along with all that is known of it") {
   CHECK(established.server.is_open());
 }
 
+TEST_CASE("a route of the read-only endpoint comes along with its nodes, and what is wrong with the others") {
+  HandoverMessage message;
+  message.word = HandoverWord::kOpenRoute;
+  message.cluster = "orders/read-only";
+  message.route = Route{.epoch = 7,
+                        .target = std::nullopt,
+                        .mode = RouteMode::kDraining,
+                        .reason = "a is the primary",
+                        .readers = {{{"a", {"10.0.0.1", 5432}}, true, false}, {{"b", {"/run", 5433}}, false, true}},
+                        .why_not = {{"c", "c does not stream"}}};
+  const auto received = read_handover(write_handover(std::move(message)));
+  REQUIRE(received);
+  CHECK(received->cluster == "orders/read-only");
+  CHECK(*received->route ==
+        Route{.epoch = 7,
+              .target = std::nullopt,
+              .mode = RouteMode::kDraining,
+              .reason = "a is the primary",
+              .readers = {{{"a", {"10.0.0.1", 5432}}, true, false}, {{"b", {"/run", 5433}}, false, true}},
+              .why_not = {{"c", "c does not stream"}}});
+  for (const char* readers :
+       {R"({"node":"b"})", R"([{"node":"b","host":"h","port":1,"is_primary":1,"takes_new":true}])",
+        R"([{"host":"h","port":1,"is_primary":true,"takes_new":true}])", R"([7])"}) {
+    CHECK_FALSE(read(std::string(R"({"word":"open route","cluster":"c","route":{"epoch":1,"mode":0,"readers":)") +
+                     readers + "}}"));
+  }
+}
+
 TEST_CASE("a route comes along, wherever it leads") {
   for (const auto& target : {std::optional<RouteTarget>(), std::optional(RouteTarget{"b", {"/run", 5432}})}) {
     HandoverMessage message;

@@ -8,7 +8,7 @@ using namespace pgkeel;
 
 namespace {
 
-constexpr DescriptorNeeds kNeeds{.workers = 2, .clusters = 1, .nodes = 2, .clients = 10'000};
+constexpr DescriptorNeeds kNeeds{.workers = 2, .endpoints = 1, .nodes = 2, .clients = 10'000};
 
 }  // namespace
 
@@ -59,7 +59,7 @@ TEST_CASE("what the clients leave is room for those who have not said who they a
 
 TEST_CASE("the reserve grows with what has to be watched") {
   const auto small = plan_descriptors(4096, kNeeds);
-  const auto large = plan_descriptors(4096, {.workers = 16, .clusters = 8, .nodes = 24, .clients = 10'000});
+  const auto large = plan_descriptors(4096, {.workers = 16, .endpoints = 8, .nodes = 24, .clients = 10'000});
   REQUIRE(small);
   REQUIRE(large);
   CHECK(large->data_path < small->data_path);
