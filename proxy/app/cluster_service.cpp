@@ -137,9 +137,9 @@ ClusterService::ProvisionQuestion ClusterService::provision_question(const std::
 }
 
 void ClusterService::note_insecure_server(const LinkEvidence& evidence) {
-  if (evidence.epoch == controller_.memory().epoch && evidence.node == controller_.published_route().node)
-    login_watch_.unanswered(evidence.node, evidence.epoch, session_stats().logins, evidence.detail);
   const Instant now = monotonic_now();
+  if (evidence.epoch == controller_.memory().epoch && evidence.node == controller_.published_route().node)
+    login_watch_.unanswered(evidence.node, evidence.epoch, session_stats().logins, evidence.detail, now);
   if (insecurity_told_at_ != Instant{} && now - insecurity_told_at_ < kTellAgain) return;
   insecurity_told_at_ = now;
   record_of_node(LogLevel::kWarning, "node", evidence.node, "clients cannot be led there: " + evidence.detail);
@@ -148,17 +148,20 @@ void ClusterService::note_insecure_server(const LinkEvidence& evidence) {
 void ClusterService::note_unanswered_login(const LinkEvidence& evidence) {
   // Where probes fail too, the failure detector knows better.
   if (evidence.epoch != controller_.memory().epoch || evidence.node != controller_.published_route().node) return;
-  if (monitor_.health(evidence.node, monotonic_now()).suspicion.liveness != Liveness::kAlive) return;
-  if (!login_watch_.unanswered(evidence.node, evidence.epoch, session_stats().logins, evidence.detail)) return;
+  const Instant now = monotonic_now();
+  if (monitor_.health(evidence.node, now).suspicion.liveness != Liveness::kAlive) return;
+  const bool is_news =
+      login_watch_.unanswered(evidence.node, evidence.epoch, session_stats().logins, evidence.detail, now);
+  if (!is_news) return;
   record_of_node(LogLevel::kWarning, "node", evidence.node,
                  login_watch_.note() +
                      ", although it answers probes; clients that are connected go on, and this alone is "
                      "no reason for a failover; is its postmaster stopped?");
 }
 
-void ClusterService::review_logins() {
+void ClusterService::review_logins(Instant now) {
   if (login_watch_.note().empty()) return;
-  const auto node = login_watch_.review(controller_.memory().epoch, session_stats().logins);
+  const auto node = login_watch_.review(controller_.memory().epoch, session_stats().logins, now);
   if (node) record_of_node(LogLevel::kInfo, "node", *node, "new connections are accepted again");
 }
 
@@ -211,7 +214,7 @@ void ClusterService::step() {
   const Decision& decision = controller_.last_decision();
   recorder_.decided(controller_.memory(), nodes, decision.failover_refused, decision.condition == Condition::kNormal,
                     now);
-  review_logins();
+  review_logins(now.instant);
   readiness_.cluster_is(controller_.published_route().node, nodes);
   if (read_only_) read_only_->review(nodes, maintained_nodes(), now.instant);
   const Instant again_at = controller_.decide_again_at();

@@ -94,7 +94,7 @@ class ClusterService final : private ClusterController::Effects {
   void record_now(LogLevel severity, const char* kind, const std::string& node, const std::string& text);
   void note_insecure_server(const LinkEvidence& evidence);
   void note_unanswered_login(const LinkEvidence& evidence);
-  void review_logins();
+  void review_logins(Instant now);
   [[nodiscard]] ClusterSessionStats session_stats() const;
   void record_finding(const Finding& finding, bool appeared);
   void step();

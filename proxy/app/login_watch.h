@@ -7,21 +7,29 @@
 #include <optional>
 #include <string>
 
+#include "proxy/base/time.h"
+
 namespace pgkeel {
 
 class LoginWatch {
  public:
-  // A login got no answer, or none that can be used; `logins` counts those that were ever finished. True: it was not
-  // known yet.
-  bool unanswered(const std::string& node, std::uint64_t epoch, std::uint64_t logins, const std::string& detail) {
-    const bool is_new = !silence_ || silence_->epoch != epoch;
-    silence_ = {node, epoch, logins, "accepts no new connections: " + detail};
-    return is_new;
+  // It counts as accepting logins again when one was finished, and none went unanswered for so long.
+  static constexpr Duration kCalm = std::chrono::seconds(5);
+
+  // A login got no answer while no other one was finished, or none that can be used; `logins` counts those that were
+  // ever finished. True: it was not known yet.
+  bool unanswered(const std::string& node, std::uint64_t epoch, std::uint64_t logins, const std::string& detail,
+                  Instant now) {
+    const bool is_known = silence_ && silence_->epoch == epoch;
+    silence_ = {node, epoch, logins, "accepts no new connections: " + detail, now};
+    return !is_known;
   }
 
   // The node that takes logins again, or is the primary no more, where it had not.
-  std::optional<std::string> review(std::uint64_t epoch, std::uint64_t logins) {
-    if (!silence_ || (silence_->epoch == epoch && silence_->logins == logins)) return std::nullopt;
+  std::optional<std::string> review(std::uint64_t epoch, std::uint64_t logins, Instant now) {
+    if (!silence_) return std::nullopt;
+    const bool accepts = silence_->logins != logins && now - silence_->unanswered_at >= kCalm;
+    if (silence_->epoch == epoch && !accepts) return std::nullopt;
     const std::string node = silence_->node;
     silence_.reset();
     return node;
@@ -35,9 +43,11 @@ class LoginWatch {
   struct Silence {
     std::string node;
     std::uint64_t epoch = 0;
-    std::uint64_t logins = 0;
+    std::uint64_t logins = 0;  // when one went unanswered last
     std::string note;
+    Instant unanswered_at{};
   };
+
   std::optional<Silence> silence_;
 };
 

@@ -128,6 +128,7 @@ void Session::give_way() {
 
 void Session::connect_to_server() {
   state_ = State::kConnecting;
+  login_->finished_before = access_point_.counters().logins.value();
   const Route& route = access_point_.route();
   // Who was held nearly to the end must have the time to connect now that there is a server.
   if (epoch_ != route.epoch) {

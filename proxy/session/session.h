@@ -100,6 +100,7 @@ class Session {
     std::string kept_back;      // bytes of the server that the client has not got
     std::size_t looked_at = 0;  // of these, whole messages
     bool silence_reported = false;
+    std::uint64_t finished_before = 0;  // logins of this worker
     bool challenge_forwarded = false;
     bool authenticated = false;  // AuthenticationOk is among what is kept back
     std::optional<bool> in_recovery;

@@ -1,4 +1,6 @@
 // Clients that connect while there is no primary, too many of them, and those that may not.
+#include <poll.h>
+
 #include <libpq-fe.h>
 
 #include "tests/e2e/cluster_fixture.h"
@@ -9,6 +11,8 @@ using namespace pgkeel::test;
 using namespace std::chrono_literals;
 
 namespace {
+
+using Connection = std::unique_ptr<PGconn, decltype(&PQfinish)>;
 
 // The primary has crashed, and the standby replaces it when an operator says so: resume().
 struct Outage {
@@ -27,14 +31,21 @@ struct Outage {
     const auto verb = cluster.pgkeel->run_verb({"failover", "test", "--accept-loss", "--yes"});
     REQUIRE_MESSAGE(verb.exit_status == 0, verb.error_output);
   }
+  // A client that has said what it wants, and waits.
+  [[nodiscard]] Connection ask_to_connect() const {
+    Connection client(PQconnectStart(cluster.pgkeel->conninfo().c_str()), PQfinish);
+    REQUIRE(wait_until([&] {
+      return PQconnectPoll(client.get()) == PGRES_POLLING_READING &&
+             PQstatus(client.get()) == CONNECTION_AWAITING_RESPONSE;
+    }));
+    return client;
+  }
   [[nodiscard]] bool wait_held(std::size_t count) const {
     return cluster.pgkeel->wait_for([&](const auto& now) { return now["sessions"]["held"] == count; });
   }
 
   Cluster cluster;
 };
-
-using Connection = std::unique_ptr<PGconn, decltype(&PQfinish)>;
 
 }  // namespace
 
@@ -43,13 +54,7 @@ TEST_CASE("clients that connect while there is no primary are held, and then wor
   const auto port = outage.cluster.pgkeel->port();
   outage.begin();
   std::vector<Connection> clients;
-  for (int count = 0; count < 20; ++count) {
-    auto& client = clients.emplace_back(PQconnectStart(outage.cluster.pgkeel->conninfo().c_str()), PQfinish);
-    REQUIRE(wait_until([&] {
-      return PQconnectPoll(client.get()) == PGRES_POLLING_READING &&
-             PQstatus(client.get()) == CONNECTION_AWAITING_RESPONSE;
-    }));
-  }
+  for (int count = 0; count < 20; ++count) clients.push_back(outage.ask_to_connect());
   RawClient raw(port);
   REQUIRE_MESSAGE(outage.wait_held(clients.size() + 1), outage.cluster.pgkeel->describe());
   CHECK_FALSE(raw.peer().has_something_to_read());
@@ -73,6 +78,41 @@ TEST_CASE("clients that connect while there is no primary are held, and then wor
     return record["clients"]["held"] == clients.size() + 1 && record["clients"]["released"] == clients.size() + 1;
   };
   CHECK_MESSAGE(wait_until(is_recorded), outage.cluster.pgkeel->decisions("failover").back().dump(2));
+}
+
+TEST_CASE("hundreds that wait for the new primary get there in the order in which they came") {
+  constexpr std::size_t kClients = 300;
+  Outage outage({"hold_timeout = \"60s\"", "login_rate = 100"});
+  outage.begin();
+  std::vector<Connection> clients;
+  std::vector<pollfd> open;
+  for (std::size_t number = 0; number < kClients; ++number) {
+    clients.push_back(outage.ask_to_connect());
+    open.push_back({.fd = PQsocket(clients.back().get()), .events = POLLIN, .revents = 0});
+  }
+  REQUIRE_MESSAGE(outage.wait_held(kClients), outage.cluster.pgkeel->describe());
+  outage.resume();
+
+  std::size_t arrived = 0;
+  std::size_t displaced_most = 0;
+  const Instant began = monotonic_now();
+  while (arrived<kClients&& ::poll(open.data(), open.size(), 60'000)> 0) {
+    for (std::size_t number = 0; number < kClients; ++number) {
+      if ((open[number].revents & POLLIN) == 0) continue;
+      open[number].fd = -1;
+      CHECK_MESSAGE(PQconnectPoll(clients[number].get()) != PGRES_POLLING_FAILED,
+                    PQerrorMessage(clients[number].get()));
+      clients[number].reset();
+      displaced_most = std::max(displaced_most, arrived > number ? arrived - number : number - arrived);
+      ++arrived;
+    }
+  }
+  CHECK(arrived == kClients);
+  CHECK(monotonic_now() - began > 2s);  // at login_rate
+  // As many may be under way at a time, and come through in any order.
+  CHECK(displaced_most <= 2 * 16);
+  MESSAGE("the last of " << kClients << " was through after " << format_duration(monotonic_now() - began)
+                         << "; nobody was further from its place than " << displaced_most);
 }
 
 TEST_CASE("a client whose login had gone too far for a repetition gets 08001 when the primary crashes") {

@@ -308,6 +308,21 @@ TEST_CASE("a login that gets no answer is reported once, and goes on when the an
   CHECK(proxy.stats().logins_unanswered == 2);
 }
 
+TEST_CASE("a login that gets no answer while the server answers another one is counted, but no sign of silence") {
+  ProxyUnderTest proxy({.proxy = {.workers = 1}, .failure_timeout = std::chrono::seconds(2)});
+  proxy.route_to_a(1);
+  Peer client = proxy.connect();
+  client.send(startup_message());
+  Peer server = proxy.a.accept();
+  Peer second = proxy.connect();
+  second.send(startup_message());
+  Peer second_server = proxy.a.accept();
+  second_server.send(login_answer());
+  CHECK(second.receive(login_answer().size()) == login_answer());
+  REQUIRE(wait_until([&] { return proxy.stats().logins_unanswered == 1; }));
+  CHECK_FALSE(proxy.has_evidence(LinkEvidence::Kind::kNoAnswer, "a"));
+}
+
 TEST_CASE("a server that has asked for a password has answered, however long the client takes") {
   ProxyUnderTest proxy({.proxy = {.workers = 1, .login_timeout = std::chrono::milliseconds(300)},
                         .failure_timeout = std::chrono::milliseconds(50)});

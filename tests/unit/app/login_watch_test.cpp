@@ -3,20 +3,48 @@
 #include <doctest/doctest.h>
 
 using namespace pgkeel;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr Instant kStart = Instant(1h);
+
+}  // namespace
 
 TEST_CASE("silence is new once, until a login is finished or the primary is another") {
   LoginWatch watch;
-  CHECK_FALSE(watch.review(1, 10));
-  CHECK(watch.unanswered("a", 1, 10, "a login got no answer for 3s"));
-  CHECK_FALSE(watch.unanswered("a", 1, 10, "a login got no answer for 3s"));
+  Instant now = kStart;
+  CHECK_FALSE(watch.review(1, 10, now));
+  now += 10s;
+  CHECK(watch.unanswered("a", 1, 10, "a login got no answer for 3s", now));
+  CHECK_FALSE(watch.unanswered("a", 1, 10, "a login got no answer for 3s", now));
   CHECK(watch.concerns("a"));
   CHECK_FALSE(watch.concerns("b"));
   CHECK(watch.note() == "accepts no new connections: a login got no answer for 3s");
-  CHECK_FALSE(watch.review(1, 10));
-  CHECK(watch.review(1, 11) == "a");
+  now += 10s;
+  CHECK_FALSE(watch.review(1, 10, now));
+  CHECK(watch.review(1, 11, now) == "a");
   CHECK(watch.note().empty());
-  CHECK_FALSE(watch.review(1, 12));
-  CHECK(watch.unanswered("a", 1, 12, "again"));
-  CHECK(watch.unanswered("b", 2, 12, "another primary"));
-  CHECK(watch.review(3, 12) == "b");
+  CHECK_FALSE(watch.review(1, 12, now));
+  now += 10s;
+  CHECK(watch.unanswered("a", 1, 12, "again", now));
+  CHECK(watch.unanswered("b", 2, 12, "another primary", now));
+  CHECK(watch.review(3, 12, now) == "b");
+}
+
+TEST_CASE("one that answers now and then is told of once, and again when it has answered for a while") {
+  LoginWatch watch;
+  std::uint64_t logins = 1;
+  int told = 0;
+  Instant now = kStart;
+  for (int second = 0; second < 60; ++second) {
+    now += 1s;
+    if (second % 4 == 0) ++logins;
+    if (watch.unanswered("a", 1, logins, "a login got no answer for 2s", now)) ++told;
+    CHECK_FALSE(watch.review(1, logins, now));
+  }
+  CHECK(told == 1);
+  ++logins;
+  CHECK_FALSE(watch.review(1, logins, now + 4s));
+  CHECK(watch.review(1, logins, now + LoginWatch::kCalm) == "a");
 }
