@@ -36,8 +36,7 @@ Verdict may_be_promoted(const Situation& situation, const NodeView& node) {
   if (!node.answering()) return Verdict::no(node.name + " does not answer");
   const NodeFacts& facts = *node.facts;
   if (!facts.in_recovery) return Verdict::no(node.name + " is not a standby");
-  if (facts.system_identifier != memory.system_identifier)
-    return Verdict::no(node.name + " belongs to another cluster");
+  if (situation.is_of_another_cluster(node)) return Verdict::no(node.name + " " + tell_other_cluster(node));
   if (situation.is_old_primary(node.name)) {
     return Verdict::no(node.name + " is an old primary that has not followed the newest one yet");
   }

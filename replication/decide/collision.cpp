@@ -21,7 +21,7 @@ std::vector<Stretch> stretches_of(const NodeFacts& facts) {
 }  // namespace
 
 bool is_known_old_primary(const Situation& situation, const NodeView& node) {
-  if (!node.answers_as_primary() || node.facts->system_identifier != situation.memory.system_identifier) return false;
+  if (!node.answers_as_primary() || situation.is_of_another_cluster(node)) return false;
   const auto remembered = situation.memory.nodes.find(node.name);
   if (remembered == situation.memory.nodes.end() || !remembered->second.old_primary) return false;
   return remembered->second.superseded || node.facts->timeline <= situation.memory.timeline;
@@ -30,7 +30,8 @@ bool is_known_old_primary(const Situation& situation, const NodeView& node) {
 std::vector<const NodeView*> rival_primaries(const Situation& situation) {
   std::vector<const NodeView*> rivals;
   for (const auto& node : situation.view.nodes) {
-    const bool rival = node.name != situation.memory.primary && node.answers_as_primary();
+    const bool rival =
+        node.name != situation.memory.primary && node.answers_as_primary() && !situation.is_of_another_cluster(node);
     if (rival && !is_known_old_primary(situation, node)) rivals.push_back(&node);
   }
   return rivals;

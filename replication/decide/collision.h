@@ -9,7 +9,7 @@ namespace pgkeel {
 // It answers as a primary, and pgkeel knows it for an old one: it is fenced again, and does not collide.
 bool is_known_old_primary(const Situation& situation, const NodeView& node);
 
-// Beside the primary of the memory: those that answer as primaries, and are no known old ones.
+// Beside the primary of the memory: those of this cluster that answer as primaries, and are no known old ones.
 std::vector<const NodeView*> rival_primaries(const Situation& situation);
 
 // Nobody wrote beside the primary; else what to do before anything is planned.

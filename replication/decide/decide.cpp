@@ -4,6 +4,7 @@
 
 #include "replication/decide/candidate.h"
 #include "replication/decide/collision.h"
+#include "replication/decide/cutting_off.h"
 #include "replication/decide/durability.h"
 #include "replication/decide/failover.h"
 #include "replication/decide/maintenance.h"
@@ -160,9 +161,7 @@ class Judgement {
     const HandPromotion promotion = hand_promotion(situation_);
     if (promotion.node != nullptr) {
       decision_.condition = Condition::kCollision;
-      decision_.summary = promotion.safe.why_not;
-      if (promotion.node->facts->system_identifier == situation_.memory.system_identifier)
-        decision_.summary += "; " + choices(promotion.node->name);
+      decision_.summary = promotion.safe.why_not + "; " + choices(promotion.node->name);
       if (promotion.examine_old_primary) {
         start(ActionKind::kExamine, primary);
       } else {
@@ -210,7 +209,7 @@ class Judgement {
     }
 
     const Fenced so_far = fenced(situation_);
-    cut_off_standbys(so_far);
+    cut_off_standbys(situation_, so_far, decision_);
     for (const auto& node : situation_.view.nodes) {
       const bool is_being_cut_off = must_be_cut_off(situation_, node, so_far) && !is_cut_off(situation_, node);
       if (node.name == memory.primary || !node.answering() || is_being_cut_off) continue;
@@ -222,6 +221,7 @@ class Judgement {
     } else if (const Verdict possible = election_is_possible(situation_); !possible) {
       decision_.summary += "; nobody can be promoted yet: " + possible.why_not;
     }
+    decision_.summary += tell_cut_off_in_vain(situation_, so_far);
     if (situation_.adoption_is_open()) decision_.summary += "; nobody is promoted: " + why_not_adopted(situation_);
     const HandPromotion promotion = hand_promotion(situation_);
     if (promotion.node != nullptr && promotion.node->name != memory.abandoned_candidate) {
@@ -254,21 +254,7 @@ class Judgement {
       if (!candidate->local && candidate->suspicion.failed()) tell_of_lost(*candidate);
       promote(*candidate, first_standby_names(situation_, candidate->name));
     }
-    cut_off_standbys(fenced(situation_));
-  }
-
-  void cut_off_standbys(const Fenced& so_far) {
-    for (const auto& node : situation_.view.nodes) {
-      const bool wanted = must_be_cut_off(situation_, node, so_far) || is_better_cut_off(situation_, node, so_far);
-      if (!wanted || is_cut_off(situation_, node)) continue;
-      const ActionStatus* follow = situation_.view.action(ActionKind::kFollow, node.name);
-      if (follow != nullptr && follow->running) continue;  // both set where it receives from: one after the other
-      if (const Instant due = cut_off_not_before(situation_, node); situation_.now.instant < due) {
-        again_at(due);
-      } else {
-        start(ActionKind::kCutOff, node);
-      }
-    }
+    cut_off_standbys(situation_, fenced(situation_), decision_);
   }
 
   void tell_of_lost(const NodeView& candidate) {
@@ -382,7 +368,8 @@ Decision decide(const ClusterView& view, const ClusterMemory& memory, const Fail
   }
   for (const auto& node : view.nodes) {
     if (!decision.notes.contains(node.name)) {
-      decision.notes[node.name] = node.answers_as_primary()         ? "answers as a primary"
+      decision.notes[node.name] = after.is_of_another_cluster(node) ? tell_other_cluster(node)
+                                  : node.answers_as_primary()       ? "answers as a primary"
                                   : node.answers_as_standby()       ? "answers as a standby"
                                   : node.suspicion.evidence.empty() ? "not heard from yet"
                                                                     : node.suspicion.evidence;

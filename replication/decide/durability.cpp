@@ -53,6 +53,19 @@ bool is_paused(const NodeView& standby) {
   return standby.facts != nullptr && standby.facts->replay_paused;
 }
 
+// Commits ceased to wait for it again and again, and do without it for a while.
+const StandbyRest* rest_of(const Situation& situation, const std::string& standby) {
+  const auto found = situation.view.rests.find(standby);
+  const bool rests = found != situation.view.rests.end() && situation.now.instant < found->second.until;
+  return rests ? &found->second : nullptr;
+}
+
+// It holds what they wrote, but commits that wait until it has replayed it would hang.
+bool holds_commits_up(const Situation& situation, const std::string& standby) {
+  const auto found = situation.view.flushes.find(standby);
+  return found != situation.view.flushes.end() && found->second.replay_holds_commits;
+}
+
 // Those that commits may wait for. One that is out for maintenance only where there is nobody else, so that what is
 // promised strictly is kept.
 std::vector<std::string> configured_standbys(const Situation& situation, const std::string& primary) {
@@ -158,8 +171,10 @@ class PrimarySync {
 
   // While commits wait: what is known of the standbys must be news.
   [[nodiscard]] bool is_to_be_watched() const {
-    return std::ranges::any_of(situation_.view.flushes,
-                               [](const auto& entry) { return entry.second.stands_still_since.has_value(); });
+    return std::ranges::any_of(situation_.view.flushes, [](const auto& entry) {
+      const FlushProgress& flush = entry.second;
+      return flush.stands_still_since || (flush.replay_stands_still_since && !flush.replay_holds_commits);
+    });
   }
 
   // Is its disk slow, or has it stopped?
@@ -200,9 +215,10 @@ class PrimarySync {
     const FlushProgress flush = found == situation_.view.flushes.end() ? FlushProgress{} : found->second;
     if (is_to_be_confirmed(node, flush)) return true;
     if (senders.own == nullptr || senders.others > 0 || !could_be_promoted(node, &facts_)) return false;
-    if (is_made_anew(node.name)) return false;
+    if (is_made_anew(node.name) || flush.replay_holds_commits) return false;
     if (!situation_.memory.standby_names.contains(node.name))
-      return flush.keeps_up && streams_from(node, primary_) && node.facts->timeline == facts_.timeline;
+      return flush.keeps_up && streams_from(node, primary_) && node.facts->timeline == facts_.timeline &&
+             rest_of(situation_, node.name) == nullptr;
     const Liveness liveness = node.suspicion.liveness;
     if (liveness == Liveness::kDead || liveness == Liveness::kStuck) return false;
     // Where the primary is silent too it cannot be told, and the silence may be on our side.
@@ -303,6 +319,10 @@ bool enforce_durability(const Situation& situation, Decision& decision) {
       decision.decide_again_at = std::min(decision.decide_again_at, due);
     }
   }
+  for (const auto& node : situation.view.nodes) {
+    const StandbyRest* rest = kept ? rest_of(situation, node.name) : nullptr;
+    if (rest != nullptr) decision.decide_again_at = std::min(decision.decide_again_at, rest->until);
+  }
   return std::ranges::all_of(situation.view.nodes, [&](const NodeView& node) {
     return &node == primary || node.priority == 0 || !kept || memory.promise.contains(node.name) ||
            is_out(memory, node.name);
@@ -324,6 +344,15 @@ std::string safety_of(const Situation& situation, const std::string& standby) {
     return ", never safe: it cannot be promoted as it is";
   if (facts_of_primary != nullptr && senders_of(*facts_of_primary, standby).others > 0)
     return ", not safe: something else streams from " + primary->name + " under its name";
+  if (holds_commits_up(situation, standby)) {
+    return ", not safe: commits that waited until it has replayed them (synchronous_commit = remote_apply) hung, and "
+           "do "
+           "without it until its replay goes on";
+  }
+  if (const StandbyRest* rest = rest_of(situation, standby); rest != nullptr) {
+    return ", not safe: commits ceased to wait for it " + std::to_string(rest->releases) +
+           " times within 10 minutes, so they do without it for " + format_duration(rest->pause);
+  }
   if (node != nullptr && is_paused(*node) && !situation.memory.promise.empty())
     return ", not safe: commits wait for another one while its replay is paused";
   return ", not safe yet";

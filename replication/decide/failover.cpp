@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "replication/decide/candidate.h"
+#include "replication/decide/cutting_off.h"
 #include "replication/decide/durability.h"
 #include "replication/decide/hearing.h"
 #include "replication/decide/orders.h"
@@ -23,7 +24,7 @@ constexpr Duration kExaminePause = 1s;
 std::vector<const NodeView*> primaries(const Situation& situation) {
   std::vector<const NodeView*> found;
   for (const auto& node : situation.view.nodes) {
-    if (node.answers_as_primary()) found.push_back(&node);
+    if (node.answers_as_primary() && !situation.is_of_another_cluster(node)) found.push_back(&node);
   }
   return found;
 }
@@ -163,40 +164,6 @@ Fenced fenced(const Situation& situation) {
   return result;
 }
 
-bool must_be_cut_off(const Situation& situation, const NodeView& standby, const Fenced& so_far) {
-  const SyncQuorum& promise = situation.memory.promise;
-  if (!safety_is_demanded(situation) || so_far.proven_stopped || !standby.answers_as_standby()) return false;
-  // The fence is still under way, and may prove it stopped.
-  const NodeView* old_primary = situation.primary();
-  if (!so_far.done && old_primary != nullptr && old_primary->local) return false;
-  // Where one position is enough each member holds every commit, and the promotion itself cuts the candidate off.
-  const bool one_is_enough = positions_needed(promise) < 2 && witness_of_life(situation) == nullptr;
-  return !one_is_enough && promise.contains(standby.name);
-}
-
-bool is_cut_off(const Situation& situation, const NodeView& standby) {
-  const ActionStatus* cut = situation.current_action(ActionKind::kCutOff, standby.name);
-  if (cut == nullptr || cut->running || !cut->succeeded) return false;
-  const bool seen_since = standby.facts && standby.facts_at > cut->finished_at;
-  return !(seen_since && standby.facts->wal_receiver_streaming);  // else somebody has pointed it somewhere again
-}
-
-bool is_better_cut_off(const Situation& situation, const NodeView& standby, const Fenced& so_far) {
-  const ClusterMemory& memory = situation.memory;
-  const bool others_acknowledge = positions_needed(memory.promise) >= 2 && memory.promise.contains(standby.name);
-  if (!safety_is_demanded(situation) || !others_acknowledge || !standby.answers_as_standby()) return false;
-  if (memory.phase == Phase::kPromoting) return standby.name != memory.candidate;
-  // What its walreceiver still holds counts for the choice.
-  const bool holds_nothing_more = standby.facts_at >= so_far.positions_since && !standby.facts->wal_receiver_streaming;
-  return so_far.proven_stopped && holds_nothing_more && somebody_can_be_elected(situation);
-}
-
-Instant cut_off_not_before(const Situation& situation, const NodeView& standby) {
-  const ActionStatus* cut = situation.current_action(ActionKind::kCutOff, standby.name);
-  if (cut == nullptr || cut->running || !cut->succeeded) return Instant{};
-  return cut->finished_at + std::clamp<Duration>(cut->finished_at - situation.view.phase_since, 1s, 60s);
-}
-
 bool position_is_final(const Situation& situation, const NodeView& standby, const Fenced& so_far) {
   if (must_be_cut_off(situation, standby, so_far)) {
     if (!is_cut_off(situation, standby)) return false;
@@ -276,10 +243,6 @@ HandPromotion hand_promotion(const Situation& situation) {
 
   const NodeFacts& facts = *result.node->facts;
   const std::string promoted = result.node->name + " became a primary that pgkeel did not promote";
-  if (facts.system_identifier != situation.memory.system_identifier) {
-    result.safe = Verdict::no(result.node->name + " is the primary of another cluster");
-    return result;
-  }
   if (primary == nullptr) {
     result.safe = Verdict::no(promoted + ", and " + situation.memory.primary + " is not configured any more");
     return result;
@@ -327,9 +290,19 @@ Adoption adoption(const Situation& situation) {
   Adoption result;
   const auto found = primaries(situation);
   if (found.size() > 1) {
-    result.two_primaries = true;
     std::vector<std::string> names;
     for (const NodeView* node : found) names.push_back(node->name);
+    const auto stranger = std::ranges::find_if(found, [&](const NodeView* node) {
+      return node->facts->system_identifier != found.front()->facts->system_identifier;
+    });
+    if (stranger != found.end()) {
+      result.why_not = join_names(names) + " are primaries, and of different clusters: " + found.front()->name +
+                       " has system identifier " + found.front()->facts->system_identifier + ", " + (*stranger)->name +
+                       " " + (*stranger)->facts->system_identifier +
+                       "; mend the configuration, or choose with `pgkeel serve --adopt NODE`";
+      return result;
+    }
+    result.two_primaries = true;
     result.why_not = join_names(names) + " are primaries; `pgkeel resolve CLUSTER --keep NODE` ends that";
     return result;
   }

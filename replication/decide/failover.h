@@ -28,20 +28,6 @@ bool abandoned_candidate_is_stopped(const Situation& situation);
 // An operator takes the risk that it runs on: it is fenced as far as it can be reached, and not waited for.
 bool abandoned_candidate_may_run_on(const Situation& situation);
 
-// The old primary may live, so this standby must be cut off it before its position counts: else a commit that is
-// acknowledged meanwhile could be on another one. Never where it is proven stopped, or where commits wait for nobody.
-bool must_be_cut_off(const Situation& situation, const NodeView& standby, const Fenced& so_far);
-bool is_cut_off(const Situation& situation, const NodeView& standby);
-
-// Where the last commit may be on any of several standbys they are cut off a primary that is proven stopped too, and
-// nobody waits for it: whoever starts that one again finds nobody there who acknowledges, although another standby was,
-// or is being, chosen by the positions that were told before.
-bool is_better_cut_off(const Situation& situation, const NodeView& standby, const Fenced& so_far);
-
-// Before that a standby that was cut off, and streams nevertheless, is not cut off again: the longer it has gone on,
-// the longer is the pause.
-Instant cut_off_not_before(const Situation& situation, const NodeView& standby);
-
 // How long a standby's walreceiver may take to read what the dead primary had sent it.
 constexpr Duration kWalReceiverPatience = std::chrono::milliseconds(200);
 

@@ -149,6 +149,11 @@ OrderAnswer judge_rejoin(const Situation& situation, const OperatorOrder& order)
     if (const OperatorOrder* other = running_order(memory, same, order.node))
       return refused("order " + std::to_string(other->id) + " does that already");
   }
+  if (situation.is_of_another_cluster(*node)) {
+    return refused(node->name + " " + tell_other_cluster(*node) +
+                   ", and that server is not touched: stop it and put its data directory elsewhere; then `pgkeel "
+                   "provision` fills an empty one");
+  }
   if (const auto rivals = rival_primaries(situation); !rivals.empty()) {
     return refused(rivals.front()->name + " is a primary beside " + primary->name +
                    "; end the collision with `pgkeel resolve` first");
@@ -185,11 +190,11 @@ OrderAnswer judge_resolve(const Situation& situation, const OperatorOrder& order
   if (!node->answers_as_primary()) {
     return refused(order.node + " does not answer as a primary: start it as one, or keep the history of another");
   }
-  if (!memory.system_identifier.empty() && node->facts->system_identifier != memory.system_identifier)
-    return refused(order.node + " is the primary of another cluster");
+  if (situation.is_of_another_cluster(*node)) return refused(order.node + " " + tell_other_cluster(*node));
   std::vector<std::string> others;
   for (const auto& other : situation.view.nodes) {
-    if (&other != node && (other.answers_as_primary() || other.name == memory.primary)) others.push_back(other.name);
+    if (&other == node || situation.is_of_another_cluster(other)) continue;
+    if (other.answers_as_primary() || other.name == memory.primary) others.push_back(other.name);
   }
   const std::string names = join_names(others);
   return accepted((order.node == memory.primary
@@ -429,7 +434,8 @@ const NodeView* resolution_ordered(const Situation& situation) {
   const OperatorOrder* order = running_order(situation.memory, OrderKind::kResolve);
   if (order == nullptr || order->carried_out) return nullptr;
   const NodeView* node = situation.view.node(order->node);
-  return node != nullptr && node->answers_as_primary() ? node : nullptr;
+  const bool may_be_kept = node != nullptr && node->answers_as_primary() && !situation.is_of_another_cluster(*node);
+  return may_be_kept ? node : nullptr;
 }
 
 bool loss_is_accepted(const Situation& situation) {

@@ -44,6 +44,10 @@ class NodeRepair {
       note(tell_maintenance(out->second) + ": it is left alone");
       return true;
     }
+    if (situation_.is_of_another_cluster(node_)) {
+      note(tell_other_cluster(node_) + ": it is left alone");
+      return false;
+    }
     if (situation_.memory.maintenance && !is_ordered()) return leave_alone();
     if (order_ != nullptr && order_->rebuild && !order_->carried_out) return rejoin("to be rebuilt by order");
     if (is_to_be_filled()) return rejoin("to be provisioned by order");
@@ -114,10 +118,6 @@ class NodeRepair {
 
   bool repair_standby() {
     const NodeFacts& facts = *node_.facts;
-    if (facts.system_identifier != primary_.facts->system_identifier) {
-      note("belongs to another cluster (system identifier " + facts.system_identifier + ")");
-      return false;
-    }
     const bool diverged = facts.timeline > primary_.facts->timeline || timelines_differ(facts, *primary_.facts) ||
                           (facts.timeline < primary_.facts->timeline && !streams_from(node_, primary_) &&
                            primary_.facts->timeline_history_known && !on_history_of(facts, *primary_.facts));
@@ -301,6 +301,7 @@ bool repair_standbys(const Situation& situation, Decision& decision) {
 std::string help_wanted(const Situation& situation) {
   std::string text;
   for (const auto& node : situation.view.nodes) {
+    if (situation.is_of_another_cluster(node)) text += "; " + node.name + " " + tell_other_cluster(node);
     const ActionStatus* rejoin = situation.current_action(ActionKind::kRejoin, node.name);
     if (rejoin == nullptr || rejoin->failures < kFailuresBeforeOperator) continue;
     text += "; " + node.name + " could not be made a standby in " + std::to_string(kFailuresBeforeOperator) +

@@ -9,6 +9,11 @@ bool Situation::is_old_primary(const std::string& node) const {
   return found != memory.nodes.end() && found->second.old_primary;
 }
 
+bool Situation::is_of_another_cluster(const NodeView& node) const {
+  return node.answering() && !memory.system_identifier.empty() &&
+         node.facts->system_identifier != memory.system_identifier;
+}
+
 const ActionStatus* Situation::current_action(ActionKind kind, const std::string& node) const {
   const ActionStatus* status = view.action(kind, node);
   return status != nullptr && status->action.epoch == memory.epoch ? status : nullptr;
@@ -48,6 +53,10 @@ bool streams_from(const NodeView& standby, const NodeView& primary) {
                                return sender.application_name == standby.name && sender.state == "streaming";
                              }) &&
          standby.facts->wal_receiver_streaming;
+}
+
+std::string tell_other_cluster(const NodeView& node) {
+  return "is of another cluster (system identifier " + node.facts->system_identifier + ")";
 }
 
 std::string why_not_known(const NodeView& node) {

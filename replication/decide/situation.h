@@ -29,6 +29,10 @@ struct Situation {
   [[nodiscard]] const NodeView* primary() const { return view.node(memory.primary); }
   [[nodiscard]] bool is_old_primary(const std::string& node) const;
 
+  // It answers with another system identifier: whatever it is configured as, it is no node of this cluster. It is left
+  // alone, and what it holds or does counts for nothing here.
+  [[nodiscard]] bool is_of_another_cluster(const NodeView& node) const;
+
   // `serve --adopt NODE` names another node than the primary of the memory, and it is waited for: meanwhile clients are
   // led to no other, and nobody is promoted.
   [[nodiscard]] bool adoption_is_open() const { return !policy.adopt.empty() && policy.adopt != memory.primary; }
@@ -49,6 +53,9 @@ bool on_history_of(const NodeFacts& standby, const NodeFacts& primary);
 
 // Its walreceiver streams from this primary, or the primary has a walsender that bears its name.
 bool streams_from(const NodeView& standby, const NodeView& primary);
+
+// "is of another cluster (system identifier 7000000000000000001)"
+std::string tell_other_cluster(const NodeView& node);
 
 // Of a node that does not answer with facts: what is known of it, as one clause for a person.
 std::string why_not_known(const NodeView& node);

@@ -29,7 +29,7 @@ class SlotKeeping {
     }
     if (!facts_.checkpoint_redo.valid()) return;
     for (const auto& other : situation_.view.nodes) {
-      if (&other == &node_) continue;
+      if (&other == &node_ || situation_.is_of_another_cluster(other)) continue;
       const std::string name = slot_of_node(other.name);
       const Lsn position = &node_ == &primary_ ? Lsn{} : needed_from(slot_named(*primary_.facts, name));
       if (!is_to_be_changed(name, position, true)) continue;

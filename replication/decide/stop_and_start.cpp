@@ -29,6 +29,11 @@ bool is_out_of_reach(const NodeView& node) {
   return !node.local && node.suspicion.failed();
 }
 
+// Neither shut down nor waited for.
+bool is_left_alone(const Situation& situation, const NodeView& node) {
+  return is_out(situation.memory, node.name) || situation.is_of_another_cluster(node);
+}
+
 Verdict stop_is_possible(const Situation& situation, const OperatorOrder& order) {
   const ClusterMemory& memory = situation.memory;
   if (memory.phase == Phase::kStopped) return Verdict::no("the cluster is stopped already");
@@ -42,7 +47,7 @@ Verdict stop_is_possible(const Situation& situation, const OperatorOrder& order)
   if (primary == nullptr || !primary->answers_as_primary())
     return Verdict::no(memory.primary + ", the primary, does not answer");
   for (const auto& node : situation.view.nodes) {
-    if (node.local || is_out(memory, node.name) || is_out_of_reach(node)) continue;
+    if (node.local || is_left_alone(situation, node) || is_out_of_reach(node)) continue;
     return Verdict::no("pgkeel cannot shut " + node.name + " down: " +
                        (node.local_doubt.empty() ? "it is not on this host and has no agent" : node.local_doubt));
   }
@@ -95,7 +100,7 @@ void judge_stopped(const Situation& situation, Decision& decision) {
   if (!stopping || !closed) return;
   const NodeView* primary = situation.primary();
   const auto stop = [&](const NodeView& node) {
-    if (node.local && !is_out(memory, node.name))
+    if (node.local && !is_left_alone(situation, node))
       start_action(situation, make_action(ActionKind::kStopServer, node.name, memory.epoch), decision);
   };
   // Not one standby before it, however long its agent is waited for.
@@ -119,7 +124,7 @@ void settle_stop(const Situation& situation, OperatorOrder& order, Decision& dec
   // An agent may be started again together with pgkeel: it is waited for.
   const Instant due = order_since(situation, order) + kAgentPatience;
   for (const auto& node : situation.view.nodes) {
-    if (is_out(situation.memory, node.name) || is_down(situation, node)) continue;
+    if (is_left_alone(situation, node) || is_down(situation, node)) continue;
     if (is_out_of_reach(node)) {
       out_of_reach.push_back(node.name);
       continue;
@@ -149,7 +154,7 @@ void settle_start(const Situation& situation, OperatorOrder& order, Decision& de
   if (primary == nullptr || !primary->answers_as_primary()) return;
   const Instant due = order_since(situation, order) + kStreamingPatience;
   for (const auto& node : situation.view.nodes) {
-    if (&node == primary || is_out(memory, node.name) || streams_from(node, *primary)) continue;
+    if (&node == primary || is_left_alone(situation, node) || streams_from(node, *primary)) continue;
     const ActionStatus* rejoin = situation.current_action(ActionKind::kRejoin, node.name);
     const bool failed = rejoin != nullptr && !rejoin->running && !rejoin->succeeded;
     const bool late = (rejoin == nullptr || !rejoin->running) && situation.now.instant >= due;

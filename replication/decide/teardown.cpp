@@ -83,6 +83,7 @@ bool cannot_be_released(const Situation& situation, const NodeView& node) {
 
 // Nobody can do anything about it.
 bool is_left(const Situation& situation, const NodeView& node) {
+  if (situation.is_of_another_cluster(node)) return true;
   if (cannot_be_released(situation, node)) return true;
   const bool may_answer_yet = node.suspicion.liveness == Liveness::kUnknown && not_heard_from_yet(situation) != nullptr;
   return !node.answering() && !may_answer_yet;
@@ -128,7 +129,7 @@ std::string tell_standbys(const Situation& situation, bool done) {
   std::vector<std::string> streaming;
   std::string left;
   for (const auto& node : situation.view.nodes) {
-    if (node.name == situation.memory.primary) continue;
+    if (node.name == situation.memory.primary || situation.is_of_another_cluster(node)) continue;
     if (done ? is_released(situation, node) : node.answers_as_standby()) {
       streaming.push_back(node.name);
       if (done) left += tell_copies_in_use(situation, node);

@@ -35,13 +35,18 @@ MaybeMemory adopt(const Situation& situation, Instant&) {
   return with_new_primary(situation, *found.primary, "adopted: the only primary, every node on its history");
 }
 
+// It answers, and shares no history with the node that is chosen: nothing of it is to be kept, or fenced.
+bool is_stranger(const NodeView& other, const NodeView& chosen) {
+  return other.answering() && other.facts->system_identifier != chosen.facts->system_identifier;
+}
+
 MaybeMemory adopt_by_operator(const Situation& situation, Instant&) {
   const NodeView* node = adopted_by_operator(situation);
   if (node == nullptr) return std::nullopt;
   ClusterMemory next = with_new_primary(situation, *node, "adopted by the operator");
   for (const auto& other : situation.view.nodes) {
     const bool may_hold_more = other.name == situation.memory.primary || !other.answers_as_standby();
-    if (may_hold_more) next.nodes[other.name].old_primary = true;
+    if (may_hold_more && !is_stranger(other, *node)) next.nodes[other.name].old_primary = true;
   }
   next.nodes.erase(node->name);
   return next;
@@ -77,6 +82,7 @@ MaybeMemory resolve_collision(const Situation& situation, Instant&) {
   next.reason =
       "an operator keeps the history of " + kept->name + " (" + carry_out(next, OrderKind::kResolve).given_by + ")";
   for (const auto& other : situation.view.nodes) {
+    if (is_stranger(other, *kept)) continue;
     const bool may_hold_more = other.answers_as_primary() || (moves && !other.answers_as_standby());
     if (may_hold_more || (moves && other.name == situation.memory.primary)) next.nodes[other.name] = {true, true};
   }

@@ -117,6 +117,7 @@ void ClusterController::step(const std::vector<NodeView>& nodes, Now now) {
 void ClusterController::see(const std::vector<NodeView>& nodes) {
   view_.nodes = nodes;
   view_.flushes = flushes_.flushes();
+  view_.rests = releases_.rests();
   view_.route_epoch_applied = applied_.epoch;
   view_.route_closed = applied_.node.empty();
   view_.route_drained = drained_;
@@ -254,6 +255,7 @@ bool ClusterController::make_durable(const ClusterMemory& next, Now now) {
     return false;
   }
   if (!std::exchange(state_error_, {}).empty()) tell(now, LogLevel::kInfo, "state", "", "the state is stored again");
+  releases_.memory_changed(memory_, next, now.instant);
   memory_ = next;
   return true;
 }

@@ -15,6 +15,7 @@
 #include "replication/decide/decide.h"
 #include "replication/execute/event.h"
 #include "replication/execute/flush_watch.h"
+#include "replication/execute/release_watch.h"
 #include "replication/model/cluster_memory.h"
 #include "replication/model/cluster_view.h"
 #include "replication/model/decision.h"
@@ -111,6 +112,7 @@ class ClusterController {
   ClusterView view_;  // its nodes are those of the newest step; the rest is kept up to date
   Decision decision_;
   FlushWatch flushes_;
+  ReleaseWatch releases_;
   RouteOrder published_;
   bool anything_published_ = false;
   RouteOrder applied_;

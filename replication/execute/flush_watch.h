@@ -17,8 +17,13 @@ class FlushWatch {
 
  private:
   Instant newest_{};
-  Lsn position_;                        // of the primary, at the newest facts
-  std::map<std::string, Lsn> flushed_;  // likewise
+  struct Told {
+    Lsn flushed;
+    Lsn replayed;
+  };
+
+  Lsn position_;                      // of the primary, at the newest facts
+  std::map<std::string, Told> told_;  // likewise, by its standbys
   std::map<std::string, FlushProgress> flushes_;
 };
 

@@ -39,6 +39,17 @@ struct FlushProgress {
   bool keeps_up = false;                      // it has flushed what the primary had at the probe before
   std::optional<Instant> stands_still_since;  // commits wait, and it flushes nothing more
   std::optional<Instant> gone_since;          // its walsender was there, and is not since the facts of then
+  // Commits wait although it, and whoever else is needed, has flushed all there is; it has not replayed that, and
+  // replays nothing more: they were written with synchronous_commit = remote_apply.
+  std::optional<Instant> replay_stands_still_since;
+  bool replay_holds_commits = false;  // … for so long that it counts, and it has replayed nothing since
+};
+
+// A standby that commits ceased to wait for again and again.
+struct StandbyRest {
+  Instant until;               // they do not wait for it before, however well it keeps up
+  std::uint32_t releases = 0;  // of the time that counts
+  Duration pause{};            // since the newest
 };
 
 struct ClusterView {
@@ -50,6 +61,7 @@ struct ClusterView {
   bool route_drained = false;                     // the route drains, and no session of it is in a transaction
   Instant phase_since;                            // when this process saw the memory enter its phase
   std::map<std::string, FlushProgress> flushes;   // per application_name at the primary, as its newest facts say
+  std::map<std::string, StandbyRest> rests;       // per node; also those that are over
   std::optional<Instant> normal_since;            // the condition is normal, without a break
   std::map<std::uint64_t, Instant> orders_since;  // when this process saw each running order, by its id
 

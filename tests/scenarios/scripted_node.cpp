@@ -102,6 +102,8 @@ void set_facts(ScriptedNode& node, const Arguments& arguments) {
       node.redo = lsn_of(value);
     } else if (key == "written") {
       node.written = lsn_of(value);
+    } else if (key == "replayed") {
+      node.replayed = lsn_of(value);
     } else if (key == "flushed") {
       node.flushed = lsn_of(value);
     } else if (key == "sessions") {
@@ -135,6 +137,7 @@ void set_facts(ScriptedNode& node, const Arguments& arguments) {
     } else if (flag == "caught_up") {
       node.flushed.reset();
       node.written.reset();
+      node.replayed.reset();
     } else {
       throw std::runtime_error(arguments.word + ": no such flag: " + flag);
     }
@@ -179,7 +182,7 @@ NodeFacts facts_of(const ScriptedNode& asked, const std::deque<ScriptedNode>& no
   for (const auto& other : nodes) {
     ++pid;
     if (streams(asked, other.name) && other.suspicion.liveness != Liveness::kDead) {
-      facts.replayed = asked.wal;
+      facts.replayed = asked.replayed.value_or(asked.wal);
       facts.wal_receiver_streaming = true;
       facts.wal_receiver_written = asked.written.value_or(asked.wal);
       facts.wal_receiver_source = other.address;
@@ -192,6 +195,7 @@ NodeFacts facts_of(const ScriptedNode& asked, const std::deque<ScriptedNode>& no
       sender.pid = pid;
       sender.sync_state = waits_for.contains(sender.application_name) ? "quorum" : "async";
       sender.flushed = other.flushed.value_or(other.wal);
+      sender.replayed = other.replayed.value_or(Lsn{});
       facts.wal_senders.push_back(sender);
       sender.pid = kFirstPid - 1;
       if (other.impostor) facts.wal_senders.push_back(sender);

@@ -29,12 +29,13 @@ struct ScriptedNode {
   std::vector<TimelineFork> history;
   bool history_known = true;
   Lsn wal{0x3000};
-  std::string from;            // standby: its walreceiver streams from this node
-  bool named = true;           // standby: application_name is its name
-  std::optional<Lsn> flushed;  // standby: what its upstream knows of it; else all that it has
-  std::optional<Lsn> written;  // standby: by its walreceiver; else all that it has
-  bool impostor = false;       // something else streams from its upstream under its name, too
-  std::string slot;            // standby: primary_slot_name
+  std::string from;             // standby: its walreceiver streams from this node
+  bool named = true;            // standby: application_name is its name
+  std::optional<Lsn> replayed;  // standby; else all that it has
+  std::optional<Lsn> flushed;   // standby: what its upstream knows of it; else all that it has
+  std::optional<Lsn> written;   // standby: by its walreceiver; else all that it has
+  bool impostor = false;        // something else streams from its upstream under its name, too
+  std::string slot;             // standby: primary_slot_name
   bool replay_paused = false;
   bool fenced = false;  // by SQL
   Duration apply_delay{};
@@ -56,7 +57,8 @@ ScriptedNode parse_node(const std::string& text, std::size_t number);
 
 // timeline=2 wal=0/3000 history=1@0/2000 from=a slot=pgkeel_b slots=pgkeel_a@0/2000,pgkeel_c@lost redo=0/2000 delay=5m
 // max_connections=50 logical=changes@0/3000(synced) prepared=2 heard=100ms system=7000 paused target unnamed
-// flushed=0/2000 written=0/4000 impostor waiting=3 sessions=2 names=1(b,c): what is not named stays as it was.
+// flushed=0/2000 replayed=0/1000 written=0/4000 impostor waiting=3 sessions=2 names=1(b,c): what is not named stays as
+// it was.
 void set_facts(ScriptedNode& node, const Arguments& arguments);
 
 void set_liveness(ScriptedNode& node, Liveness liveness, Instant now);

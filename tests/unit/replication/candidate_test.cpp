@@ -81,7 +81,7 @@ TEST_CASE("a node that may not be promoted says why") {
 
   NodeView& stranger = cluster.standby("e", {0x3000});
   change_facts(stranger, [](NodeFacts& facts) { facts.system_identifier = "8000"; });
-  CHECK(cluster.why_not(stranger) == "e belongs to another cluster");
+  CHECK(cluster.why_not(stranger) == "e is of another cluster (system identifier 8000)");
 
   cluster.memory.nodes["f"].old_primary = true;
   CHECK(cluster.why_not(cluster.standby("f", {0x3000})) ==

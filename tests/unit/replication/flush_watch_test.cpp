@@ -66,3 +66,45 @@ TEST_CASE("a standby keeps up where it has flushed what the primary had at the p
   first.primary_said(primary_with(Lsn{0x3000}, 0), kStart + 3s);
   CHECK_FALSE(first.flushes().at("b").gone_since);
 }
+
+namespace {
+
+NodeFacts primary_whose_standby_replays(Lsn replayed, std::uint32_t waiting, Lsn position = Lsn{0x3000}) {
+  NodeFacts facts = primary_with(position, waiting);
+  facts.wal_position = position;
+  facts.synchronous_standby_names = "ANY 1 (\"b\")";
+  facts.wal_senders.front().replayed = replayed;
+  return facts;
+}
+
+}  // namespace
+
+TEST_CASE("a standby that has flushed all there is, and replays nothing, holds commits up that wait all the same") {
+  FlushWatch watch;
+  for (const Duration after : {0ms, 500ms, 1000ms})
+    watch.primary_said(primary_whose_standby_replays(Lsn{0x2000}, 1), kStart + after);
+  CHECK(watch.flushes().at("b").replay_stands_still_since == kStart + 500ms);
+  CHECK_FALSE(watch.flushes().at("b").replay_holds_commits);
+  watch.primary_said(primary_whose_standby_replays(Lsn{0x2000}, 1), kStart + 1500ms);
+  CHECK(watch.flushes().at("b").replay_holds_commits);
+  // Released, nobody waits any more, and clients write on: that does not mend it.
+  watch.primary_said(primary_whose_standby_replays(Lsn{0x2000}, 0, Lsn{0x4000}), kStart + 2s);
+  CHECK(watch.flushes().at("b").replay_holds_commits);
+  watch.primary_said(primary_whose_standby_replays(Lsn{0x2800}, 0, Lsn{0x4000}), kStart + 3s);
+  CHECK_FALSE(watch.flushes().at("b").replay_holds_commits);
+}
+
+TEST_CASE("a replay that stands still holds nothing up while commits wait for a flush, or come and go") {
+  FlushWatch watch;
+  for (int i = 0; i < 10; ++i) {
+    const Lsn position{0x3000 + static_cast<std::uint64_t>(i)};  // a busy primary: somebody always waits
+    watch.primary_said(primary_whose_standby_replays(Lsn{0x2000}, 1, position), kStart + i * 500ms);
+  }
+  CHECK_FALSE(watch.flushes().at("b").replay_holds_commits);
+  for (int i = 10; i < 20; ++i) {
+    NodeFacts facts = primary_whose_standby_replays(Lsn{0x2000}, 1, Lsn{0x4000});
+    facts.wal_senders.front().flushed = Lsn{0x3800};
+    watch.primary_said(facts, kStart + i * 500ms);
+  }
+  CHECK_FALSE(watch.flushes().at("b").replay_holds_commits);
+}
