@@ -18,8 +18,8 @@ using namespace std::chrono_literals;
 
 // Commits wait, and a standby flushes nothing more: how long until they wait for it no longer. Where WAL that it has
 // written is not flushed its disk is slow, and it has the time that is configured; else it has stopped, or is cut off.
-constexpr Duration kStoppedStandbyPatience = 400ms;
-constexpr Duration kWatchInterval = 200ms;  // of the primary, while that is to be seen
+constexpr Duration kStoppedStandbyPatience = 350ms;  // two looks after the first
+constexpr Duration kWatchInterval = 200ms;           // of the primary, while that is to be seen
 
 // The primary's walsenders that bear the name of one node.
 struct Senders {
@@ -299,7 +299,11 @@ bool enforce_durability(const Situation& situation, Decision& decision) {
                        last->action.standby_names_order == memory.standby_names_order;
   const bool facts_are_news = last == nullptr || primary->facts_at > last->finished_at;
   const bool differs = facts_are_news && primary->facts->synchronous_standby_names != text;
-  const bool unproven = !was_set && memory.promise != wanted && sync.impostors(memory.standby_names) == 0;
+  // A session may show what was ordered although not every process has read it: the order is carried out all the same.
+  const bool was_in_vain = last != nullptr && !last->running && !last->succeeded &&
+                           last->action.standby_names_order == memory.standby_names_order;
+  const bool unproven =
+      !was_set && (was_in_vain || memory.promise != wanted) && sync.impostors(memory.standby_names) == 0;
   if ((differs || unproven) &&
       may_start(situation, ActionKind::kSetStandbyNames, primary->name, decision.decide_again_at)) {
     Action action = make_action(ActionKind::kSetStandbyNames, primary->name, memory.epoch);

@@ -73,7 +73,8 @@ void ClusterController::step(const std::vector<NodeView>& nodes, Now now) {
   if (std::exchange(applied_is_new_, false)) applied_since_ = now.instant;
   tell_of_nodes(nodes, now);
   for (const auto& node : nodes) {
-    if (node.name == memory_.primary && node.answers_as_primary()) flushes_.primary_said(*node.facts, node.facts_at);
+    if (node.name == memory_.primary && node.answers_as_primary())
+      flushes_.primary_said(*node.facts, node.facts_at, now.instant);
   }
   see(nodes);
   // Each round takes at most one transition; the table has no cycle that needs no new observation.

@@ -26,7 +26,7 @@ bool waits_for_replay(const NodeFacts& facts) {
 
 }  // namespace
 
-void FlushWatch::primary_said(const NodeFacts& facts, Instant facts_at) {
+void FlushWatch::primary_said(const NodeFacts& facts, Instant facts_at, Instant heard_at) {
   if (facts_at <= newest_) return;
   newest_ = facts_at;
   const Lsn position_before = std::exchange(position_, facts.wal_position);
@@ -43,7 +43,7 @@ void FlushWatch::primary_said(const NodeFacts& facts, Instant facts_at) {
     if (earlier != told_before.end() && earlier->second.replayed == sender.replayed) {
       const FlushProgress& before = flushes_before.at(name);
       const bool stands_still = nothing_is_left_to_flush && sender.replayed.valid() && sender.replayed < position_;
-      if (stands_still) progress.replay_stands_still_since = before.replay_stands_still_since.value_or(facts_at);
+      if (stands_still) progress.replay_stands_still_since = before.replay_stands_still_since.value_or(heard_at);
       progress.replay_holds_commits =
           before.replay_holds_commits ||
           (stands_still && facts_at - *progress.replay_stands_still_since >= kReplayPatience);
@@ -51,7 +51,7 @@ void FlushWatch::primary_said(const NodeFacts& facts, Instant facts_at) {
     if (facts.backends_waiting_for_standbys == 0 || sender.flushed >= position_) continue;
     const bool moved = earlier == told_before.end() || earlier->second.flushed != sender.flushed;
     const auto since = moved ? std::nullopt : flushes_before.at(name).stands_still_since;
-    progress.stands_still_since = since.value_or(facts_at);
+    progress.stands_still_since = since.value_or(heard_at);
   }
   for (const auto& [name, progress] : flushes_before) {
     if (!flushes_.contains(name)) flushes_[name].gone_since = progress.gone_since.value_or(facts_at);

@@ -10,8 +10,10 @@ namespace pgkeel {
 
 class FlushWatch {
  public:
-  // `facts` of the primary, as it was asked at `facts_at`; the same ones may come again.
-  void primary_said(const NodeFacts& facts, Instant facts_at);
+  // `facts` of the primary, which was asked at `facts_at` and answered by `heard_at`; the same ones may come again.
+  // What they say was so at some time between the two: where an answer is long on its way, nothing has stood still for
+  // that.
+  void primary_said(const NodeFacts& facts, Instant facts_at, Instant heard_at);
 
   [[nodiscard]] const std::map<std::string, FlushProgress>& flushes() const { return flushes_; }
 

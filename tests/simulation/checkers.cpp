@@ -43,6 +43,7 @@ void Checkers::stored(Phase before, const std::string& transition) {
                                   (memory.phase == Phase::kPromoting && loss_is_accepted(memory));
   goes_where_ordered(before, chosen_by_operator);
   durability.stored(chosen_by_operator);
+  slots.stored();
   if (!chosen_by_operator) return;  // who chooses a node accepts what is lost
   newest_timeline_written_ = 0;
   promised_by_one_.clear();
@@ -190,6 +191,7 @@ void Checkers::stepped() {
 void Checkers::action_started(const Action& action) {
   reached_.actions.insert(action.kind);
   rests_where_ordered(action);
+  slots.action_started(action);
   count(actions_in_second_, kMostActionsInSecond, "actions");
 }
 

@@ -11,6 +11,7 @@
 
 #include "replication/execute/cluster_controller.h"
 #include "tests/simulation/durability_checkers.h"
+#include "tests/simulation/slot_checkers.h"
 #include "tests/simulation/world.h"
 
 namespace pgkeel::simulation {
@@ -25,9 +26,11 @@ struct Reached {
 
 class Checkers {
  public:
-  Checkers(World& world, const Disk& disk) : durability(world, disk), world_(world), disk_(disk), routes_(kWorkers) {}
+  Checkers(World& world, const Disk& disk)
+      : durability(world, disk), slots(world, disk), world_(world), disk_(disk), routes_(kWorkers) {}
 
   DurabilityCheckers durability;
+  SlotCheckers slots;
 
   // pgkeel's process.
   void process_started();

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "replication/model/slot_name.h"
+
 namespace pgkeel::simulation {
 
 using namespace std::chrono_literals;
@@ -136,16 +138,22 @@ void Executor::checkpoint(const Action& action, const Done& done) {
 }
 
 void Executor::keep_slot(const Action& action, const Done& done) {
-  const auto of = static_cast<std::size_t>(action.slot.back() - 'a');
   sql(
-      server(action.node).number, [of](Server& there) { there.slots.insert(of); },
+      server(action.node).number,
+      [this, action](Server& there) {
+        if (!action.slot.starts_with(kSlotPrefix)) return checkers_.slots.keep(there, action);
+        there.slots.insert(static_cast<std::size_t>(action.slot.back() - 'a'));
+      },
       [=](bool well) { done(well ? succeeded(action) : failed(action, "no answer")); });
 }
 
 void Executor::drop_slot(const Action& action, const Done& done) {
-  const auto of = static_cast<std::size_t>(action.slot.back() - 'a');
   sql(
-      server(action.node).number, [of](Server& there) { there.slots.erase(of); },
+      server(action.node).number,
+      [this, action](Server& there) {
+        if (!action.slot.starts_with(kSlotPrefix)) return checkers_.slots.drop(there, action.slot);
+        there.slots.erase(static_cast<std::size_t>(action.slot.back() - 'a'));
+      },
       [=](bool well) { done(well ? succeeded(action) : failed(action, "no answer")); });
 }
 

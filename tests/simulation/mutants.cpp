@@ -63,8 +63,37 @@ const char* mutant_name(Mutant mutant) {
       return "node-out-ignored";
     case Mutant::kStopIgnored:
       return "stop-ignored";
+    case Mutant::kKeptSlotsForgotten:
+      return "kept-slots-forgotten";
+    case Mutant::kSlotMovedTooFar:
+      return "slot-moved-too-far";
+    case Mutant::kSlowStandbyKept:
+      return "slow-standby-kept";
+    case Mutant::kItsWordIsEnough:
+      return "its-word-is-enough";
   }
   return "unknown";
+}
+
+bool is_about_promises(Mutant mutant) {
+  switch (mutant) {
+    case Mutant::kWeakeningLate:
+    case Mutant::kFlagNotAwaited:
+    case Mutant::kCandidateNamesForgotten:
+    case Mutant::kPromiseKept:
+    case Mutant::kImpostorTrusted:
+    case Mutant::kCatchUpNotAwaited:
+    case Mutant::kMeddlingIgnored:
+    case Mutant::kSlowStandbyKept:
+    case Mutant::kItsWordIsEnough:
+      return true;
+    default:
+      return is_about_quorums(mutant);
+  }
+}
+
+bool is_about_quorums(Mutant mutant) {
+  return mutant == Mutant::kTooFewPositions || mutant == Mutant::kAcksNotProven || mutant == Mutant::kNotCutOff;
 }
 
 namespace {
@@ -137,6 +166,35 @@ Decision decide_without_stop(const ClusterView& view, const ClusterMemory& memor
   return decision;
 }
 
+Decision decide_without_readers(const ClusterView& view, const ClusterMemory& memory, const FailoverPolicy& policy,
+                                Now now) {
+  Decision decision = decide(view, memory, policy, now);
+  for (auto& action : decision.actions) {
+    const NodeView* node = action.kind == ActionKind::kKeepSlot ? view.node(action.node) : nullptr;
+    if (node != nullptr && node->answers_as_standby()) action.position = node->facts->checkpoint_redo;
+  }
+  return decision;
+}
+
+Decision decide_patiently(const ClusterView& view, const ClusterMemory& memory, const FailoverPolicy& policy, Now now) {
+  FailoverPolicy patient = policy;
+  patient.slow_standby_timeout = std::chrono::hours(1);
+  return decide(view, memory, patient, now);
+}
+
+// In a cut of one direction it has all, and nobody hears it say so.
+Decision decide_by_its_word(const ClusterView& view, const ClusterMemory& memory, const FailoverPolicy& policy,
+                            Now now) {
+  ClusterView believed = view;
+  for (auto& [name, flush] : believed.flushes) {
+    const NodeView* node = believed.node(name);
+    if (node == nullptr || !node->answers_as_standby()) continue;
+    if (node->facts->wal_receiver_streaming && node->facts->wal_receiver_written <= node->facts->wal_position)
+      flush.stands_still_since.reset();
+  }
+  return decide(believed, memory, policy, now);
+}
+
 // Changes what is seen of each node that answers.
 Decision decide_on(const ClusterView& view, const ClusterMemory& memory, const FailoverPolicy& policy, Now now,
                    void (*change)(NodeFacts& facts, const NodeView& node, const ClusterMemory& memory)) {
@@ -166,6 +224,12 @@ DecisionCore decision_core(Mutant mutant) {
       return decide_without_nodes_out;
     case Mutant::kStopIgnored:
       return decide_without_stop;
+    case Mutant::kSlotMovedTooFar:
+      return decide_without_readers;
+    case Mutant::kSlowStandbyKept:
+      return decide_patiently;
+    case Mutant::kItsWordIsEnough:
+      return decide_by_its_word;
     case Mutant::kImpostorTrusted:
       return seeing([](NodeFacts& facts, const NodeView&, const ClusterMemory&) { trust_impostors(facts); });
     case Mutant::kPriorityFirst:

@@ -22,6 +22,7 @@ enum class Mutant {
   kAcksNotProven,            // more standbys count as awaited as soon as they are named
   kNotCutOff,                // its walreceiver is ended, and nothing keeps it from coming back
   kCandidateNamesForgotten,  // synchronous_standby_names of the candidate stays as it is
+  kKeptSlotsForgotten,       // the state does not say which slots of others are pgkeel's
   kSilenceIsDeath,           // an agent that does not answer is taken for the death of its server
   // In what decides.
   kTooFewPositions,     // one position less than needed is read
@@ -32,6 +33,9 @@ enum class Mutant {
   kMaintenanceIgnored,  // the cluster is looked after although it is under maintenance
   kNodeOutIgnored,      // … although this node is
   kStopIgnored,         // … although it is stopped
+  kSlotMovedTooFar,     // a copy is moved on wherever its reader is
+  kSlowStandbyKept,     // a standby whose disk stands still is waited for
+  kItsWordIsEnough,     // a standby is taken for one that acknowledges because it says that it has all
   kMeddlingIgnored,     // synchronous_standby_names is taken for what was ordered
 };
 constexpr Mutant kAllMutants[] = {Mutant::kStoreLost,          Mutant::kStoreLate,
@@ -45,8 +49,14 @@ constexpr Mutant kAllMutants[] = {Mutant::kStoreLost,          Mutant::kStoreLat
                                   Mutant::kImpostorTrusted,    Mutant::kPriorityFirst,
                                   Mutant::kCatchUpNotAwaited,  Mutant::kMeddlingIgnored,
                                   Mutant::kSilenceIsDeath,     Mutant::kMaintenanceIgnored,
-                                  Mutant::kNodeOutIgnored,     Mutant::kStopIgnored};
+                                  Mutant::kNodeOutIgnored,     Mutant::kStopIgnored,
+                                  Mutant::kKeptSlotsForgotten, Mutant::kSlotMovedTooFar,
+                                  Mutant::kSlowStandbyKept,    Mutant::kItsWordIsEnough};
 const char* mutant_name(Mutant mutant);
+
+// It shows only where there are commits that must be kept; … and where they are on some of several standbys.
+bool is_about_promises(Mutant mutant);
+bool is_about_quorums(Mutant mutant);
 
 // The decision core, with the fault where it is one of what decides.
 DecisionCore decision_core(Mutant mutant);

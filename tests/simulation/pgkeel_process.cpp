@@ -214,6 +214,7 @@ Result<void> PgkeelProcess::store(const ClusterMemory& memory) {
       if (life == life_) disk_.memory.promise = weakened;
     });
   }
+  if (world_.mutant == Mutant::kKeptSlotsForgotten) written.kept_slots.clear();
   if (world_.mutant == Mutant::kStoreLost && world_.random.chance(0.3)) return {};
   if (world_.mutant == Mutant::kStoreLate) {
     world_.queue.after(world_.random.between(10ms, 300ms), [this, written, life = life_] {

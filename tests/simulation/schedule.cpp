@@ -4,6 +4,7 @@
 #include "tests/simulation/operator.h"
 #include "tests/simulation/pgkeel_process.h"
 #include "tests/simulation/single_faults.h"
+#include "tests/simulation/slot_readers.h"
 
 namespace pgkeel::simulation {
 
@@ -39,6 +40,11 @@ void replicate_for_ever(World& world, std::size_t number) {
                     [&world, number] { replicate_for_ever(world, number); });
 }
 
+void checkpoint_for_ever(World& world, std::size_t number) {
+  world.servers[number].checkpoint();
+  world.queue.after(world.random.between(500ms, 8s), [&world, number] { checkpoint_for_ever(world, number); });
+}
+
 // Clients that connect to the servers themselves: they are promised the same. Some do not wait for their commits, and
 // some are cancelled while they wait.
 void write_beside_for_ever(World& world, Checkers& checkers) {
@@ -59,9 +65,14 @@ void write_beside_for_ever(World& world, Checkers& checkers) {
 
 void play_to_the_end(World& world, PgkeelProcess& pgkeel, ScheduleResult& result) {
   start_servers(world);
-  for (std::size_t i = 0; i < world.servers.size(); ++i) replicate_for_ever(world, i);
+  for (std::size_t i = 0; i < world.servers.size(); ++i) {
+    replicate_for_ever(world, i);
+    checkpoint_for_ever(world, i);
+  }
   write_beside_for_ever(world, pgkeel.checkers());
   pgkeel.start();
+  SlotReaders readers(world, pgkeel);
+  readers.begin();
   const auto run_until = [&](Instant until) {
     while (world.queue.run_next(until)) {
     }

@@ -15,7 +15,6 @@ namespace {
 
 constexpr Duration kWalReceiverTimeout = 60s;
 constexpr std::size_t kRecordsPerTurn = 20;
-constexpr Lsn kAllWal{1};              // a simulated server recycles no WAL
 constexpr Duration kHungPoll = 100ms;  // something waits for a stopped process to go on
 
 }  // namespace
@@ -120,6 +119,22 @@ void Server::read_conninfo_later() {
   });
 }
 
+// For the nodes themselves all WAL is there: only readers find that some is gone.
+void Server::checkpoint() {
+  if (!up()) return;
+  redo = wal.records.size();
+  std::size_t needed = redo;
+  const std::size_t most = world_.setting.slots_keep_at_most;
+  for (auto& [slot_name, slot] : slots_of_others) {
+    if (!slot.restart || slot.lost) continue;
+    slot.lost = most > 0 && *slot.restart + most < wal.records.size();
+    // The reader has lost its place, on all nodes: where the primary keeps no more for it, nor do the copies.
+    if (slot.lost && !standby_signal) world_.forget_covered(slot_name);
+    if (!slot.lost) needed = std::min(needed, *slot.restart);
+  }
+  oldest_wal = std::max(oldest_wal, needed);
+}
+
 void Server::replicate() {
   if (!up() || replay_paused || !world_.connected(world_.pgkeel(), number)) undisturbed_since = world_.queue.now();
   if (!up()) return;
@@ -148,10 +163,13 @@ void Server::stream_from(Server& source) {
     return;
   }
   if (!wal.is_prefix_of(source.wal)) {
-    // Promoted apart at the very same position: the timelines have the same number and the same history.
+    // Promoted apart, so that two timelines have the same number: at the very same position; or whom it followed was
+    // made a standby of the other one, and it is pointed there still.
+    const bool is_twin = wal.timeline == source.wal.timeline;
     const bool same_history = wal.history.size() <= source.wal.history.size() &&
                               std::ranges::equal(wal.history, std::span(source.wal.history).first(wal.history.size()));
-    if (same_history && (world_.setting.hand_promotions || world_.candidate_was_abandoned)) throw GivenUp{};
+    if ((same_history || is_twin) && (world_.setting.hand_promotions || world_.candidate_was_abandoned))
+      throw GivenUp{};
     world_.violated(name + " streams from " + source.name + ", although its WAL is not a part of it: it is corrupt");
   }
   const bool news = !streaming || wal.records.size() < source.wal.records.size();
@@ -184,6 +202,9 @@ void Server::become_standby_of(const Server& primary) {
   upstream_file = primary.number;
   named = true;
   has_slot_name = true;
+  slots_of_others.clear();
+  logical_slots.clear();
+  redo = oldest_wal = wal.records.size();
   replay_paused = false;
   promoted_by_hand = false;
   sync.alter_system(primary.sync.file());
@@ -198,7 +219,7 @@ NodeFacts Server::facts() const {
   facts.checkpoint_timeline = wal.timeline;
   facts.timeline_history_known = !world_.random.chance(0.02);
   if (facts.timeline_history_known) facts.timeline_history = wal.history;
-  facts.checkpoint_redo = kAllWal;
+  facts.checkpoint_redo = Wal::position(redo);
   facts.wal_position = wal.end();
   facts.replayed = wal.end();
   facts.replay_paused = replay_paused;
@@ -217,12 +238,24 @@ NodeFacts Server::facts() const {
   sync.list_senders(facts.wal_senders);
   for (const std::size_t of : slots) {
     PhysicalSlot slot;
-    slot.restart_lsn = kAllWal;
+    slot.restart_lsn = facts.checkpoint_redo;
     slot.name = "pgkeel_" + world_.servers[of].name;
     for (const auto& sender : sync.senders()) {
       if (sender.node == of && sender.has_slot) slot.active_pid = sender.pid;
     }
     facts.slots.push_back(std::move(slot));
+  }
+  for (const auto& [slot_name, there] : slots_of_others) {
+    PhysicalSlot slot;
+    slot.name = slot_name;
+    if (there.restart && !there.lost) slot.restart_lsn = Wal::position(*there.restart);
+    if (there.restart) slot.wal_status = there.lost ? "lost" : "reserved";
+    facts.slots.push_back(std::move(slot));
+  }
+  for (const auto& slot_name : logical_slots) {
+    LogicalSlot slot;
+    slot.name = slot_name;
+    facts.logical_slots.push_back(std::move(slot));
   }
   return facts;
 }

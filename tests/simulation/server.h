@@ -3,6 +3,8 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -14,6 +16,14 @@
 namespace pgkeel::simulation {
 
 class World;
+
+// A physical slot of somebody who is no node.
+struct ReadersSlot {
+  std::optional<std::size_t> restart;  // records before it need not be kept for its reader; nothing: none are
+  bool lost = false;                   // its WAL grew past max_slot_wal_keep_size
+  bool is_somebodys = false;           // made on a standby beside pgkeel
+  bool covers = false;                 // all that its reader needs was kept here by it, at one time
+};
 
 enum class ProcessState { kDead, kStarting, kRunning };
 
@@ -49,6 +59,10 @@ class Server {
   bool named = false;         // application_name is its name
   bool has_slot_name = false;
   std::set<std::size_t> slots;  // of these nodes, here
+  std::map<std::string, ReadersSlot> slots_of_others;
+  std::set<std::string> logical_slots;
+  std::size_t redo = 0;        // where its recovery would begin: records that it has by its last checkpoint
+  std::size_t oldest_wal = 0;  // records before it are removed
   bool replay_paused = false;
   bool promoted_by_hand = false;  // its timeline is not pgkeel's doing
 
@@ -70,6 +84,7 @@ class Server {
   void crash_and_restart();    // of a backend: the postmaster goes through crash recovery
   void begin_promotion();      // pg_promote(): takes effect later, if the process lives on
   void read_conninfo_later();  // pg_reload_conf()
+  void checkpoint();           // or restartpoint: WAL that nobody needs is removed
   void replicate();            // one turn of its walreceiver and its walsenders
   RecordId write();            // of a primary: with synchronous_commit = local, or of a transaction that is not awaited
   void commit(SyncReplication::Acknowledged acknowledged);

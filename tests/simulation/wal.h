@@ -15,13 +15,16 @@ namespace pgkeel::simulation {
 using RecordId = std::uint32_t;
 
 struct Wal {
+  static constexpr std::uint64_t kBegin = 0x1000000;
+  static constexpr std::uint64_t kRecordBytes = 0x80000;  // large, so that a slot is worth moving on after some
+
   Timeline timeline = 1;
   std::vector<TimelineFork> history;
   std::vector<RecordId> records;
 
   [[nodiscard]] Lsn end() const { return position(records.size()); }
-  static Lsn position(std::size_t count) { return {0x1000000 + 0x100 * static_cast<std::uint64_t>(count)}; }
-  static std::size_t count(Lsn position) { return static_cast<std::size_t>((position.value - 0x1000000) / 0x100); }
+  static Lsn position(std::size_t count) { return {kBegin + kRecordBytes * static_cast<std::uint64_t>(count)}; }
+  static std::size_t count(Lsn position) { return static_cast<std::size_t>((position.value - kBegin) / kRecordBytes); }
 
   [[nodiscard]] bool holds(RecordId record) const {
     return std::ranges::binary_search(records, record);  // every log grows: a newer record has a higher number

@@ -47,11 +47,21 @@ void World::draw_setting() {
   setting.probes_get_lost = random.chance(0.5);
   setting.all_standbys_acknowledge = random.chance(0.6);
   setting.settings_are_read_late = random.chance(0.7);
+  if (random.chance(0.2)) setting.slots_keep_at_most = 100 + random.below(300);
   if (setting.one_fault_at_a_time) {
     setting.hand_promotions = false;
     setting.policy.failover_pause = 0s;
     setting.probes_get_lost = false;
   }
+  if (mutant != Mutant::kNone) make_dense();
+}
+
+// A mutant is to be found soon: more happens, in a cluster that is large enough for it.
+void World::make_dense() {
+  setting.between_faults /= 2;
+  setting.faults_for *= 2;
+  if (setting.node_count < 4 && is_about_quorums(mutant)) setting.node_count += 1;
+  if (is_about_promises(mutant) && !keeps_commits()) setting.policy.durability = Durability::kAvailable;
 }
 
 Server* World::server(const std::string& name) {
@@ -76,6 +86,27 @@ Quorum World::operators_quorum(std::size_t primary) const {
   }
   quorum.acks = setting.all_standbys_acknowledge ? static_cast<std::uint32_t>(servers.size() - 1) : 1;
   return quorum;
+}
+
+void World::see_covered(const std::string& slot) {
+  const SlotReader& reader = slot_readers.at(slot);
+  // Where it has just made its slot anew, what pgkeel does still follows from the one before.
+  if (queue.now() - reader.dropped_at < kStatementsAreOnTheirWay) return;
+  const auto& on_its_primary = servers[reader.primary].slots_of_others;
+  const auto own = on_its_primary.find(slot);
+  if (own != on_its_primary.end() && own->second.lost) return;
+  for (auto& server : servers) {
+    const auto copy = server.slots_of_others.find(slot);
+    if (!reader.reads || copy == server.slots_of_others.end() || copy->second.lost || !copy->second.restart) continue;
+    if (*copy->second.restart <= reader.position && server.oldest_wal <= reader.position) copy->second.covers = true;
+  }
+}
+
+void World::forget_covered(const std::string& slot) {
+  for (auto& server : servers) {
+    const auto copy = server.slots_of_others.find(slot);
+    if (copy != server.slots_of_others.end()) copy->second.covers = false;
+  }
 }
 
 bool World::reaches(std::size_t from, std::size_t to) const {

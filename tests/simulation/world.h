@@ -3,6 +3,7 @@
 #pragma once
 
 #include <deque>
+#include <map>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -26,6 +27,19 @@ struct Violation : std::runtime_error {
 // What PostgreSQL itself cannot tell apart, a known limit (replication/README.md): ends the schedule without a verdict.
 struct GivenUp {};
 
+// How old what pgkeel knew may be when a statement of it arrives, which is sent again and again through a cut.
+constexpr Duration kStatementsAreOnTheirWay = std::chrono::seconds(15);
+
+// Whoever reads WAL through a physical slot, from wherever the primary is.
+struct SlotReader {
+  bool reads = false;        // it has a slot on the primary that it reads from, and goes on with it on the next one
+  std::size_t primary = 0;   // that one
+  Timeline timeline = 0;     // that it has read of last
+  std::size_t position = 0;  // records that it has
+  Instant away_until;
+  Instant dropped_at{-1h};  // its slot, by itself
+};
+
 // Drawn once for each schedule.
 struct Setting {
   std::size_t node_count = 2;
@@ -43,6 +57,7 @@ struct Setting {
   bool one_fault_at_a_time = false;
   bool probes_get_lost = false;          // or answer late, although nothing is wrong
   bool settings_are_read_late = false;   // by a process of a server, now and then: up to 3 s after a reload
+  std::size_t slots_keep_at_most = 0;    // records, max_slot_wal_keep_size; 0: no limit
   bool all_standbys_acknowledge = true;  // where the operator lets commits wait: for each of them; else for any
 };
 
@@ -57,6 +72,9 @@ class World {
   std::deque<Server> servers;
   std::vector<std::unique_ptr<Agent>> agents;  // per server; nullptr: it has none
   RecordId records_made = 0;
+  std::map<std::string, SlotReader> slot_readers;  // by the name of the slot
+  void see_covered(const std::string& slot);       // which copies hold all that this reader needs
+  void forget_covered(const std::string& slot);    // it needs something else from now on
   // What somebody did beside pgkeel to synchronous replication; and whether pgkeel has acted on facts that showed it.
   std::vector<bool> meddlings = {true};  // 0: nothing
   std::uint32_t new_meddling() {
@@ -106,6 +124,7 @@ class World {
  private:
   void write_trace(const std::string& line);
   void draw_setting();
+  void make_dense();
 
   bool traced_;
   std::vector<std::uint8_t> cuts_;
