@@ -60,12 +60,6 @@ const StandbyRest* rest_of(const Situation& situation, const std::string& standb
   return rests ? &found->second : nullptr;
 }
 
-// It holds what they wrote, but commits that wait until it has replayed it would hang.
-bool holds_commits_up(const Situation& situation, const std::string& standby) {
-  const auto found = situation.view.flushes.find(standby);
-  return found != situation.view.flushes.end() && found->second.replay_holds_commits;
-}
-
 // Those that commits may wait for. One that is out for maintenance only where there is nobody else, so that what is
 // promised strictly is kept.
 std::vector<std::string> configured_standbys(const Situation& situation, const std::string& primary) {
@@ -348,7 +342,8 @@ std::string safety_of(const Situation& situation, const std::string& standby) {
     return ", never safe: it cannot be promoted as it is";
   if (facts_of_primary != nullptr && senders_of(*facts_of_primary, standby).others > 0)
     return ", not safe: something else streams from " + primary->name + " under its name";
-  if (holds_commits_up(situation, standby)) {
+  const auto flush = situation.view.flushes.find(standby);
+  if (flush != situation.view.flushes.end() && flush->second.replay_holds_commits) {
     return ", not safe: commits that waited until it has replayed them (synchronous_commit = remote_apply) hung, and "
            "do "
            "without it until its replay goes on";
