@@ -63,7 +63,7 @@ UpstreamServer upstream_in(const Json& json, Members& outer) {
   upstream.replication.user = members.text("user");
   upstream.replication.database = members.text("database");
   upstream.timeline = members.number<Timeline>("timeline");
-  upstream.oldest_wal_file = members.text("oldest_wal_file");
+  upstream.oldest_wal_file = members.text_or("oldest_wal_file", "");
   if (members.find("password") != nullptr) upstream.password = members.text("password");
   if (members.find("tls_mode") != nullptr) upstream.tls.mode = members.choice("tls_mode", kTlsModes);
   if (members.find("tls_ca") != nullptr) upstream.tls.ca = members.text("tls_ca");
@@ -136,7 +136,7 @@ Result<JobRecord> record_in(const Json& json) {
   record.started_at = WallTime(std::chrono::milliseconds(
       members.number<std::int64_t>("started_at_ms", std::numeric_limits<std::int64_t>::max() / 2'000'000)));
   record.message = members.text("message", 65536);
-  record.lines_before = members.number<std::uint64_t>("lines_before");
+  record.lines_before = members.number_or<std::uint64_t>("lines_before", 0);
   for (const auto& line : members.array("lines", kLinesMax)) {
     if (line.is_string()) record.lines.push_back(line.get<std::string>());
   }
@@ -204,8 +204,8 @@ Result<JobRequest> parse_job_request(std::string_view text) {
   request.mode = members.choice("mode", kModes);
   request.leave_what_rests = members.flag("leave_what_rests");
   request.leave_what_starts = members.flag("leave_what_starts");
-  request.options.rebuild = members.flag("rebuild");
-  request.options.discard_old_data = members.flag("discard_old_data");
+  request.options.rebuild = members.flag_or("rebuild", false);
+  request.options.discard_old_data = members.flag_or("discard_old_data", false);
   if (const Json* upstream = members.find("upstream")) request.upstream = upstream_in(*upstream, members);
   if (!is_id(request.id)) members.complain("id is empty, or has a strange character");
   if (request.limit < Duration::zero()) members.complain("limit_ms is out of range");

@@ -16,7 +16,9 @@
 
 namespace pgkeel {
 
-// Part of each path: a change that the other side would misunderstand gets a new number.
+// Part of each path: a change that the other side would misunderstand gets a new number. Any other is understood by
+// both sides, whichever is older: unknown members are ignored, and those that came later need not be there. What a
+// fence or a start is decided by was there from the beginning, and is never taken for granted.
 constexpr std::string_view kAgentPathPrefix = "/agent/v1";
 
 enum class JobKind { kFence, kStart, kStartAfterCrash, kStop, kRestart, kExamine, kRejoin, kProvision };

@@ -43,29 +43,30 @@ Json host_to_json(const HostFacts& host) {
           {"other_versions", std::move(other_versions)}};
 }
 
+// An older agent does not tell all of this: what it leaves out is not known, and hinders nothing.
 HostFacts host_in(const Json& json, Members& around) {
   Members members(json);
   HostFacts host;
   const auto take_over = [&](const Members& inner) {
     if (!inner.problem().empty()) members.complain(inner.problem());
   };
-  for (const auto& row : members.array("disks", kDisksMax)) {
+  for (const auto& row : members.array_or_none("disks", kDisksMax)) {
     Members inner(row);
     host.disks.push_back({inner.text("holds"), inner.text("path"), inner.number<std::uint64_t>("free_bytes"),
                           inner.number<std::uint64_t>("total_bytes")});
     take_over(inner);
   }
-  host.memory_available_bytes = members.number<std::uint64_t>("memory_available_bytes");
-  host.memory_total_bytes = members.number<std::uint64_t>("memory_total_bytes");
-  host.data_directory_is_mount_point = members.flag("data_directory_is_mount_point");
-  host.data_directory_is_empty = members.flag("data_directory_is_empty");
-  host.parent_is_writable = members.flag("parent_is_writable");
-  host.postgres_version = members.text("postgres_version");
-  for (const auto& row : members.array("missing_programs", kProgramsMax)) {
+  host.memory_available_bytes = members.number_or<std::uint64_t>("memory_available_bytes", 0);
+  host.memory_total_bytes = members.number_or<std::uint64_t>("memory_total_bytes", 0);
+  host.data_directory_is_mount_point = members.flag_or("data_directory_is_mount_point", false);
+  host.data_directory_is_empty = members.flag_or("data_directory_is_empty", false);
+  host.parent_is_writable = members.flag_or("parent_is_writable", true);
+  host.postgres_version = members.text_or("postgres_version", "");
+  for (const auto& row : members.array_or_none("missing_programs", kProgramsMax)) {
     if (!row.is_string()) members.complain("missing_programs has what is no text");
     if (row.is_string()) host.missing_programs.push_back(row.get<std::string>().substr(0, kTextBytesMax));
   }
-  for (const auto& row : members.array("other_versions", kProgramsMax)) {
+  for (const auto& row : members.array_or_none("other_versions", kProgramsMax)) {
     Members inner(row);
     const std::string program = inner.text("program");
     host.other_versions[program] = inner.text("version");
@@ -113,8 +114,8 @@ Result<NodeHostFacts> parse_node_host_facts(std::string_view text) {
   facts.has_standby_signal = members.flag("has_standby_signal");
   facts.rejoin_cut_off = members.flag("rejoin_cut_off");
   if (const Json* found = members.find("host")) facts.host = host_in(*found, members);
-  facts.pgkeel_version = members.text("pgkeel_version");
-  facts.clock = time_in(members, "clock_ms");
+  facts.pgkeel_version = members.text_or("pgkeel_version", "");
+  if (members.find("clock_ms") != nullptr) facts.clock = time_in(members, "clock_ms");
   if (members.find("certificate_ends_ms") != nullptr) facts.certificate_ends = time_in(members, "certificate_ends_ms");
   if (members.find("postmaster_pid") != nullptr) facts.postmaster_pid = members.number<std::int32_t>("postmaster_pid");
   if (const Json* found = members.find("control")) {
@@ -163,7 +164,7 @@ Result<AgentReport> parse_agent_report(std::string_view text) {
   report.instance = members.text("instance", kIdBytesMax);
   report.sequence = members.number<std::uint64_t>("sequence");
   report.clock = Duration(members.number<std::int64_t>("clock_ns"));
-  report.job = members.text("job");
+  report.job = members.text_or("job", "");
   if (const Json* found = members.find("postmaster")) {
     Members inner(*found);
     ReportedPostmaster postmaster;
@@ -177,7 +178,7 @@ Result<AgentReport> parse_agent_report(std::string_view text) {
   if (members.find("postmaster_ended_ns") != nullptr)
     report.postmaster_ended = Duration(members.number<std::int64_t>("postmaster_ended_ns"));
   if (members.find("certificate_ends_ms") != nullptr) report.certificate_ends = time_in(members, "certificate_ends_ms");
-  for (const auto& row : members.array("notices", 1000)) {
+  for (const auto& row : members.array_or_none("notices", 1000)) {
     Members inner(row);
     report.notices.push_back({inner.number<std::uint64_t>("number"), inner.text("text")});
     if (!inner.problem().empty()) members.complain(inner.problem());

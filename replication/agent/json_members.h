@@ -110,6 +110,20 @@ class Members {
     return kNone;
   }
 
+  // What the other side may be too old to tell: `otherwise` where it is not there. Where it is, it must be right.
+  std::string text_or(const char* name, std::string otherwise) {
+    return find(name) == nullptr ? std::move(otherwise) : text(name);
+  }
+  template <class Number>
+  Number number_or(const char* name, Number otherwise) {
+    return find(name) == nullptr ? otherwise : number<Number>(name);
+  }
+  bool flag_or(const char* name, bool otherwise) { return find(name) == nullptr ? otherwise : flag(name); }
+  const Json& array_or_none(const char* name, std::size_t most) {
+    static const Json kNone = Json::array();
+    return find(name) == nullptr ? kNone : array(name, most);
+  }
+
   // Null where it is not there.
   const Json* find(const char* name) const {
     if (!object_.is_object()) return nullptr;

@@ -91,14 +91,10 @@ Result<RejoinReport> Rejoin::make_standby(UpstreamAccess& upstream) {
     return rebuild(divergence, upstream);
   }
   auto diagnosis = diagnose(*control, upstream.server());
+  look_for_parting(diagnosis, *control, upstream);
   if (diagnosis.need == Need::kStart && options_.rebuild) {
     say_("it is rebuilt, as ordered");
     return rebuild(std::nullopt, upstream);
-  }
-  if (diagnosis.need == Need::kStart && is_on_a_twin(diagnosis, *control, upstream)) {
-    diagnosis.need = Need::kRebuild;
-    diagnosis.divergence.reason = "its timeline " + std::to_string(diagnosis.divergence.timeline) +
-                                  " is another than the one of this number that the upstream writes";
   }
   if (diagnosis.need == Need::kStart) {
     const auto& wal_end = diagnosis.divergence.wal_end;

@@ -43,8 +43,9 @@ class Rejoin {
   Result<RejoinReport> rebuild(const std::optional<Divergence>& divergence, const UpstreamAccess& upstream);
   Result<void> export_rows(const Divergence& divergence);
   [[nodiscard]] Result<void> check_room_beside() const;
-  [[nodiscard]] bool is_on_a_twin(const Diagnosis& diagnosis, const ControlData& control,
-                                  const UpstreamAccess& upstream) const;
+  void look_for_parting(Diagnosis& diagnosis, const ControlData& control, const UpstreamAccess& upstream) const;
+  [[nodiscard]] std::optional<Lsn> where_it_parted(const Divergence& divergence, const ControlData& control,
+                                                   const UpstreamAccess& upstream) const;
   void tell_what_is_lost(const std::string& data_directory) const;
   Result<void> base_backup(const std::string& new_directory, const UpstreamAccess& upstream) const;
   [[nodiscard]] std::function<bool(std::string_view)> tell_percent(const std::string& what,

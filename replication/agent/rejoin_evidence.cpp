@@ -1,12 +1,8 @@
 // What a rejoin does so that nothing is thrown away unnamed (rule 4): the rest of Rejoin is in rejoin.cpp.
-#include <algorithm>
-#include <fstream>
-
 #include "replication/agent/lost_export.h"
 #include "replication/agent/lost_report.h"
 #include "replication/agent/quarantine_entry.h"
 #include "replication/agent/rejoin.h"
-#include "replication/agent/wal_end.h"
 
 namespace pgkeel {
 
@@ -30,26 +26,6 @@ Result<void> Rejoin::export_rows(const Divergence& divergence) {
   if (auto noted = quarantine_.note_wal_end(*folder, end->lsn); !noted) return noted;
   report_.quarantine = *folder;
   return {};
-}
-
-// Two nodes that were promoted apart at the very same position wrote timelines of one number and one history; what they
-// wrote first, the end of their recovery, bears its time.
-bool Rejoin::is_on_a_twin(const Diagnosis& diagnosis, const ControlData& control,
-                          const UpstreamAccess& upstream) const {
-  const auto& history = upstream.server().timeline_history;
-  const auto& end = diagnosis.divergence.wal_end;
-  const Timeline timeline = diagnosis.divergence.timeline;
-  if (timeline != upstream.server().timeline || history.empty() || !end || *end <= history.back().end) return false;
-  constexpr std::uint64_t kComparedBytes = 4096;
-  const Lsn begin = history.back().end;
-  const std::uint64_t in_segment = control.wal_segment_bytes - begin.value % control.wal_segment_bytes;
-  const auto count = std::min({kComparedBytes, end->value - begin.value, in_segment});
-  std::ifstream file(directory_.file("pg_wal/" + wal_file_name(timeline, begin, control.wal_segment_bytes)),
-                     std::ios::binary);
-  std::string bytes(count, '\0');
-  file.seekg(static_cast<std::streamoff>(begin.value % control.wal_segment_bytes));
-  if (!file.read(bytes.data(), static_cast<std::streamsize>(count))) return false;  // gone by now
-  return upstream.has_other_wal(timeline, begin, control.wal_segment_bytes, bytes);
 }
 
 Result<void> Rejoin::check_room_beside() const {

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "proxy/io/conninfo.h"
+#include "proxy/io/sha256.h"
 #include "replication/agent/standby_settings.h"
 #include "replication/agent/wal_end.h"
 
@@ -98,7 +99,9 @@ Result<void> UpstreamAccess::check(const std::string& system_identifier) {
   std::string its_identifier;
   std::string its_timeline;
   std::getline(row, its_identifier, '|');
+  std::string its_position;
   std::getline(row, its_timeline, '|');
+  std::getline(row, its_position, '|');
   if (!system_identifier.empty() && its_identifier != system_identifier) {
     return Error{who + " is a server of another cluster (system identifier " + its_identifier + ", here " +
                  system_identifier + "); nothing was touched"};
@@ -107,6 +110,7 @@ Result<void> UpstreamAccess::check(const std::string& system_identifier) {
     return Error{who + " is on timeline " + its_timeline + ", not on " + std::to_string(upstream_.timeline) +
                  " as it was; look again"};
   }
+  upstream_.wal_position = parse_lsn(its_position).value_or(Lsn{});
   if (upstream_.timeline <= 1) return {};
   const auto history = ask(for_replication, "TIMELINE_HISTORY " + its_timeline);
   if (!history) return Error{who + " does not show its timeline history: " + history.error().message};
@@ -151,22 +155,20 @@ bool UpstreamAccess::has_wal_from(Timeline timeline, Lsn position, std::uint32_t
   return !answer || first_line(*answer) != "0";
 }
 
-bool UpstreamAccess::has_other_wal(Timeline timeline, Lsn position, std::uint32_t segment_bytes,
-                                   std::string_view bytes) const {
-  const auto answer = ask(conninfo(), "SELECT pg_catalog.encode(pg_catalog.pg_read_binary_file('pg_wal/" +
-                                          wal_file_name(timeline, position, segment_bytes) + "', " +
-                                          std::to_string(position.value % segment_bytes) + ", " +
-                                          std::to_string(bytes.size()) + ", true), 'hex')");
-  if (!answer) return false;
-  std::string here;
-  for (const char byte : bytes) {
-    constexpr char kDigits[] = "0123456789abcdef";
-    const auto value = static_cast<unsigned char>(byte);
-    here += kDigits[value >> 4U];
-    here += kDigits[value & 15U];
-  }
-  const auto there = first_line(*answer);
-  return there.size() == here.size() && there != here;
+std::optional<bool> UpstreamAccess::has_same_wal(Timeline timeline, Lsn position, std::uint32_t segment_bytes,
+                                                 std::string_view bytes) const {
+  const auto answer = ask(conninfo(),
+                          "SELECT pg_catalog.octet_length(bytes) || ' ' || "
+                          "pg_catalog.encode(pg_catalog.sha256(bytes), 'hex') FROM "
+                          "(SELECT pg_catalog.pg_read_binary_file('pg_wal/" +
+                              wal_file_name(timeline, position, segment_bytes) + "', " +
+                              std::to_string(position.value % segment_bytes) + ", " + std::to_string(bytes.size()) +
+                              ", true) AS bytes) file");
+  if (!answer) return std::nullopt;
+  const std::string there = first_line(*answer);
+  const std::string size = std::to_string(bytes.size()) + " ";
+  if (!there.starts_with(size)) return std::nullopt;  // it has no such file, or less of it
+  return there.substr(size.size()) == sha256_hex(bytes);
 }
 
 Result<std::vector<std::string>> UpstreamAccess::tablespace_locations() const {

@@ -24,6 +24,7 @@ struct UpstreamServer {
   ServerTlsConfig tls = {};                    // how it is reached; the authority's file is looked for on this host
   Timeline timeline = 0;                       // the one that it writes
   std::vector<TimelineFork> timeline_history;  // of the upstream
+  Lsn wal_position;                            // flushed, when it was asked last; invalid: it was not
   std::string oldest_wal_file;                 // by its name without the timeline; empty: not known
 };
 
@@ -47,10 +48,10 @@ class UpstreamAccess {
   // Whether it still has the WAL from `position` of `timeline` on. True also where it does not let us look.
   [[nodiscard]] bool has_wal_from(Timeline timeline, Lsn position, std::uint32_t segment_bytes) const;
 
-  // Whether what its WAL holds at `position` of this timeline is known to be something else than `bytes`, which lie in
-  // one segment. False also where it does not let us look.
-  [[nodiscard]] bool has_other_wal(Timeline timeline, Lsn position, std::uint32_t segment_bytes,
-                                   std::string_view bytes) const;
+  // Whether its WAL holds `bytes`, which lie in one segment, at `position` of this timeline. Nothing where it has no
+  // WAL there, or does not let us look.
+  [[nodiscard]] std::optional<bool> has_same_wal(Timeline timeline, Lsn position, std::uint32_t segment_bytes,
+                                                 std::string_view bytes) const;
 
   // Where its tablespaces are.
   [[nodiscard]] Result<std::vector<std::string>> tablespace_locations() const;

@@ -192,6 +192,14 @@ void judge_agent(const Judged& judged, const NodeReadinessFacts& node) {
                  .prevents = Prevents::kRejoin,
                  .problem = "its agent does not answer: " + node.agent.error,
                  .remedy = "start `pgkeel agent` there, and see that its port can be reached from here"});
+  } else if (node.agent.version.empty()) {
+    judged.find({.rule = "agent",
+                 .node = node.node,
+                 .severity = FindingSeverity::kWarning,
+                 .problem = fmt::format("its agent is older than this pgkeel ({}), and does not tell its version: what "
+                                        "it does not know of is not looked at",
+                                        pgkeel_version()),
+                 .remedy = "install the same version everywhere"});
   } else if (node.agent.version != pgkeel_version()) {
     judged.find(
         {.rule = "agent",

@@ -162,3 +162,39 @@ TEST_CASE("an error's message is found, and what is none is shown cut and withou
   CHECK(parse_error("<html>\n") == "<html> ");
   CHECK(parse_error(std::string(100000, 'x')).size() == 200);
 }
+
+TEST_CASE("an agent that is older tells less, and is understood; what a fence or start is decided by it must tell") {
+  const auto facts = parse_node_host_facts(
+      R"({"nothing_runs":true,"data_directory_exists":true,"has_standby_signal":false,"rejoin_cut_off":false,"host":{}})");
+  REQUIRE_MESSAGE(facts, facts.error().message);
+  CHECK(facts->nothing_runs);
+  CHECK(facts->pgkeel_version.empty());
+  CHECK(facts->host.disks.empty());
+  CHECK(facts->host.parent_is_writable);
+  CHECK_FALSE(facts->host.data_directory_is_empty);
+  CHECK_FALSE(parse_node_host_facts(
+      R"({"data_directory_exists":true,"has_standby_signal":false,"rejoin_cut_off":false,"host":{}})"));
+  CHECK_FALSE(parse_node_host_facts(
+      R"({"nothing_runs":true,"data_directory_exists":true,"has_standby_signal":false,"rejoin_cut_off":false,
+          "host":{"disks":7}})"));  // there, and wrong
+
+  const auto report = parse_agent_report(R"({"instance":"x1","sequence":3,"clock_ns":5})");
+  REQUIRE_MESSAGE(report, report.error().message);
+  CHECK(report->job.empty());
+  CHECK(report->notices.empty());
+
+  const auto record = parse_job_record(
+      R"({"id":"x","kind":"fence","node":"a","state":"done","started_at_ms":1,"message":"","lines":[]})");
+  REQUIRE_MESSAGE(record, record.error().message);
+  CHECK(record->lines_before == 0);
+}
+
+TEST_CASE("a pgkeel that is older orders less, and is understood; one that is newer says more, which is ignored") {
+  const auto sent = rejoin_request();
+  std::string text = to_json(sent);
+  for (const char* later : {"\"rebuild\":false,", "\"discard_old_data\":false,", "\"oldest_wal_file\":\"\","})
+    text = with(text, later, "");
+  const auto got = parse_job_request(with(text, "{", "{\"of_the_future\":[1],"));
+  REQUIRE_MESSAGE(got, got.error().message);
+  CHECK(got->same_work(sent));
+}
