@@ -9,7 +9,7 @@ foreach(unit pgkeel pgkeel-agent)
   configure_file(deploy/systemd/${unit}.service.in ${unit}.service @ONLY)
   install(FILES "${PROJECT_BINARY_DIR}/${unit}.service" DESTINATION "${units}")
 endforeach()
-install(FILES deploy/systemd/local-nodes.conf DESTINATION "${documents}/examples")
+install(FILES deploy/systemd/local-nodes.conf deploy/systemd/virtual-ip.conf DESTINATION "${documents}/examples")
 
 # Made by the program itself: manual pages and completion. gzip -n: the same each time.
 set(made "${PROJECT_BINARY_DIR}/package_files")

@@ -8,6 +8,8 @@
 #include <httplib.h>
 
 #include "proxy/http/http_server.h"
+#include "proxy/io/resolver.h"
+#include "proxy/io/socket.h"
 #include "proxy/io/wakeup.h"
 
 namespace pgkeel {
@@ -121,31 +123,26 @@ PeerServer::~PeerServer() {
       if (const auto slot = each.lock()) slot->give({503, peer_error_json("this pgkeel stops")});
     }
   }
-  if (inner_->server) inner_->server->stop();
-  if (inner_->thread.joinable()) inner_->thread.join();
+  if (!inner_->thread.joinable()) return;
+  inner_->server->stop_serving();
+  inner_->thread.join();
 }
 
 Result<void> PeerServer::listen(const HostPort& address, std::shared_ptr<const TlsAcceptor> tls) {
+  const std::string where = "[coordination] peer.listen " + format_host_port(address);
+  const auto addresses = resolve_for_binding(address);
+  if (!addresses) return Error{where + ": " + addresses.error().message};
+  auto socket = Socket::bind_to(addresses->front(), Socket::FamilyShare::kBoth);
+  // Its answers go out in two pieces, and the second would wait for the first one's acknowledgement.
+  if (socket) socket->set_link_options();
+  const auto listening = socket ? socket->start_listening() : Result<void, SystemError>(socket.error());
+  if (!listening) return Error{where + " cannot be bound: " + describe_system_error(listening.error().code)};
   inner_->server = std::make_unique<HttpServer>(kThreads, std::move(tls));
-  auto& server = *inner_->server;
-  server.set_payload_max_length(kRequestBytesMax);
-  server.set_tcp_nodelay(true);
+  inner_->server->set_payload_max_length(kRequestBytesMax);
   inner_->add_routes();
-  // httplib's default, SO_REUSEPORT, would let a second pgkeel share the port unnoticed.
-  server.set_socket_options([](auto descriptor) {
-    const int yes = 1;
-    ::setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
-  });
-  const int bound = address.port == 0                                 ? server.bind_to_any_port(address.host)
-                    : server.bind_to_port(address.host, address.port) ? address.port
-                                                                      : -1;
-  if (bound <= 0) {
-    return Error{"[coordination] peer.listen " + format_host_port(address) +
-                 " cannot be bound: is another process using it?"};
-  }
-  inner_->port = static_cast<std::uint16_t>(bound);
-  server.widen_backlog();
-  inner_->thread = std::thread([&server] { server.listen_after_bind(); });
+  inner_->port = socket->bound_port();
+  inner_->thread = std::thread(
+      [inner = inner_.get(), descriptor = socket->release()] { inner->server->serve(Socket::take(descriptor)); });
   return {};
 }
 

@@ -20,6 +20,7 @@ def main():
         print("systemd-analyze is not installed")
         return SKIPPED
     problems = []
+    source = pathlib.Path(__file__).resolve().parents[2] / "deploy/systemd"
     with tempfile.TemporaryDirectory() as folder:
         for unit, most in MOST_EXPOSED.items():
             path = pathlib.Path(folder) / unit
@@ -37,6 +38,14 @@ def main():
             print(unit, *verdict)
             if security.returncode != 0:
                 problems.append(f"systemd-analyze security {unit}: more exposed than {most / 10}: {security.stdout}")
+        # What is laid over a unit is understood with it, and says what it is for.
+        for addition, expected in {"virtual-ip.conf": "CAP_NET_ADMIN", "local-nodes.conf": "User=postgres"}.items():
+            path = pathlib.Path(folder) / "pgkeel.service"
+            lines = (source / addition).read_text()
+            path.write_text(re.sub(r"(?m)^User=.*$", "User=root", path.read_text() + lines[lines.index("[Service]"):]))
+            verify = subprocess.run(["systemd-analyze", "verify", "--man=no", "--recursive-errors=no", path], capture_output=True, text=True, check=False)
+            if verify.returncode != 0 or "pgkeel.service" in verify.stderr or expected not in lines:
+                problems.append(f"systemd-analyze verify with {addition}: {verify.stderr}")
     print("\n".join(problems))
     return 1 if problems else 0
 
