@@ -180,6 +180,13 @@ void Worker::take_over(std::size_t cluster, AcceptedClient client, MovedSession 
   });
 }
 
+void Worker::forward_cancel(std::size_t cluster, AcceptedClient client, const CancelKey& key) {
+  const auto shared = std::make_shared<AcceptedClient>(std::move(client));
+  wakeup_.post([this, cluster, key, shared] {
+    access_points_[cluster]->forward_cancel(std::move(*shared), key, build_cancel_request(key));
+  });
+}
+
 void Worker::follow_up(std::function<void()> done) {
   wakeup_.post(std::move(done));
 }

@@ -76,6 +76,8 @@ class Worker {
              std::function<void()> done);
   void stay();
   void take_over(std::size_t cluster, AcceptedClient client, MovedSession moved);
+  // Of a client of another pgkeel: `client` has no socket.
+  void forward_cancel(std::size_t cluster, AcceptedClient client, const CancelKey& key);
   void follow_up(std::function<void()> done);  // all that was posted before is done
 
   void shut_down(bool keep_listening);

@@ -164,6 +164,7 @@ std::size_t WorkerPool::Inner::add_place(const Access& access) {
   place.listen = access.listen;
   clusters.push_back(
       std::make_unique<SharedCluster>(access.cluster, access.endpoint, access.settings, access.tls, proxy.login_rate));
+  watch_strange_cancels(*clusters.back());
   return places.size() - 1;
 }
 

@@ -71,6 +71,13 @@ class WorkerPool {
   [[nodiscard]] bool has_endpoint(const std::string& endpoint) const;
   // Clients of each endpoint, in whatever state.
   [[nodiscard]] std::map<std::string, std::uint64_t> open_sessions() const;
+
+  // ---- several pgkeels serve the same clusters, see replication/peers ----
+  // Told of each cancel request of an allowed client whose key is that of no session here. Before go_on_accepting().
+  using StrangeCancel = std::function<void(const std::string& cluster, const CancelKey& key)>;
+  void on_strange_cancel(StrangeCancel tell);
+  // A cancel request that reached another pgkeel, treated as one of a client here. False: its session is not here.
+  [[nodiscard]] bool forward_cancel(const std::string& cluster, const CancelKey& key);
   // Every worker has done what was asked of it before this.
   void follow_up(std::function<void()> done);
 

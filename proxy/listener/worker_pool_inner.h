@@ -79,6 +79,8 @@ struct WorkerPool::Inner {
   EvidenceSink evidence;
   CancelJudge cancel_judge;
   VerifierSource verifier_source;
+  StrangeCancel strange_cancel;
+  void watch_strange_cancels(SharedCluster& cluster);
   Wakeup control;
   Timer stop_limit;
   struct AddedKey {

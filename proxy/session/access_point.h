@@ -79,6 +79,8 @@ struct SharedCluster {
   LoginGate login_gate;
   CancelRegistry cancel_registry;
   ReaderCounts readers;  // of the read-only endpoint
+  // Told of cancel requests whose key is none of these; empty: nobody is. Any thread; set before the first client.
+  std::function<void(const CancelKey& key)> on_strange_cancel;
 };
 
 // What the clusters of one worker share.

@@ -30,6 +30,14 @@ std::string build_ssl_request() {
   return packet;
 }
 
+std::string build_cancel_request(const CancelKey& key) {
+  std::string packet;
+  append_uint32(packet, static_cast<std::uint32_t>(kCancelHeaderBytes + key.secret.size()));
+  append_uint32(packet, kCancelRequestCode);
+  append_uint32(packet, key.process_id);
+  return packet + key.secret;
+}
+
 std::string startup_parameter(Bytes packet, std::string_view name) {
   constexpr std::size_t kParametersAt = 8;
   std::string_view rest = as_text(packet.subspan(std::min(packet.size(), kParametersAt)));

@@ -50,6 +50,9 @@ std::string build_ssl_request();
 constexpr char kTlsAccepted = 'S';
 constexpr char kTlsRefused = 'N';
 
+// What asks a server to cancel what the session with this key does.
+std::string build_cancel_request(const CancelKey& key);
+
 // A parameter of a StartupMessage; empty: it has none of that name.
 std::string startup_parameter(Bytes packet, std::string_view name);
 

@@ -1,4 +1,5 @@
 // Cancel requests find the server that owns their key, and no other.
+#include <atomic>
 #include <string>
 #include <vector>
 
@@ -210,4 +211,53 @@ TEST_CASE("an unknown key is not worth a question, and without a promise there i
   CHECK(asynchronous.a.accept().receive(16) == cancel_request(77, "abcd"));
   CHECK(Judge::asked(promising, judge) == 0);
   CHECK(Judge::asked(asynchronous, judge) == 0);
+}
+
+TEST_CASE("a cancel request that reaches another pgkeel goes to the server of its session, once") {
+  ProxyUnderTest here;
+  ProxyUnderTest there;
+  here.route_to_a(1);
+  there.route_to_a(1);
+  std::atomic<int> asked{0};
+  here.on_strange_cancel([&](const std::string& cluster, const CancelKey& key) {
+    CHECK(cluster == "c");
+    if (there.forward_cancel(key)) ++asked;
+  });
+  std::atomic<int> asked_back{0};  // whoever is asked asks nobody
+  there.on_strange_cancel([&](const std::string&, const CancelKey&) { ++asked_back; });
+  const std::string secret("\0\xff\x01\x02", 4);
+  auto session = there.establish(there.a, 77, secret);
+  {
+    Peer client = here.connect();
+    client.send(cancel_request(77, secret));
+    CHECK(client.receive_to_end().empty());
+    Peer heard = there.a.accept();
+    CHECK(heard.receive(cancel_request(77, secret).size()) == cancel_request(77, secret));
+  }
+  CHECK(wait_until([&] { return there.stats().cancels_forwarded == 1; }));
+  CHECK(asked == 1);
+  CHECK(asked_back == 0);
+  CHECK(here.stats().cancels_forwarded == 0);
+  CHECK_FALSE(here.a.somebody_waits());
+}
+
+TEST_CASE("nobody's cancel request reaches no server of any pgkeel, nor does that of a client who is not allowed") {
+  ProxyUnderTest here({.proxy = {.workers = 1}, .allow = {"127.0.0.1/32"}});
+  ProxyUnderTest there;
+  here.route_to_a(1);
+  there.route_to_a(1);
+  std::atomic<int> asked{0};
+  here.on_strange_cancel([&](const std::string&, const CancelKey& key) {
+    CHECK_FALSE(there.forward_cancel(key));
+    ++asked;
+  });
+  auto session = there.establish(there.a, 77, "abcd");
+  Peer stranger = Peer::connect_to(here.port(), "127.0.0.2");
+  stranger.send(cancel_request(77, "abcd"));
+  CHECK(stranger.receive_to_end().empty());
+  Peer client = here.connect();
+  client.send(cancel_request(77, "abce"));
+  CHECK(client.receive_to_end().empty());
+  CHECK(wait_until([&] { return asked == 1; }));
+  CHECK_FALSE(there.a.somebody_waits());
 }

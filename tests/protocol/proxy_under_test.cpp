@@ -110,6 +110,16 @@ void ProxyUnderTest::publish_to_former(Route route) {
   publish_to(*former_, std::move(route), "c");
 }
 
+void ProxyUnderTest::on_strange_cancel(WorkerPool::StrangeCancel tell) {
+  in_control_thread([&] { pool_->on_strange_cancel(std::move(tell)); });
+}
+
+bool ProxyUnderTest::forward_cancel(const CancelKey& key) {
+  bool is_here = false;
+  in_control_thread([&] { is_here = pool_->forward_cancel("c", key); });
+  return is_here;
+}
+
 void ProxyUnderTest::in_control_thread(std::function<void()> task) {
   std::promise<void> done;
   wakeup_.post([&] {

@@ -49,3 +49,15 @@ TEST_CASE("cancel keys have 4 to 256 bytes") {
   CHECK_FALSE(parse_startup(as_bytes(cancel_request(77, "abc"))));
   CHECK_FALSE(parse_startup(as_bytes(cancel_request(77, std::string(257, 's')))));
 }
+
+TEST_CASE("a cancel request that we make is read as one, with keys of any length") {
+  for (const std::size_t size : {4U, 32U, 256U}) {
+    const CancelKey key{4'000'000'000U, std::string(size, '\0')};
+    const std::string packet = build_cancel_request(key);
+    const auto parsed = parse_startup(as_bytes(packet));
+    REQUIRE(parsed);
+    REQUIRE(std::holds_alternative<CancelRequest>(*parsed));
+    CHECK(std::get<CancelRequest>(*parsed).key == key);
+    CHECK(startup_packet_size(as_bytes(packet).first(4)).value() == packet.size());
+  }
+}
