@@ -55,6 +55,8 @@ void TransactionTracker::ready_for_query(char status) {
 
 void TransactionTracker::copy_progress(char type) {
   if (type == 'G') {
+    // Nobody asked for a COPY: what the client sends next is no part of one.
+    if (awaited_ == 0 && !sent_after_sync_) return;
     copy_in_ = true;
     const bool sync_is_skipped = awaited_ == 1 && last_sync_ == 'S' && !copy_end_sent_;
     skipped_syncs_ = sync_is_skipped ? 1 : 0;

@@ -134,7 +134,7 @@ class Play {
     if (!server_is_honest_) return;
     BoundaryTracker walk(MessageSender::kServer);
     bool after_fatal = false;
-    std::string heard = heard_.starts_with('N') && !looks_like_notice() ? heard_.substr(1) : heard_;
+    std::string heard = heard_.substr(refused_encryptions());
     const auto advance = walk.advance(std::as_writable_bytes(std::span(heard)), [&](char type, auto text) {
       require(!after_fatal, "a message behind the last one");
       after_fatal = type == 'E' && as_text(text).find("Connect again to the same address") != std::string_view::npos;
@@ -142,8 +142,13 @@ class Play {
     });
     require(!advance.violation, "what was heard is not made of messages");
   }
-  // An 'N' may be the answer to an SSLRequest.
-  [[nodiscard]] bool looks_like_notice() const { return heard_.size() >= 5 && heard_[1] == '\0'; }
+  // An 'N' may be the answer to an SSLRequest or a GSSENCRequest; a notice is longer.
+  [[nodiscard]] std::size_t refused_encryptions() const {
+    std::size_t count = 0;
+    while (count < heard_.size() && heard_[count] == 'N' && !(heard_.size() >= count + 5 && heard_[count + 1] == '\0'))
+      ++count;
+    return count;
+  }
 
   fuzz::AccessPointHarness harness_;
   Peer client_;

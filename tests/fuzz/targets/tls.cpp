@@ -43,7 +43,7 @@ void say_records(fuzz::Input& input, AccessPointHarness& harness, TlsPeer& peer)
     const std::string text(input.text());
     if (kind < 16) {
       fuzz::say(peer.peer(), text);
-    } else if (kind == 16) {
+    } else if (kind == 16 && peer.version() == "TLSv1.3") {
       peer.ask_for_key_update();
     } else if (!text.empty()) {
       std::string record = peer.encrypt(text);
