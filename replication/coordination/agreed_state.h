@@ -19,6 +19,7 @@ struct LiveMember {
   std::string version;
   std::string configuration;                     // digest of what must be the same everywhere
   std::map<std::string, std::uint64_t> applied;  // per cluster: the serial of the route that all its workers took over
+  std::map<std::string, std::uint64_t> drained;  // per cluster: likewise, of one that drains, and has there
 
   friend bool operator==(const LiveMember&, const LiveMember&) = default;
 };
@@ -38,6 +39,11 @@ struct SharedRoute {
   std::string node;  // empty: nowhere
   RouteMode mode = RouteMode::kNormal;
   std::string reason;
+  std::uint64_t version = 0;  // etcd's revision of it
+
+  [[nodiscard]] bool same_route(const SharedRoute& other) const {
+    return epoch == other.epoch && node == other.node && mode == other.mode;
+  }
 
   friend bool operator==(const SharedRoute&, const SharedRoute&) = default;
 };

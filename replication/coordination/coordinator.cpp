@@ -37,6 +37,7 @@ void Coordinator::start() {
 }
 
 void Coordinator::go_on() {
+  if (leaving_) return;
   const Instant at = now();
   const CoordinationWishes wishes = membership_.step(at);
   carry_out(wishes);
@@ -119,6 +120,7 @@ void Coordinator::enroll() {
       EtcdTransaction()
           .if_version(keys_.member(settings_.name), before == agreed_.members.end() ? 0 : before->second.revision)
           .remove_prefix(keys_.applied_of(settings_.name))
+          .remove_prefix(keys_.drained_of(settings_.name))
           .put(keys_.member(settings_.name), write_live_member(settings_.self), lease_)
           .read_prefix(keys_.prefix());
   ask(transaction.request(), [this, lease = lease_](Result<std::string, EtcdFailure> body) {
@@ -244,35 +246,68 @@ void Coordinator::route_applied(const std::string& cluster, std::uint64_t serial
   go_on();
 }
 
+void Coordinator::route_drained(const std::string& cluster, std::uint64_t serial) {
+  const EtcdTransaction transaction = EtcdTransaction()
+                                          .if_lease(keys_.member(settings_.name), lease_)
+                                          .put(keys_.drained(settings_.name, cluster), std::to_string(serial), lease_);
+  ask(transaction.request(), [](const Result<std::string, EtcdFailure>&) {});
+}
+
+bool Coordinator::drained_elsewhere(const std::string& cluster, std::uint64_t serial) const {
+  return std::ranges::all_of(membership_.state().members, [&](const auto& member) {
+    const auto drained = member.second.drained.find(cluster);
+    return member.first == settings_.name || (drained != member.second.drained.end() && drained->second >= serial);
+  });
+}
+
 void Coordinator::write_memory(const std::string& cluster, const std::string& text, Written written) {
   const auto known = membership_.state().memories.find(cluster);
-  const std::uint64_t version = known == membership_.state().memories.end() ? 0 : known->second.version;
-  write(EtcdTransaction().if_version(keys_.memory(cluster), version).put(keys_.memory(cluster), text),
-        std::move(written));
+  std::uint64_t& newest = written_memories_[cluster];
+  if (known != membership_.state().memories.end()) newest = std::max(newest, known->second.version);
+  write(EtcdTransaction().if_version(keys_.memory(cluster), newest).put(keys_.memory(cluster), text),
+        [this, cluster, written = std::move(written)](Result<std::uint64_t> revision) {
+          if (!revision) return written(revision.error());
+          written_memories_[cluster] = *revision;
+          written({});
+        });
 }
 
 void Coordinator::write_route(const std::string& cluster, SharedRoute route, Written written) {
   const auto known = membership_.state().routes.find(cluster);
-  route.serial = known == membership_.state().routes.end() ? 1 : known->second.serial + 1;
-  EtcdTransaction transaction;
-  if (known == membership_.state().routes.end()) transaction.if_created_at(keys_.route(cluster), 0);
-  write(transaction.put(keys_.route(cluster), write_shared_route(route)), std::move(written));
+  SharedRoute& newest = written_routes_[cluster];
+  if (known != membership_.state().routes.end() && known->second.version > newest.version) newest = known->second;
+  route.serial = newest.serial + 1;
+  write(EtcdTransaction()
+            .if_version(keys_.route(cluster), newest.version)
+            .put(keys_.route(cluster), write_shared_route(route)),
+        [this, cluster, route, written = std::move(written)](Result<std::uint64_t> revision) mutable {
+          if (!revision) return written(revision.error());
+          route.version = *revision;
+          written_routes_[cluster] = route;
+          written({});
+        });
 }
 
-void Coordinator::write(EtcdTransaction transaction, Written written) {
-  if (!membership_.leads(now())) return loop_.defer([written = std::move(written)] { written(not_leading()); });
+void Coordinator::write(EtcdTransaction transaction, Carried carried) {
+  if (!membership_.leads(now())) {
+    return loop_.defer([alive = std::weak_ptr<bool>(alive_), carried = std::move(carried)] {
+      if (!alive.expired()) carried(not_leading());
+    });
+  }
   transaction.if_created_at(keys_.leader(), membership_.state().term);
-  ask(transaction.request(), [written = std::move(written)](Result<std::string, EtcdFailure> body) {
-    if (!body) return written(Error{body.error().message});
+  ask(transaction.request(), [carried = std::move(carried)](Result<std::string, EtcdFailure> body) {
+    if (!body) return carried(Error{body.error().message});
     const auto answer = read_answer(*body);
-    if (!answer) return written(answer.error());
-    if (!answer->succeeded) return written(Error{"another pgkeel leads, or wrote meanwhile"});
-    written({});
+    if (!answer) return carried(answer.error());
+    if (!answer->succeeded) return carried(Error{"another pgkeel leads, or wrote meanwhile"});
+    carried(answer->revision);
   });
 }
 
 void Coordinator::leave(std::function<void()> left) {
+  leaving_ = true;
   timer_.stop();
+  etcd_.end_watch();
   if (lease_ == 0) return loop_.defer(std::move(left));
   const Duration limit = CoordinationPolicy{settings_.lease}.renew_every();
   etcd_.ask(revoke_lease(std::exchange(lease_, 0)), limit,

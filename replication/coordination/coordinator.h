@@ -44,6 +44,11 @@ class Coordinator {
   [[nodiscard]] static Instant now();
   [[nodiscard]] const Membership& membership() const { return membership_; }
   void route_applied(const std::string& cluster, std::uint64_t serial);
+  // No session here is in a transaction under this route, which drains. Told to the leader, who does without where that
+  // fails: draining has a limit.
+  void route_drained(const std::string& cluster, std::uint64_t serial);
+  // Leader: all other members have said so.
+  [[nodiscard]] bool drained_elsewhere(const std::string& cluster, std::uint64_t serial) const;
   std::optional<Promise> answer(const PromiseRequest& request) { return membership_.answer(request, now()); }
 
   // Leader: durable when `written` says so. An error: it may have been written or not, and the newest state tells.
@@ -68,7 +73,8 @@ class Coordinator {
   void replace_roster(const Roster& roster);
   void acknowledge(const std::string& cluster, std::uint64_t serial);
   void ask_promise(const std::string& member);
-  void write(EtcdTransaction transaction, Written written);
+  using Carried = std::function<void(Result<std::uint64_t> revision)>;
+  void write(EtcdTransaction transaction, Carried carried);
   void take_all(const EtcdAnswer& answer);
   void watch();
   void take_news(const EtcdNews& news);
@@ -86,9 +92,13 @@ class Coordinator {
   Membership membership_;
   std::map<std::string, std::string> addresses_;  // of members, also of those whose lease is over
   AgreedState agreed_;                            // as the watch has told it so far
-  std::uint64_t lease_ = 0;                       // 0: none
-  std::uint64_t seen_revision_ = 0;               // etcd was at it when the last but one renewal was answered
+  // What this one wrote last, which the watch may not have told yet.
+  std::map<std::string, std::uint64_t> written_memories_;  // versions, by cluster
+  std::map<std::string, SharedRoute> written_routes_;      // by cluster
+  std::uint64_t lease_ = 0;                                // 0: none
+  std::uint64_t seen_revision_ = 0;                        // etcd was at it when the last but one renewal was answered
   bool watching_ = false;
+  bool leaving_ = false;
   bool reading_ = false;
   std::string problem_;
   Timer timer_;

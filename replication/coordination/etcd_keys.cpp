@@ -89,19 +89,22 @@ Result<void> EtcdKeys::take(AgreedState& state, const EtcdKeyValue& entry) const
   if (parts.size() == 2 && parts[0] == "members") {
     LiveMember& live = state.members[parts[1]];
     auto applied = std::move(live.applied);
+    auto drained = std::move(live.drained);
     live = {entry.version,
             text_of(json, "machine"),
             text_of(json, "instance"),
             text_of(json, "address"),
             text_of(json, "version"),
             text_of(json, "configuration"),
-            std::move(applied)};
+            std::move(applied),
+            std::move(drained)};
     if (live.instance.empty()) return damaged();
-  } else if (parts.size() == 3 && parts[0] == "applied") {
+  } else if (parts.size() == 3 && (parts[0] == "applied" || parts[0] == "drained")) {
     const auto serial = read_number(entry.value);
     if (!serial) return damaged();
-    if (const auto live = state.members.find(parts[1]); live != state.members.end())
-      live->second.applied[parts[2]] = *serial;
+    const auto live = state.members.find(parts[1]);
+    if (live == state.members.end()) return {};
+    (parts[0] == "applied" ? live->second.applied : live->second.drained)[parts[2]] = *serial;
   } else if (parts.size() == 1 && parts[0] == "leader") {
     state.leader = text_of(json, "name");
     state.leader_instance = text_of(json, "instance");
@@ -114,6 +117,7 @@ Result<void> EtcdKeys::take(AgreedState& state, const EtcdKeyValue& entry) const
   } else if (parts.size() == 3 && parts[0] == "clusters" && parts[2] == "route") {
     auto route = read_shared_route(json);
     if (!route) return damaged();
+    route->version = entry.version;
     state.routes[parts[1]] = std::move(*route);
   } else if (parts.size() == 3 && parts[0] == "clusters" && parts[2] == "memory") {
     state.memories[parts[1]] = {entry.version, entry.value};
@@ -126,9 +130,9 @@ void EtcdKeys::take_gone(AgreedState& state, std::string_view key) const {
   const auto parts = split(key.substr(prefix_.size()));
   if (parts.size() == 2 && parts[0] == "members") {
     state.members.erase(parts[1]);
-  } else if (parts.size() == 3 && parts[0] == "applied") {
+  } else if (parts.size() == 3 && (parts[0] == "applied" || parts[0] == "drained")) {
     if (const auto live = state.members.find(parts[1]); live != state.members.end())
-      live->second.applied.erase(parts[2]);
+      (parts[0] == "applied" ? live->second.applied : live->second.drained).erase(parts[2]);
   } else if (parts.size() == 1 && parts[0] == "leader") {
     state.leader.clear();
     state.leader_instance.clear();

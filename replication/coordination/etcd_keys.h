@@ -29,6 +29,10 @@ class EtcdKeys {
   [[nodiscard]] std::string applied(const std::string& name, const std::string& cluster) const {
     return applied_of(name) + cluster;
   }
+  [[nodiscard]] std::string drained_of(const std::string& name) const { return prefix_ + "drained/" + name + "/"; }
+  [[nodiscard]] std::string drained(const std::string& name, const std::string& cluster) const {
+    return drained_of(name) + cluster;
+  }
   [[nodiscard]] std::string leader() const { return prefix_ + "leader"; }
   [[nodiscard]] std::string roster() const { return prefix_ + "roster"; }
   [[nodiscard]] std::string route(const std::string& cluster) const {
