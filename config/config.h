@@ -72,13 +72,24 @@ struct ProxyConfig {
   Duration hold_timeout = 10s;
   NoRoutePolicy no_route = NoRoutePolicy::kHold;
   std::uint32_t login_rate = 200;  // a second and cluster, after a failover
+  Duration restart_drain = 60s;    // for sessions that a restart in place leaves in the old process
 
   friend bool operator==(const ProxyConfig&, const ProxyConfig&) = default;
+};
+
+struct AdminTlsConfig {
+  std::string cert;  // empty: plain HTTP
+  std::string key;
+  std::string ca;  // whom the verbs of the command line believe; empty: `cert` itself alone
+
+  friend bool operator==(const AdminTlsConfig&, const AdminTlsConfig&) = default;
 };
 
 struct AdminConfig {
   HostPort listen{"127.0.0.1", 7432};
   std::string token_file = "/etc/pgkeel/admin.token";
+  AdminTlsConfig tls;
+  bool allow_plain = false;  // without TLS although not on loopback
 
   friend bool operator==(const AdminConfig&, const AdminConfig&) = default;
 };

@@ -9,11 +9,6 @@ namespace {
 
 using namespace schema_rows;
 
-constexpr std::string_view kNoTls = "TLS is not supported by this version";
-
-// The owner of what this version keeps nowhere.
-struct Nowhere {};
-
 const Table& proxy_table() {
   static const Table rows = table_of<ProxyConfig>({
       needs_restart(per_host(integer<&ProxyConfig::workers>(
@@ -28,14 +23,21 @@ const Table& proxy_table() {
                                      "their next host"),
       integer<&ProxyConfig::login_rate>("login_rate", 1, 1'000'000,
                                         "new server logins a second and cluster after a failover; the rest wait"),
+      duration<&ProxyConfig::restart_drain>(
+          "restart_drain", 0s, 24h,
+          "what a restart in place leaves in the old process (sessions in TLS) must have ended by then"),
   });
   return rows;
 }
 
 const Table& admin_tls_table() {
-  static const Table rows = table_of<Nowhere>({
-      unsupported(unused_text<Nowhere>("cert", "certificate of the console and API"), kNoTls),
-      unsupported(unused_text<Nowhere>("key", "its private key"), kNoTls),
+  static const Table rows = table_of<AdminTlsConfig>({
+      for_new_connections(text<&AdminTlsConfig::cert>(
+          "cert", "certificate of console, API and metrics; empty: plain HTTP", complain_of_path)),
+      for_new_connections(text<&AdminTlsConfig::key>("key", "its private key", complain_of_path)),
+      text<&AdminTlsConfig::ca>(
+          "ca", "authority that the verbs of the command line believe; empty: just the certificate in `cert`",
+          complain_of_path),
   });
   return rows;
 }
@@ -47,7 +49,9 @@ const Table& admin_table() {
           "token_file", "bearer token for whatever changes state; made at random, mode 0600, when absent",
           complain_of_path))),
       written_inline(
-          unused_table<AdminConfig>("tls", admin_tls_table(), "empty: plain HTTP, then `listen` must be loopback")),
+          table<&AdminConfig::tls>("tls", admin_tls_table(), "TLS 1.2 or newer; without it `listen` must be loopback")),
+      boolean<&AdminConfig::allow_plain>(
+          "allow_plain", "true: plain HTTP although `listen` is not loopback; the bearer token can be read on the way"),
   });
   return rows;
 }

@@ -78,11 +78,16 @@ class Validator {
 
   void check_admin() {
     const HostPort& listen = config_.admin.listen;
-    if (!listen.host.empty() && !is_loopback(listen.host)) {
-      complain("admin.listen",
-               fmt::format("{} is not a loopback address: that needs TLS, which is not supported by this "
-                           "version",
-                           quoted(format_host_port(listen))));
+    const AdminTlsConfig& tls = config_.admin.tls;
+    if (tls.cert.empty() != tls.key.empty())
+      complain(tls.cert.empty() ? "admin.tls.cert" : "admin.tls.key",
+               "is missing: TLS needs a certificate and its key");
+    if (!tls.ca.empty() && tls.cert.empty())
+      complain("admin.tls.ca", "nobody is asked for a certificate without TLS: give `cert` and `key`");
+    if (!listen.host.empty() && !is_loopback(listen.host) && tls.cert.empty() && !config_.admin.allow_plain) {
+      complain("admin.listen", fmt::format("{} is not a loopback address: that needs TLS (`cert` and `key` of [admin] "
+                                           "tls), or allow_plain = true where nobody else can read the network",
+                                           quoted(format_host_port(listen))));
     }
   }
 

@@ -2,16 +2,17 @@
 
 #include <algorithm>
 #include <atomic>
-#include <charconv>
 #include <chrono>
 #include <regex>
 #include <thread>
 
 #include <httplib.h>
 
+#include "proxy/admin/balancer_answer.h"
 #include "proxy/admin/embedded.h"
 #include "proxy/admin/event_stream.h"
 #include "proxy/admin/order_json.h"
+#include "proxy/admin/query_number.h"
 #include "proxy/admin/status_json.h"
 #include "proxy/admin/token_guard.h"
 #include "proxy/http/http_server.h"
@@ -35,17 +36,6 @@ constexpr auto kHoldBack = 1000ms;
 constexpr auto kEventWaitMax = 20s;
 constexpr std::size_t kRequestBytesMax = 64 * 1024;
 
-std::optional<std::uint64_t> whole_number(const std::string& text) {
-  std::uint64_t value = 0;
-  const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), value);
-  return code == std::errc{} && end == text.data() + text.size() ? std::optional(value) : std::nullopt;
-}
-
-// Where it is given and no number, the request was refused before.
-std::uint64_t number_parameter(const httplib::Request& request, const char* name, std::uint64_t otherwise) {
-  return request.has_param(name) ? whole_number(request.get_param_value(name)).value_or(otherwise) : otherwise;
-}
-
 void answer_text(httplib::Response& response, int status, const std::string& text) {
   response.status = status;
   response.set_content(text + "\n", "text/plain; charset=utf-8");
@@ -55,7 +45,7 @@ void answer_text(httplib::Response& response, int status, const std::string& tex
 
 struct AdminServer::Inner {
   AdminSources sources;
-  HttpServer server{kThreads};
+  HttpServer server;
   std::thread thread;
   std::atomic<bool> stopping{false};
   std::atomic<int> waiting{0};
@@ -65,7 +55,8 @@ struct AdminServer::Inner {
   std::vector<std::string> routes;
   TokenGuard guard;
 
-  explicit Inner(AdminSources from) : sources(std::move(from)), guard(sources.token) {}
+  explicit Inner(AdminSources from)
+      : sources(std::move(from)), server(kThreads, std::move(sources.tls)), guard(sources.token) {}
 
   using Handler = std::function<void(const httplib::Request&, httplib::Response&)>;
 
@@ -98,6 +89,22 @@ struct AdminServer::Inner {
     });
   }
 
+  // Also as `path`/CLUSTER and `path`/CLUSTER/NODE.
+  void route_balancer(const std::string& path, BalancerQuestion question) {
+    const Handler answer = [this, question](const httplib::Request& request, httplib::Response& response) {
+      const auto given = [&](std::size_t place, const char* parameter) {
+        return request.matches.size() > place ? request.matches[place].str() : request.get_param_value(parameter);
+      };
+      with_clusters(response, [&](const std::vector<ClusterStatus>& clusters) {
+        const auto found = answer_balancer(question, clusters, given(1, "cluster"), given(2, "node"));
+        answer_text(response, found.status, found.text);
+      });
+    };
+    route("GET", path, answer);
+    route("GET", path + "/{cluster}", answer);
+    if (question != BalancerQuestion::kLeader) route("GET", path + "/{cluster}/{node}", answer);
+  }
+
   void add_routes() {
     route_page("/", "text/html; charset=utf-8", console_html);
     route_page("/console.css", "text/css; charset=utf-8", console_css);
@@ -107,6 +114,9 @@ struct AdminServer::Inner {
       answer_text(response, answers ? 200 : 503, answers ? "ok" : "the control thread does not answer");
     });
     route("GET", "/readyz", [this](const httplib::Request&, httplib::Response& response) { ready(response); });
+    route_balancer("/primary", BalancerQuestion::kPrimary);
+    route_balancer("/replica", BalancerQuestion::kReplica);
+    route_balancer("/leader", BalancerQuestion::kLeader);
     route("GET", "/metrics", [this](const httplib::Request&, httplib::Response& response) {
       with_clusters(response, [&](const std::vector<ClusterStatus>& clusters) {
         response.set_content(sources.metrics(clusters), "text/plain; version=0.0.4; charset=utf-8");
@@ -278,10 +288,8 @@ struct AdminServer::Inner {
 
   void ready(httplib::Response& response) {
     with_clusters(response, [&](const std::vector<ClusterStatus>& clusters) {
-      for (const auto& cluster : clusters) {
-        if (cluster.route.empty()) return answer_text(response, 503, cluster.name + ": " + cluster.summary);
-      }
-      answer_text(response, 200, "ok");
+      const auto routed = answer_balancer(BalancerQuestion::kPrimary, clusters, "", "");
+      answer_text(response, routed.status, routed.status == 200 ? "ok" : routed.text);
     });
   }
 
@@ -373,6 +381,10 @@ AdminServer::~AdminServer() {
   inner_->stopping = true;
   inner_->server.stop_serving();
   inner_->thread.join();
+}
+
+void AdminServer::use(std::shared_ptr<const TlsAcceptor> tls) {
+  inner_->server.use(std::move(tls));
 }
 
 const std::vector<std::string>& AdminServer::routes() const {

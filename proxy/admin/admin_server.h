@@ -16,6 +16,7 @@
 #include "proxy/base/address.h"
 #include "proxy/base/result.h"
 #include "proxy/io/socket.h"
+#include "proxy/io/tls_session.h"
 #include "replication/model/operator_order.h"
 #include "replication/state/decision_log.h"
 #include "replication/state/event_log.h"
@@ -27,7 +28,8 @@ struct AdminSources {
   std::function<std::string(const std::vector<ClusterStatus>&)> metrics;  // in Prometheus' text format
   const EventLog* events = nullptr;
   const DecisionLog* decisions = nullptr;
-  std::string token;  // empty: nothing can be changed
+  std::string token;                       // empty: nothing can be changed
+  std::shared_ptr<const TlsAcceptor> tls;  // none: plain HTTP
   // Any thread. `preview`: nothing is changed. Nothing: no answer in time, and the order is not carried out.
   std::function<std::optional<OrderAnswer>(const std::string& cluster, const OperatorOrder&, bool preview)> give_order;
   std::function<std::optional<ProcessStatus>()> process;  // any thread; nothing: no answer in time
@@ -46,6 +48,9 @@ class AdminServer {
   // Binds first. Port 0: any free one.
   static Result<std::unique_ptr<AdminServer>> start(const HostPort& listen, AdminSources sources);
   ~AdminServer();
+
+  // For connections that come from now on; those that are there end with their next request. Any thread.
+  void use(std::shared_ptr<const TlsAcceptor> tls);
 
   [[nodiscard]] std::uint16_t port() const;
 

@@ -2,9 +2,11 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "proxy/admin/cluster_status.h"
 #include "proxy/base/time.h"
 
 namespace pgkeel {
@@ -16,7 +18,8 @@ struct ConfigurationStatus {
   WallTime read_at{};  // when what runs was read: by the last reload that succeeded, or at the start
   // The last reload was refused, for these reasons: the file on disk is not what runs.
   std::vector<std::string> problems;
-  std::vector<std::string> waiting;  // what waits for a restart, one change each
+  std::vector<std::string> waiting;                    // what waits for a restart, one change each
+  std::optional<CertificateStatus> admin_certificate;  // that the admin endpoint shows
 };
 
 }  // namespace pgkeel

@@ -51,6 +51,13 @@ Application::Application(const Config& config, StartOptions options)
       program_(own_program()),
       configuration_(options_.config_path, wall_now()),
       wakeup_(std::make_unique<Wakeup>(loop_)),
+      admin_certificate_(
+          loop_,
+          [this](std::shared_ptr<const TlsAcceptor> acceptor) {
+            configuration_.admin_certificate(admin_certificate_.certificate());
+            if (admin_) admin_->use(std::move(acceptor));
+          },
+          [this](LogLevel severity, const std::string& text) { record(severity, "certificate", text); }),
       jobs_(loop_),
       drain_look_(loop_, [this] { look_at_drain(); }),
       drain_limit_(loop_, [this] { begin_stop("the time is over that sessions have to end after a restart"); }) {}
@@ -111,6 +118,9 @@ Result<void> Application::start_data_path(std::uint64_t descriptor_limit, std::o
       [this](const VerifierQuestion& question, const VerifierSink& sink) {
         if (auto* cluster = find_cluster(question.cluster)) cluster->read_verifier(question, sink);
       });
+  auto admin_tls = load_admin_tls(config_.admin.tls);
+  if (!admin_tls) return admin_tls.error();
+  admin_certificate_.use(std::move(*admin_tls));
   std::vector<NamedSocket> passed = sockets_from_service_manager();
   auto& inherited = takeover ? takeover->sockets() : passed;
   if (const auto started = workers_->start(inherited); !started) return started.error();
@@ -205,6 +215,7 @@ Result<void> Application::start_admin() {
     log(LogLevel::kWarning, "admin",
         token.error().message + "; until a restart nothing can be changed through [admin]");
   }
+  sources.tls = admin_certificate_.acceptor();
   auto socket = duplicate_socket(admin_socket_.descriptor());
   if (!socket) return Error{"the admin endpoint gets no descriptor: " + describe_system_error(socket.error().code)};
   admin_ = AdminServer::start(std::move(*socket), std::move(sources));
@@ -230,10 +241,13 @@ void Application::run() {
     log(LogLevel::kInfo, cluster.name,
         "the read-only endpoint is " + format_host_port({cluster.listen_read_only.host, port}));
   }
-  log(LogLevel::kInfo, "pgkeel",
-      "status, events and metrics are at http://" +
-          format_host_port({config_.admin.listen.host, admin_socket_.bound_port()}));
+  log(LogLevel::kInfo, "pgkeel", "status, events and metrics are at " + admin_url());
   loop_.run();
+}
+
+std::string Application::admin_url() const {
+  return (config_.admin.tls.cert.empty() ? "http://" : "https://") +
+         format_host_port({config_.admin.listen.host, admin_socket_.bound_port()});
 }
 
 ClusterService* Application::find_cluster(const std::string& name) const {

@@ -15,6 +15,7 @@
 #include "config/config.h"
 #include "proxy/admin/admin_server.h"
 #include "proxy/admin/reload_answer.h"
+#include "proxy/app/admin_certificate.h"
 #include "proxy/app/cluster_service.h"
 #include "proxy/app/configuration_ledger.h"
 #include "proxy/base/result.h"
@@ -63,6 +64,7 @@ class Application final : private HandoverGiver::Owner {
   Result<void> open_control();
   void start_control(const std::map<std::string, Route>& open_routes);
   Result<void> start_admin();
+  [[nodiscard]] std::string admin_url() const;
   void watch_signals();
   [[nodiscard]] std::unique_ptr<ClusterService> make_cluster(const ClusterConfig& config, ClusterMemory memory,
                                                              std::string adopt);
@@ -87,6 +89,7 @@ class Application final : private HandoverGiver::Owner {
     Config wanted;                                  // as far as a running process can follow the file
     std::map<std::string, ClusterMemory> memories;  // of clusters that are new
     std::shared_ptr<AccessChange> access;
+    AdminTls admin_tls;
   };
   // `preview`: only what it would change.
   ReloadAnswer reload(const std::string& by, bool preview);
@@ -134,6 +137,7 @@ class Application final : private HandoverGiver::Owner {
   std::unique_ptr<DecisionLog> decisions_;
   std::vector<std::unique_ptr<ClusterService>> clusters_;
   std::unique_ptr<AdminServer> admin_;
+  AdminCertificate admin_certificate_;
 
   std::vector<std::unique_ptr<SignalWatch>> signals_;
   JobRunner jobs_;

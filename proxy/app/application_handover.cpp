@@ -13,7 +13,6 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr Duration kDrainLook = 100ms;
-constexpr Duration kRestartDrain = 60s;  // for sessions that could not go along
 
 void nothing_to_do() {}
 
@@ -226,9 +225,9 @@ void Application::successor_serves(pid_t successor) {
   workers_->drop_listeners();
   admin_socket_.close();
   log(LogLevel::kInfo, "handover",
-      "process " + std::to_string(successor) + " serves; what is left here has " + format_duration(kRestartDrain) +
-          " to end");
-  drain_limit_.start_once(kRestartDrain);
+      "process " + std::to_string(successor) + " serves; what is left here has " +
+          format_duration(config_.proxy.restart_drain) + " to end");
+  drain_limit_.start_once(config_.proxy.restart_drain);
 }
 
 void Application::look_at_drain() {

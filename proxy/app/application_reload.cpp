@@ -78,6 +78,10 @@ Application::Reload Application::prepare_reload() {
   reload.wanted = without_restart(config_, *loaded);
   add_lines(answer.problems, validate(reload.wanted, {}, options_.config_path + ", with what waits for a restart"));
   look_at_password_files(reload.wanted, answer.problems);
+  if (auto admin_tls = load_admin_tls(reload.wanted.admin.tls))
+    reload.admin_tls = std::move(*admin_tls);
+  else
+    answer.problems.push_back(admin_tls.error().message);
   for (const auto& cluster : clusters_) {
     const ClusterConfig* wanted = find_config(reload.wanted, cluster->name());
     std::ranges::move(cluster->refusals(wanted), std::back_inserter(answer.problems));
@@ -116,6 +120,7 @@ void Application::carry_out(Reload& reload) {
       service_manager_.forget_socket(socket_name(cluster.name));
   }
   config_ = std::move(reload.wanted);
+  admin_certificate_.use(std::move(reload.admin_tls));
   workers_->reload(*reload.access);
   auto before = std::exchange(clusters_, {});
   std::vector<ClusterService*> new_ones;

@@ -1,6 +1,5 @@
 #include "proxy/app/certificate_watch.h"
 
-#include <sys/stat.h>
 #include <utility>
 
 #include "proxy/io/clock.h"
@@ -46,19 +45,9 @@ void CertificateWatch::watch() {
   next_look_.start_once(kLookEvery);
 }
 
-std::vector<CertificateWatch::Stamp> CertificateWatch::look() const {
-  std::vector<Stamp> stamps;
-  for (const auto& path :
-       {cluster_.client_tls.cert, cluster_.client_tls.key, cluster_.client_tls.client_ca, cluster_.server_tls.ca}) {
-    if (path.empty()) continue;
-    struct stat file {};
-    Stamp& stamp = stamps.emplace_back();
-    if (::stat(path.c_str(), &file) != 0) continue;
-    stamp.inode = file.st_ino;
-    stamp.modified_ns = std::int64_t{file.st_mtim.tv_sec} * 1'000'000'000 + file.st_mtim.tv_nsec;
-    stamp.size = file.st_size;
-  }
-  return stamps;
+std::vector<FileStamp> CertificateWatch::look() const {
+  return file_stamps(
+      {cluster_.client_tls.cert, cluster_.client_tls.key, cluster_.client_tls.client_ca, cluster_.server_tls.ca});
 }
 
 void CertificateWatch::look_again() {

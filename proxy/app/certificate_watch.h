@@ -2,7 +2,6 @@
 // new connections, and nobody is dropped; what can't be used leaves the old ones in use. Control thread only.
 #pragma once
 
-#include <cstdint>
 #include <functional>
 #include <optional>
 #include <string>
@@ -10,6 +9,7 @@
 
 #include "config/config.h"
 #include "proxy/admin/cluster_status.h"
+#include "proxy/app/file_stamp.h"
 #include "proxy/base/log.h"
 #include "proxy/base/time.h"
 #include "proxy/io/timer.h"
@@ -36,15 +36,7 @@ class CertificateWatch {
   void add_findings(std::optional<ReadinessReport>& report) const;
 
  private:
-  // What tells one version of a file from another.
-  struct Stamp {
-    std::uint64_t inode = 0;
-    std::int64_t modified_ns = 0;
-    std::int64_t size = 0;
-    friend bool operator==(const Stamp&, const Stamp&) = default;
-  };
-
-  [[nodiscard]] std::vector<Stamp> look() const;
+  [[nodiscard]] std::vector<FileStamp> look() const;
   void watch();
   void look_again();
   void tell_of_its_end();
@@ -55,8 +47,8 @@ class CertificateWatch {
   Publish publish_;
   Tell tell_;
   Timer next_look_;
-  std::vector<Stamp> in_use_;  // or were found to be of no use
-  std::vector<Stamp> seen_;
+  std::vector<FileStamp> in_use_;  // or were found to be of no use
+  std::vector<FileStamp> seen_;
   WallTime not_after_{};
   WallTime told_of_{};  // that this end is near
 };

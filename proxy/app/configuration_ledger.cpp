@@ -35,6 +35,11 @@ void ConfigurationLedger::reloaded(const ReloadAnswer& answer, WallTime now) {
   }
 }
 
+void ConfigurationLedger::admin_certificate(std::optional<CertificateStatus> shown) {
+  const std::lock_guard lock(mutex_);
+  status_.admin_certificate = std::move(shown);
+}
+
 ConfigurationStatus ConfigurationLedger::status() const {
   const std::lock_guard lock(mutex_);
   return status_;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <mutex>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -20,6 +21,7 @@ class ConfigurationLedger {
   }
 
   void reloaded(const ReloadAnswer& answer, WallTime now);
+  void admin_certificate(std::optional<CertificateStatus> shown);
   [[nodiscard]] ConfigurationStatus status() const;
 
  private:

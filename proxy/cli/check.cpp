@@ -66,6 +66,18 @@ bool is_open(const std::string& key, const std::string& path) {
   return file.error_number == 0 && warning_of(file).has_value();
 }
 
+void look_at_admin_tls(const AdminTlsConfig& tls, std::vector<CertificateFacts>& certificates) {
+  if (tls.cert.empty()) return;
+  CertificateFacts& facts = certificates.emplace_back();
+  facts.key = "admin.tls";
+  facts.key_file = tls.key;
+  facts.key_is_open = is_open(facts.key + ".key", tls.key);
+  if (const auto context = TlsContext::accepting(tls.cert, tls.key, tls.ca))
+    facts.until = (*context)->not_after();
+  else
+    facts.problem = context.error().message;
+}
+
 void look_at_tls(const ClusterConfig& cluster, std::vector<CertificateFacts>& certificates) {
   if (const auto& tls = cluster.client_tls; tls.mode != ClientTlsMode::kOff) {
     CertificateFacts& facts = certificates.emplace_back();
@@ -127,6 +139,7 @@ std::vector<PasswordFileFacts> look_at_password_files(const Config& config) {
 
 std::vector<CertificateFacts> look_at_certificates(const Config& config) {
   std::vector<CertificateFacts> certificates;
+  look_at_admin_tls(config.admin.tls, certificates);
   for (const ClusterConfig& cluster : config.clusters) {
     look_at_tls(cluster, certificates);
     for (std::size_t i = 0; i < cluster.nodes.size(); ++i) {

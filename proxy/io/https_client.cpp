@@ -55,6 +55,8 @@ struct HttpsClient::Inner {
     headers.reset(curl_slist_append(nullptr, "Content-Type: application/json"));
     // An answer may be waited for, but not permission to send: we send little.
     headers.reset(curl_slist_append(headers.release(), "Expect:"));
+    if (!peer.bearer_token.empty())
+      headers.reset(curl_slist_append(headers.release(), ("Authorization: Bearer " + peer.bearer_token).c_str()));
   }
   ~Inner() {
     curl_easy_cleanup(easy);
@@ -76,9 +78,9 @@ struct HttpsClient::Inner {
     curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers.get());
     curl_easy_setopt(easy, CURLOPT_SSLVERSION, static_cast<long>(CURL_SSLVERSION_TLSv1_2));
     curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L);
-    curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L);
+    curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, peer.name_must_match ? 2L : 0L);
     curl_easy_setopt(easy, CURLOPT_SSL_SESSIONID_CACHE, 0L);
-    curl_easy_setopt(easy, CURLOPT_SSL_CTX_FUNCTION, demand_role);
+    if (peer.is_agent) curl_easy_setopt(easy, CURLOPT_SSL_CTX_FUNCTION, demand_role);
     curl_easy_setopt(easy, CURLOPT_CAINFO, "");  // nobody but who is named here
     set_pem(CURLOPT_CAINFO_BLOB, peer.authority_pem);
     curl_easy_setopt(easy, CURLOPT_CAPATH, nullptr);

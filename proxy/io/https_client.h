@@ -1,5 +1,5 @@
-// A client of one HTTPS server, with certificates on both sides: the server's must be of the authority and bear the
-// host's name or address, and be an agent's. The connection is kept between requests. Blocks: for job threads. One
+// A client of one HTTPS server: its certificate must be of the authority and bear the host's name or address, and be an
+// agent's, unless HttpsPeer says otherwise. The connection is kept between requests. Blocks: for job threads. One
 // thread at a time; cancel() from any.
 #pragma once
 
@@ -13,10 +13,13 @@
 namespace pgkeel {
 
 struct HttpsPeer {
-  std::string url;            // "https://HOST:PORT", without a path
-  std::string authority_pem;  // whom to believe
-  std::string certificate_pem;
+  std::string url;              // "https://HOST:PORT", without a path
+  std::string authority_pem;    // whom to believe
+  std::string certificate_pem;  // that we show; empty: none
   std::string key_pem;
+  bool is_agent = true;           // by what its certificate is made for
+  bool name_must_match = true;    // false: where authority_pem is the one certificate that is expected
+  std::string bearer_token = {};  // empty: none is sent
 };
 
 struct HttpsAnswer {

@@ -14,6 +14,7 @@ namespace pgkeel {
 namespace {
 
 constexpr int kChainDepthMax = 2;
+constexpr const char* kCiphersOfTls12 = "ECDHE+AESGCM:ECDHE+CHACHA20";  // forward secrecy
 
 using Bio = std::unique_ptr<BIO, decltype([](BIO* bio) { BIO_free(bio); })>;
 using Certificate = std::unique_ptr<X509, decltype([](X509* certificate) { X509_free(certificate); })>;
@@ -60,7 +61,8 @@ bool own(SSL_CTX* context, const std::string& pem) {
 
 }  // namespace
 
-Result<std::shared_ptr<const TlsAcceptor>> TlsAcceptor::open(const TlsIdentity& identity, CertificateRole peers) {
+Result<std::shared_ptr<const TlsAcceptor>> TlsAcceptor::showing(const TlsIdentity::Part& certificate,
+                                                                const TlsIdentity::Part& key) {
   SSL_CTX* context = SSL_CTX_new(TLS_server_method());
   if (context == nullptr) return failure("no TLS");
   const std::shared_ptr<const TlsAcceptor> acceptor(new TlsAcceptor(context));
@@ -68,15 +70,38 @@ Result<std::shared_ptr<const TlsAcceptor>> TlsAcceptor::open(const TlsIdentity& 
   SSL_CTX_set_options(context, SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
   SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
   SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+  if (!show(context, certificate.pem)) return failure("the certificate " + certificate.file + " cannot be used");
+  if (!own(context, key.pem)) return failure("the key " + key.file + " cannot be used with " + certificate.file);
+  return acceptor;
+}
+
+Result<std::shared_ptr<const TlsAcceptor>> TlsAcceptor::open(const TlsIdentity& identity, CertificateRole peers) {
+  auto acceptor = showing(identity.certificate, identity.key);
+  if (!acceptor) return acceptor.error();
+  SSL_CTX* context = (*acceptor)->context();
   if (!believe(context, identity.authority.pem))
     return failure("the authority's certificate " + identity.authority.file + " cannot be used");
-  if (!show(context, identity.certificate.pem))
-    return failure("the certificate " + identity.certificate.file + " cannot be used");
-  if (!own(context, identity.key.pem))
-    return failure("the key " + identity.key.file + " cannot be used with " + identity.certificate.file);
   SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, verify_callback_for(peers));
   SSL_CTX_set_verify_depth(context, kChainDepthMax);
   return acceptor;
+}
+
+Result<std::shared_ptr<const TlsAcceptor>> TlsAcceptor::open_to_all(const TlsIdentity::Part& certificate,
+                                                                    const TlsIdentity::Part& key) {
+  auto acceptor = showing(certificate, key);
+  if (!acceptor) return acceptor.error();
+  SSL_CTX_set_options((*acceptor)->context(), SSL_OP_CIPHER_SERVER_PREFERENCE);
+  SSL_CTX_set_cipher_list((*acceptor)->context(), kCiphersOfTls12);
+  return acceptor;
+}
+
+WallTime TlsAcceptor::not_after() const {
+  WallTime first = end_of_certificate(SSL_CTX_get0_certificate(context_));
+  STACK_OF(X509)* chain = nullptr;
+  SSL_CTX_get0_chain_certs(context_, &chain);
+  for (int at = 0; chain != nullptr && at < sk_X509_num(chain); ++at)
+    first = std::min(first, end_of_certificate(sk_X509_value(chain, at)));
+  return first;
 }
 
 TlsAcceptor::~TlsAcceptor() {

@@ -1,7 +1,8 @@
-// The server's side of mutual TLS on one accepted socket, which must not block: whoever reads or writes waits for the
-// socket as need() says. A peer is let in only with a certificate of the authority, made for the role that is expected.
-// TLS 1.2 at least; no session is resumed, so that each peer shows its certificate. A TlsAcceptor is immutable: any
-// thread; a TlsSession: one thread. SIGPIPE must be ignored by the process.
+// The server's side of TLS on one accepted socket, which must not block: whoever reads or writes waits for the socket
+// as need() says. With open() a peer is let in only with a certificate of the authority, made for the role that is
+// expected; with open_to_all() it is asked for none. TLS 1.2 at least; no session is resumed, so that each peer shows
+// its certificate. A TlsAcceptor is immutable: any thread; a TlsSession: one thread. SIGPIPE must be ignored by the
+// process.
 #pragma once
 
 #include <cstddef>
@@ -10,6 +11,7 @@
 #include <sys/types.h>
 
 #include "proxy/base/result.h"
+#include "proxy/base/time.h"
 #include "proxy/io/certificates.h"
 
 struct ssl_ctx_st;
@@ -21,14 +23,19 @@ class TlsAcceptor {
  public:
   // `identity`: ours, and whom to believe that it is a peer.
   static Result<std::shared_ptr<const TlsAcceptor>> open(const TlsIdentity& identity, CertificateRole peers);
+  static Result<std::shared_ptr<const TlsAcceptor>> open_to_all(const TlsIdentity::Part& certificate,
+                                                                const TlsIdentity::Part& key);
   ~TlsAcceptor();
   TlsAcceptor(const TlsAcceptor&) = delete;
   TlsAcceptor& operator=(const TlsAcceptor&) = delete;
 
   [[nodiscard]] ssl_ctx_st* context() const { return context_; }
+  [[nodiscard]] WallTime not_after() const;  // when the certificate that we show, or one of its chain, ends
 
  private:
   explicit TlsAcceptor(ssl_ctx_st* context) : context_(context) {}
+  static Result<std::shared_ptr<const TlsAcceptor>> showing(const TlsIdentity::Part& certificate,
+                                                            const TlsIdentity::Part& key);
 
   ssl_ctx_st* context_;
 };

@@ -411,6 +411,8 @@ std::string prometheus_text(const std::vector<ClusterStatus>& clusters, const Co
       families.add({{"cluster", cluster.name}, {"certificate", certificate.name}},
                    seconds(certificate.not_after.time_since_epoch()));
   }
+  if (const auto& shown = configuration.admin_certificate)
+    families.add({{"certificate", shown->name}}, seconds(shown->not_after.time_since_epoch()));
   return families.text();
 }
 

@@ -41,7 +41,9 @@ TEST_CASE("what a host has of its own is no difference") {
   Config other = example();
   other.proxy.workers = 7;
   other.proxy.max_client_connections = 7;
-  other.admin = {{"10.0.0.2", 1}, "/other"};
+  other.admin.listen = {"10.0.0.2", 1};
+  other.admin.token_file = "/other";
+  other.admin.tls = {"/other", "/other", "/other"};
   other.state_directory = "/other";
   other.log = {LogLevel::kDebug, LogFormat::kJson};
   other.quarantine.max_bytes = 7;

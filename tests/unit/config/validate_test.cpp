@@ -89,12 +89,22 @@ TEST_CASE("a node is no access point") {
   CHECK(problems_of(std::string(kMinimal) + second_cluster("127.0.0.1:5432", "10.0.0.9")).empty());
 }
 
-TEST_CASE("the admin endpoint stays on loopback") {
-  CHECK(problems_of(std::string(kMinimal) + "[admin]\nlisten = \"0.0.0.0:7432\"\n") ==
-        "f:12:10: admin.listen: \"0.0.0.0:7432\" is not a loopback address: that needs TLS, which is not supported by "
-        "this "
-        "version\n");
+TEST_CASE("the admin endpoint stays on loopback, unless it has TLS, or may do without") {
+  const std::string everywhere = std::string(kMinimal) + "[admin]\nlisten = \"0.0.0.0:7432\"\n";
+  CHECK(
+      problems_of(everywhere) ==
+      "f:12:10: admin.listen: \"0.0.0.0:7432\" is not a loopback address: that needs TLS (`cert` and `key` of [admin] "
+      "tls), or allow_plain = true where nobody else can read the network\n");
+  CHECK(problems_of(everywhere + "allow_plain = true\n").empty());
+  CHECK(problems_of(everywhere + "tls = { cert = \"/c\", key = \"/k\" }\n").empty());
+  CHECK(problems_of(everywhere + "tls = { cert = \"/c\", key = \"/k\", ca = \"/a\" }\n").empty());
   CHECK(problems_of(std::string(kMinimal) + "[admin]\nlisten = \"[::1]:7432\"\n").empty());
+  CHECK(problems_of(std::string(kMinimal) + "[admin]\ntls = { cert = \"/c\" }\n").find("admin.tls.key: is missing") !=
+        std::string::npos);
+  CHECK(problems_of(std::string(kMinimal) + "[admin]\ntls = { key = \"/k\" }\n").find("admin.tls.cert: is missing") !=
+        std::string::npos);
+  CHECK(problems_of(std::string(kMinimal) + "[admin]\ntls = { ca = \"/a\" }\n").find("admin.tls.ca: nobody is asked") !=
+        std::string::npos);
 }
 
 TEST_CASE("some client must be allowed") {

@@ -1,0 +1,52 @@
+#include "proxy/admin/balancer_answer.h"
+
+#include <algorithm>
+
+namespace pgkeel {
+namespace {
+
+bool replicates(const ClusterStatus& cluster, const NodeStatus& node) {
+  return node.name != cluster.route && node.role == "standby" && node.streaming;
+}
+
+BalancerAnswer answer_for(BalancerQuestion question, const ClusterStatus& cluster, const std::string& node) {
+  const auto found = std::ranges::find(cluster.nodes, node, &NodeStatus::name);
+  if (!node.empty() && found == cluster.nodes.end()) return {404, "cluster " + cluster.name + " has no node " + node};
+  switch (question) {
+    case BalancerQuestion::kPrimary:
+      if (cluster.route.empty()) return {503, cluster.name + ": " + cluster.summary};
+      if (node.empty() || node == cluster.route) return {200, cluster.name + ": the primary is " + cluster.route};
+      return {503, cluster.name + ": " + node + " is not the primary, which is " + cluster.route};
+    case BalancerQuestion::kReplica: {
+      if (!node.empty()) {
+        return replicates(cluster, *found)
+                   ? BalancerAnswer{200, cluster.name + ": " + node + " is a standby"}
+                   : BalancerAnswer{503, cluster.name + ": " + node + " is not: " + found->note};
+      }
+      const bool any = std::ranges::any_of(cluster.nodes, [&](const auto& each) { return replicates(cluster, each); });
+      return any ? BalancerAnswer{200, cluster.name + ": a standby streams"}
+                 : BalancerAnswer{503, cluster.name + ": no standby streams"};
+    }
+    case BalancerQuestion::kLeader:
+      return {200, cluster.name + ": this pgkeel decides"};
+  }
+  return {};
+}
+
+}  // namespace
+
+BalancerAnswer answer_balancer(BalancerQuestion question, const std::vector<ClusterStatus>& clusters,
+                               const std::string& cluster, const std::string& node) {
+  BalancerAnswer all{200, ""};
+  bool any = false;
+  for (const auto& each : clusters) {
+    if (!cluster.empty() && each.name != cluster) continue;
+    any = true;
+    BalancerAnswer answer = answer_for(question, each, node);
+    if (answer.status != 200) return answer;
+    all.text += (all.text.empty() ? "" : "\n") + answer.text;
+  }
+  return any || cluster.empty() ? all : BalancerAnswer{404, "no such cluster"};
+}
+
+}  // namespace pgkeel
