@@ -71,52 +71,79 @@ std::string limits_of(const Key& key) {
 }
 
 // Its keys, and those of the tables that are written into one line with it.
-void append_rows(std::string& out, const Table& table, void* owner, const std::string& prefix, bool with_reload) {
+void append_keys(std::vector<ReferenceKey>& keys, const Table& table, void* owner, const std::string& prefix) {
   for (const Key& key : table.keys) {
+    const std::string name = prefix + std::string(key.name);
     if (key.is_table()) {
       if (!key.written_inline) continue;
       void* part = key.open != nullptr ? key.open(owner, "NAME") : nullptr;
-      append_rows(out, *key.table, part, prefix + std::string(key.name) + ".", with_reload);
+      append_keys(keys, *key.table, part, name + ".");
       continue;
     }
-    std::string meaning(key.help);
-    if (!key.unsupported.empty()) meaning += (meaning.empty() ? "" : "; ") + std::string(key.unsupported);
-    const std::string fallback = key.required ? "required" : "`" + value_text(key, key.default_value(owner)) + "`";
-    out +=
-        fmt::format("| `{}{}` | {} | {} | {} | ", prefix, key.name, type_of(key), for_cell(fallback), limits_of(key));
-    if (with_reload)
-      out +=
-          key.unsupported.empty() && key.store != nullptr ? fmt::format("{} | ", reload_effect_name(key.reload)) : "| ";
-    out += for_cell(meaning) + " |\n";
+    ReferenceKey& row = keys.emplace_back();
+    row.name = name;
+    row.type = type_of(key);
+    row.required = key.required;
+    if (!key.required) row.fallback = value_text(key, key.default_value(owner));
+    row.limits = limits_of(key);
+    if (key.unsupported.empty() && key.store != nullptr) row.in_force = reload_effect_name(key.reload);
+    row.meaning = key.help;
+    if (!key.unsupported.empty()) row.meaning += (row.meaning.empty() ? "" : "; ") + std::string(key.unsupported);
   }
 }
 
-void append_tables(std::string& out, const Table& table, void* owner, const std::string& path, bool with_reload) {
+void append_tables(std::vector<ReferenceTable>& tables, const Table& table, void* owner, const std::string& path) {
   for (const Key& key : table.keys) {
     if (!key.is_table() || key.written_inline) continue;
     std::string name = path + (path.empty() ? "" : ".") + std::string(key.name);
     if (key.type == KeyType::kTablesByName) name += ".NAME";
     const bool is_array = key.type == KeyType::kTableArray;
-    out += fmt::format("\n## {0}{1}{2}\n\n{3}{4}.\n", is_array ? "[[" : "[", name, is_array ? "]]" : "]", key.help,
-                       key.unsupported.empty() ? "" : "; " + std::string(key.unsupported));
     void* part = key.open != nullptr ? key.open(owner, "NAME") : nullptr;
+    ReferenceTable& made = tables.emplace_back();
+    made.header = fmt::format("{}{}{}", is_array ? "[[" : "[", name, is_array ? "]]" : "]");
+    made.meaning = key.help;
+    if (!key.unsupported.empty()) made.meaning += "; " + std::string(key.unsupported);
+    append_keys(made.keys, *key.table, part, "");
+    append_tables(tables, *key.table, part, name);
+  }
+}
+
+void append_markdown(std::string& out, const std::vector<ReferenceTable>& tables, bool with_reload) {
+  for (const ReferenceTable& table : tables) {
+    out += fmt::format("\n## {}\n\n{}.\n", table.header, table.meaning);
     out += with_reload
                ? "\n| key | type | default | limits | in force | meaning |\n| --- | --- | --- | --- | --- | --- |\n"
                : "\n| key | type | default | limits | meaning |\n| --- | --- | --- | --- | --- |\n";
-    append_rows(out, *key.table, part, "", with_reload);
-    append_tables(out, *key.table, part, name, with_reload);
+    for (const ReferenceKey& key : table.keys) {
+      const std::string fallback = key.required ? "required" : "`" + key.fallback + "`";
+      out += fmt::format("| `{}` | {} | {} | {} | ", key.name, key.type, for_cell(fallback), key.limits);
+      if (with_reload) out += key.in_force.empty() ? "| " : key.in_force + " | ";
+      out += for_cell(key.meaning) + " |\n";
+    }
   }
 }
 
 }  // namespace
 
-std::string configuration_reference() {
+std::vector<ReferenceTable> configuration_tables() {
   Config defaults;
+  std::vector<ReferenceTable> tables;
+  append_tables(tables, config_schema(), &defaults, "");
+  return tables;
+}
+
+std::vector<ReferenceTable> agent_configuration_tables() {
+  AgentFile defaults;
+  std::vector<ReferenceTable> tables;
+  append_tables(tables, agent_schema(), &defaults, "");
+  return tables;
+}
+
+std::string configuration_reference() {
   std::string text(kHead);
-  append_tables(text, config_schema(), &defaults, "", true);
-  AgentFile agent_defaults;
+  append_markdown(text, configuration_tables(), true);
   text += kAgentHead;
-  append_tables(text, agent_schema(), &agent_defaults, "", false);
+  append_markdown(text, agent_configuration_tables(), false);
   return text;
 }
 

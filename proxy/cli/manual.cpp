@@ -1,10 +1,12 @@
 #include "proxy/cli/manual.h"
 
 #include <string_view>
+#include <vector>
 
 #include <fmt/format.h>
 
 #include "config/example.h"
+#include "config/reference.h"
 #include "proxy/base/version.h"
 #include "proxy/cli/usage.h"
 
@@ -151,6 +153,34 @@ std::string manual_of_program(const CLI::App& app) {
   return text + std::string(kProgramEnd);
 }
 
+namespace {
+
+// Names in backticks are a matter of Markdown.
+std::string without_backticks(std::string text) {
+  std::erase(text, '`');
+  return text;
+}
+
+std::string entry_of(const ReferenceKey& key) {
+  std::string text = ".TP\n" + bold(key.name) + " = \\fI" + plain(without_backticks(key.type)) + "\\fR\n";
+  std::string prose = key.meaning.empty() ? std::string() : key.meaning + ". ";
+  prose += key.required ? "Required." : "Default: " + key.fallback + ".";
+  if (!key.limits.empty()) prose += " Limits: " + without_backticks(key.limits) + ".";
+  if (!key.in_force.empty()) prose += " In force after a reload: " + key.in_force + ".";
+  return text + plain(without_backticks(prose)) + "\n";
+}
+
+std::string entries_of(const std::vector<ReferenceTable>& tables) {
+  std::string text;
+  for (const ReferenceTable& table : tables) {
+    text += ".SS " + plain(table.header) + "\n" + plain(without_backticks(table.meaning)) + ".\n";
+    for (const ReferenceKey& key : table.keys) text += entry_of(key);
+  }
+  return text;
+}
+
+}  // namespace
+
 std::string manual_of_configuration() {
   std::string text = title("PGKEEL.TOML", 5, "pgkeel");
   text += ".SH NAME\npgkeel.toml, agent.toml \\- configuration of pgkeel and of its agents\n.SH DESCRIPTION\n";
@@ -158,8 +188,10 @@ std::string manual_of_configuration() {
       "TOML. Durations are texts: \"250ms\", \"3s\", \"10m\", \"2h\", \"30d\". Unknown keys, wrong types and "
       "impossible\n"
       "combinations are errors with file, line and column, all of them at once: pgkeel check --config FILE.\n");
-  text += ".SH PGKEEL.TOML\n" + verbatim(example_toml());
-  text += ".SH AGENT.TOML\n" + verbatim(agent_example_toml());
+  text += ".SH KEYS OF PGKEEL.TOML\n" + entries_of(configuration_tables());
+  text += ".SH KEYS OF AGENT.TOML\n" + entries_of(agent_configuration_tables());
+  text += ".SH EXAMPLE OF PGKEEL.TOML\n" + verbatim(example_toml());
+  text += ".SH EXAMPLE OF AGENT.TOML\n" + verbatim(agent_example_toml());
   return text + ".SH SEE ALSO\n.BR pgkeel (1)\n";
 }
 
