@@ -89,6 +89,9 @@ Result<void> Application::start(std::uint64_t descriptor_limit, std::optional<Ta
                      ", which is not configured: reload or stop that one first"};
     }
   }
+  if (!inheritance) {
+    if (const auto ended = end_lost_formers(); !ended) return ended.error();
+  }
   if (const auto opened = open_control(); !opened) return opened.error();
   std::optional<FormerHandle> former;
   if (inheritance) {

@@ -19,6 +19,7 @@
 #include "proxy/app/cluster_service.h"
 #include "proxy/app/configuration_ledger.h"
 #include "proxy/base/result.h"
+#include "proxy/handover/former_mark.h"
 #include "proxy/handover/former_process.h"
 #include "proxy/handover/handover_giver.h"
 #include "proxy/handover/takeover.h"
@@ -100,6 +101,8 @@ class Application final : private HandoverGiver::Owner {
   // application_handover.cpp
   void record_takeover(pid_t former, const std::optional<Inheritance>& inheritance, bool it_lives);
   void take_over(Inheritance inheritance, std::optional<FormerHandle> former);
+  // Where nobody gave us the former processes of whoever decided before.
+  Result<void> end_lost_formers();
   void add_former(FormerHandle handle);
   void former_is_gone(pid_t pid, const std::string& reason);
   void tell_service_manager();
@@ -133,6 +136,7 @@ class Application final : private HandoverGiver::Owner {
   Socket admin_socket_;
 
   std::unique_ptr<StateDirectory> state_;
+  std::optional<FormerMark> former_mark_;  // while another process decides
   std::unique_ptr<EventLog> events_;
   std::unique_ptr<DecisionLog> decisions_;
   std::vector<std::unique_ptr<ClusterService>> clusters_;

@@ -46,6 +46,17 @@ void Application::take_over(Inheritance inheritance, std::optional<FormerHandle>
   for (auto& handle : inheritance.formers) add_former(std::move(handle));
 }
 
+Result<void> Application::end_lost_formers() {
+  const auto killed = FormerMark::end_all(config_.state_directory);
+  if (!killed) return killed.error();
+  for (const pid_t pid : *killed) {
+    log(LogLevel::kWarning, "handover",
+        "the former process " + std::to_string(pid) +
+            " was ended by force: it had sessions still, and did not end with the process that had taken over from it");
+  }
+  return {};
+}
+
 void Application::add_former(FormerHandle handle) {
   const pid_t pid = handle.pid;
   FormerProcess::Callbacks callbacks;
@@ -187,6 +198,8 @@ void Application::take_back(bool released) {
     auto state = StateDirectory::open(config_.state_directory);
     if (!state) return end(state.error().message);
     state_ = std::make_unique<StateDirectory>(std::move(*state));
+    former_mark_.reset();
+    if (const auto ended = end_lost_formers(); !ended) return end(ended.error().message);
   }
   drain_look_.stop();
   for (const auto& [pid, former] : formers_) former->read_again();
@@ -196,6 +209,10 @@ void Application::take_back(bool released) {
 }
 
 void Application::let_go() {
+  if (auto mark = FormerMark::leave(config_.state_directory))
+    former_mark_.emplace(std::move(*mark));
+  else
+    log(LogLevel::kWarning, "handover", mark.error().message);
   given_sessions_.clear();
   state_.reset();
   formers_.clear();

@@ -296,6 +296,29 @@ TEST_CASE("a failover right behind a handover ends the sessions of former proces
   CHECK(SqlConnection(pgkeel.conninfo()).value("select 1") == "1");
 }
 
+TEST_CASE("a former process that hangs does not outlive the one that took over from it") {
+  const TemporaryFolder folder;
+  const TestCertificates certificates(folder.path());
+  Cluster cluster({"b"}, {.cluster_lines = {client_tls(certificates)}});
+  PgkeelProcess& pgkeel = *cluster.pgkeel;
+  SqlConnection left_behind(pgkeel.conninfo("sslmode=require"));
+  left_behind.query("begin");
+  const auto first_pid = pgkeel.pid();
+  Successor second(pgkeel);
+  REQUIRE(wait_serves(pgkeel, second.pid()));
+  ::kill(first_pid, SIGSTOP);
+  ::kill(second.pid(), SIGKILL);
+  REQUIRE(wait_until([&] { return !second.process().running(); }));
+
+  // It could not hear that its successor died, and would go on with its session when it wakes up.
+  Successor third(pgkeel);
+  REQUIRE_MESSAGE(wait_serves(pgkeel, third.pid()), pgkeel.describe());
+  CHECK_FALSE(pgkeel.running());
+  CHECK(error_of(left_behind) == "");
+  CHECK_MESSAGE(pgkeel.wait_normal("a"), pgkeel.describe());
+  CHECK(SqlConnection(pgkeel.conninfo()).value("select 1") == "1");
+}
+
 TEST_CASE("either process is killed during the handover: one that is left decides, and clients connect") {
   Cluster cluster;
   PgkeelProcess& pgkeel = *cluster.pgkeel;
