@@ -42,6 +42,10 @@ void ReadOnlyAccess::resume(const RouteOrder& order, Route open, Instant now) {
   follows_ = true;
   inherited_ = open.readers;
   inherited_until_ = now + failure_timeout_;
+  for (const ReadTarget& target : open.readers) {
+    const auto readability = target.takes_new ? Readability::kEligible : Readability::kBehind;
+    readers_.push_back({.node = target.server.node, .readability = readability, .is_primary = target.is_primary});
+  }
   published_ = std::move(open);
 }
 

@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <exception>
 #include <filesystem>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -32,7 +33,7 @@ void show_answers(const Trial& trial) {
 }
 
 int run(const std::string& folder, const std::string& build_folder, const std::vector<std::string>& names,
-        bool may_skip, bool show) {
+        Encryption encryption, bool may_skip, bool show) {
   std::vector<Driver> drivers;
   for (const auto& name : names) {
     drivers.push_back(read_driver(folder + "/" + name));
@@ -52,13 +53,14 @@ int run(const std::string& folder, const std::string& build_folder, const std::v
   if (skipped > 0 && !may_skip) return 1;
   if (present.empty()) return kSkipped;
 
-  Trial trial(present);
+  Trial trial(present, encryption);
   std::exception_ptr broken_off;
   try {
     trial.play_connecting();
     trial.play_direct();
     trial.play_node_down();
-    trial.play_switch("failover");
+    trial.play_failover();
+    trial.play_switchover();
   } catch (...) {
     broken_off = std::current_exception();  // what was unexpected before it often says why
   }
@@ -80,10 +82,14 @@ int main(int argc, char** argv) {
   std::string folder;
   std::string build_folder;
   std::vector<std::string> names;
+  Encryption encryption = Encryption::kNone;
   bool may_skip = false;
   bool show = false;
   app.add_option("--folder", folder, "where the drivers' folders are")->required();
   app.add_option("--build-folder", build_folder, "where their programs are built")->required();
+  app.add_option("--tls", encryption, "who talks in TLS, and logs in by SCRAM: nobody, clients, or both sides")
+      ->transform(CLI::CheckedTransformer(std::map<std::string, Encryption>{
+          {"none", Encryption::kNone}, {"clients", Encryption::kClients}, {"both", Encryption::kBothSides}}));
   app.add_flag("--may-skip", may_skip, "a missing toolchain is exit status 77, not a failure");
   app.add_flag("--show", show, "also print every answer, on standard error");
   app.add_option("driver", names, "folders to play")->required();
@@ -91,7 +97,7 @@ int main(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);
   try {
     return run(std::filesystem::absolute(folder).string(), std::filesystem::absolute(build_folder).string(), names,
-               may_skip, show);
+               encryption, may_skip, show);
   } catch (const std::exception& error) {
     fmt::print(stderr, "drivers: {}\n", error.what());
     return 1;

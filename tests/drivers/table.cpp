@@ -85,6 +85,14 @@ std::vector<std::string> unexpected_in(const std::deque<Applications>& all) {
               fmt::format("{}, {}, {}: does not connect: {}", name, what, key_of(state), answer.dump()));
       }
     }
+    // Many drivers ask the server something as soon as they are logged in, and that may be when the sessions end: as
+    // for any other session, once, and never while pgkeel holds clients.
+    const auto failed = applications.connects.value_or(Connects{}).failed;
+    for (const auto& answer : failed) {
+      const bool was_logged_in = contains(applications.driver->cells[key_of(ClientState::kIdle)], report_of(answer));
+      if (!was_logged_in || failed.size() > 1)
+        unexpected.push_back(fmt::format("{}, switchover: a connect failed: {}", name, answer.dump()));
+    }
     for (const auto& [what, use] : applications.pool_uses) {
       if (!use.value("ok", false) || use.value("failed", 0) > applications.driver->pool_failures_max)
         unexpected.push_back(fmt::format("{}, {}: the pool does not recover as it should: {}", name, what, use.dump()));
@@ -108,6 +116,17 @@ std::string markdown_of(const std::deque<Applications>& all) {
     text += fmt::format(" {} | {} | {} |\n", report_of(applications.direct_report), applications.driver->shows,
                         pool_cell_of(applications));
   }
+  int connects = 0;
+  std::size_t failed = 0;
+  for (const auto& applications : all) {
+    if (!applications.connects) continue;
+    connects += applications.connects->made;
+    failed += applications.connects->failed.size();
+  }
+  text += fmt::format(
+      "\nConnects in the course of the planned switchover: {}; of these sessions {} ended right behind the login, "
+      "before their driver had set them up.\n",
+      connects, failed);
   return text;
 }
 

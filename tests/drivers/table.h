@@ -12,6 +12,7 @@ namespace pgkeel::test {
 // One line for each cell that is not as expected.
 std::vector<std::string> unexpected_in(const std::deque<Applications>& applications);
 
+// The table, and how many connects there were in the switchover.
 std::string markdown_of(const std::deque<Applications>& applications);
 
 }  // namespace pgkeel::test

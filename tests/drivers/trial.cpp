@@ -5,6 +5,7 @@
 #include <iterator>
 #include <regex>
 #include <stdexcept>
+#include <thread>
 
 #include "tests/support/wait_until.h"
 
@@ -13,9 +14,34 @@ namespace {
 
 constexpr const char* kShortHold = "1s";
 constexpr const char* kLongHold = "60s";
+constexpr const char* kSwitchover = "switchover";
 
-// Many drivers, each with several sessions, beside what the pools hold.
-const ServerOptions kServers{.settings = {"max_connections = 400"}};
+constexpr const char* kPassword = "open sesame";
+
+ServerOptions server_options(Encryption encryption, const TestCertificates& certificates) {
+  // Many drivers, each with several sessions, beside what the pools hold.
+  ServerOptions options{.settings = {"max_connections = 400"}};
+  if (encryption == Encryption::kNone) return options;
+  options.hba_lines = {"local all all trust", "host all application all scram-sha-256", "host all all all trust",
+                       "host replication all all trust"};
+  if (encryption != Encryption::kBothSides) return options;
+  const std::string folder = certificates.cert.substr(0, certificates.cert.rfind('/'));
+  certificates.write_server(folder + "/server.crt", folder + "/server.key", {"127.0.0.1"});
+  options.settings.emplace_back("ssl = on");
+  options.settings.push_back("ssl_cert_file = '" + folder + "/server.crt'");
+  options.settings.push_back("ssl_key_file = '" + folder + "/server.key'");
+  return options;
+}
+
+PgkeelOptions pgkeel_options(Encryption encryption, const TestCertificates& certificates) {
+  PgkeelOptions options{.proxy_lines = {std::string("hold_timeout = \"") + kShortHold + "\""}};
+  if (encryption != Encryption::kNone) {
+    options.cluster_lines.push_back("client_tls = { mode = \"require\", cert = \"" + certificates.cert +
+                                    "\", key = \"" + certificates.key + "\" }");
+  }
+  if (encryption == Encryption::kBothSides) options.cluster_lines.emplace_back("server_tls = { mode = \"require\" }");
+  return options;
+}
 
 constexpr int kPoolSize = 4;
 constexpr int kPoolUses = 12;
@@ -79,12 +105,15 @@ void await_backend(SqlConnection& connection, const DriverProcess& process, Clie
 
 }  // namespace
 
-Trial::Trial(const std::vector<Driver*>& drivers)
-    : a_(PostgresServer::primary(folder_, "a", kServers)), b_(PostgresServer::standby_of(*a_, "b", kServers)) {
-  a_->query("CREATE TABLE copied (line text)");
-  pgkeel_ = std::make_unique<PgkeelProcess>(
-      folder_, std::vector<PostgresServer*>{a_.get(), b_.get()},
-      PgkeelOptions{.proxy_lines = {std::string("hold_timeout = \"") + kShortHold + "\""}});
+Trial::Trial(const std::vector<Driver*>& drivers, Encryption encryption)
+    : encryption_(encryption), certificates_(folder_.path()) {
+  const ServerOptions servers = server_options(encryption_, certificates_);
+  a_ = PostgresServer::primary(folder_, "a", servers);
+  a_->query(std::string("CREATE ROLE application LOGIN PASSWORD '") + kPassword +
+            "'; CREATE TABLE copied (line text); GRANT ALL ON copied TO application");
+  b_ = PostgresServer::standby_of(*a_, "b", servers);
+  pgkeel_ = std::make_unique<PgkeelProcess>(folder_, std::vector<PostgresServer*>{a_.get(), b_.get()},
+                                            pgkeel_options(encryption_, certificates_));
   start_applications(drivers);
 }
 
@@ -94,9 +123,11 @@ void Trial::start_applications(const std::vector<Driver*>& drivers) {
     applications.driver = driver;
     const std::string prefix = std::filesystem::path(driver->folder).filename().string() + "-";
     const auto start = [&](const std::string& suffix, std::uint16_t port) {
+      const Encryption from = port == a_->port() ? Encryption::kBothSides : Encryption::kClients;
       return DriverProcess(
           driver->program, folder_.path(), prefix + suffix,
-          {"PGHOST=127.0.0.1", "PGPORT=" + std::to_string(port), "PGUSER=postgres", "PGDATABASE=postgres"});
+          {"PGHOST=127.0.0.1", "PGPORT=" + std::to_string(port), "PGUSER=application", "PGDATABASE=postgres",
+           std::string("PGPASSWORD=") + kPassword, encryption_ >= from ? "PGSSLMODE=require" : "PGSSLMODE=disable"});
     };
     for (const auto state : kClientStates) {
       if (driver->can_be(state)) applications.by_state.emplace(state, start(key_of(state), pgkeel_->port()));
@@ -197,13 +228,28 @@ void Trial::await_states(const PostgresServer& primary) const {
 
 // The busy ones have their error by themselves. The others are told to go on when the old sessions are closed.
 void Trial::collect_reports(const std::string& what) {
+  const auto goes_on = [&](ClientState state) { return what == kSwitchover && state == ClientState::kConnecting; };
   for (auto& applications : applications_) {
     for (auto& [state, process] : applications.by_state) {
-      if (state != ClientState::kBusy) process.tell(command_to_notice(state));
+      if (state != ClientState::kBusy && !goes_on(state)) process.tell(command_to_notice(state));
     }
   }
   for (auto& applications : applications_) {
-    for (auto& [state, process] : applications.by_state) applications.reports[what][state] = process.answer();
+    for (auto& [state, process] : applications.by_state) {
+      if (!goes_on(state)) applications.reports[what][state] = process.answer();
+    }
+  }
+}
+
+void Trial::connect_until(const std::function<bool()>& is_over) {
+  for (auto& applications : applications_) applications.connects.emplace();
+  while (!is_over()) {
+    for (auto& applications : applications_) applications.by_state.at(ClientState::kConnecting).tell("connect");
+    for (auto& applications : applications_) {
+      const auto answer = applications.by_state.at(ClientState::kConnecting).answer();
+      ++applications.connects->made;
+      if (!answer.value("ok", false)) applications.connects->failed.push_back(answer);
+    }
   }
 }
 
@@ -238,11 +284,26 @@ void Trial::play_node_down() {
   play("node down", [this] { primary().kill_tree(); });
 }
 
-void Trial::play_switch(const std::string& verb) {
-  play(verb, [&] {
-    const auto result = pgkeel_->run_verb({verb, "test", "--yes"});
-    if (result.exit_status != 0) throw std::runtime_error(verb + ": " + result.error_output);
+void Trial::play_failover() {
+  play("failover", [this] {
+    const auto result = pgkeel_->run_verb({"failover", "test", "--yes"});
+    if (result.exit_status != 0) throw std::runtime_error("failover: " + result.error_output);
   });
+}
+
+void Trial::play_switchover() {
+  VerbResult result;
+  std::jthread verb;
+  play(kSwitchover, [&] {
+    const std::string old = primary().name();
+    verb = std::jthread([&] { result = pgkeel_->run_verb({"switchover", "test", "--yes"}); });
+    connect_until([&] {
+      const auto route = pgkeel_->status()["route"];
+      return route.is_string() && route != old;
+    });
+  });
+  verb.join();
+  if (result.exit_status != 0) throw std::runtime_error("switchover: " + result.error_output);
 }
 
 }  // namespace pgkeel::test

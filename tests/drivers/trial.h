@@ -6,6 +6,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,8 +17,22 @@
 #include "tests/support/pgkeel_process.h"
 #include "tests/support/postgres_server.h"
 #include "tests/support/temporary_folder.h"
+#include "tests/support/test_certificates.h"
 
 namespace pgkeel::test {
+
+// How applications, pgkeel and the servers talk to each other.
+enum class Encryption {
+  kNone,       // in clear, and trusted
+  kClients,    // applications with pgkeel in TLS; SCRAM
+  kBothSides,  // pgkeel with the servers too
+};
+
+// What an application that connected again and again in a switchover saw.
+struct Connects {
+  int made = 0;
+  std::vector<nlohmann::json> failed;
+};
 
 struct Applications {
   const Driver* driver;
@@ -29,12 +44,13 @@ struct Applications {
   std::map<std::string, std::map<ClientState, nlohmann::json>> reports;
   std::map<std::string, std::map<ClientState, nlohmann::json>> connected_again;
   std::map<std::string, nlohmann::json> pool_uses;
+  std::optional<Connects> connects;
   nlohmann::json direct_report;
 };
 
 class Trial {
  public:
-  explicit Trial(const std::vector<Driver*>& drivers);
+  Trial(const std::vector<Driver*>& drivers, Encryption encryption);
 
   // No route yet, and hold_timeout passes: each gets an error. Then one is opened: those who wait get through.
   void play_connecting();
@@ -42,8 +58,9 @@ class Trial {
   void play_direct();
   // The tree of the primary is killed.
   void play_node_down();
-  // An operator's order while both nodes are well.
-  void play_switch(const std::string& verb);
+  // An operator's orders while both nodes are well.
+  void play_failover();
+  void play_switchover();  // an application of each driver connects again and again meanwhile
 
   [[nodiscard]] const std::deque<Applications>& applications() const { return applications_; }
 
@@ -53,12 +70,15 @@ class Trial {
   void play(const std::string& what, const std::function<void()>& change_route);
   void enter_states(const PostgresServer& primary);
   void await_states(const PostgresServer& primary) const;
+  void connect_until(const std::function<bool()>& is_over);
   void collect_reports(const std::string& what);
   void connect_again(const std::string& what);
   [[nodiscard]] PostgresServer& primary() const;
   [[nodiscard]] std::vector<DriverProcess*> all_connections();
 
+  Encryption encryption_;
   TemporaryFolder folder_;
+  TestCertificates certificates_;
   std::unique_ptr<PostgresServer> a_;
   std::unique_ptr<PostgresServer> b_;
   std::unique_ptr<PgkeelProcess> pgkeel_;

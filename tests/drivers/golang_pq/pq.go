@@ -29,7 +29,7 @@ func (app *pqApplication) connect() error {
 		_ = app.database.Close()
 	}
 	app.connection = nil
-	database, err := sql.Open("postgres", "sslmode=disable application_name="+os.Getenv("PGAPPNAME"))
+	database, err := sql.Open("postgres", "application_name="+os.Getenv("PGAPPNAME"))
 	if err != nil {
 		return err
 	}
@@ -92,7 +92,7 @@ func (app *pqApplication) describe(err error) answer {
 }
 
 func (app *pqApplication) openPool(size int) error {
-	database, err := sql.Open("postgres", "sslmode=disable application_name="+os.Getenv("PGAPPNAME"))
+	database, err := sql.Open("postgres", "application_name="+os.Getenv("PGAPPNAME"))
 	if err != nil {
 		return err
 	}

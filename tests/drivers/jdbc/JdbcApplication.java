@@ -35,6 +35,10 @@ final class JdbcApplication {
         System.getenv("PGDATABASE"));
     properties.setProperty("user", System.getenv("PGUSER"));
     properties.setProperty("ApplicationName", System.getenv("PGAPPNAME"));
+    properties.setProperty("sslmode", System.getenv("PGSSLMODE"));
+    if (System.getenv("PGPASSWORD") != null) {
+      properties.setProperty("password", System.getenv("PGPASSWORD"));
+    }
   }
 
   private void connect() throws SQLException {

@@ -4,6 +4,9 @@
 const readline = require('node:readline');
 const { Client, Pool } = require('pg');
 
+// "require" is not "verify": the certificate is the test's own.
+const ssl = process.env.PGSSLMODE === 'require' && { rejectUnauthorized: false };
+
 let client = null;
 let heard = null; // an error that the session reported by itself, while no query ran
 let ended = true;
@@ -19,7 +22,7 @@ function describe(error) {
 async function connect() {
   if (client !== null) await client.end().catch(() => {});
   heard = null;
-  client = new Client({ application_name: process.env.PGAPPNAME });
+  client = new Client({ application_name: process.env.PGAPPNAME, ssl });
   // Without a handler Node.js ends the whole process with an idle session.
   client.on('error', (error) => { heard = heard || error; });
   client.on('end', () => { ended = true; });
@@ -35,7 +38,7 @@ async function query(sql) {
 }
 
 async function openPool(size) {
-  pool = new Pool({ max: size, idleTimeoutMillis: 0, application_name: process.env.PGAPPNAME });
+  pool = new Pool({ max: size, idleTimeoutMillis: 0, application_name: process.env.PGAPPNAME, ssl });
   pool.on('error', () => {}); // an idle session that ends is replaced
   const opened = await Promise.all(Array.from({ length: size }, () => pool.connect()));
   for (const one of opened) one.release();

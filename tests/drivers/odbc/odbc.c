@@ -45,9 +45,10 @@ static void disconnect(void) {
 
 static void open_connection(void) {
   char target[512];
-  snprintf(target, sizeof target, "DRIVER={PostgreSQL Unicode};Servername=%s;Port=%s;Database=%s;Username=%s;pqopt={application_name=%s}",
+  snprintf(target, sizeof target, "DRIVER={PostgreSQL Unicode};Servername=%s;Port=%s;Database=%s;Username=%s;Password=%s;SSLmode=%s;"
+           "pqopt={application_name=%s}",
            environment("PGHOST"), environment("PGPORT"), environment("PGDATABASE"), environment("PGUSER"),
-           environment("PGAPPNAME"));
+           environment("PGPASSWORD"), environment("PGSSLMODE"), environment("PGAPPNAME"));
   disconnect();
   SQLAllocHandle(SQL_HANDLE_DBC, driver_manager, &connection);
   const SQLRETURN outcome =

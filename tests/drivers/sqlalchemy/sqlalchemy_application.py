@@ -19,6 +19,7 @@ class SqlAlchemy(Application):
         if self.connection is not None:
             self.connection.invalidate()
             self.connection.close()
+            self.connection = None
         self.engine = sqlalchemy.create_engine(URL, poolclass=sqlalchemy.pool.NullPool)
         self.connection = self.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
 

@@ -94,6 +94,9 @@ struct TakenOver : Story {
 
 TEST_CASE("what another process knew of a node holds until this one has measured the node itself") {
   TakenOver story;
+  REQUIRE(story.access.readers().size() == 3);  // to show before anything is decided
+  CHECK(story.access.takes_new(story.access.readers()[1]));
+  CHECK_FALSE(story.access.takes_new(story.access.readers()[2]));
   story.review();
   CHECK(story.published == 0);
   CHECK(story.takes_new("b"));
