@@ -33,7 +33,10 @@ void SlotReaders::read(const std::string& name, SlotReader& reader, Server& prim
   if (reader.reads && reader.primary != primary.number) arrive(name, reader, primary);
   const auto slot = primary.slots_of_others.find(name);
   if (slot == primary.slots_of_others.end()) {
-    if (world_.random.chance(reader.reads ? 0.05 : 0.2)) make_slot(name, reader, primary);
+    // Made on two nodes in one moment, it looks like a copy that pgkeel is about to make: nobody could tell.
+    const bool is_just_made_elsewhere =
+        name == kOfSomebody && world_.queue.now() - somebody_made_one_at_ < kStatementsAreOnTheirWay;
+    if (!is_just_made_elsewhere && world_.random.chance(reader.reads ? 0.05 : 0.2)) make_slot(name, reader, primary);
     return;
   }
   if (slot->second.lost || !slot->second.restart) {
@@ -98,6 +101,7 @@ void SlotReaders::somebody_makes_one() {
   if (!node.up() || !node.standby_signal || !is_free) return;
   const bool is_pgkeels = pgkeel_.memory().kept_slots.contains({node.name, kOfSomebody});
   world_.trace([&] { return node.name + ": somebody makes a slot " + kOfSomebody; });
+  somebody_made_one_at_ = world_.queue.now();
   node.slots_of_others[kOfSomebody] = {.restart = node.redo, .is_somebodys = !is_pgkeels};
 }
 

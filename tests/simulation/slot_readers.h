@@ -26,6 +26,7 @@ class SlotReaders {
 
   World& world_;
   PgkeelProcess& pgkeel_;
+  Instant somebody_made_one_at_{-std::chrono::hours(1)};
 };
 
 }  // namespace pgkeel::simulation
