@@ -43,8 +43,9 @@ std::string headline(const Json& answer) {
     return fmt::format("{}: {} refused, nothing has changed:\n", file,
                        preview ? "a reload would be" : "the reload was");
   if (count == 0) return fmt::format("{}: nothing {}\n", file, preview ? "would change" : "has changed");
-  return fmt::format("{}: {} change{} {}:\n", file, count, count == 1 ? "" : "s",
-                     preview ? "would be made" : "made, and no client was dropped for it");
+  // What clients notice all the same is in the notes.
+  const std::string_view made = answer.at("notes").empty() ? "made, and no client was dropped for it" : "made";
+  return fmt::format("{}: {} change{} {}:\n", file, count, count == 1 ? "" : "s", preview ? "would be made" : made);
 }
 
 }  // namespace
