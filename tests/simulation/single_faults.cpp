@@ -52,7 +52,9 @@ void SingleFaults::enter(Stage stage) {
 }
 
 void SingleFaults::wait_for_normal() {
-  const bool normal = pgkeel_.serves_normally() && pgkeel_.checkers().durability.all_standbys_are_safe() &&
+  // An order that a stalled pgkeel has not begun is no effect of the next fault.
+  const bool normal = pgkeel_.serves_normally() && !pgkeel_.carries_out_orders() &&
+                      pgkeel_.checkers().durability.all_standbys_are_safe() &&
                       pgkeel_.last_acknowledged() > stage_since_;
   if (!normal) {
     normal_since_ = Instant::max();
