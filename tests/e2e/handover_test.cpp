@@ -13,9 +13,9 @@
 #include "proxy/io/child_process.h"
 #include "proxy/io/detached_process.h"
 #include "tests/e2e/cluster_fixture.h"
-#include "tests/e2e/successor.h"
 #include "tests/support/peer.h"
 #include "tests/support/sql_connection.h"
+#include "tests/support/successor.h"
 #include "tests/support/test_certificates.h"
 
 using namespace pgkeel;

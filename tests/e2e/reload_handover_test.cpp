@@ -12,8 +12,8 @@
 #include "proxy/io/socket.h"
 #include "tests/e2e/cluster_fixture.h"
 #include "tests/e2e/config_file.h"
-#include "tests/e2e/successor.h"
 #include "tests/support/sql_connection.h"
+#include "tests/support/successor.h"
 #include "tests/support/test_certificates.h"
 
 using namespace pgkeel;
