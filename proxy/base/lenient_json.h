@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cmath>
+#include <cstdint>
 #include <limits>
 #include <optional>
 #include <string>
@@ -44,6 +45,12 @@ inline std::optional<double> number_of(const nlohmann::json& object, const char*
   if (!value.is_number()) return std::nullopt;
   const auto number = value.get<double>();
   return std::isfinite(number) ? std::optional(number) : std::nullopt;
+}
+
+// Only what is written as a whole number that is not negative.
+inline std::optional<std::uint64_t> unsigned_of(const nlohmann::json& object, const char* key) {
+  const nlohmann::json& value = member(object, key);
+  return value.is_number_unsigned() ? std::optional(value.get<std::uint64_t>()) : std::nullopt;
 }
 
 // Cut down to a whole number; a negative one is nothing.

@@ -9,6 +9,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "proxy/base/hexadecimal.h"
 #include "proxy/base/lenient_json.h"
 
 namespace pgkeel {
@@ -53,35 +54,6 @@ std::optional<Value> named_in(const std::array<std::pair<Value, std::string_view
                               std::string_view name) {
   const auto found = std::ranges::find(names, name, &std::pair<Value, std::string_view>::second);
   return found == names.end() ? std::nullopt : std::optional(found->first);
-}
-
-// JSON has no bytes.
-std::string to_hexadecimal(std::string_view bytes) {
-  constexpr std::string_view kDigits = "0123456789abcdef";
-  std::string text;
-  text.reserve(bytes.size() * 2);
-  for (const char byte : bytes) {
-    text += kDigits[static_cast<unsigned char>(byte) >> 4];
-    text += kDigits[static_cast<unsigned char>(byte) & 15];
-  }
-  return text;
-}
-
-int digit(char letter) {
-  if (letter >= '0' && letter <= '9') return letter - '0';
-  return letter >= 'a' && letter <= 'f' ? letter - 'a' + 10 : -1;
-}
-
-std::optional<std::string> from_hexadecimal(std::string_view text) {
-  if (text.size() % 2 != 0) return std::nullopt;
-  std::string bytes;
-  for (std::size_t i = 0; i < text.size(); i += 2) {
-    const int high = digit(text[i]);
-    const int low = digit(text[i + 1]);
-    if (high < 0 || low < 0) return std::nullopt;
-    bytes += static_cast<char>(high * 16 + low);
-  }
-  return bytes;
 }
 
 template <class Member>

@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "proxy/base/lenient_json.h"
+#include "replication/coordination/shared_route_json.h"
 
 namespace pgkeel {
 namespace {
@@ -17,9 +18,7 @@ namespace {
 using Json = nlohmann::json;
 using lenient_json::member;
 using lenient_json::text_of;
-
-constexpr std::array<std::pair<RouteMode, std::string_view>, 3> kModes = {
-    {{RouteMode::kNormal, "normal"}, {RouteMode::kDraining, "draining"}, {RouteMode::kMoving, "moving"}}};
+using lenient_json::unsigned_of;
 
 std::string dump(const Json& json) {
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);
@@ -35,26 +34,6 @@ std::optional<std::uint64_t> read_number(std::string_view text) {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
   if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
   return number;
-}
-
-std::optional<std::uint64_t> number_of(const Json& object, const char* key) {
-  const Json& value = member(object, key);
-  if (!value.is_number_unsigned()) return std::nullopt;
-  return value.get<std::uint64_t>();
-}
-
-std::optional<RouteMode> read_mode(const std::string& name) {
-  const auto found = std::ranges::find(kModes, name, &std::pair<RouteMode, std::string_view>::second);
-  if (found == kModes.end()) return std::nullopt;
-  return found->first;
-}
-
-std::optional<SharedRoute> read_shared_route(const Json& json) {
-  const auto serial = number_of(json, "serial");
-  const auto epoch = number_of(json, "epoch");
-  const auto mode = read_mode(text_of(json, "mode"));
-  if (!serial || !epoch || !mode || !member(json, "node").is_string()) return std::nullopt;
-  return SharedRoute{*serial, *epoch, text_of(json, "node"), *mode, text_of(json, "reason")};
 }
 
 std::optional<std::set<std::string>> read_roster(const Json& json) {
@@ -115,7 +94,7 @@ Result<void> EtcdKeys::take(AgreedState& state, const EtcdKeyValue& entry) const
     if (!members) return damaged();
     state.roster = {entry.version, std::move(*members)};
   } else if (parts.size() == 3 && parts[0] == "clusters" && parts[2] == "route") {
-    auto route = read_shared_route(json);
+    auto route = shared_route_in(json);
     if (!route) return damaged();
     route->version = entry.version;
     state.routes[parts[1]] = std::move(*route);
@@ -162,12 +141,7 @@ std::string write_roster(const Roster& roster) {
 }
 
 std::string write_shared_route(const SharedRoute& route) {
-  const auto mode = std::ranges::find(kModes, route.mode, &std::pair<RouteMode, std::string_view>::first);
-  return dump({{"serial", route.serial},
-               {"epoch", route.epoch},
-               {"node", route.node},
-               {"mode", mode->second},
-               {"reason", route.reason}});
+  return dump(json_of(route));
 }
 
 std::string end_of_prefix(std::string prefix) {

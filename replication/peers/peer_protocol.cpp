@@ -7,7 +7,9 @@
 
 #include <nlohmann/json.hpp>
 
+#include "proxy/base/hexadecimal.h"
 #include "proxy/base/lenient_json.h"
+#include "replication/coordination/shared_route_json.h"
 
 namespace pgkeel {
 namespace {
@@ -16,15 +18,9 @@ using Json = nlohmann::json;
 using lenient_json::flag_of;
 using lenient_json::member;
 using lenient_json::text_of;
+using lenient_json::unsigned_of;
 
 constexpr std::size_t kSecretBytesMax = 256;  // of protocol 3.2
-constexpr std::string_view kHexadecimal = "0123456789abcdef";
-
-constexpr std::array<std::pair<RouteMode, std::string_view>, 5> kModes = {{{RouteMode::kNormal, "normal"},
-                                                                           {RouteMode::kDraining, "draining"},
-                                                                           {RouteMode::kMoving, "moving"},
-                                                                           {RouteMode::kStopped, "stopped"},
-                                                                           {RouteMode::kTornDown, "torn down"}}};
 
 std::string dump(const Json& json) {
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);
@@ -33,56 +29,6 @@ std::string dump(const Json& json) {
 // What is no JSON becomes a value that is no object.
 Json parse(std::string_view text) {
   return Json::parse(text, nullptr, false);
-}
-
-std::optional<std::uint64_t> number_of(const Json& object, const char* key) {
-  const Json& value = member(object, key);
-  if (!value.is_number_unsigned()) return std::nullopt;
-  return value.get<std::uint64_t>();
-}
-
-std::string in_hexadecimal(std::string_view bytes) {
-  std::string text;
-  for (const char c : bytes) {
-    const auto byte = static_cast<std::uint8_t>(c);
-    text += kHexadecimal[byte / 16];
-    text += kHexadecimal[byte % 16];
-  }
-  return text;
-}
-
-std::optional<std::string> from_hexadecimal(std::string_view text) {
-  if (text.size() % 2 != 0 || text.size() > 2 * kSecretBytesMax) return std::nullopt;
-  std::string bytes;
-  for (std::size_t i = 0; i < text.size(); i += 2) {
-    const std::size_t high = kHexadecimal.find(text[i]);
-    const std::size_t low = kHexadecimal.find(text[i + 1]);
-    if (high == std::string_view::npos || low == std::string_view::npos) return std::nullopt;
-    bytes += static_cast<char>(high * 16 + low);
-  }
-  return bytes;
-}
-
-const char* mode_name(RouteMode mode) {
-  const auto* found = std::ranges::find(kModes, mode, &std::pair<RouteMode, std::string_view>::first);
-  return found == kModes.end() ? "" : found->second.data();
-}
-
-Json json_of(const SharedRoute& route) {
-  return {{"serial", route.serial},
-          {"epoch", route.epoch},
-          {"node", route.node},
-          {"mode", mode_name(route.mode)},
-          {"reason", route.reason}};
-}
-
-std::optional<SharedRoute> route_in(const Json& json) {
-  const auto serial = number_of(json, "serial");
-  const auto epoch = number_of(json, "epoch");
-  const std::string mode = text_of(json, "mode");
-  const auto* known = std::ranges::find(kModes, mode, &std::pair<RouteMode, std::string_view>::second);
-  if (!serial || !epoch || known == kModes.end() || !member(json, "node").is_string()) return std::nullopt;
-  return SharedRoute{*serial, *epoch, text_of(json, "node"), known->first, text_of(json, "reason")};
 }
 
 Error unreadable(const char* what) {
@@ -121,7 +67,7 @@ Result<Promise> parse_promise(std::string_view text) {
   const Json& roster = member(json, "roster");
   const Json& members = member(roster, "members");
   const Json& routes = member(json, "routes");
-  const auto version = number_of(roster, "version");
+  const auto version = unsigned_of(roster, "version");
   Promise promise;
   promise.from = text_of(json, "from");
   promise.holds = flag_of(json, "holds");
@@ -133,7 +79,7 @@ Result<Promise> parse_promise(std::string_view text) {
   }
   // A route that is not understood may be newer than all that is known: as if nothing had been promised.
   for (const auto& [cluster, route] : routes.items()) {
-    auto known = route_in(route);
+    auto known = shared_route_in(route);
     if (!known) return unreadable("a promise");
     promise.routes[cluster] = std::move(*known);
   }
@@ -175,13 +121,14 @@ Result<PeerView> parse_peer_view(std::string_view text) {
 
 std::string to_json(const PeerCancel& cancel) {
   return dump(
-      {{"cluster", cancel.cluster}, {"process_id", cancel.process_id}, {"secret", in_hexadecimal(cancel.secret)}});
+      {{"cluster", cancel.cluster}, {"process_id", cancel.process_id}, {"secret", to_hexadecimal(cancel.secret)}});
 }
 
 Result<PeerCancel> parse_peer_cancel(std::string_view text) {
   const Json json = parse(text);
-  const auto process_id = number_of(json, "process_id");
-  auto secret = from_hexadecimal(text_of(json, "secret"));
+  const auto process_id = unsigned_of(json, "process_id");
+  const std::string secret_text = text_of(json, "secret");
+  auto secret = secret_text.size() > 2 * kSecretBytesMax ? std::nullopt : from_hexadecimal(secret_text);
   PeerCancel cancel{.cluster = text_of(json, "cluster"), .process_id = 0, .secret = {}};
   if (cancel.cluster.empty() || !process_id || *process_id > UINT32_MAX || !secret || secret->empty())
     return unreadable("a cancel request");
