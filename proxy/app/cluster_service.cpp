@@ -225,14 +225,14 @@ void ClusterService::step() {
   }
 }
 
-Result<void> ClusterService::store(const ClusterMemory& memory) {
-  auto stored = state_.store(config_.name, memory);
-  if (stored && memory.phase != controller_.memory().phase) {
+Result<ClusterController::Storing> ClusterService::store(const ClusterMemory& memory) {
+  if (const auto stored = state_.store(config_.name, memory); !stored) return stored.error();
+  if (memory.phase != controller_.memory().phase) {
     const Now now = clocks_now();
     recorder_.stored(controller_.memory(), memory, view_nodes(now.instant), now);
     counts_.stored(controller_.memory().phase, memory.phase, now.instant);
   }
-  return stored;
+  return ClusterController::Storing::kDurable;
 }
 
 void ClusterService::publish_route(const RouteOrder& order) {

@@ -80,7 +80,7 @@ class ClusterService final : private ClusterController::Effects {
   [[nodiscard]] Route route_of(const RouteOrder& order) const;
   void go_on_from(const std::map<std::string, Route>& open_routes);
   [[nodiscard]] bool waits_for_primary(const std::vector<NodeView>& nodes);
-  Result<void> store(const ClusterMemory& memory) override;
+  Result<ClusterController::Storing> store(const ClusterMemory& memory) override;
   void publish_route(const RouteOrder& order) override;
   void start(const Action& action) override;
   void break_off(const Action& action) override;

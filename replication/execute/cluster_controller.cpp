@@ -8,7 +8,6 @@
 #include "replication/decide/decide.h"
 #include "replication/decide/orders.h"
 #include "replication/decide/retry.h"
-#include "replication/decide/slots_of_others.h"
 
 namespace pgkeel {
 
@@ -17,9 +16,11 @@ using namespace std::chrono_literals;
 namespace {
 
 constexpr Duration kStoreRetryPause = 1s;
-constexpr Duration kMaintenanceReminder = 1h;
 // How long an order to adopt waits for its node. Later it would be somebody else's promotion.
 constexpr Duration kAdoptionPatience = 5min;
+
+// What no node is called.
+constexpr const char* kSomeNode = "another node";
 
 bool is_routine(ActionKind kind) {
   return kind == ActionKind::kProbe || kind == ActionKind::kKeepSlot;
@@ -43,7 +44,7 @@ ClusterController::ClusterController(std::string name, FailoverPolicy policy, Cl
     : name_(std::move(name)),
       policy_(std::move(policy)),
       memory_(std::move(memory)),
-      effects_(effects),
+      effects_(&effects),
       core_(std::move(core)) {
   applied_.epoch = 0;
 }
@@ -54,6 +55,12 @@ void ClusterController::resume(const RouteOrder& open) {
   anything_published_ = true;
   applied_is_new_ = true;
   maybe_open_ = open.node;
+}
+
+void ClusterController::take_over(const RouteOrder& newest) {
+  if (!newest.node.empty()) return resume(newest);
+  applied_.epoch = newest.epoch;
+  applied_.node = maybe_open_ = kSomeNode;
 }
 
 void ClusterController::reconfigure(FailoverPolicy policy, const std::vector<NodeConfig>& nodes) {
@@ -77,6 +84,7 @@ void ClusterController::step(const std::vector<NodeView>& nodes, Now now) {
       flushes_.primary_said(*node.facts, node.facts_at, now.instant);
   }
   see(nodes);
+  if (under_way_) return;
   // Each round takes at most one transition; the table has no cycle that needs no new observation.
   constexpr int kMostRounds = 16;
   for (int round = 0; round < kMostRounds; ++round) {
@@ -91,28 +99,40 @@ void ClusterController::step(const std::vector<NodeView>& nodes, Now now) {
 
     // Nothing is told of a memory that stays as it is.
     const std::optional<ClusterMemory> before = decision_.next == memory_ ? std::nullopt : std::optional(memory_);
-    if (!make_durable(decision_.next, now)) return;
-    see_orders(now);  // those that it began by itself
-    if (!decision_.transition.empty()) {
-      view_.phase_since = now.instant;
-      told_outcomes_.clear();
-      tell(now, LogLevel::kWarning, "transition", memory_.candidate.empty() ? memory_.primary : memory_.candidate,
-           std::string(phase_name(memory_.phase)) + ": " + memory_.reason);
-    } else if (decision_.summary != last_summary_) {
-      last_summary_ = decision_.summary;
-      tell(now, decision_.condition == Condition::kNormal ? LogLevel::kInfo : LogLevel::kWarning, "condition", "",
-           std::string(condition_name(decision_.condition)) + ": " + decision_.summary);
-    }
-    if (before) {
-      tell_of_orders(before->orders, now);
-      tell_of_slots(*before, nodes, now);
-    }
-    publish({memory_.epoch, decision_.route_node, decision_.route_reason, decision_.route_mode}, now);
-    for (const auto& node : decision_.break_off) break_off_job_of(node, now);
-    for (const auto& action : decision_.actions) start(action, now);
+    const auto then = [this, before](Now later) { act(before, later); };
+    if (make_durable(decision_.next, now, then) != Durable::kYes) return;
+    act(before, now);
     if (decision_.transition.empty()) return;
   }
   assert(!"the transition table cycles");
+}
+
+void ClusterController::look(const std::vector<NodeView>& nodes, Now now) {
+  if (view_.phase_since == Instant{}) view_.phase_since = started_at_ = now.instant;
+  see(nodes);
+  decision_ = core_(view_, memory_, policy_, now);
+}
+
+// What was decided is durable: it may be told, and done.
+void ClusterController::act(const std::optional<ClusterMemory>& before, Now now) {
+  see_orders(now);  // those that it began by itself
+  if (!decision_.transition.empty()) {
+    view_.phase_since = now.instant;
+    told_outcomes_.clear();
+    tell(now, LogLevel::kWarning, "transition", memory_.candidate.empty() ? memory_.primary : memory_.candidate,
+         std::string(phase_name(memory_.phase)) + ": " + memory_.reason);
+  } else if (decision_.summary != last_summary_) {
+    last_summary_ = decision_.summary;
+    tell(now, decision_.condition == Condition::kNormal ? LogLevel::kInfo : LogLevel::kWarning, "condition", "",
+         std::string(condition_name(decision_.condition)) + ": " + decision_.summary);
+  }
+  if (before) {
+    tell_of_orders(before->orders, now);
+    tell_of_slots(*before, view_.nodes, now);
+  }
+  publish({memory_.epoch, decision_.route_node, decision_.route_reason, decision_.route_mode}, now);
+  for (const auto& node : decision_.break_off) break_off_job_of(node, now);
+  for (const auto& action : decision_.actions) start(action, now);
 }
 
 void ClusterController::see(const std::vector<NodeView>& nodes) {
@@ -135,13 +155,18 @@ OrderAnswer ClusterController::give_order(const OperatorOrder& order, bool previ
     tell(now, LogLevel::kWarning, "order", order.node, text + ": refused: " + answer.reason);
     return answer;
   }
-  if (!make_durable(accept_order(memory_, order), now)) {
+  const ClusterMemory next = accept_order(memory_, order);
+  const auto tell_of_it = [this, node = order.node, id = next.orders_given, text](Now later) {
+    tell(later, LogLevel::kWarning, "order", node, "order " + std::to_string(id) + ": " + text + ": accepted");
+  };
+  const Durable durable = make_durable(next, now, tell_of_it);
+  if (durable == Durable::kNo) {
     answer = {};
     answer.reason = "the state cannot be stored, so nothing is changed: " + state_error_;
     return answer;
   }
-  answer.id = memory_.orders_given;
-  tell(now, LogLevel::kWarning, "order", order.node, "order " + std::to_string(answer.id) + ": " + text + ": accepted");
+  answer.id = next.orders_given;
+  if (durable == Durable::kYes) tell_of_it(now);
   return answer;
 }
 
@@ -170,54 +195,6 @@ void ClusterController::tell_of_orders(const std::vector<OperatorOrder>& before,
   }
 }
 
-// What came along to a new primary beside rows, and what did not.
-void ClusterController::tell_of_slots(const ClusterMemory& before, const std::vector<NodeView>& nodes, Now now) {
-  const std::string& primary = memory_.logical_slots.primary;
-  const bool moved = !before.logical_slots.primary.empty() && before.logical_slots.primary != primary;
-  const auto facts = std::ranges::find(nodes, primary, &NodeView::name);
-  const auto prepared = facts != nodes.end() && facts->facts ? facts->facts->prepared_transactions : 0;
-  if (moved && prepared > 0) {
-    tell(now, LogLevel::kWarning, "prepared", primary,
-         "prepared transactions came along to " + primary + ": " + std::to_string(prepared) +
-             "; each holds its locks until COMMIT PREPARED or ROLLBACK PREPARED (pg_prepared_xacts lists them)");
-  }
-  for (const auto& left : memory_.left_slots) {
-    const bool was_told = std::ranges::find(before.left_slots, left.slot, &LeftSlot::slot) != before.left_slots.end();
-    if (moved || !was_told) tell(now, LogLevel::kWarning, "slot", primary, describe(left, primary));
-  }
-  for (const auto& left : before.left_slots) {
-    if (std::ranges::find(memory_.left_slots, left.slot, &LeftSlot::slot) != memory_.left_slots.end()) continue;
-    if (std::ranges::find(memory_.logical_slots.slots, left.slot) != memory_.logical_slots.slots.end())
-      tell(now, LogLevel::kInfo, "slot", primary, "logical slot " + left.slot.name + " is on " + primary + " again");
-  }
-}
-
-// Whoever forgets it has no failover.
-void ClusterController::remind_of_maintenance(Now now) {
-  std::optional<WallTime> since;
-  std::string what;
-  const auto add = [&](const std::string& name, const Maintenance& maintenance) {
-    what += (what.empty() ? "" : ", ") + name;
-    since = since ? std::min(*since, maintenance.since) : maintenance.since;
-  };
-  if (memory_.maintenance) add("the cluster", *memory_.maintenance);
-  for (const auto& [node, maintenance] : memory_.nodes_maintained) add(node, maintenance);
-  if (!since) {
-    maintenance_told_ = 0;
-    return;
-  }
-  const Duration lasts = now.wall - *since;
-  const std::int64_t reminders = lasts / kMaintenanceReminder;
-  if (reminders > maintenance_told_) {
-    tell(now, LogLevel::kWarning, "maintenance", "",
-         "still under maintenance, since " + format_wall_time(*since) + ": " + what +
-             "; `pgkeel maintenance off` ends it");
-  }
-  maintenance_told_ = std::max(maintenance_told_, reminders);
-  const Instant next = now.instant + ((maintenance_told_ + 1) * kMaintenanceReminder - lasts);
-  decision_.decide_again_at = std::min(decision_.decide_again_at, std::max(next, now.instant + 1s));
-}
-
 void ClusterController::keep_order_to_adopt(Now now) {
   if (policy_.adopt == memory_.primary) policy_.adopt.clear();  // it is carried out once
   if (policy_.adopt.empty() || now.instant < started_at_ + kAdoptionPatience) return;
@@ -227,38 +204,62 @@ void ClusterController::keep_order_to_adopt(Now now) {
   policy_.adopt.clear();
 }
 
-bool ClusterController::make_durable(const ClusterMemory& next, Now now) {
+ClusterController::Durable ClusterController::make_durable(const ClusterMemory& next, Now now,
+                                                           std::function<void(Now now)> then) {
   // After a store that failed nobody knows what is on the disk: what holds is written again, even where nothing
   // changed.
   const bool written_again = next == memory_;
-  if (written_again && state_error_.empty()) return true;
+  if (written_again && state_error_.empty()) return Durable::kYes;
   if (written_again && now.instant < store_again_at_) {
     decision_.decide_again_at = std::min(decision_.decide_again_at, store_again_at_);
-    return true;
+    return Durable::kYes;
   }
-  if (const auto stored = effects_.store(next); !stored) {
-    if (state_error_ != stored.error().message) {
-      state_error_ = stored.error().message;
-      tell(now, LogLevel::kError, "state", "", "the state cannot be stored, so nothing is changed: " + state_error_);
-    }
-    store_again_at_ = now.instant + kStoreRetryPause;
-    decision_.decide_again_at = std::min(decision_.decide_again_at, store_again_at_);
-    if (written_again) return true;
-    // Nothing may be announced that is not durable; only to close the route is always safe.
-    if (decision_.route_node != published_.node)
-      publish({memory_.epoch, "", "the state cannot be stored: " + state_error_, RouteMode::kNormal}, now);
-    decision_.actions.clear();
-    decision_.break_off.clear();
-    decision_.next = memory_;
-    decision_.transition.clear();
-    decision_.condition = published_.node.empty() ? Condition::kNoRoute : Condition::kDegraded;
-    decision_.summary = "the state cannot be stored: " + state_error_;
-    return false;
+  const auto storing = effects_->store(next);
+  if (!storing) {
+    store_failed(storing.error().message, written_again, now);
+    return written_again ? Durable::kYes : Durable::kNo;
   }
+  if (*storing == Storing::kUnderWay) {
+    under_way_ = UnderWay{next, written_again, std::move(then)};
+    return Durable::kLater;
+  }
+  store_succeeded(next, now);
+  return Durable::kYes;
+}
+
+void ClusterController::stored(const Result<void>& outcome, Now now) {
+  assert(under_way_);
+  const UnderWay was = *std::exchange(under_way_, std::nullopt);
+  if (outcome)
+    store_succeeded(was.next, now);
+  else
+    store_failed(outcome.error().message, was.written_again, now);
+  if (outcome || was.written_again) was.then(now);
+}
+
+void ClusterController::store_succeeded(const ClusterMemory& next, Now now) {
   if (!std::exchange(state_error_, {}).empty()) tell(now, LogLevel::kInfo, "state", "", "the state is stored again");
   releases_.memory_changed(memory_, next, now.instant);
   memory_ = next;
-  return true;
+}
+
+void ClusterController::store_failed(const std::string& why, bool written_again, Now now) {
+  if (state_error_ != why) {
+    state_error_ = why;
+    tell(now, LogLevel::kError, "state", "", "the state cannot be stored, so nothing is changed: " + state_error_);
+  }
+  store_again_at_ = now.instant + kStoreRetryPause;
+  decision_.decide_again_at = std::min(decision_.decide_again_at, store_again_at_);
+  if (written_again) return;
+  // Nothing may be announced that is not durable; only to close the route is always safe.
+  if (decision_.route_node != published_.node)
+    publish({memory_.epoch, "", "the state cannot be stored: " + state_error_, RouteMode::kNormal}, now);
+  decision_.actions.clear();
+  decision_.break_off.clear();
+  decision_.next = memory_;
+  decision_.transition.clear();
+  decision_.condition = published_.node.empty() ? Condition::kNoRoute : Condition::kDegraded;
+  decision_.summary = "the state cannot be stored: " + state_error_;
 }
 
 void ClusterController::publish(RouteOrder order, Now now) {
@@ -277,7 +278,7 @@ void ClusterController::publish(RouteOrder order, Now now) {
          : order.mode == RouteMode::kDraining ? "the access point lets nobody new through to " + order.node
                                               : "the access point leads to " + order.node);
   }
-  effects_.publish_route(order);
+  effects_->publish_route(order);
 }
 
 void ClusterController::start(const Action& action, Now now) {
@@ -299,7 +300,7 @@ void ClusterController::start(const Action& action, Now now) {
     tell(now, LogLevel::kInfo, "action", action.node,
          std::string(action_name(action.kind)) + " " + action.node + ": started");
   }
-  effects_.start(action);
+  effects_->start(action);
 }
 
 void ClusterController::break_off_job_of(const std::string& node, Now now) {
@@ -307,7 +308,7 @@ void ClusterController::break_off_job_of(const std::string& node, Now now) {
     if (status.action.node != node || !is_breakable(status) || std::exchange(status.breaking_off, true)) continue;
     tell(now, LogLevel::kWarning, "action", node,
          std::string(action_name(status.action.kind)) + " " + node + ": broken off, because it is to be fenced");
-    effects_.break_off(status.action);
+    effects_->break_off(status.action);
   }
 }
 
@@ -355,24 +356,6 @@ bool ClusterController::is_repetition(ActionKind kind, const std::string& node) 
   return told_outcomes_.contains({kind, node});
 }
 
-void ClusterController::tell_of_nodes(const std::vector<NodeView>& nodes, Now now) {
-  for (const auto& node : nodes) {
-    const bool failed = node.suspicion.failed();
-    if (!failed && !node.answering()) continue;  // neither: what was said last still holds
-    const auto told = told_failed_.find(node.name);
-    if (told != told_failed_.end() && told->second == failed) continue;
-    told_failed_[node.name] = failed;
-    std::erase_if(told_outcomes_, [&](const auto& outcome) { return outcome.first.second == node.name; });
-    if (failed) {
-      tell(now, LogLevel::kWarning, "evidence", node.name, node.name + " failed: " + node.suspicion.evidence);
-    } else {
-      tell(now, LogLevel::kInfo, "evidence", node.name,
-           node.name + " answers as a " + (node.facts->in_recovery ? "standby" : "primary") + " on timeline " +
-               std::to_string(node.facts->timeline));
-    }
-  }
-}
-
 void ClusterController::tell(Now now, LogLevel severity, std::string kind, std::string node, std::string text) {
   Event event;
   event.when = now.wall;
@@ -382,7 +365,7 @@ void ClusterController::tell(Now now, LogLevel severity, std::string kind, std::
   event.node = std::move(node);
   event.epoch = memory_.epoch;
   event.text = std::move(text);
-  effects_.record(event);
+  effects_->record(event);
 }
 
 }  // namespace pgkeel

@@ -344,7 +344,7 @@ void ScriptedCluster::show_events(const Arguments&) {
 
 // ---- what the controller does --------------------------------------------------------------------------------------
 
-Result<void> ScriptedCluster::store(const ClusterMemory& memory) {
+Result<ClusterController::Storing> ScriptedCluster::store(const ClusterMemory& memory) {
   if (!store_error_.empty()) {
     say("store: " + store_error_);
     return Error{store_error_};
@@ -365,11 +365,11 @@ Result<void> ScriptedCluster::store(const ClusterMemory& memory) {
   before.logical_slots.primary = memory.logical_slots.primary;
   if (before == memory && memory != stored_) {
     stored_ = memory;
-    return {};
+    return ClusterController::Storing::kDurable;
   }
   say("store: " + text_of(memory) + (transition.empty() ? "" : ": " + memory.reason));
   stored_ = memory;
-  return {};
+  return ClusterController::Storing::kDurable;
 }
 
 void ScriptedCluster::publish_route(const RouteOrder& order) {

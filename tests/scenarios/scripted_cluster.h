@@ -61,7 +61,7 @@ class ScriptedCluster : public ClusterController::Effects {
   void show(const Arguments& arguments);
   void show_events(const Arguments& arguments);
 
-  Result<void> store(const ClusterMemory& memory) override;
+  Result<ClusterController::Storing> store(const ClusterMemory& memory) override;
   void publish_route(const RouteOrder& order) override;
   void start(const Action& action) override;
   void break_off(const Action& action) override { say("break off: " + text_of(action)); }

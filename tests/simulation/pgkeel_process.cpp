@@ -55,6 +55,7 @@ void PgkeelProcess::start(const std::string& adopt) {
   if (running()) return;
   life_ += 1;
   effects_left_ = 0;
+  shown_meddlings_.clear();
   started_at_ = world_.queue.now();
   asleep_until_ = {};
   was_asleep_ = false;
@@ -124,6 +125,12 @@ bool PgkeelProcess::carries_out_orders() const {
 
 void PgkeelProcess::give_order(const OperatorOrder& order) {
   on_control([this, order] {
+    if (controller_->is_storing()) {
+      world_.queue.after(10ms, [this, order, life = life_] {
+        if (life == life_) give_order(order);
+      });
+      return;
+    }
     look();
     try {
       const OrderAnswer answer = controller_->give_order(order, false, views_, world_.queue.both_clocks());
@@ -170,6 +177,7 @@ void PgkeelProcess::step() {
   } catch (const ProcessKilled&) {
     return kill();
   }
+  count_meddlings();
   wake_later();
 }
 
@@ -191,7 +199,7 @@ void PgkeelProcess::effect() {
   if (effects_left_ > 0 && --effects_left_ == 0) throw ProcessKilled{};
 }
 
-Result<void> PgkeelProcess::store(const ClusterMemory& memory) {
+Result<ClusterController::Storing> PgkeelProcess::store(const ClusterMemory& memory) {
   effect();
   if (disk_mode == DiskMode::kFull) return Error{"no space left on device"};
   if (disk_mode == DiskMode::kUnsure && world_.random.chance(0.7)) {
@@ -201,6 +209,34 @@ Result<void> PgkeelProcess::store(const ClusterMemory& memory) {
     }
     return Error{"input/output error"};
   }
+  if (world_.setting.store_takes_time) {
+    answer_later(memory);
+    return ClusterController::Storing::kUnderWay;
+  }
+  write(memory);
+  effect();
+  return ClusterController::Storing::kDurable;
+}
+
+void PgkeelProcess::answer_later(const ClusterMemory& memory) {
+  const Duration takes =
+      world_.random.chance(0.05) ? world_.random.between(20ms, 500ms) : world_.random.between(1ms, 20ms);
+  world_.queue.after(takes, [this, memory, life = life_] {
+    if (life != life_) return;  // it was not sent yet
+    write(memory);
+    on_control([this] {
+      try {
+        effect();
+        controller_->stored({}, world_.queue.both_clocks());
+      } catch (const ProcessKilled&) {
+        return kill();
+      }
+      step();
+    });
+  });
+}
+
+void PgkeelProcess::write(const ClusterMemory& memory) {
   world_.trace([&] { return "pgkeel: stores " + text_of(memory); });
   ClusterMemory written = memory;
   if (world_.mutant == Mutant::kCandidateForgotten && written.phase == Phase::kPromoting) {
@@ -215,12 +251,12 @@ Result<void> PgkeelProcess::store(const ClusterMemory& memory) {
     });
   }
   if (world_.mutant == Mutant::kKeptSlotsForgotten) written.kept_slots.clear();
-  if (world_.mutant == Mutant::kStoreLost && world_.random.chance(0.3)) return {};
+  if (world_.mutant == Mutant::kStoreLost && world_.random.chance(0.3)) return;
   if (world_.mutant == Mutant::kStoreLate) {
     world_.queue.after(world_.random.between(10ms, 300ms), [this, written, life = life_] {
       if (life == life_) disk_.memory = written;
     });
-    return {};
+    return;
   }
   disk_.memory = written;
   disk_.or_else.reset();
@@ -231,8 +267,6 @@ Result<void> PgkeelProcess::store(const ClusterMemory& memory) {
     checkers_.candidate_chosen(was_awake && !world_.setting.probes_get_lost);
   }
   if (memory.phase != before) world_.on_transition();
-  effect();
-  return {};
 }
 
 void PgkeelProcess::publish_route(const RouteOrder& order) {

@@ -52,7 +52,10 @@ class PgkeelProcess : public ClusterController::Effects {
     std::uint64_t timer = 0;
   };
 
-  Result<void> store(const ClusterMemory& memory) override;
+  Result<ClusterController::Storing> store(const ClusterMemory& memory) override;
+  void write(const ClusterMemory& memory);
+  void answer_later(const ClusterMemory& memory);
+  void count_meddlings();
   void publish_route(const RouteOrder& order) override;
   void start(const Action& action) override;
   void break_off(const Action& action) override;
@@ -84,6 +87,7 @@ class PgkeelProcess : public ClusterController::Effects {
 
   std::unique_ptr<ClusterController> controller_;
   std::uint64_t life_ = 0;
+  std::vector<std::uint32_t> shown_meddlings_;  // not acted on yet
   std::uint64_t wake_timer_ = 0;
   std::size_t effects_left_ = 0;  // until it is killed; 0: it is not
   Instant started_at_;

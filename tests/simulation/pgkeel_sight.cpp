@@ -64,9 +64,17 @@ void PgkeelProcess::probe_arrives(std::size_t node) {
       const bool has_facts = facts != nullptr;
       probe_ends(node, outcome, std::move(facts));
       if (!has_facts || !acts_on(node)) return;
-      for (const std::uint32_t meddling : shown) world_.meddlings[meddling] = true;
+      shown_meddlings_.insert(shown_meddlings_.end(), shown.begin(), shown.end());
+      count_meddlings();
     });
   });
+}
+
+// What it was shown, and has acted on.
+void PgkeelProcess::count_meddlings() {
+  if (!running() || controller_->is_storing()) return;
+  for (const std::uint32_t meddling : shown_meddlings_) world_.meddlings[meddling] = true;
+  shown_meddlings_.clear();
 }
 
 void PgkeelProcess::probe_ends(std::size_t node, ProbeOutcome outcome, std::shared_ptr<const NodeFacts> facts) {

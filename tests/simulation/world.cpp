@@ -13,6 +13,7 @@ constexpr std::size_t kMostPeers = 9;  // four nodes, their agents, and pgkeel
 World::World(std::uint64_t seed, Mutant played_mutant, bool traced)
     : random(seed), mutant(played_mutant), traced_(traced), cuts_(kMostPeers * kMostPeers, 0) {
   draw_setting();
+  setting.store_takes_time = seed % 3 == 0;
   for (std::size_t i = 0; i < setting.node_count; ++i) {
     const std::uint32_t priority = i == 2 && random.chance(0.1) ? 0 : 100;
     const double host = random.fraction();

@@ -58,6 +58,7 @@ struct Setting {
   bool probes_get_lost = false;          // or answer late, although nothing is wrong
   bool settings_are_read_late = false;   // by a process of a server, now and then: up to 3 s after a reload
   std::size_t slots_keep_at_most = 0;    // records, max_slot_wal_keep_size; 0: no limit
+  bool store_takes_time = false;         // as one that other machines agree on: what is decided waits for it
   bool all_standbys_acknowledge = true;  // where the operator lets commits wait: for each of them; else for any
 };
 
