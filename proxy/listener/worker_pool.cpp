@@ -194,6 +194,12 @@ void WorkerPool::publish_route(const std::string& endpoint, Route route, std::fu
   for (const auto& worker : inner.workers) worker->set_route(index, shared_route, each_applied, each_drained);
 }
 
+void WorkerPool::set_write_deadline(const std::string& cluster, Instant until) {
+  for (std::size_t place = 0; place < inner_->places.size(); ++place) {
+    if (inner_->places[place].cluster == cluster) inner_->clusters[place]->write_deadline.set(until);
+  }
+}
+
 void WorkerPool::replace_tls(const std::string& cluster, const ClusterTls& tls) {
   for (std::size_t place = 0; place < inner_->places.size(); ++place) {
     if (inner_->places[place].cluster != cluster) continue;

@@ -92,6 +92,10 @@ class WorkerPool {
   void publish_route(const std::string& endpoint, Route route, std::function<void()> applied,
                      std::function<void()> drained);
 
+  // No byte of a client of the cluster is written to a server at this time of since_boot() or later. Without a call
+  // there is no such time.
+  void set_write_deadline(const std::string& cluster, Instant until);
+
   // For connections that begin from now on; those that are there keep what they began with.
   void replace_tls(const std::string& cluster, const ClusterTls& tls);
 

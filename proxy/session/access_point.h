@@ -26,6 +26,7 @@
 #include "proxy/routing/login_gate.h"
 #include "proxy/routing/reader_choice.h"
 #include "proxy/routing/route.h"
+#include "proxy/routing/write_deadline.h"
 #include "proxy/session/cancel_question.h"
 #include "proxy/session/cluster_tls.h"
 #include "proxy/session/evidence_reporter.h"
@@ -78,6 +79,7 @@ struct SharedCluster {
   ClusterTls tls;
   LoginGate login_gate;
   CancelRegistry cancel_registry;
+  WriteDeadline write_deadline;
   ReaderCounts readers;  // of the read-only endpoint
   // Told of cancel requests whose key is none of these; empty: nobody is. Any thread; set before the first client.
   std::function<void(const CancelKey& key)> on_strange_cancel;

@@ -187,8 +187,16 @@ bool Session::queue_to_client(Bytes bytes) {
   return true;
 }
 
+// False: another pgkeel may have opened another route by now, and the session ends.
+bool Session::may_write_to_server() {
+  if (!access_point_.shared().write_deadline.is_over()) return true;
+  end_with_error(SqlState::kAdminShutdown, "terminating connection: this pgkeel has not renewed its lease in time");
+  return false;
+}
+
 bool Session::queue_to_server(Bytes bytes) {
   if (bytes.empty()) return true;
+  if (!may_write_to_server()) return false;
   const IoResult result = server_->write(bytes);
   if (result.kind == IoResult::Kind::kError) {
     server_write_failed();
@@ -226,6 +234,7 @@ bool Session::flush_to_client() {
 
 void Session::flush_to_server() {
   while (to_server_.waiting_bytes() > 0) {
+    if (!may_write_to_server()) return;
     const IoResult result = server_->write(to_server_.waiting());
     if (result.kind == IoResult::Kind::kError) {
       server_write_failed();

@@ -197,6 +197,7 @@ class Session {
   void client_finished();
   void server_link_ended(const IoResult& result);
   bool queue_to_client(Bytes bytes);
+  bool may_write_to_server();
   bool queue_to_server(Bytes bytes);
   bool flush_to_client();
   void flush_to_server();

@@ -120,6 +120,10 @@ bool ProxyUnderTest::forward_cancel(const CancelKey& key) {
   return is_here;
 }
 
+void ProxyUnderTest::set_write_deadline(Instant until) {
+  in_control_thread([&] { pool_->set_write_deadline("c", until); });
+}
+
 void ProxyUnderTest::in_control_thread(std::function<void()> task) {
   std::promise<void> done;
   wakeup_.post([&] {

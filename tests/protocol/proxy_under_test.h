@@ -79,6 +79,7 @@ class ProxyUnderTest {
   // As of a pgkeel among several: `tell` is called in the control thread.
   void on_strange_cancel(WorkerPool::StrangeCancel tell);
   bool forward_cancel(const CancelKey& key);
+  void set_write_deadline(Instant until);
   void in_control_thread(std::function<void()> task);  // returns when it was run
 
   [[nodiscard]] std::uint16_t port() const { return port_; }  // at the start
