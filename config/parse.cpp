@@ -22,8 +22,6 @@ namespace {
 constexpr std::size_t kLargestFile = 1U << 20U;
 constexpr std::size_t kLongestText = 4096;
 constexpr std::size_t kLongestList = 4096;
-constexpr std::string_view kNoCoordination =
-    "coordination: several pgkeels for the same clusters are not supported by this version; leave the table out";
 
 Position position_of(const toml::source_region& region) {
   return {.line = region.begin.line, .column = region.begin.column};
@@ -361,9 +359,7 @@ ConfigResult parse_config(std::string_view text, const std::string& file_name) {
 ConfigResult load_config(const std::string& path) {
   const auto text = text_of(path);
   if (!text) return text.error();
-  auto config = parse_config(*text, path);
-  if (config && config->coordination.is_given()) return one_problem(path, {}, std::string(kNoCoordination));
-  return config;
+  return parse_config(*text, path);
 }
 
 AgentFileResult parse_agent_file(std::string_view text, const std::string& file_name) {

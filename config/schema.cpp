@@ -355,9 +355,8 @@ const Table& config_schema() {
       table<&Config::proxy>("proxy", proxy_table(), "the data path"),
       per_host(table<&Config::admin>("admin", admin_table(), "the admin endpoint")),
       per_host(table_of_owner<Config>("state", state_table(), "what must outlive a restart")),
-      shown_commented_out(
-          table<&Config::coordination>("coordination", coordination_table(),
-                                       "several pgkeels that serve the same clusters; this version refuses it")),
+      shown_commented_out(table<&Config::coordination>("coordination", coordination_table(),
+                                                       "several pgkeels that serve the same clusters")),
       per_host(table<&Config::quarantine>("quarantine", quarantine_table(),
                                           "what diverged servers on this host alone had: `pgkeel lost` shows it")),
       per_host(table<&Config::log>("log", log_table(), "the log, on stderr")),

@@ -147,6 +147,7 @@ Result<void> Application::open_control() {
   if (!decisions) return decisions.error();
   events_ = std::move(*events);
   decisions_ = std::move(*decisions);
+  if (const auto opened = open_coordination(); !opened) return opened.error();
   for (const auto& cluster : config_.clusters) {
     auto memory = state_->load(cluster.name);
     if (!memory) return memory.error();
@@ -162,6 +163,7 @@ void Application::start_control(const std::map<std::string, Route>& open_routes)
   if (const auto started = start_admin(); !started) log(LogLevel::kError, "admin", started.error().message);
   write_admin_address();
   for (const auto& cluster : clusters_) cluster->start(open_routes);
+  if (coordinator_) coordinator_->start();
   workers_->go_on_accepting();
   if (giver_) return;
   auto giver = HandoverGiver::open(loop_, config_.state_directory, *this);
@@ -231,6 +233,10 @@ Application::~Application() {
   admin_.reset();  // its threads ask the control thread, which answers no more: they give up after kAnswerLimit
   signals_.clear();
   clusters_.clear();
+  vip_agreement_.reset();
+  vip_.reset();
+  peers_.reset();
+  coordinator_.reset();
   workers_.reset();
   wakeup_.reset();
 }
@@ -260,11 +266,13 @@ ClusterService* Application::find_cluster(const std::string& name) const {
 
 std::unique_ptr<ClusterService> Application::make_cluster(const ClusterConfig& config, ClusterMemory memory,
                                                           std::string adopt) {
-  return std::make_unique<ClusterService>(
+  auto service = std::make_unique<ClusterService>(
       loop_, config, config_.quarantine, std::move(memory), std::move(adopt), *state_, *events_, *decisions_, *workers_,
       [this](const std::string& cluster, Route route, std::function<void()> applied, std::function<void()> drained) {
         publish_route(cluster, std::move(route), std::move(applied), std::move(drained));
       });
+  if (coordinator_) service->agree_through(*coordinator_);
+  return service;
 }
 
 bool Application::jobs_run() const {
@@ -277,12 +285,20 @@ void Application::begin_stop(const std::string& why) {
   const bool is_former = giver_ && giver_->is_former();
   const bool next_one_listens = service_manager_.is_there() || is_former;
   if (!is_former) service_manager_.tell("STOPPING=1");
+  vip_agreement_.reset();
+  vip_.reset();  // given back before the first client is ended
   workers_->stop(
-      kStopLimit, [this] { loop_.stop(); }, next_one_listens);
+      kStopLimit, [this] { leave_the_others(); }, next_one_listens);
 }
 
 template <class Answer>
 std::optional<Answer> Application::ask(std::function<Answer()> question) {
+  return ask_later<Answer>(
+      [question = std::move(question)](const std::function<void(Answer)>& answer) { answer(question()); });
+}
+
+template <class Answer>
+std::optional<Answer> Application::ask_later(std::function<void(std::function<void(Answer)>)> question) {
   struct Asked {
     std::promise<Answer> answer;
     std::atomic<bool> taken{false};  // by the control thread to answer it, or by us to take it back
@@ -290,7 +306,8 @@ std::optional<Answer> Application::ask(std::function<Answer()> question) {
   const auto asked = std::make_shared<Asked>();
   auto future = asked->answer.get_future();
   wakeup_->post([asked, question = std::move(question)] {
-    if (!asked->taken.exchange(true)) asked->answer.set_value(question());
+    if (asked->taken.exchange(true)) return;
+    question([asked](Answer answer) { asked->answer.set_value(std::move(answer)); });
   });
   if (future.wait_for(kAnswerLimit) != std::future_status::ready && !asked->taken.exchange(true)) return std::nullopt;
   return future.get();
@@ -321,11 +338,11 @@ std::optional<OrderAnswer> Application::give_order(const std::string& cluster, c
 
 std::optional<OrderAnswer> Application::put_order(const std::string& cluster, const OperatorOrder& order,
                                                   bool preview) {
-  return ask<OrderAnswer>([this, cluster, order, preview] {
-    if (auto* service = find_cluster(cluster)) return service->give_order(order, preview);
+  return ask_later<OrderAnswer>([this, cluster, order, preview](std::function<void(OrderAnswer)> answered) {
+    if (auto* service = find_cluster(cluster)) return service->give_order(order, preview, std::move(answered));
     OrderAnswer answer;
     answer.reason = "no such cluster";
-    return answer;
+    answered(std::move(answer));
   });
 }
 

@@ -30,7 +30,11 @@
 #include "proxy/io/timer.h"
 #include "proxy/io/wakeup.h"
 #include "proxy/listener/worker_pool.h"
+#include "proxy/vip/vip_agreement.h"
+#include "proxy/vip/vip_holder.h"
+#include "replication/coordination/coordinator.h"
 #include "replication/execute/job_runner.h"
+#include "replication/peers/peer_circle.h"
 #include "replication/state/decision_log.h"
 #include "replication/state/event_log.h"
 #include "replication/state/state_directory.h"
@@ -70,9 +74,12 @@ class Application final : private HandoverGiver::Owner {
   [[nodiscard]] std::unique_ptr<ClusterService> make_cluster(const ClusterConfig& config, ClusterMemory memory,
                                                              std::string adopt);
   [[nodiscard]] ClusterService* find_cluster(const std::string& name) const;
-  // Any other thread: has the control thread answer. Nothing: it did not begin to in time, and never will.
+  // Any other thread: has the control thread answer, at once or (ask_later) when it can. Nothing: it did not begin to
+  // in time, and never will.
   template <class Answer>
   std::optional<Answer> ask(std::function<Answer()> question);
+  template <class Answer>
+  std::optional<Answer> ask_later(std::function<void(std::function<void(Answer)>)> question);
   [[nodiscard]] std::optional<std::vector<ClusterStatus>> ask_clusters();
   std::optional<OrderAnswer> give_order(const std::string& cluster, const OperatorOrder& order, bool preview);
   std::optional<OrderAnswer> put_order(const std::string& cluster, const OperatorOrder& order, bool preview);
@@ -97,6 +104,14 @@ class Application final : private HandoverGiver::Owner {
   [[nodiscard]] Reload prepare_reload();
   [[nodiscard]] std::string why_no_reload() const;
   void carry_out(Reload& reload);
+
+  // application_coordination.cpp
+  Result<void> open_coordination();
+  Result<void> open_peers();
+  Result<void> open_vip();
+  [[nodiscard]] PeerView own_view() const;
+  void agreement_changed();
+  void leave_the_others();
 
   // application_handover.cpp
   void record_takeover(pid_t former, const std::optional<Inheritance>& inheritance, bool it_lives);
@@ -139,6 +154,12 @@ class Application final : private HandoverGiver::Owner {
   std::optional<FormerMark> former_mark_;  // while another process decides
   std::unique_ptr<EventLog> events_;
   std::unique_ptr<DecisionLog> decisions_;
+  std::unique_ptr<Coordinator> coordinator_;  // of several pgkeels; before the clusters, which use it
+  std::unique_ptr<PeerCircle> peers_;
+  std::unique_ptr<VipHolder> vip_;  // where this host can have one
+  std::unique_ptr<VipAgreement> vip_agreement_;
+  std::string told_coordination_problem_;
+  std::uint64_t told_term_ = 0;
   std::vector<std::unique_ptr<ClusterService>> clusters_;
   std::unique_ptr<AdminServer> admin_;
   AdminCertificate admin_certificate_;

@@ -5,6 +5,7 @@
 
 #include "config/parse.h"
 #include "config/problem.h"
+#include "config/shared_settings.h"
 #include "config/validate.h"
 #include "proxy/app/application.h"
 #include "proxy/app/logging.h"
@@ -136,6 +137,7 @@ void Application::carry_out(Reload& reload) {
     }
   }
   for (auto* cluster : new_ones) cluster->start(std::map<std::string, Route>());
+  if (peers_) peers_->settings_are(shared_settings(config_));
   tell_service_manager();
 }
 

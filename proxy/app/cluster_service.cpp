@@ -44,14 +44,7 @@ ClusterService::ClusterService(Loop& loop, const ClusterConfig& config, const Qu
                        }),
       agents_(make_agent_links()),
       executor_(
-          loop, config_, monitor_, hosts(),
-          [this](const ActionStatus& outcome) {
-            if (outcome.action.kind == ActionKind::kRejoin) progress_.ended(outcome.action.node);
-            recorder_.finished(outcome, clocks_now());
-            controller_.finished(outcome, clocks_now());
-            if (outcome.action.kind == ActionKind::kRejoin) keeper_.look_soon();
-            step();
-          },
+          loop, config_, monitor_, hosts(), [this](const ActionStatus& outcome) { action_ended(outcome); },
           [this](const std::string& node, const std::string& line) {
             keeper_.look_soon();
             if (!progress_.take(node, line)) return;
@@ -59,7 +52,7 @@ ClusterService::ClusterService(Loop& loop, const ClusterConfig& config, const Qu
               return log(LogLevel::kInfo, config_.name, node + ": " + line);
             record_of_node(LogLevel::kInfo, "progress", node, line);
           }),
-      controller_(config_.name, policy_of(config_, std::move(adopt)), std::move(memory), *this),
+      controller_(config_.name, policy_of(config_, adopt), memory, *this),
       keeper_(
           loop, config_, quarantine,
           [this](LogLevel severity, const std::string& node, const std::string& text) {
@@ -77,13 +70,21 @@ ClusterService::ClusterService(Loop& loop, const ClusterConfig& config, const Qu
       recorder_(
           config_.name, [this](const DecisionRecord& record) { return tally_.kept(record, decisions_.keep(record)); },
           [this] { return clients_of(session_stats()); }),
-      decide_again_(loop, [this] { step(); }) {
+      decide_again_(loop, [this] { step(); }),
+      adopt_(std::move(adopt)),
+      own_memory_(std::move(memory)) {
   follow_read_only_config();
 }
 
+ClusterService::~ClusterService() {
+  refuse_orders("pgkeel is shutting down");
+}
+
 void ClusterService::start(const std::map<std::string, Route>& open_routes) {
-  go_on_from(open_routes);
-  recorder_.resume(decisions_.unfinished(config_.name), controller_.memory(), clocks_now());
+  if (!agreed_) {
+    go_on_from(open_routes);
+    recorder_.resume(decisions_.unfinished(config_.name), controller_.memory(), clocks_now());
+  }
   monitor_.start();
   readiness_.start();
   host_watch_.start();
@@ -120,15 +121,6 @@ void ClusterService::read_verifier(const VerifierQuestion& question, const Verif
 
 void ClusterService::judge_cancel(const CancelQuestion& question, CancelAnswer answer) {
   commit_waits_.may_cancel(question.node, question.process_id, std::move(answer));
-}
-
-OrderAnswer ClusterService::give_order(const OperatorOrder& order, bool preview) {
-  const Now now = clocks_now();
-  const auto nodes = view_nodes(now.instant);
-  OrderAnswer answer = controller_.give_order(order, preview, nodes, now);
-  if (answer.id != 0) step_soon();
-  if (!answer.accepted && !preview) recorder_.refused(order, answer.reason, controller_.memory(), nodes, now);
-  return answer;
 }
 
 ClusterService::ProvisionQuestion ClusterService::provision_question(const std::string& node) const {
@@ -209,6 +201,7 @@ void ClusterService::step_soon() {
 void ClusterService::step() {
   const Now now = clocks_now();
   const auto nodes = view_nodes(now.instant);
+  if (agreed_ && term_ == 0) return look_on(nodes, now);
   if (waits_for_primary(nodes)) return;
   controller_.step(nodes, now);
   const Decision& decision = controller_.last_decision();
@@ -226,17 +219,21 @@ void ClusterService::step() {
 }
 
 Result<ClusterController::Storing> ClusterService::store(const ClusterMemory& memory) {
+  if (agreed_) return store_agreed(memory);
   if (const auto stored = state_.store(config_.name, memory); !stored) return stored.error();
-  if (memory.phase != controller_.memory().phase) {
-    const Now now = clocks_now();
-    recorder_.stored(controller_.memory(), memory, view_nodes(now.instant), now);
-    counts_.stored(controller_.memory().phase, memory.phase, now.instant);
-  }
+  note_stored(memory);
   return ClusterController::Storing::kDurable;
 }
 
+// Durable, and not yet what the controller goes by.
+void ClusterService::note_stored(const ClusterMemory& memory) {
+  if (memory.phase == controller_.memory().phase) return;
+  const Now now = clocks_now();
+  recorder_.stored(controller_.memory(), memory, view_nodes(now.instant), now);
+  counts_.stored(controller_.memory().phase, memory.phase, now.instant);
+}
+
 void ClusterService::publish_route(const RouteOrder& order) {
-  Route route = route_of(order);
   const auto alive = std::weak_ptr<bool>(alive_);
   const auto applied = [this, order, alive] {
     if (alive.expired()) return;
@@ -250,9 +247,16 @@ void ClusterService::publish_route(const RouteOrder& order) {
     recorder_.route_drained(clocks_now());
     step_soon();
   };
-  if (!read_only_) return publish_(config_.name, std::move(route), applied, drained);
-  const auto applied_by_both = after_both(applied);
-  const auto drained_by_both = after_both(drained);
+  if (agreed_) return agreed_->publish(order, applied, drained);
+  lead(order, applied, drained);
+}
+
+// The workers of this process, and those of former ones.
+void ClusterService::lead(const RouteOrder& order, std::function<void()> applied, std::function<void()> drained) {
+  Route route = route_of(order);
+  if (!read_only_) return publish_(config_.name, std::move(route), std::move(applied), std::move(drained));
+  const auto applied_by_both = after_both(std::move(applied));
+  const auto drained_by_both = after_both(std::move(drained));
   publish_(config_.name, std::move(route), applied_by_both, drained_by_both);
   lead_readers(order, applied_by_both, drained_by_both);
 }
@@ -285,7 +289,19 @@ std::set<std::string> ClusterService::maintained_nodes() const {
   return names;
 }
 
+void ClusterService::action_ended(const ActionStatus& outcome) {
+  --unfinished_actions_;
+  if (outcome.action.kind == ActionKind::kRejoin) progress_.ended(outcome.action.node);
+  if (!agreed_ || term_ != 0) {
+    recorder_.finished(outcome, clocks_now());
+    controller_.finished(outcome, clocks_now());
+  }
+  if (outcome.action.kind == ActionKind::kRejoin) keeper_.look_soon();
+  step();
+}
+
 void ClusterService::start(const Action& action) {
+  ++unfinished_actions_;
   recorder_.started(action, clocks_now());
   executor_.start(action);
 }

@@ -13,6 +13,7 @@
 #include "config/config.h"
 #include "health/monitor.h"
 #include "proxy/admin/cluster_status.h"
+#include "proxy/app/agreed_cluster.h"
 #include "proxy/app/certificate_watch.h"
 #include "proxy/app/change_counts.h"
 #include "proxy/app/commit_waits.h"
@@ -47,6 +48,13 @@ class ClusterService final : private ClusterController::Effects {
                  std::string adopt, StateDirectory& state, EventLog& events, DecisionLog& decisions,
                  WorkerPool& workers, RoutePublisher publish);
 
+  ~ClusterService() override;
+
+  // One of several pgkeels: what it decides, and where it leads, is agreed on through this. Before start().
+  void agree_through(Coordinator& coordinator);
+  // What they agree on, or what this one may do, may have changed.
+  void review_agreement();
+
   // `open_routes`: where its endpoints lead already, as the process that decided before had it, by name.
   void start(const std::map<std::string, Route>& open_routes);
   [[nodiscard]] const std::string& name() const { return config_.name; }
@@ -64,7 +72,9 @@ class ClusterService final : private ClusterController::Effects {
   void read_verifier(const VerifierQuestion& question, const VerifierSink& sink);
   void judge_cancel(const CancelQuestion& question, CancelAnswer answer);
 
-  OrderAnswer give_order(const OperatorOrder& order, bool preview);
+  // `answered` is called once: at once, or, where others have to agree, when what is accepted is durable.
+  using OrderAnswered = std::function<void(OrderAnswer)>;
+  void give_order(const OperatorOrder& order, bool preview, OrderAnswered answered);
 
   // What the host of a node is asked before the node is provisioned. The asking blocks: not on this thread.
   struct ProvisionQuestion {
@@ -81,7 +91,9 @@ class ClusterService final : private ClusterController::Effects {
   void go_on_from(const std::map<std::string, Route>& open_routes);
   [[nodiscard]] bool waits_for_primary(const std::vector<NodeView>& nodes);
   Result<ClusterController::Storing> store(const ClusterMemory& memory) override;
+  void note_stored(const ClusterMemory& memory);
   void publish_route(const RouteOrder& order) override;
+  void lead(const RouteOrder& order, std::function<void()> applied, std::function<void()> drained);
   void start(const Action& action) override;
   void break_off(const Action& action) override;
   void record(const Event& event) override;
@@ -97,6 +109,18 @@ class ClusterService final : private ClusterController::Effects {
   void review_logins(Instant now);
   [[nodiscard]] ClusterSessionStats session_stats() const;
   void record_finding(const Finding& finding, bool appeared);
+  // cluster_agreement.cpp
+  void agreement_changed();
+  [[nodiscard]] Result<ClusterMemory> agreed_memory() const;
+  void begin_term(std::uint64_t term);
+  void end_term();
+  void learn();
+  void tell_unreadable(const std::string& problem);
+  void look_on(const std::vector<NodeView>& nodes, Now now);
+  Result<ClusterController::Storing> store_agreed(const ClusterMemory& memory);
+  void refuse_orders(const std::string& why);
+
+  void action_ended(const ActionStatus& outcome);
   void step();
   void step_soon();
   [[nodiscard]] std::string read_only_name() const { return endpoint_name(config_.name, Endpoint::kReadOnly); }
@@ -132,6 +156,20 @@ class ClusterService final : private ClusterController::Effects {
   ChangeCounts counts_;
   DecisionTally tally_;
   LoginWatch login_watch_;
+  // Of several pgkeels.
+  struct WaitingOrder {
+    OperatorOrder order;
+    OrderAnswered answered;
+  };
+  std::string adopt_;
+  ClusterMemory own_memory_;  // what this pgkeel knew when it started
+  std::optional<AgreedCluster> agreed_;
+  std::uint64_t term_ = 0;             // in which the controller decides; 0: it does not
+  std::uint64_t learned_version_ = 0;  // of the memory that it looks at
+  std::size_t unfinished_actions_ = 0;
+  std::function<void(const Result<void>&)> order_stored_;  // answers who gave it
+  std::vector<WaitingOrder> waiting_orders_;
+  Instant unreadable_told_at_{};
   std::optional<ReadOnlyAccess> read_only_;  // where there is such an endpoint
   Instant own_trouble_told_at_{};
   Instant insecurity_told_at_{};

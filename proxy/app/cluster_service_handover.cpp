@@ -43,6 +43,7 @@ Route ClusterService::route_of(const RouteOrder& order) const {
 std::string ClusterService::why_no_handover() const {
   const ClusterMemory& memory = controller_.memory();
   const std::string whose = "cluster " + config_.name + ": ";
+  if (agreed_) return whose + "several pgkeels serve it: end this one and start it anew, the others go on meanwhile";
   if (is_planned(memory.phase) || memory.phase == Phase::kFencing || memory.phase == Phase::kPromoting)
     return whose + "its route is on the move (" + phase_name(memory.phase) + "); try again when that is over";
   if (!controller_.route_is_applied()) return whose + "its route has just changed; try again";

@@ -25,7 +25,7 @@ HttpsPeer peer_of(const std::string& url, const TlsFiles& files) {
 Certificates::Certificates(const TemporaryFolder& folder, const std::vector<std::string>& hosts)
     : folder_(folder.path() + "/certificates") {
   std::vector<std::string> arguments = {"keygen", "--out", folder_};
-  for (const auto& host : hosts) arguments.insert(arguments.end(), {"--agent", host});
+  for (const auto& host : hosts) arguments.insert(arguments.end(), {"--agent", host, "--proxy", host});
   const auto made = run_pgkeel(arguments);
   if (made.exit_status != 0) throw std::runtime_error(made.error_output);
 }

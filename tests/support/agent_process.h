@@ -22,6 +22,10 @@ class Certificates {
 
   [[nodiscard]] std::string file(const std::string& name) const { return folder_ + "/" + name; }
   [[nodiscard]] TlsFiles proxy() const { return {file("ca.crt"), file("proxy.crt"), file("proxy.key")}; }
+  // Of one pgkeel among several, at this host.
+  [[nodiscard]] TlsFiles peer(const std::string& host = "127.0.0.1") const {
+    return {file("ca.crt"), file("proxy-" + host + ".crt"), file("proxy-" + host + ".key")};
+  }
   [[nodiscard]] TlsFiles agent(const std::string& host) const {
     return {file("ca.crt"), file("agent-" + host + ".crt"), file("agent-" + host + ".key")};
   }

@@ -66,6 +66,7 @@ PgkeelProcess::PgkeelProcess(const TemporaryFolder& folder, const std::vector<Po
   text += "[admin]\nlisten = \"127.0.0.1:" + std::to_string(admin_port_) + "\"\ntoken_file = \"" + folder.path() +
           "/token\"\n";
   text += "[state]\ndirectory = \"" + state_directory_ + "\"\n";
+  if (!options.coordination_lines.empty()) text += "[coordination]\n" + lines_of(options.coordination_lines);
   text += "[log]\nlevel = \"" + options.log_level + "\"\n";
   std::set<std::uint16_t> taken = {admin_port_};
   const auto add_cluster = [&](const std::string& name, const std::vector<PostgresServer*>& servers) {

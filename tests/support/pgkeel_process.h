@@ -22,6 +22,7 @@ struct PgkeelOptions {
   std::vector<std::string> proxy_lines = {};    // under [proxy]
   std::vector<std::string> cluster_lines = {};  // under [cluster.test]; failover_pause is 0s unless given here
   std::vector<std::string> detection_lines = {};
+  std::vector<std::string> coordination_lines = {};                        // under [coordination], where there are any
   std::map<std::string, std::vector<PostgresServer*>> more_clusters = {};  // beside "test"
   bool local_nodes = true;                                                 // false: pgkeel knows only the addresses
   std::string log_level = "debug";

@@ -1,0 +1,142 @@
+#include "proxy/app/agreed_cluster.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "proxy/io/loop.h"
+
+namespace pgkeel {
+namespace {
+
+constexpr Duration kWriteAgainPause = std::chrono::milliseconds(250);
+
+RouteOrder order_of(const SharedRoute& route) {
+  return {.epoch = route.epoch, .node = route.node, .reason = route.reason, .mode = route.mode};
+}
+
+}  // namespace
+
+AgreedCluster::AgreedCluster(Loop& loop, std::string cluster, Coordinator& coordinator, Wires wires)
+    : loop_(loop),
+      cluster_(std::move(cluster)),
+      coordinator_(coordinator),
+      wires_(std::move(wires)),
+      deadline_(loop, [this] { review(); }) {}
+
+std::uint64_t AgreedCluster::term() const {
+  const Membership& membership = coordinator_.membership();
+  return membership.leads(Coordinator::now()) ? membership.state().term : 0;
+}
+
+const SharedMemory* AgreedCluster::memory() const {
+  const auto& memories = coordinator_.membership().state().memories;
+  const auto found = memories.find(cluster_);
+  return found == memories.end() ? nullptr : &found->second;
+}
+
+std::optional<RouteOrder> AgreedCluster::route() const {
+  const SharedRoute* newest = coordinator_.membership().newest_route(cluster_);
+  if (newest == nullptr) return std::nullopt;
+  return order_of(*newest);
+}
+
+bool AgreedCluster::serves() const {
+  return may_route_ && order_applied_ && !order_.node.empty();
+}
+
+void AgreedCluster::review() {
+  const Instant now = Coordinator::now();
+  const Instant until = coordinator_.membership().serve_until(cluster_);
+  wires_.set_write_deadline(until);
+  follow(now, until);
+  carry_out(now);
+  if (now < until && until != Instant::max()) deadline_.start_once(until - now);
+  wires_.changed();
+}
+
+void AgreedCluster::review_soon() {
+  if (std::exchange(review_is_due_, true)) return;
+  loop_.defer([this, alive = std::weak_ptr<bool>(alive_)] {
+    if (alive.expired()) return;
+    review_is_due_ = false;
+    review();
+  });
+}
+
+// The workers here: the newest route, as long as this pgkeel may route; else nowhere. What they have taken over is
+// acknowledged in either case, for an older route is not open here any more.
+void AgreedCluster::follow(Instant now, Instant until) {
+  const SharedRoute* newest = coordinator_.membership().newest_route(cluster_);
+  if (newest == nullptr) return;
+  RouteOrder wanted = order_of(*newest);
+  const bool is_old = orders_ > 0 && wanted.epoch < order_.epoch;  // etcd was put back to an earlier state
+  const bool may_route = now < until && !is_old;
+  if (std::exchange(may_route_, may_route) && !may_route)
+    wires_.tell("this pgkeel has not renewed its lease in time: its clients are ended, and new ones wait");
+  if (!may_route) {
+    wanted = {.epoch = std::max(wanted.epoch, order_.epoch),
+              .node = "",
+              .reason = is_old ? "the route that etcd has is older than one that was open here"
+                               : "this pgkeel waits for its lease, which it shares with the others through etcd",
+              .mode = RouteMode::kNormal};
+  }
+  if (orders_ > 0 && wanted.same_route(order_) && newest->serial == order_serial_) return;
+  ++orders_;
+  order_ = wanted;
+  order_serial_ = newest->serial;
+  order_applied_ = order_drained_ = false;
+  const auto alive = std::weak_ptr<bool>(alive_);
+  wires_.lead(
+      order_,
+      [this, alive, number = orders_, serial = order_serial_] {
+        if (alive.expired()) return;
+        if (number == orders_) order_applied_ = true;
+        coordinator_.route_applied(cluster_, serial);
+        review_soon();
+      },
+      [this, alive, number = orders_, serial = order_serial_] {
+        if (alive.expired() || number != orders_) return;
+        order_drained_ = true;
+        if (order_.mode == RouteMode::kDraining) coordinator_.route_drained(cluster_, serial);
+        review_soon();
+      });
+}
+
+void AgreedCluster::publish(const RouteOrder& order, Done applied, Done drained) {
+  ++wishes_;
+  wish_ = Wish{order, std::move(applied), std::move(drained)};
+  review_soon();
+}
+
+// What this leader wants: written, followed by all, and then told.
+void AgreedCluster::carry_out(Instant now) {
+  if (!wish_ || term() == 0) return;
+  const auto& routes = coordinator_.membership().state().routes;
+  const auto agreed = routes.find(cluster_);
+  if (agreed == routes.end() || !order_of(agreed->second).same_route(wish_->order)) return write_wish(now);
+  const std::uint64_t serial = agreed->second.serial;
+  if (order_serial_ != serial || !order_applied_ || !order_.same_route(wish_->order)) return;
+  const bool opens = !wish_->order.node.empty() && wish_->order.mode == RouteMode::kNormal;
+  if (!opens && !coordinator_.membership().closed_elsewhere(cluster_, serial, now)) return;
+  if (const auto applied = std::exchange(wish_->applied, nullptr)) loop_.defer(applied);
+  if (!order_drained_ || wish_->order.mode != RouteMode::kDraining) return;
+  if (!coordinator_.drained_elsewhere(cluster_, serial)) return;
+  if (const auto drained = std::exchange(wish_->drained, nullptr)) loop_.defer(drained);
+}
+
+void AgreedCluster::write_wish(Instant now) {
+  if (wish_->writing || wish_->written || now < wish_->write_again_at) return;
+  wish_->writing = true;
+  const RouteOrder& order = wish_->order;
+  coordinator_.write_route(cluster_, {0, order.epoch, order.node, order.mode, order.reason},
+                           [this, alive = std::weak_ptr<bool>(alive_), number = wishes_](const Result<void>& result) {
+                             if (alive.expired() || !wish_ || number != wishes_) return;
+                             wish_->writing = false;
+                             wish_->written = result.has_value();
+                             if (result) return;
+                             wish_->write_again_at = Coordinator::now() + kWriteAgainPause;
+                             wires_.tell("the route is not written yet: " + result.error().message);
+                           });
+}
+
+}  // namespace pgkeel

@@ -1,0 +1,167 @@
+// The part of Application that makes this pgkeel one of several.
+#include <array>
+#include <map>
+#include <unistd.h>
+#include <utility>
+
+#include "config/shared_settings.h"
+#include "proxy/app/application.h"
+#include "proxy/base/version.h"
+#include "proxy/io/durable_file.h"
+#include "proxy/io/random_id.h"
+
+namespace pgkeel {
+namespace {
+
+// Tells apart two pgkeels that were given the same name: each has a state directory of its own, and keeps this in it.
+Result<std::string> own_machine_id(const std::string& state_directory) {
+  const std::string path = state_directory + "/machine.id";
+  if (const auto known = read_file(path); known && !known->empty()) return *known;
+  const std::string id = random_id();
+  if (const auto written = write_durably(path, id); !written) return written.error();
+  return id;
+}
+
+std::string own_name(const CoordinationConfig& config) {
+  if (!config.name.empty()) return config.name;
+  std::array<char, 256> name{};
+  if (::gethostname(name.data(), name.size() - 1) != 0) return "pgkeel";
+  return name.data();
+}
+
+Result<std::string> text_of(const std::string& path) {
+  if (path.empty()) return std::string();
+  auto text = read_file(path);
+  if (!text) return Error{"[coordination]: " + text.error().message};
+  return text;
+}
+
+Result<EtcdSettings> etcd_settings(const CoordinationConfig& config) {
+  EtcdSettings etcd;
+  etcd.endpoints = config.etcd;
+  etcd.user = config.user;
+  auto password = text_of(config.password_file);
+  auto authority = text_of(config.tls.ca);
+  auto certificate = text_of(config.tls.cert);
+  auto key = text_of(config.tls.key);
+  for (const auto* each : {&password, &authority, &certificate, &key}) {
+    if (!*each) return each->error();
+  }
+  etcd.password = password->substr(0, password->find('\n'));
+  etcd.tls.authority_pem = std::move(*authority);
+  etcd.tls.certificate_pem = std::move(*certificate);
+  etcd.tls.key_pem = std::move(*key);
+  return etcd;
+}
+
+}  // namespace
+
+Result<void> Application::open_coordination() {
+  const CoordinationConfig& config = config_.coordination;
+  if (!config.is_given()) return {};
+  auto etcd = etcd_settings(config);
+  if (!etcd) return etcd.error();
+  const auto machine = own_machine_id(config_.state_directory);
+  if (!machine) return machine.error();
+  CoordinationSettings settings;
+  settings.etcd = std::move(*etcd);
+  settings.prefix = config.prefix;
+  settings.lease = config.lease;
+  settings.name = own_name(config);
+  settings.self.machine = *machine;
+  settings.self.instance = random_id();
+  settings.self.address = format_host_port(config.peer.address);
+  settings.self.version = pgkeel_version();
+  settings.self.configuration = digest_of(shared_settings(config_));
+  if (const auto opened = open_peers(); !opened) return opened;
+  coordinator_ = std::make_unique<Coordinator>(
+      loop_, std::move(settings),
+      [this](const std::string& address, const PromiseRequest& request, auto done) {
+        peers_->ask_promise(address, request, std::move(done));
+      },
+      [this] { agreement_changed(); });
+  return open_vip();
+}
+
+// Nobody is answered before the loop runs.
+Result<void> Application::open_peers() {
+  PeerServer::Answers answers;
+  answers.promise = [this](const PromiseRequest& request) { return coordinator_->answer(request); };
+  answers.view = [this] { return own_view(); };
+  answers.cancel = [this](const PeerCancel& cancel, const std::function<void(bool)>& done) {
+    done(workers_->forward_cancel(cancel.cluster, {cancel.process_id, cancel.secret}));
+  };
+  auto opened = PeerCircle::open(
+      loop_, config_.coordination, shared_settings(config_), std::move(answers),
+      [this](PeerCircle::Severity severity, const std::string& text) {
+        record(severity == PeerCircle::Severity::kWarning ? LogLevel::kWarning : LogLevel::kInfo, "peers", text);
+      });
+  if (!opened) return opened.error();
+  peers_ = std::move(*opened);
+  workers_->on_strange_cancel([this](const std::string& cluster, const CancelKey& key) {
+    peers_->find_session({cluster, key.process_id, key.secret}, [](bool) {});
+  });
+  return {};
+}
+
+PeerView Application::own_view() const {
+  PeerView view;
+  view.name = own_name(config_.coordination);
+  view.version = pgkeel_version();
+  for (const auto& cluster : clusters_) {
+    for (const auto& node : cluster->status().nodes) {
+      PeerNodeView& seen = view.nodes[cluster->name()][node.name];
+      seen.liveness = node.liveness;
+      seen.is_primary = node.role == "primary";
+      seen.heard_ago = node.last_answer_ago.value_or(Duration::zero());
+    }
+  }
+  return view;
+}
+
+Result<void> Application::open_vip() {
+  const VipConfig& vip = config_.coordination.vip;
+  if (!vip.address.empty()) {
+    const auto address = parse_interface_address(vip.address);
+    if (!address) return address.error();
+    auto holder = VipHolder::open(loop_, *address, vip.interface, VipLeftover::kRemove, [this](const VipEvent& event) {
+      record(event.kind == VipEvent::Kind::kTrouble ? LogLevel::kWarning : LogLevel::kInfo, "vip", event.text);
+      if (vip_agreement_) vip_agreement_->review();
+    });
+    if (!holder) return Error{"[coordination] vip: " + holder.error().message};
+    vip_ = std::move(*holder);
+  }
+  vip_agreement_ = std::make_unique<VipAgreement>(
+      *coordinator_, own_name(config_.coordination), config_.coordination.lease, vip_.get(),
+      [this](const std::string& problem) { record(LogLevel::kWarning, "vip", problem); });
+  return {};
+}
+
+void Application::agreement_changed() {
+  const AgreedState& state = coordinator_->membership().state();
+  if (const std::string problem = coordinator_->problem(); problem != told_coordination_problem_) {
+    told_coordination_problem_ = problem;
+    record(problem.empty() ? LogLevel::kInfo : LogLevel::kWarning, "coordination",
+           problem.empty() ? "etcd answers again" : problem);
+  }
+  if (state.term != told_term_ && !state.leader.empty()) {
+    told_term_ = state.term;
+    record(LogLevel::kInfo, "coordination", "pgkeel " + state.leader + " leads, in term " + std::to_string(state.term));
+  }
+  std::map<std::string, std::string> addresses;
+  for (const auto& [member, live] : state.members) {
+    if (member != own_name(config_.coordination)) addresses[member] = live.address;
+  }
+  peers_->members_are(addresses);
+  if (stopping_) return;
+  for (const auto& cluster : clusters_) cluster->review_agreement();
+  if (vip_agreement_) vip_agreement_->review();
+}
+
+// The others need not wait for the end of our lease.
+void Application::leave_the_others() {
+  if (!coordinator_) return loop_.stop();
+  coordinator_->leave([this] { loop_.stop(); });
+}
+
+}  // namespace pgkeel

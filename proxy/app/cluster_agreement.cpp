@@ -1,0 +1,157 @@
+// The part of ClusterService that works among several pgkeels: it decides in the terms in which this one leads, and
+// looks on in between.
+#include <algorithm>
+#include <utility>
+
+#include "proxy/app/cluster_service.h"
+#include "proxy/app/policy_of.h"
+#include "proxy/io/clock.h"
+#include "replication/state/memory_text.h"
+
+namespace pgkeel {
+
+void ClusterService::agree_through(Coordinator& coordinator) {
+  AgreedCluster::Wires wires;
+  wires.lead = [this](const RouteOrder& order, std::function<void()> applied, std::function<void()> drained) {
+    lead(order, std::move(applied), std::move(drained));
+  };
+  wires.set_write_deadline = [this](Instant until) { workers_.set_write_deadline(config_.name, until); };
+  wires.changed = [this] { agreement_changed(); };
+  wires.tell = [this](const std::string& text) { record_now(LogLevel::kWarning, "coordination", "", text); };
+  agreed_.emplace(loop_, config_.name, coordinator, std::move(wires));
+  // Nothing may be written before this pgkeel knows that it may.
+  workers_.set_write_deadline(config_.name, Instant{});
+}
+
+void ClusterService::review_agreement() {
+  if (agreed_) agreed_->review();
+}
+
+void ClusterService::agreement_changed() {
+  const std::uint64_t term = agreed_->term();
+  if (term_ != 0 && term != term_) end_term();
+  // What an earlier term began must have ended, so that its outcome is not taken for one of this.
+  if (term_ == 0 && term != 0 && unfinished_actions_ == 0) begin_term(term);
+  if (term_ == 0) learn();
+}
+
+// What all agree on; where nobody has stored anything yet, what this pgkeel knew when it was alone.
+Result<ClusterMemory> ClusterService::agreed_memory() const {
+  const SharedMemory* shared = agreed_->memory();
+  if (shared == nullptr) return own_memory_;
+  return read_memory(config_.name, shared->text);
+}
+
+void ClusterService::begin_term(std::uint64_t term) {
+  auto memory = agreed_memory();
+  if (!memory) {
+    tell_unreadable(memory.error().message);
+    return;
+  }
+  term_ = term;
+  controller_ = ClusterController(config_.name, policy_of(config_, std::exchange(adopt_, {})), *memory, *this);
+  if (const auto route = agreed_->route()) {
+    controller_.take_over(*route);
+    primary_is_unseen_ = !route->node.empty();
+  }
+  recorder_.resume(decisions_.unfinished(config_.name), controller_.memory(), clocks_now());
+  record_now(LogLevel::kInfo, "coordination", "", "this pgkeel leads, and decides from now on");
+  step_soon();
+}
+
+void ClusterService::end_term() {
+  term_ = 0;
+  decide_again_.stop();
+  agreed_->forget_wish();
+  for (const auto& action : controller_.actions()) {
+    if (action.running) executor_.break_off(action.action);
+  }
+  learned_version_ = 0;
+  learn();
+  refuse_orders("this pgkeel does not lead any more; give the order to the one that does");
+  record_now(LogLevel::kWarning, "coordination", "", "this pgkeel does not lead any more, and decides nothing");
+}
+
+void ClusterService::learn() {
+  const SharedMemory* shared = agreed_->memory();
+  const auto route = agreed_->route();
+  const std::uint64_t version = shared == nullptr ? 0 : shared->version;
+  const bool same_route = !route || route->same_route(controller_.published_route());
+  if (version == learned_version_ && same_route) return;
+  learned_version_ = version;
+  auto memory = agreed_memory();
+  if (!memory) return tell_unreadable(memory.error().message);
+  controller_ = ClusterController(config_.name, policy_of(config_, ""), *memory, *this);
+  if (route) controller_.resume(*route);
+  step_soon();
+}
+
+void ClusterService::tell_unreadable(const std::string& problem) {
+  const Instant now = monotonic_now();
+  constexpr Duration kTellAgain = std::chrono::minutes(1);
+  if (unreadable_told_at_ != Instant{} && now - unreadable_told_at_ < kTellAgain) return;
+  unreadable_told_at_ = now;
+  record_now(LogLevel::kError, "coordination", "", "nothing is decided: what etcd keeps cannot be read: " + problem);
+}
+
+// Shows what a leader would decide; does nothing of it.
+void ClusterService::look_on(const std::vector<NodeView>& nodes, Now now) {
+  controller_.look(nodes, now);
+  review_logins(now.instant);
+  readiness_.cluster_is(controller_.published_route().node, nodes);
+  if (read_only_) read_only_->review(nodes, maintained_nodes(), now.instant);
+}
+
+Result<ClusterController::Storing> ClusterService::store_agreed(const ClusterMemory& memory) {
+  const auto written = [this, alive = std::weak_ptr<bool>(alive_), memory, term = term_](const Result<void>& outcome) {
+    if (alive.expired() || term != term_) return;  // that controller is gone
+    if (outcome) note_stored(memory);
+    controller_.stored(outcome, clocks_now());
+    if (const auto answer = std::exchange(order_stored_, nullptr)) answer(outcome);
+    for (const auto& waiting : std::exchange(waiting_orders_, {})) give_order(waiting.order, false, waiting.answered);
+    step_soon();
+  };
+  agreed_->store(write_memory(config_.name, memory), written);
+  return ClusterController::Storing::kUnderWay;
+}
+
+void ClusterService::give_order(const OperatorOrder& order, bool preview, OrderAnswered answered) {
+  OrderAnswer answer;
+  if (agreed_ && term_ == 0) {
+    const std::string& leader = agreed_->leader();
+    answer.reason =
+        leader.empty() ? "no pgkeel leads now; try again" : "pgkeel " + leader + " leads: give the order to that one";
+    return answered(std::move(answer));
+  }
+  if (!preview && controller_.is_storing()) {
+    waiting_orders_.push_back({order, std::move(answered)});
+    return;
+  }
+  const Now now = clocks_now();
+  const auto nodes = view_nodes(now.instant);
+  answer = controller_.give_order(order, preview, nodes, now);
+  if (!answer.accepted && !preview) recorder_.refused(order, answer.reason, controller_.memory(), nodes, now);
+  if (answer.id != 0 && controller_.is_storing()) {
+    order_stored_ = [answer, answered = std::move(answered)](const Result<void>& outcome) mutable {
+      if (!outcome) {
+        answer = {};
+        answer.reason = "the state cannot be stored, so nothing is changed: " + outcome.error().message;
+      }
+      answered(std::move(answer));
+    };
+    return;
+  }
+  if (answer.id != 0) step_soon();
+  answered(std::move(answer));
+}
+
+void ClusterService::refuse_orders(const std::string& why) {
+  if (const auto answer = std::exchange(order_stored_, nullptr)) answer(Error{why});
+  for (const auto& waiting : std::exchange(waiting_orders_, {})) {
+    OrderAnswer answer;
+    answer.reason = why;
+    waiting.answered(std::move(answer));
+  }
+}
+
+}  // namespace pgkeel

@@ -1,0 +1,202 @@
+// Two pgkeels that serve the same cluster and agree through a real etcd: one leads, both route, and what becomes of
+// clients where one of them, or etcd, goes.
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <map>
+#include <memory>
+#include <signal.h>
+#include <string>
+
+#include <libpq-fe.h>
+
+#include "proxy/io/clock.h"
+#include "tests/e2e/cluster_fixture.h"
+#include "tests/support/agent_process.h"
+#include "tests/support/etcd_server.h"
+#include "tests/support/raw_client.h"
+#include "tests/support/sql_connection.h"
+#include "tests/support/wait_until.h"
+
+using namespace pgkeel;
+using namespace pgkeel::test;
+using namespace std::chrono_literals;
+
+namespace {
+
+struct Several {
+  Several() {
+    servers.push_back(PostgresServer::primary(folder, "a"));
+    servers.push_back(PostgresServer::standby_of(*servers.front(), "b"));
+    std::map<std::string, AgentAccessConfig> access;
+    for (const auto& server : servers) {
+      agents.push_back(std::make_unique<AgentProcess>(folder, *server, certificates));
+      agents.back()->start();
+      access[server->name()] = agents.back()->access();
+    }
+    for (const std::string name : {"one", "two"}) {
+      PgkeelOptions options;
+      options.agents = access;
+      const std::string peer = "127.0.0.1:" + std::to_string(free_port());
+      options.coordination_lines = {"etcd = [\"" + etcd.url() + "\"]", "name = \"" + name + "\"", "lease = \"4s\"",
+                                    "peer = { listen = \"" + peer + "\", address = \"" + peer + "\", ca = \"" +
+                                        certificates.peer().ca + "\", cert = \"" + certificates.peer().cert +
+                                        "\", key = \"" + certificates.peer().key + "\" }"};
+      folders[name] = std::make_unique<TemporaryFolder>();
+      pgkeels[name] = std::make_unique<PgkeelProcess>(
+          *folders[name], std::vector<PostgresServer*>{servers[0].get(), servers[1].get()}, options);
+    }
+    of("one").start();
+    require_normal("one", "a");
+    of("two").start();
+    require_normal("two", "a");
+  }
+
+  PgkeelProcess& of(const std::string& name) { return *pgkeels.at(name); }
+  PostgresServer& server(const std::string& name) { return *servers[name == "a" ? 0 : 1]; }
+
+  void require_normal(const std::string& name, const std::string& primary) {
+    REQUIRE_MESSAGE(of(name).wait_normal(primary), of(name).describe());
+    REQUIRE(wait_until([&] { return can_write_through(name); }));
+  }
+
+  bool can_write_through(const std::string& name) {
+    try {
+      SqlConnection client("host=127.0.0.1 port=" + std::to_string(of(name).port()) +
+                           " user=postgres dbname=postgres connect_timeout=2");
+      return client.value("SELECT pg_is_in_recovery()") == "f";
+    } catch (const SqlError&) {
+      return false;
+    }
+  }
+
+  // Which both know: drivers try one after the other.
+  [[nodiscard]] std::string conninfo() {
+    return "host=127.0.0.1,127.0.0.1 port=" + std::to_string(of("one").port()) + "," +
+           std::to_string(of("two").port()) + " user=postgres dbname=postgres connect_timeout=20";
+  }
+
+  EtcdServer etcd;
+  TemporaryFolder folder;
+  Certificates certificates{folder};
+  std::vector<std::unique_ptr<PostgresServer>> servers;
+  std::vector<std::unique_ptr<AgentProcess>> agents;
+  std::map<std::string, std::unique_ptr<TemporaryFolder>> folders;
+  std::map<std::string, std::unique_ptr<PgkeelProcess>> pgkeels;
+};
+
+// SIGSTOP reaches one thread after the other.
+bool every_thread_stands_still(pid_t process) {
+  for (const auto& thread : std::filesystem::directory_iterator("/proc/" + std::to_string(process) + "/task")) {
+    std::ifstream file(thread.path() / "stat");
+    const std::string stat{std::istreambuf_iterator<char>(file), {}};
+    const auto state = stat.rfind(") ");
+    if (state == std::string::npos || stat[state + 2] != 'T') return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+TEST_CASE("both route, one decides, and the primary's failure is one change of route for both") {
+  Several several;
+  Writers through_one(several.of("one").conninfo(), 2);
+  Writers through_two(several.of("two").conninfo(), 2);
+  REQUIRE(through_one.wait_for_more(20));
+  REQUIRE(through_two.wait_for_more(20));
+  several.server("a").kill_tree();
+  REQUIRE_MESSAGE(through_one.wait_for_more(20), several.of("one").describe());
+  REQUIRE_MESSAGE(through_two.wait_for_more(20), several.of("two").describe());
+  several.require_normal("one", "b");
+  several.require_normal("two", "b");
+  through_one.stop();
+  through_two.stop();
+  MESSAGE("longest gaps: ", to_milliseconds(through_one.longest_gap()), " ms and ",
+          to_milliseconds(through_two.longest_gap()), " ms");
+  CHECK(through_one.count_lost(several.of("two").conninfo()) == 0);
+  CHECK(through_two.count_lost(several.of("one").conninfo()) == 0);
+  CHECK(several.of("one").status()["epoch"] == several.of("two").status()["epoch"]);
+  // The one that looks on carries out no order.
+  const auto refused = several.of("two").run_verb({"switchover", "test", "--yes"});
+  CHECK(refused.exit_status == 1);
+  CHECK(refused.error_output.find("pgkeel one leads") != std::string::npos);
+  REQUIRE(several.of("one").run_verb({"switchover", "test", "--yes"}).exit_status == 0);
+  several.require_normal("two", "a");
+}
+
+TEST_CASE("a cancel request that reaches the other one finds its session") {
+  Several several;
+  RawClient client(several.of("one").port());
+  const auto messages = client.log_in();
+  const auto key = std::ranges::find(messages, 'K', &RawClient::Heard::type);
+  REQUIRE(key != messages.end());
+  client.send_query("SELECT pg_sleep(3600)");
+  REQUIRE(wait_until([&] {
+    return several.server("a").value("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'") == "1";
+  }));
+  Peer elsewhere = Peer::connect_to(several.of("two").port());
+  elsewhere.send(wire_test::untyped(wire_test::int32_bytes(80877102) + key->body));
+  CHECK(elsewhere.receive_to_end().empty());
+  const auto answer = client.next_until('Z');
+  const auto error = std::ranges::find(answer, 'E', &RawClient::Heard::type);
+  REQUIRE(error != answer.end());
+  CHECK(error->field('C') == "57014");
+}
+
+TEST_CASE("the leader is killed: the other one leads, and fails over when the primary dies too") {
+  Several several;
+  Writers writers(several.conninfo(), 4);
+  REQUIRE(writers.wait_for_more(50));
+  several.of("one").kill();
+  several.server("a").kill_tree();
+  REQUIRE_MESSAGE(writers.wait_for_more(50), several.of("two").describe());
+  several.require_normal("two", "b");
+  writers.stop();
+  MESSAGE("leader and primary killed together: longest gap ", to_milliseconds(writers.longest_gap()), " ms");
+  CHECK(writers.count_lost(several.of("two").conninfo()) == 0);
+  several.of("one").start();
+  several.require_normal("one", "b");
+}
+
+TEST_CASE("a leader that was frozen for longer than its lease writes nothing when it wakes up") {
+  Several several;
+  several.server("a").query("CREATE TABLE late (id int)");
+  SqlConnection frozen(several.of("one").conninfo());
+  REQUIRE(frozen.value("SELECT 1") == "1");
+  ::kill(several.of("one").pid(), SIGSTOP);
+  REQUIRE(wait_until([&] { return every_thread_stands_still(several.of("one").pid()); }));
+  // It arrives at the frozen process, and waits in its socket.
+  REQUIRE(PQsendQuery(frozen.handle(), "INSERT INTO late VALUES (1)") == 1);
+  REQUIRE(wait_until([&] { return several.of("two").log_text().find("pgkeel two leads") != std::string::npos; }));
+  REQUIRE(several.server("a").value("SELECT count(*) FROM late") == "0");
+  ::kill(several.of("one").pid(), SIGCONT);
+  const std::unique_ptr<PGresult, decltype(&PQclear)> result(PQgetResult(frozen.handle()), PQclear);
+  CHECK(PQresultStatus(result.get()) == PGRES_FATAL_ERROR);
+  CHECK(std::string(PQerrorMessage(frozen.handle())).find("lease") != std::string::npos);
+  CHECK(several.server("a").value("SELECT count(*) FROM late") == "0");
+  several.require_normal("one", "a");
+  several.require_normal("two", "a");
+}
+
+TEST_CASE("etcd away: both go on by each other's promises; with one of them gone too, the other stops in time") {
+  Several several;
+  Writers writers(several.conninfo(), 2);
+  REQUIRE(writers.wait_for_more(20));
+  several.etcd.freeze();
+  const Instant frozen_at = monotonic_now();
+  REQUIRE(wait_until([&] { return monotonic_now() > frozen_at + 12s; }));  // three leases
+  CHECK(writers.statement_errors().empty());
+  CHECK(writers.connect_errors().empty());
+  several.of("one").kill();
+  REQUIRE_MESSAGE(wait_until([&] {
+                    return several.of("two").log_text().find("has not renewed its lease in time") != std::string::npos;
+                  }),
+                  several.of("two").describe());
+  several.etcd.thaw();
+  several.require_normal("two", "a");
+  REQUIRE_MESSAGE(writers.wait_for_more(20), several.of("two").describe());
+  writers.stop();
+  MESSAGE("etcd and one pgkeel away: longest gap ", to_milliseconds(writers.longest_gap()), " ms");
+  CHECK(writers.count_lost(several.of("two").conninfo()) == 0);
+}
