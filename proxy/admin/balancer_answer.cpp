@@ -28,6 +28,10 @@ BalancerAnswer answer_for(BalancerQuestion question, const ClusterStatus& cluste
                  : BalancerAnswer{503, cluster.name + ": no standby streams"};
     }
     case BalancerQuestion::kLeader:
+      if (cluster.agreement && !cluster.agreement->leads) {
+        const std::string& leader = cluster.agreement->leader;
+        return {503, cluster.name + (leader.empty() ? ": no pgkeel decides now" : ": pgkeel " + leader + " decides")};
+      }
       return {200, cluster.name + ": this pgkeel decides"};
   }
   return {};

@@ -131,6 +131,28 @@ struct ReadOnlyStatus {
   ClusterSessionStats sessions;
 };
 
+// One of several pgkeels that serve the same clusters.
+struct MemberStatus {
+  std::string name;
+  std::string address;  // where the others reach it; empty: it has no lease
+  std::string version;  // likewise
+  bool is_self = false;
+  bool leads = false;
+  bool has_lease = false;
+  bool follows_route = false;           // all its workers have taken the newest route over
+  std::vector<std::string> differs_in;  // keys of the configuration that all must have in common
+};
+
+// How they agree, as this one knows it.
+struct AgreementStatus {
+  std::string leader;  // empty: nobody leads now
+  std::uint64_t term = 0;
+  bool leads = false;        // this pgkeel decides
+  bool routes = false;       // it lets clients through
+  Duration may_route_for{};  // without another word of etcd or of the other members
+  std::vector<MemberStatus> members;
+};
+
 struct ClusterStatus {
   std::string name;
   HostPort access_point;
@@ -160,9 +182,10 @@ struct ClusterStatus {
   std::uint64_t lost_transactions = 0;         // of all reports since this process started
   std::uint64_t lost_wal_bytes = 0;
   std::vector<CertificateStatus> certificates;
-  ClusterSessionStats sessions;             // of the write endpoint
-  std::optional<ReadOnlyStatus> read_only;  // where there is such an endpoint
-  std::uint64_t draining_sessions = 0;      // connections that are left in former processes
+  ClusterSessionStats sessions;              // of the write endpoint
+  std::optional<ReadOnlyStatus> read_only;   // where there is such an endpoint
+  std::uint64_t draining_sessions = 0;       // connections that are left in former processes
+  std::optional<AgreementStatus> agreement;  // of several pgkeels
 };
 
 // A process that this one took over from, and that some sessions are left in.

@@ -124,6 +124,27 @@ Json read_only_to_json(const std::optional<ReadOnlyStatus>& read_only) {
           {"sessions", sessions_to_json(read_only->sessions)}};
 }
 
+Json agreement_to_json(const std::optional<AgreementStatus>& agreement) {
+  if (!agreement) return nullptr;
+  Json members = Json::array();
+  for (const auto& member : agreement->members) {
+    members.push_back({{"name", member.name},
+                       {"address", member.address.empty() ? Json(nullptr) : Json(member.address)},
+                       {"version", member.version.empty() ? Json(nullptr) : Json(member.version)},
+                       {"is_self", member.is_self},
+                       {"leads", member.leads},
+                       {"has_lease", member.has_lease},
+                       {"follows_route", member.follows_route},
+                       {"differs_in", member.differs_in}});
+  }
+  return {{"leader", agreement->leader.empty() ? Json(nullptr) : Json(agreement->leader)},
+          {"term", agreement->term},
+          {"leads", agreement->leads},
+          {"routes", agreement->routes},
+          {"may_route_for_ms", to_milliseconds(agreement->may_route_for)},
+          {"members", members}};
+}
+
 Json to_json(const ClusterStatus& cluster) {
   Json nodes = Json::array();
   for (const auto& node : cluster.nodes) nodes.push_back(node_to_json(node));
@@ -193,6 +214,7 @@ Json to_json(const ClusterStatus& cluster) {
       {"draining_sessions", cluster.draining_sessions},
       {"sessions", sessions_to_json(cluster.sessions)},
       {"read_only", read_only_to_json(cluster.read_only)},
+      {"coordination", agreement_to_json(cluster.agreement)},
   };
 }
 

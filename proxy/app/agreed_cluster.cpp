@@ -1,6 +1,7 @@
 #include "proxy/app/agreed_cluster.h"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "proxy/io/loop.h"
@@ -9,6 +10,8 @@ namespace pgkeel {
 namespace {
 
 constexpr Duration kWriteAgainPause = std::chrono::milliseconds(250);
+// One that is alone on the roster may route for ever.
+constexpr Duration kTellAtMost = std::chrono::hours(1);
 
 RouteOrder order_of(const SharedRoute& route) {
   return {.epoch = route.epoch, .node = route.node, .reason = route.reason, .mode = route.mode};
@@ -42,6 +45,37 @@ std::optional<RouteOrder> AgreedCluster::route() const {
 
 bool AgreedCluster::serves() const {
   return may_route_ && order_applied_ && !order_.node.empty();
+}
+
+AgreementStatus AgreedCluster::status() const {
+  const Membership& membership = coordinator_.membership();
+  const AgreedState& state = membership.state();
+  const Instant now = Coordinator::now();
+  AgreementStatus status;
+  status.leader = state.leader;
+  status.term = state.term;
+  status.leads = membership.leads(now);
+  status.routes = serves();
+  status.may_route_for = std::clamp(membership.serve_until(cluster_) - now, Duration::zero(), kTellAtMost);
+  std::set<std::string> names = state.roster.members;
+  for (const auto& live : state.members) names.insert(live.first);
+  const SharedRoute* newest = membership.newest_route(cluster_);
+  for (const auto& name : names) {
+    MemberStatus member;
+    member.name = name;
+    member.is_self = name == coordinator_.name();
+    member.leads = name == state.leader;
+    if (const auto live = state.members.find(name); live != state.members.end()) {
+      member.has_lease = true;
+      member.address = live->second.address;
+      member.version = live->second.version;
+      const auto applied = live->second.applied.find(cluster_);
+      member.follows_route =
+          newest != nullptr && applied != live->second.applied.end() && applied->second >= newest->serial;
+    }
+    status.members.push_back(std::move(member));
+  }
+  return status;
 }
 
 void AgreedCluster::review() {

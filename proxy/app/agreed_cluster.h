@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 
+#include "proxy/admin/cluster_status.h"
 #include "proxy/io/timer.h"
 #include "replication/coordination/coordinator.h"
 #include "replication/execute/cluster_controller.h"
@@ -41,6 +42,8 @@ class AgreedCluster {
   [[nodiscard]] std::optional<RouteOrder> route() const;
   // Clients are let through here.
   [[nodiscard]] bool serves() const;
+  // How the members agree now.
+  [[nodiscard]] AgreementStatus status() const;
   // Who leads; empty: nobody does now.
   [[nodiscard]] const std::string& leader() const { return coordinator_.membership().state().leader; }
 

@@ -111,6 +111,7 @@ class Application final : private HandoverGiver::Owner {
   Result<void> open_vip();
   [[nodiscard]] PeerView own_view() const;
   void agreement_changed();
+  void add_differences(ClusterStatus& status) const;
   void leave_the_others();
 
   // application_handover.cpp

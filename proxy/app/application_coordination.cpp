@@ -158,6 +158,14 @@ void Application::agreement_changed() {
   if (vip_agreement_) vip_agreement_->review();
 }
 
+void Application::add_differences(ClusterStatus& status) const {
+  if (!status.agreement) return;
+  for (auto& member : status.agreement->members) {
+    const auto differences = peers_->differences().find(member.name);
+    if (differences != peers_->differences().end()) member.differs_in = differences->second;
+  }
+}
+
 // The others need not wait for the end of our lease.
 void Application::leave_the_others() {
   if (!coordinator_) return loop_.stop();

@@ -154,4 +154,12 @@ void ClusterService::refuse_orders(const std::string& why) {
   }
 }
 
+void ClusterService::add_agreement(ClusterStatus& status) const {
+  status.agreement = agreed_->status();
+  if (agreed_->serves() || status.route.empty()) return;
+  status.condition = condition_name(Condition::kNoRoute);
+  status.summary = "this pgkeel may not lead its clients to " + status.route + " now: it waits for its lease";
+  status.route.clear();
+}
+
 }  // namespace pgkeel

@@ -119,6 +119,7 @@ class ClusterService final : private ClusterController::Effects {
   void look_on(const std::vector<NodeView>& nodes, Now now);
   Result<ClusterController::Storing> store_agreed(const ClusterMemory& memory);
   void refuse_orders(const std::string& why);
+  void add_agreement(ClusterStatus& status) const;
 
   void action_ended(const ActionStatus& outcome);
   void step();

@@ -96,6 +96,7 @@ ClusterStatus ClusterService::status() const {
   status.maintenance = maintenance_of(controller_.memory());
   keeper_.add_to(status);
   status.sessions = session_stats();
+  if (agreed_) add_agreement(status);
   if (read_only_) {
     status.read_only = read_only_status(*read_only_, workers_.read_only_stats(config_.name));
     status.read_only->access_point = {config_.listen_read_only.host, workers_.bound_port(read_only_name())};

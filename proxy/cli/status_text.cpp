@@ -117,6 +117,36 @@ std::string read_only_lines(const Json& read_only) {
          others;
 }
 
+// Of several pgkeels.
+std::string coordination_lines(const Json& coordination, const Painter& painter) {
+  if (!coordination.is_object()) return "";
+  std::string text;
+  for (const auto& member : coordination.at("members")) {
+    std::string state = member.at("leads").get<bool>() ? "leads, " : "";
+    if (!member.at("has_lease").get<bool>())
+      state = painter(Paint::kBad, "has no lease");
+    else if (member.at("follows_route").get<bool>())
+      state += "follows the route";
+    else
+      state += painter(Paint::kWarning, "has not followed the route yet");
+    if (member.at("is_self").get<bool>())
+      state += coordination.at("routes").get<bool>()
+                   ? fmt::format(", and may for {} ms more", coordination.at("may_route_for_ms").get<std::int64_t>())
+                   : ", " + painter(Paint::kBad, "lets nobody through");
+    std::string keys;
+    for (const auto& key : member.at("differs_in")) keys += (keys.empty() ? "" : ", ") + key.get<std::string>();
+    if (!keys.empty()) state += "; " + painter(Paint::kWarning, "configured differently") + " in " + keys;
+    text += fmt::format("  pgkeel {} ({}{}): {}\n", member.at("name").get<std::string>(),
+                        member.at("is_self").get<bool>() ? "this one, " : "",
+                        member.at("version").is_null()
+                            ? "gone"
+                            : member.at("version").get<std::string>() + ", " + text_or_dash(member.at("address")),
+                        state);
+  }
+  if (coordination.at("leader").is_null()) text += "  " + painter(Paint::kBad, "no pgkeel leads now") + "\n";
+  return text;
+}
+
 std::string cluster_text(const Json& cluster, const Painter& painter) {
   const Json& sessions = cluster.at("sessions");
   const auto condition = cluster.at("condition").get<std::string>();
@@ -129,6 +159,7 @@ std::string cluster_text(const Json& cluster, const Painter& painter) {
                       cluster.at("epoch").get<std::uint64_t>(), sessions.at("open").get<std::uint64_t>(),
                       sessions.at("held").get<std::uint64_t>());
   text += read_only_lines(cluster.value("read_only", Json()));
+  text += coordination_lines(cluster.value("coordination", Json()), painter);
   if (const auto left = cluster.value("draining_sessions", std::uint64_t{0}); left > 0)
     text +=
         fmt::format("  {} clients are left in a former process, and end there by themselves or after a minute\n", left);

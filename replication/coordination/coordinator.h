@@ -43,6 +43,7 @@ class Coordinator {
   // All times of a Membership: on CLOCK_BOOTTIME.
   [[nodiscard]] static Instant now();
   [[nodiscard]] const Membership& membership() const { return membership_; }
+  [[nodiscard]] const std::string& name() const { return settings_.name; }
   void route_applied(const std::string& cluster, std::uint64_t serial);
   // No session here is in a transaction under this route, which drains. Told to the leader, who does without where that
   // fails: draining has a limit.

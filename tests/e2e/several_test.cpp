@@ -117,6 +117,15 @@ TEST_CASE("both route, one decides, and the primary's failure is one change of r
   CHECK(through_one.count_lost(several.of("two").conninfo()) == 0);
   CHECK(through_two.count_lost(several.of("one").conninfo()) == 0);
   CHECK(several.of("one").status()["epoch"] == several.of("two").status()["epoch"]);
+  const auto coordination = several.of("two").status()["coordination"];
+  CHECK(coordination["leader"] == "one");
+  CHECK(coordination["leads"] == false);
+  CHECK(coordination["routes"] == true);
+  REQUIRE(coordination["members"].size() == 2);
+  for (const auto& member : coordination["members"]) {
+    CHECK(member["follows_route"] == true);
+    CHECK(member["differs_in"].empty());
+  }
   // The one that looks on carries out no order.
   const auto refused = several.of("two").run_verb({"switchover", "test", "--yes"});
   CHECK(refused.exit_status == 1);
@@ -157,6 +166,32 @@ TEST_CASE("the leader is killed: the other one leads, and fails over when the pr
   CHECK(writers.count_lost(several.of("two").conninfo()) == 0);
   several.of("one").start();
   several.require_normal("one", "b");
+}
+
+TEST_CASE("the leader is ended in order: the other one leads, on the same route, and takes orders") {
+  Several several;
+  Writers writers(several.conninfo(), 2);
+  REQUIRE(writers.wait_for_more(20));
+  const auto epoch = several.of("two").status()["epoch"];
+  several.of("one").terminate();
+  REQUIRE_MESSAGE(wait_until([&] { return several.of("two").status()["coordination"]["leads"] == true; }),
+                  several.of("two").describe());
+  REQUIRE(writers.wait_for_more(20));
+  several.of("one").start();
+  several.require_normal("one", "a");
+  several.require_normal("two", "a");
+  CHECK(several.of("one").status()["epoch"] == epoch);
+  CHECK(several.of("one").status()["coordination"]["leader"] == "two");
+  MESSAGE("leader ended in order: longest gap ", to_milliseconds(writers.longest_gap()), " ms");
+  REQUIRE(several.of("two").run_verb({"switchover", "test", "--yes"}).exit_status == 0);
+  several.require_normal("one", "b");
+  several.require_normal("two", "b");
+  writers.stop();
+  CHECK(writers.count_lost(several.of("one").conninfo()) == 0);
+  for (const auto& [sqlstate, count] : writers.statement_errors()) {
+    CAPTURE(sqlstate);
+    CHECK((sqlstate == "57P01" || sqlstate == "57P01 as a notice"));
+  }
 }
 
 TEST_CASE("a leader that was frozen for longer than its lease writes nothing when it wakes up") {

@@ -68,6 +68,17 @@ TEST_CASE("a pgkeel that is alone is the leader") {
   CHECK(status_of(BalancerQuestion::kLeader, "none", "", {cluster("orders")}) == 404);
 }
 
+TEST_CASE("of several pgkeels the one that decides is the leader") {
+  ClusterStatus orders = cluster("orders");
+  orders.agreement.emplace();
+  CHECK(answer_balancer(BalancerQuestion::kLeader, {orders}, "", "").text == "orders: no pgkeel decides now");
+  orders.agreement->leader = "one";
+  CHECK(status_of(BalancerQuestion::kLeader, "orders", "", {orders}) == 503);
+  CHECK(answer_balancer(BalancerQuestion::kLeader, {orders}, "", "").text == "orders: pgkeel one decides");
+  orders.agreement->leads = true;
+  CHECK(status_of(BalancerQuestion::kLeader, "orders", "", {orders}) == 200);
+}
+
 TEST_CASE("over HTTP the cluster and the node stand in the path, or in the query; HEAD will do") {
   AdminSources sources;
   sources.clusters = [] { return std::vector{cluster("orders"), cluster("stock", "")}; };

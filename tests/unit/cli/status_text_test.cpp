@@ -57,6 +57,41 @@ ClusterStatus two_nodes() {
 
 }  // namespace
 
+TEST_CASE("of several pgkeels each has a line") {
+  ClusterStatus cluster = two_nodes();
+  MemberStatus one;
+  one.name = "one";
+  one.address = "10.0.0.1:7434";
+  one.version = "1.0";
+  one.leads = one.has_lease = true;
+  MemberStatus three;
+  three.name = "three";
+  MemberStatus two = one;
+  two.name = "two";
+  two.is_self = two.follows_route = true;
+  two.leads = false;
+  two.differs_in = {"cluster.orders.durability", "coordination.lease"};
+  cluster.agreement.emplace();
+  cluster.agreement->leader = "one";
+  cluster.agreement->routes = true;
+  cluster.agreement->may_route_for = 2500ms;
+  cluster.agreement->members = {one, three, two};
+  const Painter plain(false);
+  const auto text = status_text(clusters_json({cluster}, {}), plain);
+  REQUIRE(text);
+  CHECK(
+      text->find("  pgkeel one (1.0, 10.0.0.1:7434): leads, has not followed the route yet\n"
+                 "  pgkeel three (gone): has no lease\n"
+                 "  pgkeel two (this one, 1.0, 10.0.0.1:7434): follows the route, and may for 2500 ms more; configured "
+                 "differently in cluster.orders.durability, coordination.lease\n") != std::string::npos);
+  cluster.agreement->routes = false;
+  cluster.agreement->leader.clear();
+  const auto worse = status_text(clusters_json({cluster}, {}), plain);
+  REQUIRE(worse);
+  CHECK(worse->find("follows the route, lets nobody through;") != std::string::npos);
+  CHECK(worse->find("  no pgkeel leads now\n") != std::string::npos);
+}
+
 TEST_CASE("what is wrong stands out on a terminal, and the columns stay where they are") {
   const auto plain = status_text(clusters_json({two_nodes()}, {}));
   const auto painted = status_text(clusters_json({two_nodes()}, {}), Painter(true));
