@@ -1,6 +1,7 @@
 // pgkeel leaves a cluster: what it set up in the servers is gone, and the servers go on without it.
 #include <thread>
 
+#include "tests/e2e/agent_fixture.h"
 #include "tests/e2e/cluster_fixture.h"
 #include "tests/support/sql_connection.h"
 
@@ -20,7 +21,8 @@ std::string left_on(const PostgresServer& server) {
       std::string(server.is_primary() ? ", 'primary_conninfo')" : ")"));
 }
 
-void check_left(const Cluster& cluster) {
+template <class AnyCluster>
+void check_left(const AnyCluster& cluster) {
   const PostgresServer& primary = cluster.server("a");
   CHECK(left_on(primary) == "");
   CHECK(left_on(cluster.server("b")) == "");
@@ -101,4 +103,24 @@ TEST_CASE("a pgkeel that is killed in the middle of a teardown goes on with it")
   REQUIRE(began);
   CHECK(verb.exit_status == 0);
   check_left(cluster);
+}
+
+TEST_CASE("a cluster whose servers have agents is left just so, and its agents do nothing by themselves afterwards") {
+  AgentCluster cluster;
+  const auto& pgkeel = *cluster.pgkeel;
+  SqlConnection(pgkeel.conninfo()).query("CREATE TABLE kept AS SELECT 1 AS id");
+  const auto verb = pgkeel.run_verb({"teardown", "test", "--name", "test"});
+  INFO(verb.output);
+  INFO(verb.error_output);
+  REQUIRE(verb.exit_status == 0);
+  check_left(cluster);
+  // They were told nothing that outlives pgkeel: a primary that crashes stays as it is, for its operator.
+  cluster.pgkeel->terminate();
+  CHECK(cluster.agent("a").running());
+  CHECK(cluster.agent("b").running());
+  cluster.server("a").kill_tree();
+  cluster.server("a").start();
+  CHECK(cluster.server("a").is_primary());
+  CHECK(cluster.server("a").value("SELECT count(*) FROM kept") == "2");
+  CHECK(cluster.server("a").wait_streams("b"));
 }
