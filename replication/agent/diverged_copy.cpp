@@ -49,6 +49,15 @@ bool is_in_use(const std::string& quarantine_folder) {
   return locked;
 }
 
+void remove_left_copy(const std::string& quarantine_folder) {
+  std::error_code ignored;
+  if (!files::exists(quarantine_folder + kCopyName, ignored)) return;
+  const int lock = open_lock(quarantine_folder);
+  if (lock < 0) return;
+  if (flock(lock, LOCK_EX | LOCK_NB) == 0) files::remove_all(quarantine_folder + kCopyName, ignored);
+  close(lock);
+}
+
 Result<void> DivergedCopy::lock(const std::string& quarantine_folder) {
   lock_ = open_lock(quarantine_folder);
   if (lock_ < 0) return Error{"cannot write in " + quarantine_folder + ": " + std::strerror(errno)};

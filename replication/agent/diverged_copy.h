@@ -37,6 +37,9 @@ class DivergedCopy {
   int lock_ = -1;
 };
 
+// The working copy in this quarantine folder, where somebody left it who was killed, goes.
+void remove_left_copy(const std::string& quarantine_folder);
+
 // Whether somebody has what is in this quarantine folder open.
 bool is_in_use(const std::string& quarantine_folder);
 

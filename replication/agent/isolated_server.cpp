@@ -97,25 +97,18 @@ IsolatedServer::~IsolatedServer() {
     const auto postmaster = read_postmaster_file(server_.data_directory);
     if (postmaster) signal_server_process(server_.data_directory, postmaster->pid, SIGKILL);
   }
-  process_.reset();
-  std::error_code ignored;
-  if (!folder_.empty()) files::remove_all(folder_, ignored);
 }
 
 Result<void> IsolatedServer::make_private_folder() {
   const DataDirectory directory(server_);
   const auto owner = directory.owner();
   if (!owner) return owner.error();
-  // Not beside the data directory: the path of a socket must be short.
-  std::string path = "/tmp/pgkeel-lost-XXXXXX";
-  if (mkdtemp(path.data()) == nullptr) return Error{"cannot create " + path + ": " + std::strerror(errno)};
-  folder_ = path;
+  auto made = PrivateFolder::make(*owner);
+  if (!made) return made.error();
+  folder_ = std::move(*made);
   for (const auto& [name, text] : {std::pair("pg_hba.conf", "local all all trust\n"), std::pair("pg_ident.conf", ""),
                                    std::pair("postgresql.conf", "")}) {
-    if (auto written = write_durably(folder_ + "/" + name, text, 0600, *owner); !written) return written;
-  }
-  if (geteuid() == 0 && lchown(folder_.c_str(), owner->user, owner->group) != 0) {
-    return Error{"cannot give " + folder_ + " to " + directory.os_user() + ": " + std::strerror(errno)};
+    if (auto written = write_durably(folder_->path() + "/" + name, text, 0600, *owner); !written) return written;
   }
   return {};
 }
@@ -126,10 +119,10 @@ std::vector<std::string> IsolatedServer::arguments(bool checksums_may_fail, bool
   const auto prepared = std::max(kPreparedMin, control ? static_cast<int>(control->max_prepared_transactions) : 0);
   const auto slots = entries_in(directory.file("pg_replslot")) + 10;
   std::vector<std::string> settings = {
-      "config_file=" + folder_ + "/postgresql.conf",
-      "hba_file=" + folder_ + "/pg_hba.conf",
-      "ident_file=" + folder_ + "/pg_ident.conf",
-      "unix_socket_directories=" + folder_,
+      "config_file=" + folder_->path() + "/postgresql.conf",
+      "hba_file=" + folder_->path() + "/pg_hba.conf",
+      "ident_file=" + folder_->path() + "/pg_ident.conf",
+      "unix_socket_directories=" + folder_->path(),
       "unix_socket_permissions=0700",
       "listen_addresses=",
       "port=" + std::to_string(port_),
@@ -186,7 +179,7 @@ Result<void> IsolatedServer::launch(bool checksums_may_fail, bool own_libraries,
   Instant tell_at = monotonic_now() + kTellAgain;
   while (!process_->wait(kLook)) {
     const auto file = read_postmaster_file(directory.path());
-    if (file && file->status == "ready" && file->socket_folder == folder_) return {};
+    if (file && file->status == "ready" && file->socket_folder == folder_->path()) return {};
     if (monotonic_now() < tell_at) continue;
     progress("its server recovers");
     tell_at = monotonic_now() + kTellAgain;
@@ -249,7 +242,7 @@ std::string IsolatedServer::conninfo(const std::string& database) const {
       "-c intervalstyle=postgres -c timezone=UTC -c extra_float_digits=1 -c bytea_output=hex -c enable_seqscan=off "
       "-c enable_bitmapscan=off -c role=none";
   if (major_version_ >= 17) options += " -c event_triggers=off";
-  return format_conninfo({{"host", folder_},
+  return format_conninfo({{"host", folder_->path()},
                           {"port", std::to_string(port_)},
                           {"user", superuser_},
                           {"dbname", database},

@@ -11,6 +11,7 @@
 
 #include "config/config.h"
 #include "proxy/base/result.h"
+#include "replication/agent/private_folder.h"
 
 namespace pgkeel {
 
@@ -44,7 +45,7 @@ class IsolatedServer {
 
   LocalServerConfig server_;
   std::string superuser_;
-  std::string folder_;  // private: socket, pg_hba.conf, postgresql.conf
+  std::unique_ptr<PrivateFolder> folder_;  // socket, pg_hba.conf, postgresql.conf
   int major_version_ = 0;
   std::uint16_t port_ = kUsualPort;
   std::unique_ptr<Process> process_;

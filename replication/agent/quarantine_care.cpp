@@ -9,6 +9,7 @@
 #include "replication/agent/data_directory.h"
 #include "replication/agent/diverged_copy.h"
 #include "replication/agent/lost_report.h"
+#include "replication/agent/private_folder.h"
 #include "replication/agent/quarantine_bound.h"
 
 namespace pgkeel {
@@ -37,7 +38,11 @@ QuarantineState look_after_quarantine(const std::string& node, const LocalServer
   try {
     state.removals = bound_quarantine(local, bounds, wall_now());
     state.entries = read_quarantine(quarantine_folder_of(local), DataDirectory(local).path());
-    for (auto& entry : state.entries) completed(entry, node, local, tried);
+    for (auto& entry : state.entries) {
+      remove_left_copy(entry.folder);
+      completed(entry, node, local, tried);
+    }
+    if (const auto owner = DataDirectory(local).owner()) remove_left_private_folders(*owner);
   } catch (const std::exception& problem) {  // a disk that fails under an iterator
     log(LogLevel::kWarning, node, std::string("its quarantine cannot be looked after: ") + problem.what());
   }

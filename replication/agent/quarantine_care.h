@@ -1,6 +1,6 @@
 // What is done again and again for the quarantine of a node on this host, by pgkeel or by the node's agent: reports
-// that were cut off are completed, and what is over the bounds goes. Blocks, for minutes where a report has to be
-// completed.
+// that were cut off are completed, what work that was killed left behind goes, and what is over the bounds. Blocks, for
+// minutes where a report has to be completed.
 #pragma once
 
 #include <set>

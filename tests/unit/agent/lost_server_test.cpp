@@ -14,8 +14,11 @@
 
 #include "proxy/io/child_process.h"
 #include "proxy/io/os_user.h"
+#include "proxy/io/postmaster_file.h"
 #include "replication/agent/lost_export.h"
 #include "replication/agent/lost_report.h"
+#include "replication/agent/quarantine_care.h"
+#include "replication/agent/server_processes.h"
 #include "tests/unit/agent/agent_fixture.h"
 
 using namespace pgkeel;
@@ -346,4 +349,26 @@ TEST_CASE("a directory that was moved aside is reported and exported, with what 
   REQUIRE(isolated.export_to(target + "2"));
   CHECK(rows_in(target + "2/postgres/public.wide.deleted.csv") == Lines{std::string(9000, 'w')});
   CHECK(ServerPair::replicates(*isolated.pair.b, *isolated.pair.a));
+
+  // Whoever exports is killed: what that leaves behind goes when the quarantine is looked after.
+  const pid_t child = fork();
+  if (child == 0) {
+    (void)export_lost_rows(entry, isolated.pair.a->local(), entry.data, target + "3", OpenDiverged::kWorkingCopy,
+                           [](const std::string& line) {
+                             if (line.starts_with("writing ")) kill(getpid(), SIGKILL);
+                           });
+    _exit(0);
+  }
+  waitpid(child, nullptr, 0);
+  const auto copy = entry.folder + "/working-copy/data";
+  const auto postmaster = read_postmaster_file(copy);
+  REQUIRE(postmaster);
+  CHECK(std::filesystem::exists(postmaster->socket_folder));
+  CHECK(wait_until([&] { return find_server_processes(copy).pids.empty(); }));
+  std::set<std::string> tried;
+  const auto kept = look_after_quarantine("a", isolated.pair.a->local(), {}, tried);
+  CHECK(kept.entries.size() == 1);
+  CHECK_FALSE(std::filesystem::exists(postmaster->socket_folder));
+  CHECK_FALSE(std::filesystem::exists(entry.folder + "/working-copy"));
+  REQUIRE(isolated.export_to(target + "4"));
 }
