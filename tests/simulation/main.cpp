@@ -43,7 +43,6 @@ ScheduleResult play_seed(std::uint64_t seed, Mutant mutant, bool traced) {
 
 struct Totals {
   std::atomic<std::uint64_t> schedules{0};
-  std::atomic<std::uint64_t> given_up{0};
   std::atomic<std::uint64_t> decisions{0};
   std::atomic<std::uint64_t> failovers{0};
   std::atomic<std::uint64_t> promised_writes{0};
@@ -51,6 +50,7 @@ struct Totals {
   std::map<std::int64_t, std::uint64_t> hangs;      // commits that hung so many seconds at most: schedules
   std::map<std::size_t, std::uint64_t> rows;        // of the transition table: how many schedules took it
   std::map<std::uint64_t, std::string> violations;  // by seed
+  std::map<std::uint64_t, std::string> given_up;    // likewise: why there is no verdict
 };
 
 struct Span {
@@ -67,13 +67,13 @@ void play_many(const Span& span, std::atomic<std::uint64_t>& next, Totals& total
     const std::uint64_t seed = span.first + number;
     const ScheduleResult result = play_seed(seed, span.mutant, false);
     totals.schedules += 1;
-    totals.given_up += result.given_up ? 1 : 0;
     totals.decisions += result.decisions;
     totals.failovers += result.failovers;
     totals.promised_writes += result.promised_writes;
     const std::lock_guard<std::mutex> held(totals.lock);
     for (const std::size_t row : result.reached.rows) totals.rows[row] += 1;
     if (result.longest_hang) totals.hangs[std::chrono::ceil<std::chrono::seconds>(*result.longest_hang).count()] += 1;
+    if (!result.given_up.empty()) totals.given_up[seed] = result.given_up;
     if (result.violation.empty()) continue;
     totals.violations[seed] = result.violation;
     if (totals.violations.size() >= span.most_failures) next = span.count;
@@ -92,7 +92,7 @@ int play_schedules(const Span& span, std::uint64_t jobs) {
       "%llu schedules, seeds %llu and on (%llu without a verdict): %llu failovers, %llu promised writes, %llu "
       "decisions, %.1f s\n",
       static_cast<unsigned long long>(totals.schedules), static_cast<unsigned long long>(span.first),
-      static_cast<unsigned long long>(totals.given_up), static_cast<unsigned long long>(totals.failovers),
+      static_cast<unsigned long long>(totals.given_up.size()), static_cast<unsigned long long>(totals.failovers),
       static_cast<unsigned long long>(totals.promised_writes), static_cast<unsigned long long>(totals.decisions),
       seconds);
   std::printf("commits hung for at most");
@@ -104,6 +104,8 @@ int play_schedules(const Span& span, std::uint64_t jobs) {
     std::printf("%10llu  %s -> %s: %s\n", static_cast<unsigned long long>(totals.rows[row]), phase_name(taken.from),
                 phase_name(taken.to), taken.why);
   }
+  for (const auto& [seed, reason] : totals.given_up)
+    std::printf("seed %llu has no verdict: %s\n", static_cast<unsigned long long>(seed), reason.c_str());
   for (const auto& [seed, violation] : totals.violations)
     std::printf("seed %llu: %s\n", static_cast<unsigned long long>(seed), violation.c_str());
   if (totals.violations.empty()) return 0;
@@ -115,8 +117,10 @@ int play_schedules(const Span& span, std::uint64_t jobs) {
 int replay(std::uint64_t seed, Mutant mutant) {
   std::setvbuf(stdout, nullptr, _IOLBF, 0);  // an assertion that fails ends it as it is
   const ScheduleResult result = play_seed(seed, mutant, true);
-  std::printf("seed %llu: %s\n", static_cast<unsigned long long>(seed),
-              result.violation.empty() ? "every rule held" : result.violation.c_str());
+  const std::string verdict = !result.violation.empty()  ? result.violation
+                              : !result.given_up.empty() ? "no verdict: " + result.given_up
+                                                         : "every rule held";
+  std::printf("seed %llu: %s\n", static_cast<unsigned long long>(seed), verdict.c_str());
   return result.violation.empty() ? 0 : 1;
 }
 

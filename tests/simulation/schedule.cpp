@@ -125,8 +125,8 @@ ScheduleResult play(std::uint64_t seed, Mutant mutant, bool traced) {
     play_to_the_end(world, pgkeel, result);
   } catch (const Violation& violation) {
     result.violation = violation.what();
-  } catch (const GivenUp&) {
-    result.given_up = true;
+  } catch (const GivenUp& given_up) {
+    result.given_up = given_up.what();
   }
   result.reached = pgkeel.checkers().reached();
   result.decisions = pgkeel.checkers().steps();

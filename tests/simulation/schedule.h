@@ -12,7 +12,7 @@ namespace pgkeel::simulation {
 
 struct ScheduleResult {
   std::string violation;  // empty: every rule held
-  bool given_up = false;  // see GivenUp
+  std::string given_up;   // why there is no verdict, see GivenUp; empty: there is one
   Reached reached;
   std::uint64_t decisions = 0;
   std::size_t failovers = 0;

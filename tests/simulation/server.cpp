@@ -169,7 +169,7 @@ void Server::stream_from(Server& source) {
     const bool same_history = wal.history.size() <= source.wal.history.size() &&
                               std::ranges::equal(wal.history, std::span(source.wal.history).first(wal.history.size()));
     if ((same_history || is_twin) && (world_.setting.hand_promotions || world_.candidate_was_abandoned))
-      throw GivenUp{};
+      throw GivenUp(name + " streams from " + source.name + (same_history ? " of the same history" : " of a twin"));
     world_.violated(name + " streams from " + source.name + ", although its WAL is not a part of it: it is corrupt");
   }
   const bool news = !streaming || wal.records.size() < source.wal.records.size();

@@ -25,7 +25,9 @@ struct Violation : std::runtime_error {
 };
 
 // What PostgreSQL itself cannot tell apart, a known limit (replication/README.md): ends the schedule without a verdict.
-struct GivenUp {};
+struct GivenUp : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
 
 // How old what pgkeel knew may be when a statement of it arrives, which is sent again and again through a cut.
 constexpr Duration kStatementsAreOnTheirWay = std::chrono::seconds(15);
