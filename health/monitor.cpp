@@ -47,8 +47,10 @@ struct Monitor::Inner {
           probe(
               inner.loop, name, *access, inner.cluster.detection.probe_timeout, [this, &inner] { inner.hurry(*this); },
               [&inner] { inner.look_for_stall(); }),
-          runner(inner.loop, *access, kKeptStatementTimeout, [this, &inner] { inner.hurry(*this); }),
+          runner(inner.loop, *access, inner.statement_sessions, kKeptStatementTimeout,
+                 [this, &inner] { inner.hurry(*this); }),
           next_probe(inner.loop, [this, &inner] { inner.begin_probe(*this); }) {
+      probe.set_session_name(inner.probe_sessions);
       if (config.agent) agent.emplace(config.address.port);
       if (!config.local) return;
       postmaster.emplace(inner.loop, config.local->data_directory, config.address.port,
@@ -240,14 +242,16 @@ struct Monitor::Inner {
   ClusterConfig cluster;
   const std::function<void()> on_change;
   const std::function<Instant(const std::string&)> last_link_bytes;
+  std::string probe_sessions = "pgkeel";  // application_names
+  std::string statement_sessions = "pgkeel";
   StallGuard stall_guard;
   Timer stall_tick;
   Timer change_by_time;
   std::minstd_rand random;
   std::vector<std::unique_ptr<Node>> nodes;
   struct Apart {
-    Apart(Loop& loop, std::shared_ptr<ServerAccess> way, Duration limit)
-        : access(std::move(way)), runner(loop, *access, limit, [] {}) {}
+    Apart(Loop& loop, std::shared_ptr<ServerAccess> way, const std::string& session_name, Duration limit)
+        : access(std::move(way)), runner(loop, *access, session_name, limit, [] {}) {}
 
     std::shared_ptr<ServerAccess> access;  // the node may be gone before it has ended
     SqlRunner runner;
@@ -299,24 +303,34 @@ void Monitor::agent_said(const std::string& node, const AgentWord& word) {
   if (auto* found = inner_->find(node)) inner_->agent_said(*found, word);
 }
 
+void Monitor::name_sessions(const std::string& probes, const std::string& statements) {
+  inner_->probe_sessions = probes;
+  inner_->statement_sessions = statements;
+  for (const auto& node : inner_->nodes) {
+    node->probe.set_session_name(probes);
+    node->runner.set_session_name(statements);
+  }
+}
+
 void Monitor::run_sql(const std::string& node, std::string sql, Duration limit,
-                      std::function<void(Result<SqlRows, SqlError>)> done) {
+                      std::function<void(Result<SqlRows, SqlError>)> done, MaySend may_send) {
   auto* found = inner_->find(node);
   if (found == nullptr) return inner_->refuse(std::move(done), node);
-  found->runner.run(std::move(sql), limit, std::move(done));
+  found->runner.run(std::move(sql), limit, std::move(done), std::move(may_send));
 }
 
 void Monitor::run_sql_apart(const std::string& node, std::string sql, Duration limit,
-                            std::function<void(Result<SqlRows, SqlError>)> done) {
+                            std::function<void(Result<SqlRows, SqlError>)> done, MaySend may_send) {
   auto* found = inner_->find(node);
   if (found == nullptr) return inner_->refuse(std::move(done), node);
   auto& apart = inner_->apart;
-  const auto place = apart.emplace(apart.end(), inner_->loop, found->access, limit);
-  place->runner.run(std::move(sql), limit, [this, place, done = std::move(done)](Result<SqlRows, SqlError> answer) {
-    const auto call = std::move(done);
+  const auto place = apart.emplace(apart.end(), inner_->loop, found->access, inner_->statement_sessions, limit);
+  const auto finish = [this, place, done = std::move(done)](Result<SqlRows, SqlError> answer) {
+    const auto call = done;
     inner_->apart.erase(place);
     call(std::move(answer));
-  });
+  };
+  place->runner.run(std::move(sql), limit, finish, std::move(may_send));
 }
 
 }  // namespace pgkeel

@@ -56,16 +56,23 @@ class Monitor {
   // Nothing is known of a node that is not configured.
   [[nodiscard]] NodeHealth health(const std::string& node, Instant now) const;
 
+  // The application_name of its sessions from now on: of probes, when they connect anew, and of the statements, at
+  // once.
+  void name_sessions(const std::string& probes, const std::string& statements);
+
+  // Asked right before a statement is sent, when its connection is there. An error: it is not, and ends with that.
+  using MaySend = std::function<Result<void>()>;
+
   // Runs one statement (or several, separated by ';': the rows of the last count) on a connection of the node that is
   // kept for this, one at a time, ready whenever the newest probe was answered. A limit over 10s is cut to that by the
   // server. `done` is always called, later, on this thread. Nothing waits for a synchronous standby
   // (synchronous_commit = local), and search_path is pg_catalog.
   void run_sql(const std::string& node, std::string sql, Duration limit,
-               std::function<void(Result<SqlRows, SqlError>)> done);
+               std::function<void(Result<SqlRows, SqlError>)> done, MaySend may_send = nullptr);
 
   // The same on a connection of its own that is closed afterwards: for what takes long (CHECKPOINT).
   void run_sql_apart(const std::string& node, std::string sql, Duration limit,
-                     std::function<void(Result<SqlRows, SqlError>)> done);
+                     std::function<void(Result<SqlRows, SqlError>)> done, MaySend may_send = nullptr);
 
  private:
   struct Inner;

@@ -98,7 +98,7 @@ void Probe::knocked(const Knock::Outcome& outcome) {
 }
 
 void Probe::connect() {
-  const auto settings = access_.settings(kStatementTimeout);
+  const auto settings = access_.settings(kStatementTimeout, session_name_);
   if (!settings) return end(ProbeOutcome::kOwnTrouble, settings.error().message);
   connection_.connect(*settings, kNoLimit, [this](const Result<void, SqlError>& result) {
     if (result) return ask();

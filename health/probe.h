@@ -29,6 +29,9 @@ class Probe {
   void begin(std::function<void(Observation)> done);
   [[nodiscard]] bool running() const { return static_cast<bool>(done_); }
 
+  // The application_name of its connections from now on.
+  void set_session_name(const std::string& name) { session_name_ = name; }
+
   // Of the probes that begin from now on.
   void set_time_limit(Duration limit) { time_limit_ = limit; }
 
@@ -54,6 +57,7 @@ class Probe {
   Loop& loop_;
   ServerAccess& access_;
   Duration time_limit_;
+  std::string session_name_ = "pgkeel";
   std::function<void()> before_time_limit_;
   PgConnection connection_;
   ProbeRights rights_;  // of the role on this connection, as far as we know

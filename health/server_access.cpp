@@ -46,7 +46,7 @@ void ServerAccess::tell(const Result<void>& found) {
   });
 }
 
-Result<PgSettings> ServerAccess::settings(Duration statement_timeout) const {
+Result<PgSettings> ServerAccess::settings(Duration statement_timeout, const std::string& session_name) const {
   PgSettings settings{.address = server_,
                       .addresses = addresses_,
                       .user = role_.user,
@@ -54,6 +54,7 @@ Result<PgSettings> ServerAccess::settings(Duration statement_timeout) const {
                       .password = "",
                       .sslmode = server_tls_mode_name(tls_.mode),
                       .sslrootcert = tls_.ca,
+                      .application_name = session_name,
                       .parameters = {{"statement_timeout", std::to_string(to_milliseconds(statement_timeout))},
                                      {"search_path", "pg_catalog"},
                                      {"synchronous_commit", "local"},

@@ -31,7 +31,8 @@ class ServerAccess {
   void look_up(std::function<void(Result<void>)> done);
 
   // Reads the password file, so that a changed password is used at the next connect. An error: it can't be read.
-  [[nodiscard]] Result<PgSettings> settings(Duration statement_timeout) const;
+  // `session_name`: its application_name.
+  [[nodiscard]] Result<PgSettings> settings(Duration statement_timeout, const std::string& session_name) const;
 
  private:
   void tell(const Result<void>& found);

@@ -7,11 +7,25 @@
 
 namespace pgkeel {
 
-SqlRunner::SqlRunner(Loop& loop, ServerAccess& access, Duration statement_timeout, std::function<void()> on_lost)
-    : loop_(loop), access_(access), statement_timeout_(statement_timeout), connection_(loop, std::move(on_lost)) {}
+SqlRunner::SqlRunner(Loop& loop, ServerAccess& access, std::string session_name, Duration statement_timeout,
+                     std::function<void()> on_lost)
+    : loop_(loop),
+      access_(access),
+      session_name_(std::move(session_name)),
+      statement_timeout_(statement_timeout),
+      connection_(loop, std::move(on_lost)) {}
 
-void SqlRunner::run(std::string sql, Duration limit, Done done) {
-  jobs_.push_back({std::move(sql), monotonic_now() + limit, std::move(done)});
+void SqlRunner::set_session_name(const std::string& name) {
+  session_name_ = name;
+  drop_other_name();
+}
+
+void SqlRunner::drop_other_name() {
+  if (connection_.state() == PgConnection::State::kIdle && connected_as_ != session_name_) connection_.close();
+}
+
+void SqlRunner::run(std::string sql, Duration limit, Done done, MaySend may_send) {
+  jobs_.push_back({std::move(sql), monotonic_now() + limit, std::move(done), std::move(may_send)});
   if (jobs_.size() > 1) return;
   loop_.defer([this, token = std::weak_ptr(alive_)] {
     if (!token.expired()) go_on();
@@ -32,6 +46,7 @@ std::vector<SqlRunner::Done> SqlRunner::give_up() {
 }
 
 void SqlRunner::go_on() {
+  drop_other_name();
   const auto state = connection_.state();
   const bool under_way = state == PgConnection::State::kConnecting || state == PgConnection::State::kBusy;
   if (jobs_.empty() || under_way) return;
@@ -39,6 +54,9 @@ void SqlRunner::go_on() {
   const Duration left = jobs_.front().deadline - monotonic_now();
   if (left <= Duration::zero()) return finish_first(SqlError{"", "no time left when its turn came"});
   if (state == PgConnection::State::kClosed) return connect(left);
+  if (const auto& may_send = jobs_.front().may_send) {
+    if (const auto answer = may_send(); !answer) return finish_first(SqlError{"", answer.error().message});
+  }
   connection_.query(jobs_.front().sql, left, [this](Result<SqlRows, SqlError> answer) {
     // A transaction that a failed text left open must not swallow the next one.
     if (connection_.state() == PgConnection::State::kIdle && connection_.in_transaction()) connection_.close();
@@ -47,11 +65,12 @@ void SqlRunner::go_on() {
 }
 
 void SqlRunner::connect(Duration limit) {
-  const auto settings = access_.settings(statement_timeout_);
+  const auto settings = access_.settings(statement_timeout_, session_name_);
   if (!settings) {
     if (!jobs_.empty()) finish_first(SqlError{"", settings.error().message});
     return;
   }
+  connected_as_ = session_name_;
   connection_.connect(*settings, limit, [this](const Result<void, SqlError>& result) {
     if (result) return go_on();
     if (!jobs_.empty()) finish_first(result.error());

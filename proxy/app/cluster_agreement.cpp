@@ -6,6 +6,7 @@
 #include "proxy/app/cluster_service.h"
 #include "proxy/app/policy_of.h"
 #include "proxy/io/clock.h"
+#include "replication/execute/order_line.h"
 #include "replication/state/memory_text.h"
 
 namespace pgkeel {
@@ -19,6 +20,11 @@ void ClusterService::agree_through(Coordinator& coordinator) {
   wires.changed = [this] { agreement_changed(); };
   wires.tell = [this](const std::string& text) { record_now(LogLevel::kWarning, "coordination", "", text); };
   agreed_.emplace(loop_, config_.name, coordinator, std::move(wires));
+  executor_.line().share(coordinator.name(), [this](const std::string& node, std::size_t sessions) {
+    record_of_node(LogLevel::kWarning, "coordination", node,
+                   "ended " + std::to_string(sessions) + (sessions == 1 ? " session" : " sessions") +
+                       " of a pgkeel that led before, so that it can order nothing here any more");
+  });
   // Nothing may be written before this pgkeel knows that it may.
   workers_.set_write_deadline(config_.name, Instant{});
 }
@@ -49,6 +55,12 @@ void ClusterService::begin_term(std::uint64_t term) {
     return;
   }
   term_ = term;
+  std::vector<std::string> answering;
+  for (const auto& node : view_nodes(monotonic_now())) {
+    if (node.answering()) answering.push_back(node.name);
+  }
+  executor_.line().begin_term(
+      term, [this, term] { return agreed_->term() == term; }, answering);
   controller_ = ClusterController(config_.name, policy_of(config_, std::exchange(adopt_, {})), *memory, *this);
   if (const auto route = agreed_->route()) {
     controller_.take_over(*route);
@@ -61,6 +73,7 @@ void ClusterService::begin_term(std::uint64_t term) {
 
 void ClusterService::end_term() {
   term_ = 0;
+  executor_.line().end_term();
   decide_again_.stop();
   agreed_->forget_wish();
   for (const auto& action : controller_.actions()) {

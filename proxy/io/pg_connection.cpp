@@ -202,7 +202,7 @@ struct PgConnection::Inner {
         {"port", port.c_str()},
         {"user", settings.user.c_str()},
         {"dbname", settings.database.c_str()},
-        {"application_name", "pgkeel"},
+        {"application_name", settings.application_name.c_str()},
         {"client_encoding", "UTF8"},
         {"options", options.c_str()},
         {"sslmode", settings.sslmode.c_str()},

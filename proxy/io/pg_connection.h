@@ -26,9 +26,10 @@ struct PgSettings {
   std::vector<SocketAddress> addresses;  // what it resolved to, tried in order: nothing is looked up in here
   std::string user;
   std::string database;
-  std::string password;                                         // empty: none
-  std::string sslmode = "disable";                              // libpq's
-  std::string sslrootcert = {};                                 // empty: libpq's default
+  std::string password;             // empty: none
+  std::string sslmode = "disable";  // libpq's
+  std::string sslrootcert = {};     // empty: libpq's default
+  std::string application_name = "pgkeel";
   std::vector<std::pair<std::string, std::string>> parameters;  // run-time parameters of the session
 };
 

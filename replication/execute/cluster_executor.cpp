@@ -50,15 +50,25 @@ ActionStatus work_or_error(const Action& action, const std::function<ActionStatu
 
 // Answers of the monitor may come after the executor is gone; they then find nobody to tell.
 struct ClusterExecutor::Context {
+  Context(Loop& event_loop, ClusterConfig config, Monitor& nodes, std::function<void(const ActionStatus&)> on_finished,
+          std::function<void(const std::string&, const std::string&)> on_progress)
+      : loop(event_loop),
+        cluster(std::move(config)),
+        monitor(nodes),
+        line(event_loop, nodes),
+        finished(std::move(on_finished)),
+        progress(std::move(on_progress)) {}
+
   Loop& loop;
   ClusterConfig cluster;
   Monitor& monitor;
+  OrderLine line;
   std::function<void(const ActionStatus&)> finished;
   std::function<void(const std::string&, const std::string&)> progress;
   std::shared_ptr<const bool> wanted = std::make_shared<const bool>(true);
 
   [[nodiscard]] SqlConversation conversation() {
-    return {loop, monitor, cluster, [] { return monotonic_now(); }, wanted};
+    return {loop, monitor, line, cluster, [] { return monotonic_now(); }, wanted};
   }
 };
 
@@ -67,7 +77,7 @@ ClusterExecutor::ClusterExecutor(Loop& loop, const ClusterConfig& cluster, Monit
                                  std::function<void(const std::string&, const std::string&)> progress)
     : jobs_(loop),
       hosts_(std::move(hosts)),
-      context_(std::make_shared<Context>(Context{loop, cluster, monitor, std::move(finished), std::move(progress)})) {}
+      context_(std::make_shared<Context>(loop, cluster, monitor, std::move(finished), std::move(progress))) {}
 
 ClusterExecutor::~ClusterExecutor() {
   context_->finished = nullptr;
@@ -80,6 +90,10 @@ void ClusterExecutor::reconfigure(const ClusterConfig& cluster, Hosts hosts) {
   hosts_ = std::move(hosts);
 }
 
+OrderLine& ClusterExecutor::line() {
+  return context_->line;
+}
+
 void ClusterExecutor::start(const Action& action) {
   const auto found = hosts_.find(action.node);
   const std::string doubt = local_doubt(action.node);
@@ -89,6 +103,8 @@ void ClusterExecutor::start(const Action& action) {
       if (context->finished) context->finished(status);
     });
   };
+  if (const auto may = context_->line.may_act(); !may && action.kind != ActionKind::kProbe)
+    return done(outcome_of(action, may, ""));
   switch (action.kind) {
     case ActionKind::kProbe:
       context_->monitor.probe_now(action.node);
@@ -100,9 +116,9 @@ void ClusterExecutor::start(const Action& action) {
     case ActionKind::kFollow:
       return follow(context_->conversation(), action, done);
     case ActionKind::kDropSlot:
-      return drop_slot(context_->monitor, action, done);
+      return drop_slot(context_->line, action, done);
     case ActionKind::kKeepSlot:
-      return keep_slot(context_->monitor, action, done);
+      return keep_slot(context_->line, action, done);
     case ActionKind::kSetStandbyNames:
       return set_standby_names(context_->conversation(), action, done);
     case ActionKind::kCutOff:

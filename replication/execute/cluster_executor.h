@@ -17,6 +17,7 @@ namespace pgkeel {
 
 class Loop;
 class Monitor;
+class OrderLine;
 
 class ClusterExecutor {
  public:
@@ -30,6 +31,9 @@ class ClusterExecutor {
 
   // Other nodes and hosts. What runs goes on with those that it began with.
   void reconfigure(const ClusterConfig& cluster, Hosts hosts);
+
+  // How SQL gets to the nodes: open to a pgkeel that is alone, and among several to the leader.
+  [[nodiscard]] OrderLine& line();
 
   void start(const Action& action);
 

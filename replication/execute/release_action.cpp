@@ -45,11 +45,11 @@ class Releasing : public std::enable_shared_from_this<Releasing> {
   using Step = void (*)(Releasing&, const SqlRows&);
 
   void ask(const std::string& sql, Step next) {
-    conversation_.monitor.run_sql(action_.node, sql, kSqlAnswerLimit,
-                                  [self = shared_from_this(), next](const SqlResult& answer) {
-                                    if (!answer) return self->finish(false, describe(answer.error()));
-                                    next(*self, *answer);
-                                  });
+    conversation_.line.run_sql(action_.node, sql, kSqlAnswerLimit,
+                               [self = shared_from_this(), next](const SqlResult& answer) {
+                                 if (!answer) return self->finish(false, describe(answer.error()));
+                                 next(*self, *answer);
+                               });
   }
 
   void drop_slots() {

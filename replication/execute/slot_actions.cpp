@@ -2,7 +2,7 @@
 
 #include <utility>
 
-#include "health/monitor.h"
+#include "replication/execute/order_line.h"
 #include "replication/execute/sql_text.h"
 #include "replication/model/slot_name.h"
 
@@ -25,12 +25,12 @@ ActionStatus outcome_of(const Action& action, const Result<SqlRows, SqlError>& a
 
 }  // namespace
 
-void drop_slot(Monitor& monitor, const Action& action, ActionDone done) {
+void drop_slot(OrderLine& line, const Action& action, ActionDone done) {
   const std::string sql =
       "SELECT pg_catalog.pg_drop_replication_slot(slot_name) FROM pg_catalog.pg_replication_slots WHERE NOT active AND "
       "slot_type = 'physical' AND slot_name = " +
       quote_literal(action.slot);
-  monitor.run_sql(action.node, sql, kAnswerLimit, [action, done = std::move(done)](const auto& answer) {
+  line.run_sql(action.node, sql, kAnswerLimit, [action, done = std::move(done)](const auto& answer) {
     ActionStatus status = outcome_of(action, answer);
     const bool ours = action.slot.starts_with(kSlotPrefix);
     if (status.succeeded && !answer->rows.empty())  // else it is gone, or has a reader since it was looked at
@@ -40,10 +40,10 @@ void drop_slot(Monitor& monitor, const Action& action, ActionDone done) {
   });
 }
 
-void keep_slot(Monitor& monitor, const Action& action, ActionDone done) {
+void keep_slot(OrderLine& line, const Action& action, ActionDone done) {
   const std::string move_on = action.position.valid() ? advance_slot_sql(action.slot, action.position) + "; " : "";
   const std::string sql = move_on + create_slot_sql(action.slot, action.reserves_wal);
-  monitor.run_sql(action.node, sql, kAnswerLimit, [action, done = std::move(done)](const auto& answer) {
+  line.run_sql(action.node, sql, kAnswerLimit, [action, done = std::move(done)](const auto& answer) {
     ActionStatus status = outcome_of(action, answer);
     if (status.succeeded && answer->rows.front().front() == "1")
       status.message = "slot " + action.slot + " is made: " +

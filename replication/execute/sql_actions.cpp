@@ -63,11 +63,11 @@ class Promotion : public std::enable_shared_from_this<Promotion> {
   using Step = void (*)(Promotion&, const SqlRows&);
 
   void ask(const std::string& sql, Step next) {
-    conversation_.monitor.run_sql(action_.node, sql, kSqlAnswerLimit,
-                                  [self = shared_from_this(), next](const SqlResult& answer) {
-                                    if (!answer) return self->finish(false, describe(answer.error()));
-                                    next(*self, *answer);
-                                  });
+    conversation_.line.run_sql(action_.node, sql, kSqlAnswerLimit,
+                               [self = shared_from_this(), next](const SqlResult& answer) {
+                                 if (!answer) return self->finish(false, describe(answer.error()));
+                                 next(*self, *answer);
+                               });
   }
 
   // ALTER SYSTEM must be a statement of its own; it works in recovery.
@@ -142,11 +142,11 @@ class Following : public std::enable_shared_from_this<Following> {
   using Step = void (*)(Following&, const SqlRows&);
 
   void ask(const std::string& node, const std::string& sql, Step next) {
-    conversation_.monitor.run_sql(node, sql, kSqlAnswerLimit,
-                                  [self = shared_from_this(), node, next](const SqlResult& answer) {
-                                    if (!answer) return self->finish(false, node + ": " + describe(answer.error()));
-                                    next(*self, *answer);
-                                  });
+    conversation_.line.run_sql(node, sql, kSqlAnswerLimit,
+                               [self = shared_from_this(), node, next](const SqlResult& answer) {
+                                 if (!answer) return self->finish(false, node + ": " + describe(answer.error()));
+                                 next(*self, *answer);
+                               });
   }
 
   void point(const std::string& present_conninfo) {
@@ -183,11 +183,11 @@ class Following : public std::enable_shared_from_this<Following> {
     const Lsn inside{standby.wal_position.value + 1};
     const std::string sql = "SELECT " + kOldestWalFile + " > pg_catalog.substr(pg_catalog.pg_walfile_name(" +
                             quote_literal(format_lsn(inside)) + "), 9)";
-    conversation_.monitor.run_sql(action_.upstream, sql, kSqlAnswerLimit,
-                                  [self = shared_from_this(), from = standby.wal_position](const SqlResult& answer) {
-                                    if (answer && cell(*answer, 0) == "t") self->missing_from_ = from;
-                                    self->finish_told();
-                                  });
+    conversation_.line.run_sql(action_.upstream, sql, kSqlAnswerLimit,
+                               [self = shared_from_this(), from = standby.wal_position](const SqlResult& answer) {
+                                 if (answer && cell(*answer, 0) == "t") self->missing_from_ = from;
+                                 self->finish_told();
+                               });
   }
 
   void finish_told() {
@@ -219,7 +219,7 @@ void follow(const SqlConversation& conversation, const Action& action, ActionDon
 }
 
 void checkpoint(const SqlConversation& conversation, const Action& action, ActionDone done) {
-  conversation.monitor.run_sql_apart(
+  conversation.line.run_sql_apart(
       action.node, "CHECKPOINT", kCheckpointLimit, [action, done = std::move(done)](const SqlResult& answer) {
         done(sql_outcome(action, answer.has_value(), answer ? "written" : describe(answer.error())));
       });
@@ -241,26 +241,25 @@ void fence_by_sql(const SqlConversation& conversation, const Action& action, Act
                : describe(answer.error());
     done(std::move(status));
   };
-  Monitor& monitor = conversation.monitor;
-  monitor.run_sql_apart(action.node,
-                        "ALTER SYSTEM SET synchronous_standby_names = " + quote_literal(kFencingStandbyName),
-                        kSqlAnswerLimit, [&monitor, node = action.node, end_sessions, finish](const SqlResult& answer) {
-                          if (!answer) return finish(answer);
-                          monitor.run_sql_apart(node, end_sessions, kSqlAnswerLimit, finish);
-                        });
+  OrderLine& line = conversation.line;
+  line.run_sql_apart(action.node, "ALTER SYSTEM SET synchronous_standby_names = " + quote_literal(kFencingStandbyName),
+                     kSqlAnswerLimit, [&line, node = action.node, end_sessions, finish](const SqlResult& answer) {
+                       if (!answer) return finish(answer);
+                       line.run_sql_apart(node, end_sessions, kSqlAnswerLimit, finish);
+                     });
 }
 
 void prepare_upstream(const SqlConversation& conversation, const Action& action,
                       std::function<void(Result<std::string>)> done) {
-  Monitor& monitor = conversation.monitor;
+  OrderLine& line = conversation.line;
   const std::string upstream = action.upstream;
   const auto fail = [done, upstream](const SqlError& error) { done(Error{upstream + ": " + describe(error)}); };
-  const auto list_wal = [&monitor, upstream, done] {
-    monitor.run_sql(upstream, "SELECT " + kOldestWalFile, kSqlAnswerLimit,
-                    [done](const SqlResult& answer) { done(answer ? cell(*answer, 0) : ""); });
+  const auto list_wal = [&line, upstream, done] {
+    line.run_sql(upstream, "SELECT " + kOldestWalFile, kSqlAnswerLimit,
+                 [done](const SqlResult& answer) { done(answer ? cell(*answer, 0) : ""); });
   };
-  const auto checkpoint = [&monitor, upstream, list_wal, fail] {
-    monitor.run_sql_apart(upstream, "CHECKPOINT", kCheckpointLimit, [list_wal, fail](const SqlResult& answer) {
+  const auto checkpoint = [&line, upstream, list_wal, fail] {
+    line.run_sql_apart(upstream, "CHECKPOINT", kCheckpointLimit, [list_wal, fail](const SqlResult& answer) {
       if (!answer) return fail(answer.error());
       list_wal();
     });
@@ -269,16 +268,16 @@ void prepare_upstream(const SqlConversation& conversation, const Action& action,
       "SELECT timeline_id, ('x' || pg_catalog.substr(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()), 1, "
       "8))::bit(32)::int "
       "FROM pg_catalog.pg_control_checkpoint()";
-  monitor.run_sql(upstream, create_slot_sql(slot_of_node(action.node)), kSqlAnswerLimit,
-                  [&monitor, upstream, timelines, list_wal, fail, checkpoint](const SqlResult& answer) {
-                    if (!answer) return fail(answer.error());
-                    monitor.run_sql(upstream, timelines, kSqlAnswerLimit,
-                                    [list_wal, fail, checkpoint](const SqlResult& found) {
-                                      if (!found) return fail(found.error());
-                                      if (cell(*found, 0) == cell(*found, 1)) return list_wal();
-                                      checkpoint();
-                                    });
-                  });
+  line.run_sql(upstream, create_slot_sql(slot_of_node(action.node)), kSqlAnswerLimit,
+               [&line, upstream, timelines, list_wal, fail, checkpoint](const SqlResult& answer) {
+                 if (!answer) return fail(answer.error());
+                 line.run_sql(upstream, timelines, kSqlAnswerLimit,
+                              [list_wal, fail, checkpoint](const SqlResult& found) {
+                                if (!found) return fail(found.error());
+                                if (cell(*found, 0) == cell(*found, 1)) return list_wal();
+                                checkpoint();
+                              });
+               });
 }
 
 }  // namespace pgkeel

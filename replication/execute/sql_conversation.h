@@ -11,6 +11,7 @@
 #include "health/monitor.h"
 #include "proxy/base/time.h"
 #include "proxy/io/sql_answer.h"
+#include "replication/execute/order_line.h"
 #include "replication/model/action.h"
 
 namespace pgkeel {
@@ -21,6 +22,7 @@ class Loop;
 struct SqlConversation {
   Loop& loop;
   Monitor& monitor;
+  OrderLine& line;  // for all that is sent to a node
   const ClusterConfig& cluster;
   std::function<Instant()> clock;
   std::weak_ptr<const bool> wanted;  // expired: the monitor is gone, or about to go

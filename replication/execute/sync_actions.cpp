@@ -64,11 +64,11 @@ class SettingStandbyNames : public std::enable_shared_from_this<SettingStandbyNa
   using Step = void (*)(SettingStandbyNames&, const SqlRows&);
 
   void ask(const std::string& sql, Step next) {
-    conversation_.monitor.run_sql(action_.node, sql, kSqlAnswerLimit,
-                                  [self = shared_from_this(), next](const SqlResult& answer) {
-                                    if (!answer) return self->finish(Error{describe(answer.error())});
-                                    next(*self, *answer);
-                                  });
+    conversation_.line.run_sql(action_.node, sql, kSqlAnswerLimit,
+                               [self = shared_from_this(), next](const SqlResult& answer) {
+                                 if (!answer) return self->finish(Error{describe(answer.error())});
+                                 next(*self, *answer);
+                               });
   }
 
   // ALTER SYSTEM must be a statement of its own.
@@ -120,11 +120,11 @@ class SettingStandbyNames : public std::enable_shared_from_this<SettingStandbyNa
     if (cell(rows, 2) != "0") return mark();
     if (++looks_for_waiters_ < kLooksForWaiters) return look_again();
     // The checkpointer tells the backends that they must wait; it looks at its settings before each checkpoint.
-    conversation_.monitor.run_sql_apart(action_.node, "CHECKPOINT", kCheckpointLimit,
-                                        [self = shared_from_this()](const SqlResult& answer) {
-                                          if (!answer) return self->finish(Error{describe(answer.error())});
-                                          self->mark();
-                                        });
+    conversation_.line.run_sql_apart(action_.node, "CHECKPOINT", kCheckpointLimit,
+                                     [self = shared_from_this()](const SqlResult& answer) {
+                                       if (!answer) return self->finish(Error{describe(answer.error())});
+                                       self->mark();
+                                     });
   }
 
   void look_again() {
@@ -188,11 +188,11 @@ class CuttingOff : public std::enable_shared_from_this<CuttingOff> {
   using Step = void (*)(CuttingOff&, const SqlRows&);
 
   void ask(const std::string& sql, Step next) {
-    conversation_.monitor.run_sql(action_.node, sql, kSqlAnswerLimit,
-                                  [self = shared_from_this(), next](const SqlResult& answer) {
-                                    if (!answer) return self->finish(Error{describe(answer.error())});
-                                    next(*self, *answer);
-                                  });
+    conversation_.line.run_sql(action_.node, sql, kSqlAnswerLimit,
+                               [self = shared_from_this(), next](const SqlResult& answer) {
+                                 if (!answer) return self->finish(Error{describe(answer.error())});
+                                 next(*self, *answer);
+                               });
   }
 
   // One that is starting is one that gets nowhere. Twice: the startup process may not have taken the setting over at

@@ -79,7 +79,10 @@ void judge_monitor(const Judged& judged, const NodeReadinessFacts& node, const S
   for (const auto& role : rights.missing_roles) {
     if (role == "pg_monitor") lacks(role, Prevents::kBoth, "it sees neither settings nor who streams");
     if (role == "pg_signal_backend")
-      lacks(role, Prevents::kNothing, "an old primary that only SQL reaches keeps its sessions",
+      lacks(role, Prevents::kNothing,
+            "an old primary that only SQL reaches keeps its sessions, and so does a pgkeel that led before and logs in "
+            "as "
+            "another role",
             FindingSeverity::kWarning);
     if (role == "pg_checkpoint") lacks(role, Prevents::kRejoin, "pg_rewind needs a checkpoint on the new primary");
   }

@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <signal.h>
+#include <sstream>
 #include <string>
 
 #include <libpq-fe.h>
@@ -95,6 +96,18 @@ bool every_thread_stands_still(pid_t process) {
     if (state == std::string::npos || stat[state + 2] != 'T') return false;
   }
   return true;
+}
+
+// What sessions of a pgkeel that leads, or led, were told there: the lines of a server's log.
+std::string orders_in(const std::string& log, const std::string& whose) {
+  std::string orders;
+  std::istringstream lines(log);
+  for (std::string line; std::getline(lines, line);) {
+    const bool is_order =
+        line.find("pgkeel term ") != std::string::npos && line.find("statement:") != std::string::npos;
+    if (is_order && line.find(whose) != std::string::npos) orders += line + "\n";
+  }
+  return orders;
 }
 
 }  // namespace
@@ -197,6 +210,13 @@ TEST_CASE("the leader is ended in order: the other one leads, on the same route,
 TEST_CASE("a leader that was frozen for longer than its lease writes nothing when it wakes up") {
   Several several;
   several.server("a").query("CREATE TABLE late (id int)");
+  for (const auto& server : several.servers) {
+    server->query("ALTER SYSTEM SET log_statement = 'all'");
+    server->query("SELECT pg_reload_conf()");
+  }
+  const std::string orders_of_one =
+      "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'pgkeel term % of one'";
+  for (const auto& server : several.servers) REQUIRE(wait_until([&] { return server->value(orders_of_one) != "0"; }));
   SqlConnection frozen(several.of("one").conninfo());
   REQUIRE(frozen.value("SELECT 1") == "1");
   ::kill(several.of("one").pid(), SIGSTOP);
@@ -205,13 +225,23 @@ TEST_CASE("a leader that was frozen for longer than its lease writes nothing whe
   REQUIRE(PQsendQuery(frozen.handle(), "INSERT INTO late VALUES (1)") == 1);
   REQUIRE(wait_until([&] { return several.of("two").log_text().find("pgkeel two leads") != std::string::npos; }));
   REQUIRE(several.server("a").value("SELECT count(*) FROM late") == "0");
+  // The sessions of its orders end before the next leader gives its first.
+  REQUIRE(several.of("two").run_verb({"switchover", "test", "--yes"}).exit_status == 0);
+  for (const auto& server : several.servers) CHECK(server->value(orders_of_one) == "0");
+  for (const std::string node : {"a", "b"})
+    CHECK(several.of("two").log_text().find(node + ": ended 1 session of a pgkeel that led before") !=
+          std::string::npos);
+  std::map<std::string, std::size_t> logged;
+  for (const auto& server : several.servers) logged[server->name()] = server->log_text().size();
   ::kill(several.of("one").pid(), SIGCONT);
   const std::unique_ptr<PGresult, decltype(&PQclear)> result(PQgetResult(frozen.handle()), PQclear);
   CHECK(PQresultStatus(result.get()) == PGRES_FATAL_ERROR);
   CHECK(std::string(PQerrorMessage(frozen.handle())).find("lease") != std::string::npos);
-  CHECK(several.server("a").value("SELECT count(*) FROM late") == "0");
-  several.require_normal("one", "a");
-  several.require_normal("two", "a");
+  CHECK(several.server("b").value("SELECT count(*) FROM late") == "0");
+  several.require_normal("one", "b");
+  several.require_normal("two", "b");
+  for (const auto& server : several.servers)
+    CHECK(orders_in(server->log_text().substr(logged[server->name()]), "of one") == "");
 }
 
 TEST_CASE("etcd away: both go on by each other's promises; with one of them gone too, the other stops in time") {

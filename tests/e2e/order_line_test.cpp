@@ -1,0 +1,170 @@
+// How orders of several pgkeels get to a real server: nothing of one that led before is left when the next one's first
+// order is carried out, and nothing is sent by one that does not lead when it is about to be.
+#include "replication/execute/order_line.h"
+
+#include <memory>
+#include <optional>
+#include <signal.h>
+#include <string>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+#include "health/monitor.h"
+#include "proxy/io/clock.h"
+#include "proxy/io/loop.h"
+#include "proxy/io/timer.h"
+#include "tests/support/postgres_server.h"
+#include "tests/support/temporary_folder.h"
+
+using namespace pgkeel;
+using namespace pgkeel::test;
+using namespace std::chrono_literals;
+
+namespace {
+
+using Answer = Result<SqlRows, pgkeel::SqlError>;
+
+// One pgkeel's connections to the server "a".
+struct Commander {
+  Commander(Loop& event_loop, const PostgresServer& server)
+      : loop(event_loop),
+        monitor(
+            event_loop, cluster_of(server), [] {}, [](const std::string&) { return Instant{}; }),
+        line(event_loop, monitor) {
+    monitor.start();
+  }
+
+  static ClusterConfig cluster_of(const PostgresServer& server) {
+    ClusterConfig cluster;
+    cluster.name = "test";
+    cluster.nodes.push_back(server.node());
+    cluster.nodes.front().local.reset();
+    return cluster;
+  }
+
+  void share(const std::string& name) {
+    line.share(name, [this](const std::string& node, std::size_t sessions) {
+      CHECK(node == "a");
+      ended += sessions;
+    });
+  }
+  void begin_term(std::uint64_t term) {
+    line.begin_term(term, [this] { return leads; }, {});
+  }
+
+  std::shared_ptr<std::optional<Answer>> order(const std::string& sql, bool apart = false) {
+    auto answer = std::make_shared<std::optional<Answer>>();
+    const auto take = [answer](Answer result) { *answer = std::move(result); };
+    apart ? line.run_sql_apart("a", sql, 20s, take) : line.run_sql("a", sql, 20s, take);
+    return answer;
+  }
+  Answer outcome(const std::shared_ptr<std::optional<Answer>>& answer) {
+    Timer often(loop, [&] {
+      if (answer->has_value()) loop.stop();
+    });
+    Timer late(loop, [&] { loop.stop(); });
+    often.start_repeating(1ms);
+    late.start_once(60s);
+    loop.run();
+    REQUIRE(answer->has_value());
+    return **answer;
+  }
+  std::string value(const std::string& sql, bool apart = false) {
+    const Answer answer = outcome(order(sql, apart));
+    REQUIRE_MESSAGE(answer.has_value(), answer.error().message);
+    return answer->rows.at(0).at(0).value_or("");
+  }
+
+  Loop& loop;
+  Monitor monitor;
+  OrderLine line;
+  bool leads = true;
+  std::size_t ended = 0;
+};
+
+constexpr const char* kOwnSession =
+    "SELECT application_name FROM pg_stat_activity WHERE pid = pg_catalog.pg_backend_pid()";
+constexpr const char* kSessionsOfOne =
+    "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'pgkeel term 5 of one'";
+
+}  // namespace
+
+TEST_CASE("a pgkeel that is alone sends at once, under its own name") {
+  const TemporaryFolder folder;
+  const auto server = PostgresServer::primary(folder, "a");
+  Loop loop;
+  Commander alone(loop, *server);
+  CHECK(alone.value(kOwnSession) == "pgkeel");
+  CHECK(alone.value(kOwnSession, true) == "pgkeel");
+}
+
+TEST_CASE(
+    "of several only the leader sends, and the sessions of whoever led before have ended before its first order") {
+  const TemporaryFolder folder;
+  const auto server = PostgresServer::primary(folder, "a");
+  Loop loop;
+  Commander one(loop, *server);
+  Commander two(loop, *server);
+  one.share("one");
+  two.share("two");
+  CHECK(one.outcome(one.order("SELECT 1")).error().message.find("does not lead") != std::string::npos);
+
+  one.begin_term(5);
+  CHECK(one.value(kOwnSession) == "pgkeel term 5 of one");
+  CHECK(one.value(kOwnSession, true) == "pgkeel term 5 of one");
+  CHECK(one.ended == 0);
+  REQUIRE(server->value(kSessionsOfOne) == "1");
+
+  two.begin_term(9);
+  CHECK(two.value(kSessionsOfOne) == "0");
+  CHECK(two.ended == 1);
+  CHECK(two.value(kOwnSession) == "pgkeel term 9 of two");
+  CHECK(two.ended == 1);  // once in a term
+
+  // It leads no more: its sessions bear its name alone, and it sends nothing.
+  two.line.end_term();
+  CHECK_FALSE(two.outcome(two.order("SELECT 1")).has_value());
+  CHECK(server->value("SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'pgkeel term 9%'") == "0");
+}
+
+TEST_CASE("who does not lead any more when its session is there sends nothing") {
+  const TemporaryFolder folder;
+  const auto server = PostgresServer::primary(folder, "a");
+  Loop loop;
+  Commander one(loop, *server);
+  one.share("one");
+  one.begin_term(5);
+  REQUIRE(one.value("SELECT 1") == "1");
+  for (const bool apart : {false, true}) {
+    one.leads = true;
+    const auto late = one.order("CREATE TABLE late (id int)", apart);
+    one.leads = false;
+    CHECK(one.outcome(late).error().message.find("does not lead any more") != std::string::npos);
+  }
+  one.leads = true;
+  const auto waiting = one.order("CREATE TABLE late (id int)");
+  one.line.end_term();
+  CHECK_FALSE(one.outcome(waiting).has_value());
+  CHECK(server->value("SELECT count(*) FROM pg_class WHERE relname = 'late'") == "0");
+}
+
+TEST_CASE("where an older session does not end, nothing is ordered; when it has, the next order goes through") {
+  const TemporaryFolder folder;
+  const auto server = PostgresServer::primary(folder, "a");
+  Loop loop;
+  Commander one(loop, *server);
+  Commander two(loop, *server);
+  one.share("one");
+  two.share("two");
+  one.begin_term(5);
+  const pid_t backend = std::stoi(one.value("SELECT pg_catalog.pg_backend_pid()"));
+  ::kill(backend, SIGSTOP);
+  two.begin_term(9);
+  const Answer refused = two.outcome(two.order("CREATE TABLE early (id int)"));
+  ::kill(backend, SIGCONT);
+  REQUIRE_FALSE(refused.has_value());
+  CHECK(refused.error().message.find("do not end: 1 are there still") != std::string::npos);
+  CHECK(server->value("SELECT count(*) FROM pg_class WHERE relname = 'early'") == "0");
+  CHECK(two.value(kSessionsOfOne) == "0");
+}
