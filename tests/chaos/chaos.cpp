@@ -14,7 +14,9 @@
 #include "tests/chaos/faults.h"
 #include "tests/chaos/history.h"
 #include "tests/chaos/report.h"
+#include "tests/chaos/watches.h"
 #include "tests/chaos/workload.h"
+#include "tests/support/wait_until.h"
 
 namespace {
 
@@ -31,6 +33,8 @@ struct Arguments {
   std::string durability = "available";
   std::size_t servers = 2;
   bool without_agents = false;
+  std::size_t pgkeels = 1;
+  bool vip = false;
   std::vector<std::string> only;
   std::string json_file;
 };
@@ -59,6 +63,19 @@ std::vector<Step> short_set(bool with_disks, bool with_agents) {
   return steps;
 }
 
+// The same for several pgkeels.
+std::vector<Step> short_set_of_several() {
+  return {{&fault("freeze leader"), 6s},
+          {&fault("cut leader and primary from all but clients"), 6s},
+          {&fault("kill quorum of etcd"), 5s},
+          {&fault("kill leader and primary"), 500ms}};
+}
+
+// The same where clients know but the virtual IP.
+std::vector<Step> short_set_of_the_vip() {
+  return {{&fault("kill leader"), 5s}, {&fault("end leader in order"), 1s}, {&fault("cut leader and etcd"), 5s}};
+}
+
 // Short ones are as likely as long ones.
 Step random_step(const std::vector<const Fault*>& faults, Random& random) {
   const double seconds = std::exp(std::uniform_real_distribution(std::log(0.1), std::log(12.0))(random));
@@ -79,7 +96,14 @@ class Run {
   Run(Cluster& cluster, std::uint64_t seed, bool some_impatient)
       : cluster_(cluster),
         random_(seed),
-        workload_(cluster_.network(), kClientsHost, cluster_.conninfo(), kWriters, some_impatient) {}
+        workload_(cluster_.network(), kClientsHost, cluster_.pgkeels().conninfos(), kWriters, some_impatient) {
+    const Pgkeels& pgkeels = cluster_.pgkeels();
+    if (!pgkeels.are_several()) return;
+    std::vector<std::string> conninfos;
+    for (const auto& name : pgkeels.names()) conninfos.push_back(pgkeels.conninfo_of(name));
+    routes_.emplace(cluster_.network(), kClientsHost, conninfos);
+    if (pgkeels.have_vip()) vip_.emplace(cluster_.network(), pgkeels.names(), kVirtualAddress);
+  }
 
   void play(const Step& step) {
     const auto round = static_cast<std::uint32_t>(rounds_.size() + 1);
@@ -87,8 +111,8 @@ class Run {
     if (!workload_.wait_for_more(20, 60s)) throw std::runtime_error("nothing is acknowledged any more");
     RoundResult result;
     result.kind = step.fault->kind;
-    const auto standbys = cluster_.standbys();
-    const Roles roles = {.primary = cluster_.primary(), .standby = standbys[random_() % standbys.size()]};
+    const Roles roles = cast();
+    const auto errors_before = workload_.errors();
     const Instant began = monotonic_now();
     step.fault->begin(cluster_, roles, random_);
     std::this_thread::sleep_for(step.lasts);
@@ -103,6 +127,10 @@ class Run {
     const History history = workload_.history_of(round);
     result.lost = count_lost(history, ids_in(cluster_, " WHERE round = " + std::to_string(round)));
     result.gap = longest_gap(history, began, settled);
+    result.gap_of_one = longest_gap_of_one(history, began, settled);
+    result.client_errors = workload_.errors();
+    for (const auto& [sqlstate, count] : errors_before) result.client_errors[sqlstate] -= count;
+    std::erase_if(result.client_errors, [](const auto& each) { return each.second == 0; });
     rounds_.push_back(result);
     std::cout << line_about(round, result) << std::endl;
   }
@@ -117,28 +145,73 @@ class Run {
     totals.ghosts = count_ghosts(history, present);
     totals.two_primary_moments = count_two_primary_moments(history);
     totals.client_errors = workload_.errors();
+    totals.connects = workload_.connects().done;
+    totals.connects_failed = workload_.connects().failed;
     totals.rebuilt = cluster_.rebuilt();
+    totals.late_writes =
+        count_late_writes(workload_.attempts(), executed_at(), cluster_.pgkeels().freezes(), Pgkeels::kLease);
+    if (routes_) totals.two_epoch_moments = routes_->moments_with_two();
+    if (vip_) totals.two_holder_moments = vip_->moments_with_two();
   }
 
   [[nodiscard]] const std::vector<RoundResult>& rounds() const { return rounds_; }
   [[nodiscard]] Random& random() { return random_; }
 
  private:
+  Roles cast() {
+    const auto standbys = cluster_.standbys();
+    Roles roles;
+    roles.primary = cluster_.primary();
+    roles.standby = standbys[random_() % standbys.size()];
+    Pgkeels& pgkeels = cluster_.pgkeels();
+    if (!pgkeels.are_several()) return roles;
+    // A renewal that came late may just have cost the last one its term.
+    const bool are_led = test::wait_until([&] {
+      roles.leader = pgkeels.leader();
+      roles.etcd_leader = pgkeels.etcd().leader();
+      return !roles.leader.empty() && !roles.etcd_leader.empty();
+    });
+    if (!are_led) throw std::runtime_error("no pgkeel leads, or no etcd");
+    std::vector<std::string> followers = pgkeels.names();
+    std::erase(followers, roles.leader);
+    roles.follower = followers[random_() % followers.size()];
+    return roles;
+  }
+
+  // Of the rows that are there: when, by our clock, their statements were executed.
+  [[nodiscard]] std::unordered_map<std::uint64_t, Instant> executed_at() const {
+    const auto wall = std::chrono::duration_cast<std::chrono::microseconds>(wall_now().time_since_epoch());
+    const Instant now = monotonic_now();
+    std::unordered_map<std::uint64_t, Instant> times;
+    for (const auto& row :
+         cluster_.query_primary("SELECT id, (extract(epoch FROM executed_at) * 1000000)::bigint FROM written")) {
+      times[std::stoull(row.at(0).value())] = now - (wall - std::chrono::microseconds(std::stoll(row.at(1).value())));
+    }
+    return times;
+  }
+
   Cluster& cluster_;
   Random random_;
   Workload workload_;
+  std::optional<RouteWatch> routes_;
+  std::optional<VipWatch> vip_;
   std::vector<RoundResult> rounds_;
 };
 
 void play_all(Run& run, const Arguments& arguments, bool with_disks) {
   if (arguments.minutes <= 0) {
-    for (const Step& step : short_set(with_disks, !arguments.without_agents)) run.play(step);
+    const auto steps = arguments.vip           ? short_set_of_the_vip()
+                       : arguments.pgkeels > 1 ? short_set_of_several()
+                                               : short_set(with_disks, !arguments.without_agents);
+    for (const Step& step : steps) run.play(step);
     return;
   }
+  const Among among = arguments.pgkeels > 1 ? Among::kSeveral : Among::kOne;
   std::vector<const Fault*> faults;
   for (const Fault& one : all_faults()) {
     const bool wanted = arguments.only.empty() || std::ranges::count(arguments.only, one.kind) > 0;
-    const bool possible = (with_disks || !one.needs_disks) && !(arguments.without_agents && one.needs_agents);
+    const bool possible = (with_disks || !one.needs_disks) && !(arguments.without_agents && one.needs_agents) &&
+                          (one.among == Among::kAnyNumber || one.among == among);
     if (wanted && possible) faults.push_back(&one);
   }
   if (faults.empty()) throw std::runtime_error("there is no such fault");
@@ -153,14 +226,18 @@ int run_chaos(const Arguments& arguments) {
   }
   std::string disk_obstacle = enter_own_mount_namespace();
   if (disk_obstacle.empty()) disk_obstacle = Disk::obstacle(test::TemporaryFolder().path());
+  if (arguments.pgkeels > 1) disk_obstacle = "they are played with one pgkeel";
   if (!disk_obstacle.empty()) std::cout << "without faults of disks: " << disk_obstacle << std::endl;
   std::cout << "seed " << arguments.seed << ", durability " << arguments.durability << ", servers " << arguments.servers
-            << (arguments.without_agents ? ", without agents" : "") << std::endl;
+            << (arguments.without_agents ? ", without agents" : "") << ", pgkeels " << arguments.pgkeels
+            << (arguments.vip ? " with a virtual IP" : "") << std::endl;
 
   Cluster::Options options;
   options.with_disks = disk_obstacle.empty();
   options.servers = arguments.servers;
   options.with_agents = !arguments.without_agents;
+  options.pgkeels = arguments.pgkeels;
+  options.with_vip = arguments.vip;
   if (arguments.durability == "strict") options.durability = Durability::kStrict;
   if (arguments.durability == "async") options.durability = Durability::kAsync;
   Cluster cluster(options);
@@ -171,6 +248,8 @@ int run_chaos(const Arguments& arguments) {
   totals.durability = arguments.durability;
   totals.servers = arguments.servers;
   totals.with_agents = !arguments.without_agents;
+  totals.pgkeels = arguments.pgkeels;
+  totals.with_vip = arguments.vip;
   try {
     play_all(run, arguments, options.with_disks);
     run.judge(totals);
@@ -181,7 +260,7 @@ int run_chaos(const Arguments& arguments) {
   const std::string json = summary(run.rounds(), totals).dump(2);
   std::cout << json << std::endl;
   if (!arguments.json_file.empty()) std::ofstream(arguments.json_file) << json << "\n";
-  return totals.failure.empty() && totals.lost == 0 && totals.two_primary_moments == 0 ? 0 : 1;
+  return totals.is_good() ? 0 : 1;
 }
 
 }  // namespace
@@ -194,10 +273,17 @@ int main(int argument_count, char** argument_values) {
   app.add_option("--seed", arguments.seed, "of the choice of faults");
   app.add_option("--durability", arguments.durability)->check(CLI::IsMember({"async", "available", "strict"}));
   app.add_option("--servers", arguments.servers)->check(CLI::Range(2, 5));
+  app.add_option("--pgkeels", arguments.pgkeels, "several agree through an etcd of three members")
+      ->check(CLI::Range(1, 5));
+  app.add_flag("--vip", arguments.vip, "several: clients know but the virtual IP");
   app.add_flag("--without-agents", arguments.without_agents, "nodes are known by their addresses only");
   app.add_option("--only", arguments.only, "a kind of fault, as printed; may be given more than once");
   app.add_option("--json", arguments.json_file, "the summary goes there too");
   CLI11_PARSE(app, argument_count, argument_values);
+  if (arguments.vip && arguments.pgkeels == 1) {
+    std::cerr << "chaos: --vip is for several pgkeels: --pgkeels 2" << std::endl;
+    return 2;
+  }
   try {
     return run_chaos(arguments);
   } catch (const std::exception& error) {

@@ -16,7 +16,6 @@ using namespace std::chrono_literals;
 using test::AgentProcess;
 using test::Certificates;
 using test::PgkeelOptions;
-using test::PgkeelProcess;
 using test::PostgresServer;
 using test::ServerOptions;
 using test::wait_until;
@@ -29,27 +28,31 @@ constexpr Duration kPrimaryLimit = 60s;
 constexpr Duration kStandbyByItself = 10s;  // then an operator would look at it
 constexpr Duration kNormalLimit = 90s;
 
-std::vector<std::string> hosts_of(const std::vector<std::string>& servers) {
-  std::vector<std::string> hosts = servers;
-  hosts.insert(hosts.end(), {kPgkeelHost, kClientsHost});
-  return hosts;
-}
-
 std::vector<std::string> names_of_servers(std::size_t count) {
   std::vector<std::string> names;
   for (std::size_t number = 0; number < count; ++number) names.emplace_back(1, static_cast<char>('a' + number));
   return names;
 }
 
+std::vector<std::string> hosts_of(const Cluster::Options& options) {
+  std::vector<std::string> hosts = names_of_servers(options.servers);
+  for (const auto& more : {Pgkeels::names(options.pgkeels), Pgkeels::hosts_of_etcd(options.pgkeels)}) {
+    hosts.insert(hosts.end(), more.begin(), more.end());
+  }
+  hosts.emplace_back(kClientsHost);
+  return hosts;
+}
+
 }  // namespace
 
-Cluster::Cluster(const Options& options) : options_(options), network_(hosts_of(names_of_servers(options.servers))) {
+Cluster::Cluster(const Options& options) : options_(options), network_(hosts_of(options)) {
   const auto names = names_of_servers(options_.servers);
   if (options_.with_disks) {
     for (const auto& name : names) {
       disks_[name] = std::make_unique<Disk>(folder_.path(), "disk-" + name, kServerDiskMegabytes);
     }
-    disks_[kPgkeelHost] = std::make_unique<Disk>(folder_.path(), "disk-pgkeel", kStateDiskMegabytes);
+    if (options_.pgkeels == 1)
+      disks_[kPgkeelHost] = std::make_unique<Disk>(folder_.path(), "disk-pgkeel", kStateDiskMegabytes);
   }
   std::vector<PostgresServer*> nodes;
   for (const auto& name : names) {
@@ -60,14 +63,14 @@ Cluster::Cluster(const Options& options) : options_(options), network_(hosts_of(
     nodes.push_back(&server(name));
   }
   PgkeelOptions pgkeel_options;
-  pgkeel_options.address = network_.address(kPgkeelHost);
   pgkeel_options.local_nodes = false;
   pgkeel_options.log_level = "info";
-  if (options_.with_disks) pgkeel_options.state_directory = disk_of_state().path() + "/state";
+  if (disks_.contains(kPgkeelHost)) pgkeel_options.state_directory = disk_of_state().path() + "/state";
+  std::vector<std::string> addresses;
+  for (const auto& name : names) addresses.push_back(network_.address(name));
+  for (const auto& name : Pgkeels::names(options_.pgkeels)) addresses.push_back(network_.address(name));
+  certificates_ = std::make_unique<Certificates>(folder_, addresses);
   if (options_.with_agents) {
-    std::vector<std::string> addresses;
-    for (const auto& name : names) addresses.push_back(network_.address(name));
-    certificates_ = std::make_unique<Certificates>(folder_, addresses);
     for (const auto& name : names) {
       agents_[name] = std::make_unique<AgentProcess>(folder_, server(name), *certificates_);
       start_agent(name);
@@ -75,14 +78,14 @@ Cluster::Cluster(const Options& options) : options_(options), network_(hosts_of(
     }
   }
   pgkeel_options.cluster_lines = {std::string("durability = \"") + durability_name(options_.durability) + "\""};
-  pgkeel_ = std::make_unique<PgkeelProcess>(folder_, nodes, pgkeel_options);
-  start_pgkeel();
+  pgkeels_ = std::make_unique<Pgkeels>(network_, options_.pgkeels, options_.with_vip, nodes, certificates_.get(),
+                                       pgkeel_options);
   if (!settle()) throw std::runtime_error("the cluster does not become normal:\n" + describe());
 }
 
 Cluster::~Cluster() {
   undo();
-  pgkeel_->kill();
+  pgkeels_->kill_all();
   for (const auto& [name, agent] : agents_) {
     if (agent->running()) agent->kill();
   }
@@ -115,11 +118,6 @@ void Cluster::make_socket_folder(const std::string& name) const {
   if (!user || chown(path.c_str(), user->uid, user->gid) != 0) throw std::runtime_error("chown " + path);
 }
 
-std::string Cluster::conninfo() const {
-  return pgkeel_->conninfo(
-      "connect_timeout=10 tcp_user_timeout=10000 keepalives_idle=5 keepalives_interval=2 keepalives_count=3");
-}
-
 void Cluster::start_server(const std::string& name) {
   const auto at_host = network_.visit(name);
   try {
@@ -134,23 +132,12 @@ void Cluster::start_agent(const std::string& name) {
   agent_of(name).start();
 }
 
-void Cluster::start_pgkeel() {
-  const auto at_host = network_.visit(kPgkeelHost);
-  pgkeel_->start();
-}
-
-nlohmann::json Cluster::status() const {
-  const auto at_host = network_.visit(kPgkeelHost);
-  return pgkeel_->status();
-}
-
 bool Cluster::is_normal() const {
-  const auto now = status();
-  return now.is_object() && now["condition"] == "normal" && now["route"].is_string();
+  return pgkeels_->all_route();
 }
 
 std::string Cluster::primary() const {
-  const auto now = status();
+  const auto now = pgkeels_->status();
   if (!now.is_object() || !now["route"].is_string()) throw std::runtime_error("there is no primary:\n" + describe());
   return now["route"];
 }
@@ -163,8 +150,7 @@ std::vector<std::string> Cluster::standbys() const {
 }
 
 std::string Cluster::describe() const {
-  const auto at_host = network_.visit(kPgkeelHost);
-  std::string text = pgkeel_->describe();
+  std::string text = pgkeels_->describe();
   for (const auto& [name, agent] : agents_) {
     const std::string log = agent->log_text();
     text += "\nagent of " + name + ":\n" + log.substr(log.size() - std::min(log.size(), kLogTailBytes));
@@ -182,7 +168,7 @@ void Cluster::undo() {
   for (const auto& [name, agent] : agents_) {
     if (agent->running()) ::kill(agent->pid(), SIGCONT);
   }
-  if (pgkeel_ && pgkeel_->running()) ::kill(pgkeel_->pid(), SIGCONT);
+  if (pgkeels_) pgkeels_->thaw_all();
 }
 
 void Cluster::start_all() {
@@ -194,14 +180,14 @@ void Cluster::start_all() {
       if (!server->is_running()) start_server(name);
     }
   }
-  if (!pgkeel_->running()) start_pgkeel();
+  pgkeels_->start_all();
 }
 
 bool Cluster::settle() {
   start_all();
   const bool has_primary = wait_until(
       [this] {
-        const auto now = status();
+        const auto now = pgkeels_->status();
         return now.is_object() && now["route"].is_string() && now["phase"] == "steady";
       },
       kPrimaryLimit);
@@ -253,7 +239,7 @@ bool Cluster::streams(const std::string& standby) const {
 }
 
 bool Cluster::is_safe(const std::string& standby) const {
-  const auto now = status();
+  const auto now = pgkeels_->status();
   if (!now.is_object()) return false;
   return std::ranges::any_of(now["nodes"],
                              [&](const auto& node) { return node["name"] == standby && node["safe"] == true; });

@@ -1,5 +1,5 @@
-// Two servers or more, pgkeel and the clients, each on a host of its own, and everything that can be done to them.
-// Failures throw. One thread.
+// Two servers or more, pgkeel (or several) and the clients, each on a host of its own, and everything that can be done
+// to them. Failures throw. One thread.
 //
 // With an agent beside each server everything must heal by itself. Without, nodes are known to pgkeel by their
 // addresses only, and what an operator does for such nodes, settle() does: a server that is down is started, and one
@@ -13,9 +13,9 @@
 
 #include "config/config.h"
 #include "tests/chaos/disk.h"
+#include "tests/chaos/pgkeels.h"
 #include "tests/support/agent_process.h"
 #include "tests/support/network.h"
-#include "tests/support/pgkeel_process.h"
 #include "tests/support/postgres_server.h"
 #include "tests/support/temporary_folder.h"
 
@@ -23,7 +23,6 @@ namespace pgkeel::chaos {
 
 using test::Network;
 
-inline constexpr const char* kPgkeelHost = "pgkeel";
 inline constexpr const char* kClientsHost = "clients";
 
 class Cluster {
@@ -32,7 +31,9 @@ class Cluster {
     Durability durability = Durability::kAvailable;
     std::size_t servers = 2;
     bool with_agents = true;
-    bool with_disks = true;  // a file system of its own for each server, and for pgkeel's state folder
+    bool with_disks = true;  // a file system of its own for each server, and for the state folder of a single pgkeel
+    std::size_t pgkeels = 1;
+    bool with_vip = false;  // of several: clients know but the virtual IP
   };
 
   explicit Cluster(const Options& options);
@@ -49,13 +50,12 @@ class Cluster {
   [[nodiscard]] Disk& disk_of(const std::string& name) { return *disks_.at(name); }
   [[nodiscard]] Disk& disk_of_state() { return *disks_.at(kPgkeelHost); }
   [[nodiscard]] test::AgentProcess& agent_of(const std::string& name) { return *agents_.at(name); }
-  [[nodiscard]] test::PgkeelProcess& pgkeel() { return *pgkeel_; }
-  [[nodiscard]] std::string conninfo() const;  // of the access point, as a careful client has it
+  [[nodiscard]] Pgkeels& pgkeels() { return *pgkeels_; }
+  [[nodiscard]] const Pgkeels& pgkeels() const { return *pgkeels_; }
 
   // Beside agents, it may fail: they have work of their own with it.
   void start_server(const std::string& name);
   void start_agent(const std::string& name);
-  void start_pgkeel();
 
   // Heals the network, the disks, and whoever stands still.
   void undo();
@@ -73,7 +73,6 @@ class Cluster {
   void start_all();
   void repair_without_agents();
   void clear_away();
-  [[nodiscard]] nlohmann::json status() const;
   [[nodiscard]] bool is_normal() const;
   [[nodiscard]] bool is_old_primary(const std::string& name) const;
   [[nodiscard]] bool streams(const std::string& standby) const;
@@ -88,7 +87,7 @@ class Cluster {
   std::map<std::string, std::unique_ptr<test::PostgresServer>> servers_;
   std::unique_ptr<test::Certificates> certificates_;
   std::map<std::string, std::unique_ptr<test::AgentProcess>> agents_;
-  std::unique_ptr<test::PgkeelProcess> pgkeel_;
+  std::unique_ptr<Pgkeels> pgkeels_;
   std::size_t rebuilt_ = 0;
 };
 

@@ -55,8 +55,13 @@ std::vector<Fault> faults_of_servers() {
 }
 
 std::vector<Fault> faults_of_the_network() {
-  const auto cut = [](const char* kind, auto from, auto to) {
-    return Fault{kind, [from, to](Cluster& c, const Roles& r, Random&) { c.network().cut(from(r), to(r)); }};
+  const auto cut = [](const char* kind, auto from, auto to, Among among = Among::kOne) {
+    return Fault{.kind = kind,
+                 .begin = [from, to](Cluster& c, const Roles& r, Random&) { c.network().cut(from(r), to(r)); },
+                 .among = among};
+  };
+  const auto of_one = [](const char* kind, auto begin) {
+    return Fault{.kind = kind, .begin = begin, .among = Among::kOne};
   };
   const auto primary = [](const Roles& r) { return r.primary; };
   const auto standby = [](const Roles& r) { return r.standby; };
@@ -67,49 +72,49 @@ std::vector<Fault> faults_of_the_network() {
       cut("cut pgkeel to primary", pgkeel, primary),
       cut("cut standby to pgkeel", standby, pgkeel),
       cut("cut pgkeel to standby", pgkeel, standby),
-      cut("cut primary to standby", primary, standby),
-      cut("cut standby to primary", standby, primary),
+      cut("cut primary to standby", primary, standby, Among::kAnyNumber),
+      cut("cut standby to primary", standby, primary, Among::kAnyNumber),
       cut("cut clients to pgkeel", clients, pgkeel),
       cut("cut pgkeel to clients", pgkeel, clients),
-      {"cut primary and pgkeel",
-       [](Cluster& c, const Roles& r, Random&) { c.network().cut_both_ways(r.primary, kPgkeelHost); }},
-      {"cut standby and pgkeel",
-       [](Cluster& c, const Roles& r, Random&) { c.network().cut_both_ways(r.standby, kPgkeelHost); }},
+      of_one("cut primary and pgkeel",
+             [](Cluster& c, const Roles& r, Random&) { c.network().cut_both_ways(r.primary, kPgkeelHost); }),
+      of_one("cut standby and pgkeel",
+             [](Cluster& c, const Roles& r, Random&) { c.network().cut_both_ways(r.standby, kPgkeelHost); }),
       {"cut primary and standby",
        [](Cluster& c, const Roles& r, Random&) { c.network().cut_both_ways(r.primary, r.standby); }},
       {"isolate primary", [](Cluster& c, const Roles& r, Random&) { c.network().isolate(r.primary); }},
       {"isolate standby", [](Cluster& c, const Roles& r, Random&) { c.network().isolate(r.standby); }},
-      {"isolate pgkeel", [](Cluster& c, const Roles&, Random&) { c.network().isolate(kPgkeelHost); }},
+      of_one("isolate pgkeel", [](Cluster& c, const Roles&, Random&) { c.network().isolate(kPgkeelHost); }),
   };
 }
 
 std::vector<Fault> faults_of_pgkeel() {
   return {
-      {"kill pgkeel", [](Cluster& c, const Roles&, Random&) { c.pgkeel().kill(); }},
-      {"freeze pgkeel", [](Cluster& c, const Roles&, Random&) { ::kill(c.pgkeel().pid(), SIGSTOP); }},
+      {"kill pgkeel", [](Cluster& c, const Roles&, Random&) { c.pgkeels().kill(kPgkeelHost); }},
+      {"freeze pgkeel", [](Cluster& c, const Roles&, Random&) { c.pgkeels().freeze(kPgkeelHost); }},
       {"kill primary, then pgkeel, which is restarted",
        [](Cluster& c, const Roles& r, Random& random) {
          c.server(r.primary).kill_tree();
          pause_up_to(random, 800);
-         c.pgkeel().kill();
+         c.pgkeels().kill(kPgkeelHost);
          pause_up_to(random, 500);
-         c.start_pgkeel();
+         c.pgkeels().start(kPgkeelHost);
        }},
       {"freeze primary, then kill pgkeel, which is restarted",
        [](Cluster& c, const Roles& r, Random& random) {
          c.server(r.primary).freeze_tree();
          pause_up_to(random, 5000);
-         c.pgkeel().kill();
+         c.pgkeels().kill(kPgkeelHost);
          pause_up_to(random, 500);
-         c.start_pgkeel();
+         c.pgkeels().start(kPgkeelHost);
        }},
       {"isolate primary, then kill pgkeel, which is restarted",
        [](Cluster& c, const Roles& r, Random& random) {
          c.network().isolate(r.primary);
          pause_up_to(random, 5000);
-         c.pgkeel().kill();
+         c.pgkeels().kill(kPgkeelHost);
          pause_up_to(random, 500);
-         c.start_pgkeel();
+         c.pgkeels().start(kPgkeelHost);
        }},
   };
 }
@@ -126,6 +131,11 @@ std::vector<Fault> faults_of_disks() {
        [](Cluster& c, const Roles& r, Random& random) { slow_down(c.disk_of(r.primary), random); }, true},
       {"disk of standby slow",
        [](Cluster& c, const Roles& r, Random& random) { slow_down(c.disk_of(r.standby), random); }, true},
+  };
+}
+
+std::vector<Fault> faults_of_the_state_folder() {
+  return {
       {"state folder full", [](Cluster& c, const Roles&, Random&) { c.disk_of_state().fill(); }, true},
       {"state folder full, then kill primary",
        [](Cluster& c, const Roles& r, Random&) {
@@ -173,13 +183,19 @@ std::vector<Fault> faults_of_agents() {
   };
 }
 
+std::vector<Fault> among_one(std::vector<Fault> faults) {
+  for (auto& each : faults) each.among = Among::kOne;
+  return faults;
+}
+
 }  // namespace
 
 const std::vector<Fault>& all_faults() {
   static const std::vector<Fault> faults = [] {
     std::vector<Fault> all;
     for (const auto& some :
-         {faults_of_servers(), faults_of_the_network(), faults_of_pgkeel(), faults_of_disks(), faults_of_agents()}) {
+         {faults_of_servers(), faults_of_the_network(), among_one(faults_of_pgkeel()), faults_of_disks(),
+          among_one(faults_of_the_state_folder()), faults_of_agents(), faults_of_several_pgkeels()}) {
       all.insert(all.end(), some.begin(), some.end());
     }
     return all;

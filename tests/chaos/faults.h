@@ -16,15 +16,24 @@ using Random = std::mt19937_64;
 struct Roles {
   std::string primary;
   std::string standby;  // one of them
+  // Of several pgkeels.
+  std::string leader;
+  std::string follower;  // one of the others
+  std::string etcd_leader;
 };
+
+// How many pgkeels there must be.
+enum class Among { kAnyNumber, kOne, kSeveral };
 
 struct Fault {
   std::string kind;
   std::function<void(Cluster&, const Roles&, Random&)> begin;
   bool needs_disks = false;
   bool needs_agents = false;
+  Among among = Among::kAnyNumber;
 };
 
+std::vector<Fault> faults_of_several_pgkeels();
 const std::vector<Fault>& all_faults();
 const Fault& fault(const std::string& kind);  // throws where there is none
 

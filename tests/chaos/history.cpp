@@ -56,4 +56,25 @@ Duration longest_gap(const History& history, Instant from, Instant to) {
   return longest;
 }
 
+Duration longest_gap_of_one(const History& history, Instant from, Instant to) {
+  std::map<std::uint32_t, History> by_client;
+  for (const auto& row : history) by_client[row.client].push_back(row);
+  Duration longest{};
+  for (const auto& [client, rows] : by_client) longest = std::max(longest, longest_gap(rows, from, to));
+  return longest;
+}
+
+std::size_t count_late_writes(const std::vector<Attempt>& attempts,
+                              const std::unordered_map<std::uint64_t, Instant>& executed_at,
+                              const std::vector<Freeze>& freezes, Duration lease) {
+  const auto is_late = [&](const Attempt& attempt) {
+    const auto executed = executed_at.find(attempt.id);
+    return executed != executed_at.end() && std::ranges::any_of(freezes, [&](const Freeze& freeze) {
+             return freeze.address == attempt.through && freeze.until - freeze.from > lease &&
+                    attempt.began < freeze.until && executed->second > freeze.until;
+           });
+  };
+  return static_cast<std::size_t>(std::ranges::count_if(attempts, is_late));
+}
+
 }  // namespace pgkeel::chaos

@@ -45,3 +45,25 @@ TEST_CASE("the longest gap counts from and to the ends of the time that is looke
   CHECK(longest_gap(history, Instant(2s), Instant(5s)) == 3s);
   CHECK(longest_gap({}, Instant(2s), Instant(5s)) == 3s);
 }
+
+TEST_CASE("the longest gap of one client may be longer than that of all together") {
+  History history = {row(1, "a 1", 0s, 1s), row(2, "a 1", 1s, 2s), row(3, "a 1", 2s, 3s), row(4, "a 1", 3s, 4s)};
+  for (auto& each : history) each.client = each.id % 2 == 0 ? 2 : 1;
+  CHECK(longest_gap(history, Instant(0s), Instant(5s)) == 1s);
+  CHECK(longest_gap_of_one(history, Instant(0s), Instant(5s)) == 2s);
+  CHECK(longest_gap_of_one({}, Instant(0s), Instant(5s)) == 0s);
+}
+
+TEST_CASE("a write is late that a pgkeel lets through after it stood still for longer than its lease") {
+  const std::vector<Attempt> attempts = {{1, "10.0.0.1", Instant(5s)}};
+  const std::unordered_map<std::uint64_t, Instant> after = {{1, Instant(11s)}};
+  const auto late = [&](const Freeze& freeze, const std::unordered_map<std::uint64_t, Instant>& executed_at) {
+    return count_late_writes(attempts, executed_at, {freeze}, 4s);
+  };
+  CHECK(late({"10.0.0.1", Instant(2s), Instant(10s)}, after) == 1);
+  CHECK(late({"10.0.0.1", Instant(2s), Instant(10s)}, {}) == 0);                  // never executed
+  CHECK(late({"10.0.0.1", Instant(2s), Instant(10s)}, {{1, Instant(6s)}}) == 0);  // by the server, before that
+  CHECK(late({"10.0.0.2", Instant(2s), Instant(10s)}, after) == 0);               // through another one
+  CHECK(late({"10.0.0.1", Instant(7s), Instant(10s)}, after) == 0);               // its lease was not over
+  CHECK(late({"10.0.0.1", Instant(-5s), Instant(4s)}, after) == 0);               // sent when it was well again
+}

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <iterator>
 
+#include <libpq-fe.h>
+
 #include "proxy/io/clock.h"
 #include "tests/support/sql_connection.h"
 #include "tests/support/wait_until.h"
@@ -19,22 +21,22 @@ constexpr unsigned kNumberBits = 40;  // of a row's id, below the writer's numbe
 constexpr Duration kPatience = 300ms;
 constexpr const char* kQueryCanceled = "57014";
 
-// Who took the row: also two servers that were promoted to the same timeline differ.
-constexpr const char* kTakenBy =
-    "host(inet_server_addr()) || ' ' || substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8)";
-
 }  // namespace
 
-Workload::Workload(const Network& network, const std::string& host, std::string conninfo, std::size_t writers,
-                   bool some_impatient)
-    : network_(network), host_(host), conninfo_(std::move(conninfo)), some_impatient_(some_impatient) {
+Workload::Workload(const Network& network, const std::string& host, std::vector<std::string> conninfos,
+                   std::size_t writers, bool some_impatient)
+    : network_(network), host_(host), conninfos_(std::move(conninfos)), some_impatient_(some_impatient) {
   {
     const Network::Visit at_host = network_.visit(host_);
-    SqlConnection(conninfo_).query("CREATE TABLE written (id bigint PRIMARY KEY, round integer NOT NULL)");
+    SqlConnection(conninfos_.front())
+        .query(
+            "CREATE TABLE written (id bigint PRIMARY KEY, round integer NOT NULL,"
+            " executed_at timestamptz NOT NULL DEFAULT clock_timestamp())");
   }
   for (std::uint64_t writer = 1; writer <= writers; ++writer) {
-    threads_.emplace_back([this, writer] { write(writer << kNumberBits); });
+    threads_.emplace_back([this, writer] { write(writer); });
   }
+  threads_.emplace_back([this] { connect_again_and_again(); });
 }
 
 Workload::~Workload() {
@@ -48,12 +50,13 @@ void Workload::stop() {
   }
 }
 
-void Workload::write(std::uint64_t first_id) {
+void Workload::write(std::uint64_t writer) {
   const Network::Visit at_host = network_.visit(host_);
-  std::uint64_t id = first_id;
+  const std::string& conninfo = conninfos_.at(writer % conninfos_.size());
+  std::uint64_t id = writer << kNumberBits;
   while (!stopping_) {
     try {
-      write_on_one_connection(id);
+      write_on_one_connection(conninfo, id);
     } catch (const SqlError&) {
       note_error("connect");
       std::this_thread::sleep_for(50ms);  // as a pool would, rather than to hammer
@@ -61,17 +64,23 @@ void Workload::write(std::uint64_t first_id) {
   }
 }
 
-void Workload::write_on_one_connection(std::uint64_t& id) {
-  SqlConnection connection(conninfo_);
+void Workload::write_on_one_connection(const std::string& conninfo, std::uint64_t& id) {
+  SqlConnection connection(conninfo);
+  const std::string through = PQhost(connection.handle());
   const bool is_odd = ((id >> kNumberBits) & 1U) == 1;
   if (some_impatient_ && is_odd) connection.cancel_after(kPatience);
   while (!stopping_) {
     Acknowledgement row;
     row.id = ++id;  // never used again: its fate may stay unknown
     row.round = round_;
+    row.client = static_cast<std::uint32_t>(id >> kNumberBits);
     row.began = monotonic_now();
+    {
+      const std::lock_guard lock(mutex_);
+      attempts_.push_back({row.id, through, row.began});
+    }
     try {
-      row.taken_by = connection.value("INSERT INTO written VALUES (" + std::to_string(row.id) + ", " +
+      row.taken_by = connection.value("INSERT INTO written (id, round) VALUES (" + std::to_string(row.id) + ", " +
                                       std::to_string(row.round) + ") RETURNING " + kTakenBy);
     } catch (const SqlError& error) {
       note_error(error.sqlstate.empty() ? error.notice_sqlstate : error.sqlstate);
@@ -84,6 +93,24 @@ void Workload::write_on_one_connection(std::uint64_t& id) {
       history_.push_back(std::move(row));
     }
     std::this_thread::sleep_for(2ms);
+  }
+}
+
+void Workload::connect_again_and_again() {
+  const Network::Visit at_host = network_.visit(host_);
+  while (!stopping_) {
+    std::string failure;
+    try {
+      SqlConnection(conninfos_.front()).query("SELECT 1");
+    } catch (const SqlError& error) {
+      failure = error.what();
+    }
+    {
+      const std::lock_guard lock(mutex_);
+      ++(failure.empty() ? connects_.done : connects_.failed);
+      if (!failure.empty()) connects_.last_failure = failure;
+    }
+    std::this_thread::sleep_for(10ms);
   }
 }
 
@@ -118,6 +145,16 @@ bool Workload::wait_for_more(std::size_t rows, Duration limit) const {
 std::map<std::string, std::size_t> Workload::errors() const {
   const std::lock_guard lock(mutex_);
   return errors_;
+}
+
+std::vector<Attempt> Workload::attempts() const {
+  const std::lock_guard lock(mutex_);
+  return attempts_;
+}
+
+Workload::Connects Workload::connects() const {
+  const std::lock_guard lock(mutex_);
+  return connects_;
 }
 
 }  // namespace pgkeel::chaos

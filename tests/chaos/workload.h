@@ -1,6 +1,7 @@
 // Writers on the clients' host: each inserts one numbered row per transaction through the access point, remembers what
 // was acknowledged and by whom it was taken, and connects again to the same address after an error, as drivers do.
 // Every other one may be impatient: it cancels a statement that takes long, and lives with whatever comes of that.
+// Beside them one that only connects, asks something, and leaves.
 #pragma once
 
 #include <atomic>
@@ -19,10 +20,15 @@ namespace pgkeel::chaos {
 
 using test::Network;
 
+// An expression: who took the row. Also two servers that were promoted to the same timeline differ.
+inline constexpr const char* kTakenBy =
+    "host(inet_server_addr()) || ' ' || substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8)";
+
 class Workload {
  public:
-  // Creates the table, then starts `writers` threads on `host`.
-  Workload(const Network& network, const std::string& host, std::string conninfo, std::size_t writers,
+  // Creates the table, then starts `writers` threads on `host`. The access point is `conninfos`, one after the other
+  // for the writers.
+  Workload(const Network& network, const std::string& host, std::vector<std::string> conninfos, std::size_t writers,
            bool some_impatient);
   ~Workload();
 
@@ -38,20 +44,31 @@ class Workload {
   [[nodiscard]] bool wait_for_more(std::size_t rows, Duration limit) const;
   // By SQLSTATE; "" where a client saw only a broken link, "connect" where it could not connect.
   [[nodiscard]] std::map<std::string, std::size_t> errors() const;
+  [[nodiscard]] std::vector<Attempt> attempts() const;
+  // Of the one that only connects.
+  struct Connects {
+    std::size_t done = 0;
+    std::size_t failed = 0;
+    std::string last_failure = {};
+  };
+  [[nodiscard]] Connects connects() const;
 
  private:
-  void write(std::uint64_t first_id);
-  void write_on_one_connection(std::uint64_t& id);
+  void write(std::uint64_t writer);
+  void write_on_one_connection(const std::string& conninfo, std::uint64_t& id);
+  void connect_again_and_again();
   void note_error(const std::string& kind);
 
   const Network& network_;
   const std::string host_;
-  const std::string conninfo_;
+  const std::vector<std::string> conninfos_;
   const bool some_impatient_;
   std::atomic<bool> stopping_{false};
   std::atomic<std::uint32_t> round_{0};
-  mutable std::mutex mutex_;  // guards the two below
+  mutable std::mutex mutex_;  // guards the four below
   History history_;
+  std::vector<Attempt> attempts_;
+  Connects connects_;
   std::map<std::string, std::size_t> errors_;
   std::vector<std::thread> threads_;
 };

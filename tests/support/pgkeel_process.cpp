@@ -70,7 +70,7 @@ PgkeelProcess::PgkeelProcess(const TemporaryFolder& folder, const std::vector<Po
   text += "[log]\nlevel = \"" + options.log_level + "\"\n";
   std::set<std::uint16_t> taken = {admin_port_};
   const auto add_cluster = [&](const std::string& name, const std::vector<PostgresServer*>& servers) {
-    std::uint16_t port = free_port();
+    std::uint16_t port = name == "test" && options.port != 0 ? options.port : free_port();
     while (!taken.insert(port).second) port = free_port();
     ports_[name] = port;
     text += cluster_text(name, port, servers, options);

@@ -1,0 +1,163 @@
+// What can happen to several pgkeels, and to the etcd through which they agree.
+#include <algorithm>
+#include <array>
+#include <thread>
+
+#include "tests/chaos/faults.h"
+
+namespace pgkeel::chaos {
+namespace {
+
+using namespace std::chrono_literals;
+
+void cut_from(Cluster& cluster, const std::string& host, const std::vector<std::string>& others) {
+  for (const auto& other : others) {
+    if (other != host) cluster.network().cut_both_ways(host, other);
+  }
+}
+
+void cut_from_etcd(Cluster& cluster, const std::string& host) {
+  cut_from(cluster, host, cluster.pgkeels().etcd().hosts());
+}
+
+// The leader of etcd and one more, of three.
+void kill_quorum(Cluster& cluster, const Roles& roles) {
+  EtcdCluster& etcd = cluster.pgkeels().etcd();
+  const auto another =
+      std::ranges::find_if(etcd.hosts(), [&](const std::string& host) { return host != roles.etcd_leader; });
+  etcd.kill(roles.etcd_leader);
+  etcd.kill(*another);
+}
+
+void kill_primary(Cluster& cluster, const Roles& roles) {
+  cluster.server(roles.primary).kill_tree();
+}
+
+// They have each other and the clients, and nobody else.
+void cut_off_leader_and_primary(Cluster& cluster, const Roles& roles) {
+  std::vector<std::string> others = cluster.pgkeels().names();
+  std::erase(others, roles.leader);
+  for (const auto& more : {cluster.pgkeels().etcd().hosts(), cluster.standbys()}) {
+    others.insert(others.end(), more.begin(), more.end());
+  }
+  cut_from(cluster, roles.leader, others);
+  cut_from(cluster, roles.primary, others);
+}
+
+// Long enough for a leader's lease to be over, so that what comes then meets a new one.
+void wait_for_another_leader() {
+  std::this_thread::sleep_for(Pgkeels::kLease + 1s);
+}
+
+// As an upgrade does it: each is ended in order, and the next one only when it is back.
+void restart_in_turn(Cluster& cluster) {
+  for (const auto& name : cluster.pgkeels().names()) {
+    cluster.pgkeels().end_in_order(name);
+    cluster.pgkeels().start(name);
+    if (!cluster.pgkeels().wait_until_all_route()) throw std::runtime_error(name + " does not come back");
+  }
+}
+
+Fault several(const char* kind, std::function<void(Cluster&, const Roles&, Random&)> begin) {
+  return {.kind = kind, .begin = std::move(begin), .among = Among::kSeveral};
+}
+
+std::vector<Fault> of_pgkeels() {
+  return {
+      several("kill leader", [](Cluster& c, const Roles& r, Random&) { c.pgkeels().kill(r.leader); }),
+      several("kill follower", [](Cluster& c, const Roles& r, Random&) { c.pgkeels().kill(r.follower); }),
+      several("freeze leader", [](Cluster& c, const Roles& r, Random&) { c.pgkeels().freeze(r.leader); }),
+      several("freeze follower", [](Cluster& c, const Roles& r, Random&) { c.pgkeels().freeze(r.follower); }),
+      several("end leader in order", [](Cluster& c, const Roles& r, Random&) { c.pgkeels().end_in_order(r.leader); }),
+      several("end follower in order",
+              [](Cluster& c, const Roles& r, Random&) { c.pgkeels().end_in_order(r.follower); }),
+      several("restart every pgkeel in turn", [](Cluster& c, const Roles&, Random&) { restart_in_turn(c); }),
+  };
+}
+
+std::vector<Fault> of_the_network() {
+  return {
+      several("cut leader and etcd", [](Cluster& c, const Roles& r, Random&) { cut_from_etcd(c, r.leader); }),
+      several("cut follower and etcd", [](Cluster& c, const Roles& r, Random&) { cut_from_etcd(c, r.follower); }),
+      several("cut leader and primary",
+              [](Cluster& c, const Roles& r, Random&) { c.network().cut_both_ways(r.leader, r.primary); }),
+      several("cut follower and primary",
+              [](Cluster& c, const Roles& r, Random&) { c.network().cut_both_ways(r.follower, r.primary); }),
+      several("cut leader and its peers",
+              [](Cluster& c, const Roles& r, Random&) { cut_from(c, r.leader, c.pgkeels().names()); }),
+      several("isolate leader", [](Cluster& c, const Roles& r, Random&) { c.network().isolate(r.leader); }),
+      several("cut leader and primary from all but clients",
+              [](Cluster& c, const Roles& r, Random&) { cut_off_leader_and_primary(c, r); }),
+  };
+}
+
+std::vector<Fault> of_etcd() {
+  return {
+      several("kill leader of etcd",
+              [](Cluster& c, const Roles& r, Random&) { c.pgkeels().etcd().kill(r.etcd_leader); }),
+      several("freeze leader of etcd",
+              [](Cluster& c, const Roles& r, Random&) { c.pgkeels().etcd().freeze(r.etcd_leader); }),
+      several("isolate leader of etcd",
+              [](Cluster& c, const Roles& r, Random&) { c.network().isolate(r.etcd_leader); }),
+      several("kill quorum of etcd", [](Cluster& c, const Roles& r, Random&) { kill_quorum(c, r); }),
+      several("kill quorum of etcd, then leader",
+              [](Cluster& c, const Roles& r, Random&) {
+                kill_quorum(c, r);
+                c.pgkeels().kill(r.leader);
+              }),
+  };
+}
+
+std::vector<Fault> with_the_primary() {
+  return {
+      several("kill leader and primary",
+              [](Cluster& c, const Roles& r, Random&) {
+                c.pgkeels().kill(r.leader);
+                kill_primary(c, r);
+              }),
+      several("kill primary, then leader",
+              [](Cluster& c, const Roles& r, Random& random) {
+                kill_primary(c, r);
+                std::this_thread::sleep_for(std::chrono::milliseconds(std::uniform_int_distribution(0, 600)(random)));
+                c.pgkeels().kill(r.leader);
+              }),
+      several("freeze leader, kill primary",
+              [](Cluster& c, const Roles& r, Random&) {
+                c.pgkeels().freeze(r.leader);
+                kill_primary(c, r);
+              }),
+      several("freeze leader, then kill primary",
+              [](Cluster& c, const Roles& r, Random&) {
+                c.pgkeels().freeze(r.leader);
+                wait_for_another_leader();
+                kill_primary(c, r);
+              }),
+      several("cut leader and etcd, kill primary",
+              [](Cluster& c, const Roles& r, Random&) {
+                cut_from_etcd(c, r.leader);
+                kill_primary(c, r);
+              }),
+      several("kill leader of etcd and primary",
+              [](Cluster& c, const Roles& r, Random&) {
+                c.pgkeels().etcd().kill(r.etcd_leader);
+                kill_primary(c, r);
+              }),
+      several("kill quorum of etcd and primary",
+              [](Cluster& c, const Roles& r, Random&) {
+                kill_quorum(c, r);
+                kill_primary(c, r);
+              }),
+  };
+}
+
+}  // namespace
+
+std::vector<Fault> faults_of_several_pgkeels() {
+  std::vector<Fault> all;
+  for (const auto& some : {of_pgkeels(), of_the_network(), of_etcd(), with_the_primary()}) {
+    all.insert(all.end(), some.begin(), some.end());
+  }
+  return all;
+}
+
+}  // namespace pgkeel::chaos
