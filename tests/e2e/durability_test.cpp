@@ -85,6 +85,39 @@ TEST_CASE("available: a standby whose replay is paused holds the commits, and is
   CHECK(writers.count_lost(cluster.pgkeel->conninfo()) == 0);
 }
 
+TEST_CASE("available: commits with remote_apply do without a standby whose replay is paused, until it goes on") {
+  Cluster cluster({"b"}, with_durability("available"));
+  cluster.server("a").query("CREATE TABLE applied (x int)");
+  REQUIRE(cluster.server("a").wait_caught_up("b"));
+  cluster.server("b").query("SELECT pg_wal_replay_pause()");
+  SqlConnection client(cluster.pgkeel->conninfo());
+  client.query("SET synchronous_commit = remote_apply");
+  // It hangs until b, which has flushed it, is no longer waited for; and is no promise of b's any more.
+  client.query("INSERT INTO applied VALUES (1)");
+  CHECK(standby_names(cluster, "a").empty());
+  CHECK(cluster.pgkeel->wait_for([](const auto& now) {
+    return !is_safe(now, "b") &&
+           now["nodes"][1]["note"].template get<std::string>().find("remote_apply") != std::string::npos;
+  }));
+  client.query("INSERT INTO applied VALUES (2)");
+  // So b is not promoted: the primary is started again, with both.
+  cluster.server("a").kill_tree();
+  CHECK_MESSAGE(wait_until([&] { return cluster.server("a").is_running(); }), cluster.pgkeel->describe());
+  cluster.server("b").query("SELECT pg_wal_replay_resume()");
+  cluster.require_normal("a");
+  CHECK(is_safe(cluster.pgkeel->status(), "b"));
+  CHECK(SqlConnection(cluster.pgkeel->conninfo()).value("SELECT count(*) FROM applied") == "2");
+
+  // Safe again, it is: what waits until it is replayed there is there when it takes over.
+  SqlConnection again(cluster.pgkeel->conninfo());
+  again.query("SET synchronous_commit = remote_apply");
+  again.query("INSERT INTO applied VALUES (3)");
+  CHECK(cluster.server("b").value("SELECT count(*) FROM applied") == "3");
+  cluster.server("a").kill_tree();
+  cluster.require_normal("b");
+  CHECK(SqlConnection(cluster.pgkeel->conninfo()).value("SELECT count(*) FROM applied") == "3");
+}
+
 TEST_CASE("strict: commits wait as long as no standby is there, and go on when it is back") {
   Cluster cluster({"b"}, with_durability("strict"));
   Writers writers(cluster.pgkeel->conninfo(), 2);
