@@ -80,6 +80,32 @@ TEST_CASE("an answer is read back into facts") {
   CHECK(facts->replication_role->missing_functions == std::vector<std::string>{"f"});
 }
 
+TEST_CASE("the logical slots and settings of PostgreSQL 17 are read back, those of a standby too") {
+  const auto standby = parse_server_facts(
+      R"json({"version":"170004","system_identifier":"7","in_recovery":true,"timeline":2,
+      "settings":{"sync_replication_slots":{"value":"on"},"synchronized_standby_slots":{"value":"pgkeel_a, pgkeel_c"}},
+      "slots":[{"name":"orders","type":"logical","database":"d","plugin":"pgoutput","wal_status":"reserved",
+                "failover":true,"synced":true},
+               {"name":"orders_2","type":"logical","database":"d","plugin":"pgoutput","failover":true,"synced":false},
+               {"name":"plain","type":"logical","database":"d","plugin":"pgoutput","failover":false,"synced":false}]})json");
+  REQUIRE(standby.has_value());
+  CHECK(standby->version_number == 170004);
+  CHECK(standby->settings.at("synchronized_standby_slots").value == "pgkeel_a, pgkeel_c");
+  REQUIRE(standby->slots.size() == 3);
+  CHECK(standby->slots[0].failover);
+  CHECK(standby->slots[0].synced);
+  CHECK(standby->slots[1].failover);
+  CHECK_FALSE(standby->slots[1].synced);
+  CHECK_FALSE(standby->slots[2].failover);
+  // What a later version adds, or says in another way, is no failover slot.
+  const auto odd = parse_server_facts(
+      R"json({"version":"190000","system_identifier":"7","in_recovery":true,"timeline":2,
+      "slots":[{"name":"s","type":"logical","failover":"yes","synced":null,"two_phase_at":"0/1"}]})json");
+  REQUIRE(odd.has_value());
+  REQUIRE(odd->slots.size() == 1);
+  CHECK_FALSE(odd->slots[0].failover);
+}
+
 TEST_CASE("what a server answers is taken for what it is worth") {
   for (const char* text : {"", "null", "[]", "{", "\xff", R"({"version":150020})", R"({"version":"x"})",
                            R"({"version":"150020","system_identifier":"","in_recovery":false})"}) {

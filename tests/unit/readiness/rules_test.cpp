@@ -1,6 +1,7 @@
 #include "replication/readiness/rules.h"
 
 #include <doctest/doctest.h>
+#include <fmt/format.h>
 
 #include "tests/unit/readiness/ready_cluster.h"
 
@@ -84,6 +85,15 @@ TEST_CASE("nodes: who is not reachable, of another cluster, in the wrong role") 
     CHECK(cluster.ready() == "failover -");
     cluster.at("a").local = true;
     CHECK(cluster.found() == "error b agent\nwarning c agent\n");
+    CHECK(cluster.judged().findings.back().problem ==
+          fmt::format("its agent is version 0.0.1, and this pgkeel is {}", pgkeel_version()));
+  }
+  SUBCASE("an agent that is so old that it tells no version") {
+    cluster.at("c").agent.version.clear();
+    CHECK(cluster.found() == "warning c agent\n");
+    CHECK(cluster.judged().findings.front().problem.starts_with(
+        fmt::format("its agent is older than this pgkeel ({}), and does not tell its version: ", pgkeel_version())));
+    CHECK(cluster.ready() == "failover rejoin");
   }
 }
 
