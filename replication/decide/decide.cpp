@@ -33,6 +33,8 @@ constexpr Duration kAskAgainPause = 1s;    // where a node was asked, and there 
 
 // Facts that are remembered although no phase changes.
 void keep_books(const Situation& situation, ClusterMemory& next) {
+  // While a route drains clients go on writing, and what is promised of that must be true.
+  if (next.phase == Phase::kDraining) return plan_durability(situation, next);
   if (next.phase != Phase::kSteady) return;
   const NodeView* primary = situation.primary();
   if (primary == nullptr || !primary->answers_as_primary()) return;

@@ -212,7 +212,7 @@ class PrimarySync {
     if (is_made_anew(node.name) || flush.replay_holds_commits) return false;
     if (!situation_.memory.standby_names.contains(node.name))
       return flush.keeps_up && streams_from(node, primary_) && node.facts->timeline == facts_.timeline &&
-             rest_of(situation_, node.name) == nullptr;
+             !timelines_differ(*node.facts, facts_) && rest_of(situation_, node.name) == nullptr;
     const Liveness liveness = node.suspicion.liveness;
     if (liveness == Liveness::kDead || liveness == Liveness::kStuck) return false;
     // Where the primary is silent too it cannot be told, and the silence may be on our side.

@@ -8,6 +8,7 @@
 #include "replication/decide/failover.h"
 #include "replication/decide/maintenance.h"
 #include "replication/decide/orders.h"
+#include "replication/decide/parted_standbys.h"
 #include "replication/decide/retry.h"
 #include "replication/decide/slots.h"
 #include "replication/decide/switchover.h"
@@ -118,11 +119,8 @@ class NodeRepair {
 
   bool repair_standby() {
     const NodeFacts& facts = *node_.facts;
-    const bool diverged = facts.timeline > primary_.facts->timeline || timelines_differ(facts, *primary_.facts) ||
-                          (facts.timeline < primary_.facts->timeline && !streams_from(node_, primary_) &&
-                           primary_.facts->timeline_history_known && !on_history_of(facts, *primary_.facts));
-    if (diverged) return rejoin("has WAL that " + primary_.name + " lacks");
-    if (may_be_on_a_twin()) {
+    if (has_parted(node_, primary_)) return rejoin("has WAL that " + primary_.name + " lacks");
+    if (may_be_on_a_twin(situation_, node_, primary_)) {
       note("on a timeline of the same number as " + primary_.name + "'s; whether it is the same is not known yet");
       return false;
     }
@@ -162,14 +160,6 @@ class NodeRepair {
     if (follow.running || !follow.missing_from.valid() || facts.wal_receiver_streaming) return false;
     if (facts.replay_paused || facts.recovery_min_apply_delay > Duration::zero()) return false;
     return facts.wal_position == follow.missing_from && situation_.now.instant >= follow.finished_at + kFollowPatience;
-  }
-
-  // There was another primary, both may have made a timeline of this number, and the histories cannot be compared.
-  [[nodiscard]] bool may_be_on_a_twin() const {
-    const NodeFacts& facts = *node_.facts;
-    const bool compared = facts.timeline_history_known && primary_.facts->timeline_history_known;
-    return facts.timeline == primary_.facts->timeline && facts.timeline > 1 && !compared &&
-           !situation_.memory.nodes.empty() && !streams_from(node_, primary_);
   }
 
   // It bears its own name, its slot keeps its WAL, and it is told to stream from the primary.
@@ -223,6 +213,13 @@ class NodeRepair {
       note(state + "; auto_rejoin is off: `pgkeel rejoin` makes it a standby");
       return false;
     }
+    if (!host_job_runs(situation_, node_.name)) {
+      const std::string followers = cut_off_those_that_follow(situation_, primary_, node_, decision_);
+      if (!followers.empty()) {
+        note(state + "; " + followers);
+        return false;
+      }
+    }
     const ActionStatus* status = situation_.current_action(ActionKind::kRejoin, node_.name);
     const bool failed_before = status != nullptr && !status->running && !status->succeeded;
     note(failed_before ? state + "; it could not be made a standby: " + status->message
@@ -255,6 +252,10 @@ class NodeRepair {
   void start(ActionKind kind) {
     if (host_job_runs(situation_, node_.name)) return;
     if (!ended_before_the_order(kind) && !may_start(situation_, kind, node_.name, decision_.decide_again_at)) return;
+    if (kind == ActionKind::kRejoin) {  // which stops it: it need not be cut off for the sake of another one
+      std::erase_if(decision_.actions,
+                    [&](const Action& other) { return other.kind == ActionKind::kCutOff && other.node == node_.name; });
+    }
     Action action = make_action(kind, node_.name, situation_.memory.epoch);
     action.upstream = primary_.name;
     action.old_primary = situation_.is_old_primary(node_.name);

@@ -1,6 +1,7 @@
 #include "replication/decide/situation.h"
 
 #include <algorithm>
+#include <ranges>
 
 namespace pgkeel {
 
@@ -31,8 +32,14 @@ bool timelines_differ(const NodeFacts& left, const NodeFacts& right) {
   const auto has_history = [](const NodeFacts& facts) {
     return facts.timeline_history_known && !facts.timeline_history.empty();
   };
-  return left.timeline == right.timeline && has_history(left) && has_history(right) &&
-         left.timeline_history != right.timeline_history;
+  if (!has_history(left) || !has_history(right)) return false;
+  if (left.timeline == right.timeline) return left.timeline_history != right.timeline_history;
+  const NodeFacts& earlier = left.timeline < right.timeline ? left : right;
+  const NodeFacts& later = left.timeline < right.timeline ? right : left;
+  const bool passes_through = fork_of(later, earlier.timeline).has_value();  // else it is no twin, but another branch
+  return passes_through &&
+         !std::ranges::equal(earlier.timeline_history,
+                             later.timeline_history | std::views::take(earlier.timeline_history.size()));
 }
 
 bool on_history_of(const NodeFacts& standby, const NodeFacts& primary) {

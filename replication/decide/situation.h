@@ -45,7 +45,7 @@ struct Situation {
 // does not pass through it.
 std::optional<Lsn> fork_of(const NodeFacts& later, Timeline timeline);
 
-// Both write or read a timeline of the same number, but it is not the same: two nodes were promoted apart.
+// A timeline that bears one number in the history of both is not the same: two nodes were promoted apart.
 bool timelines_differ(const NodeFacts& left, const NodeFacts& right);
 
 // The standby's WAL is a part of the primary's: it can stream on from there.

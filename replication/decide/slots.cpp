@@ -56,6 +56,8 @@ class SlotKeeping {
 
   // … of a slot that is gone from the primary.
   [[nodiscard]] bool drop_a_copy() {
+    // After a stall of ours the primary may not have been heard since long before: then it may be there again.
+    if (primary_.facts_at < node_.facts_at) return false;
     const auto& kept_slots = situation_.memory.kept_slots;
     for (const auto& kept : kept_slots) {
       const PhysicalSlot* copy = kept.node == node_.name ? slot_named(facts_, kept.slot) : nullptr;

@@ -4,6 +4,7 @@
 
 #include "replication/decide/candidate.h"
 #include "replication/decide/collision.h"
+#include "replication/decide/durability.h"
 #include "replication/decide/failover.h"
 #include "replication/decide/hearing.h"
 #include "replication/decide/orders.h"
@@ -65,6 +66,7 @@ void judge_draining(const Situation& situation, Decision& decision) {
                         " to end, clients that connect are held",
                     "a " + tell_move(memory) + " is under way");
   decision.route_node = memory.primary;
+  enforce_durability(situation, decision);  // open transactions do not hang on a standby that stops
   for (const auto& node : situation.view.nodes) {
     if (node.answering()) ask_since(situation, node, situation.view.phase_since, kAskAgainPause, decision);
   }

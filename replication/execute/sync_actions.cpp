@@ -7,6 +7,7 @@
 #include "proxy/io/conninfo.h"
 #include "proxy/io/timer.h"
 #include "replication/execute/sql_text.h"
+#include "replication/model/nowhere.h"
 #include "replication/sync/standby_names.h"
 
 namespace pgkeel {
@@ -17,7 +18,6 @@ using namespace std::chrono_literals;
 constexpr Duration kWatch = 10ms;     // between looks at what a reload brings
 constexpr Duration kWatchLimit = 5s;  // … this long at most
 constexpr int kLooksForWaiters = 10;  // at a busy server a commit that waits is seen soon, which saves the checkpoint
-constexpr const char* kNowhere = "/pgkeel/cut-off";  // a host that is no host: a folder for a socket that nobody makes
 
 // Looks at a node again and again. It may outlive those who asked for it.
 class Watching {

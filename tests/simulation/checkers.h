@@ -11,6 +11,7 @@
 
 #include "replication/execute/cluster_controller.h"
 #include "tests/simulation/durability_checkers.h"
+#include "tests/simulation/parted_checkers.h"
 #include "tests/simulation/slot_checkers.h"
 #include "tests/simulation/world.h"
 
@@ -27,7 +28,12 @@ struct Reached {
 class Checkers {
  public:
   Checkers(World& world, const Disk& disk)
-      : durability(world, disk), slots(world, disk), world_(world), disk_(disk), routes_(kWorkers) {}
+      : durability(world, disk),
+        slots(world, disk),
+        parted_(world, disk),
+        world_(world),
+        disk_(disk),
+        routes_(kWorkers) {}
 
   DurabilityCheckers durability;
   SlotCheckers slots;
@@ -67,6 +73,7 @@ class Checkers {
   void goes_where_ordered(Phase before, bool chosen_by_operator);
   void count(std::uint64_t& counter, std::uint64_t limit, const char* what);
 
+  PartedCheckers parted_;
   World& world_;
   const Disk& disk_;
   RouteOrder published_;

@@ -4,6 +4,8 @@
 
 #include "replication/decide/decide.h"
 #include "replication/decide/orders.h"
+#include "replication/decide/situation.h"
+#include "replication/model/nowhere.h"
 #include "replication/sync/standby_names.h"
 #include "tests/support/change_facts.h"
 
@@ -71,6 +73,8 @@ const char* mutant_name(Mutant mutant) {
       return "slow-standby-kept";
     case Mutant::kItsWordIsEnough:
       return "its-word-is-enough";
+    case Mutant::kPartedLeft:
+      return "parted-left";
   }
   return "unknown";
 }
@@ -195,6 +199,22 @@ Decision decide_by_its_word(const ClusterView& view, const ClusterMemory& memory
   return decide(believed, memory, policy, now);
 }
 
+// They are taken for standbys that receive from nobody.
+Decision decide_without_cutting_off(const ClusterView& view, const ClusterMemory& memory, const FailoverPolicy& policy,
+                                    Now now) {
+  ClusterView believed = view;
+  const NodeView* primary = view.node(memory.primary);
+  for (auto& node : believed.nodes) {
+    if (primary == nullptr || !primary->answers_as_primary() || !node.answers_as_standby()) continue;
+    if (streams_from(node, *primary)) continue;
+    change_facts(node, [](NodeFacts& facts) {
+      facts.wal_receiver_streaming = false;
+      facts.primary_conninfo = kNowhere;
+    });
+  }
+  return decide(believed, memory, policy, now);
+}
+
 // Changes what is seen of each node that answers.
 Decision decide_on(const ClusterView& view, const ClusterMemory& memory, const FailoverPolicy& policy, Now now,
                    void (*change)(NodeFacts& facts, const NodeView& node, const ClusterMemory& memory)) {
@@ -230,6 +250,8 @@ DecisionCore decision_core(Mutant mutant) {
       return decide_patiently;
     case Mutant::kItsWordIsEnough:
       return decide_by_its_word;
+    case Mutant::kPartedLeft:
+      return decide_without_cutting_off;
     case Mutant::kImpostorTrusted:
       return seeing([](NodeFacts& facts, const NodeView&, const ClusterMemory&) { trust_impostors(facts); });
     case Mutant::kPriorityFirst:

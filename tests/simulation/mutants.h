@@ -36,6 +36,7 @@ enum class Mutant {
   kSlotMovedTooFar,     // a copy is moved on wherever its reader is
   kSlowStandbyKept,     // a standby whose disk stands still is waited for
   kItsWordIsEnough,     // a standby is taken for one that acknowledges because it says that it has all
+  kPartedLeft,          // who has parted from the primary goes on receiving from a node that is made its standby
   kMeddlingIgnored,     // synchronous_standby_names is taken for what was ordered
 };
 constexpr Mutant kAllMutants[] = {Mutant::kStoreLost,          Mutant::kStoreLate,
@@ -51,7 +52,8 @@ constexpr Mutant kAllMutants[] = {Mutant::kStoreLost,          Mutant::kStoreLat
                                   Mutant::kSilenceIsDeath,     Mutant::kMaintenanceIgnored,
                                   Mutant::kNodeOutIgnored,     Mutant::kStopIgnored,
                                   Mutant::kKeptSlotsForgotten, Mutant::kSlotMovedTooFar,
-                                  Mutant::kSlowStandbyKept,    Mutant::kItsWordIsEnough};
+                                  Mutant::kSlowStandbyKept,    Mutant::kItsWordIsEnough,
+                                  Mutant::kPartedLeft};
 const char* mutant_name(Mutant mutant);
 
 // It shows only where there are commits that must be kept; … and where they are on some of several standbys.

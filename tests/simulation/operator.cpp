@@ -106,9 +106,13 @@ void Operator::rebuild(Server& node, const Server& primary) {
   node.start();
 }
 
-// Two primaries, or nobody who may become one: somebody has to choose.
+// Two primaries, nobody who may become one, or a candidate given up of which pgkeel cannot prove that it is stopped:
+// somebody has to choose.
 void Operator::resolve_collision() {
-  const bool stuck = pgkeel_.condition() == Condition::kCollision || pgkeel_.memory().phase == Phase::kUnadopted;
+  const ClusterMemory& memory = pgkeel_.memory();
+  const bool waits_for_proof = memory.phase == Phase::kFencing && !memory.abandoned_candidate.empty();
+  const bool stuck =
+      pgkeel_.condition() == Condition::kCollision || memory.phase == Phase::kUnadopted || waits_for_proof;
   rounds_in_collision_ = stuck ? rounds_in_collision_ + 1 : 0;
   if (rounds_in_collision_ < kRoundsBeforeResolving) return;
   rounds_in_collision_ = 0;

@@ -101,7 +101,9 @@ void PgkeelProcess::probe_ends(std::size_t node, ProbeOutcome outcome, std::shar
 
 // What the facts of this node mean for its standbys is written down by now.
 bool PgkeelProcess::acts_on(std::size_t node) const {
-  return running() && disk_mode == DiskMode::kWorks && controller_->memory().phase == Phase::kSteady &&
+  if (!running()) return false;
+  const Phase phase = controller_->memory().phase;
+  return disk_mode == DiskMode::kWorks && (phase == Phase::kSteady || phase == Phase::kDraining) &&
          controller_->last_decision().route_node == world_.servers[node].name;
 }
 

@@ -33,9 +33,10 @@ void SlotReaders::read(const std::string& name, SlotReader& reader, Server& prim
   if (reader.reads && reader.primary != primary.number) arrive(name, reader, primary);
   const auto slot = primary.slots_of_others.find(name);
   if (slot == primary.slots_of_others.end()) {
-    // Made on two nodes in one moment, it looks like a copy that pgkeel is about to make: nobody could tell.
+    // Made on two nodes while their probes are under way, the one there before and the one here after, it looks like a
+    // copy that pgkeel is about to make: nobody could tell.
     const bool is_just_made_elsewhere =
-        name == kOfSomebody && world_.queue.now() - somebody_made_one_at_ < kStatementsAreOnTheirWay;
+        name == kOfSomebody && world_.queue.now() - somebody_made_one_at_ < world_.setting.detection.probe_timeout;
     if (!is_just_made_elsewhere && world_.random.chance(reader.reads ? 0.05 : 0.2)) make_slot(name, reader, primary);
     return;
   }

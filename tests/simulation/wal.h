@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "proxy/base/lsn.h"
@@ -21,13 +22,15 @@ struct Wal {
   Timeline timeline = 1;
   std::vector<TimelineFork> history;
   std::vector<RecordId> records;
+  bool mixed = false;  // it has streamed on from another timeline of the same number: what it holds is good for nothing
 
   [[nodiscard]] Lsn end() const { return position(records.size()); }
   static Lsn position(std::size_t count) { return {kBegin + kRecordBytes * static_cast<std::uint64_t>(count)}; }
   static std::size_t count(Lsn position) { return static_cast<std::size_t>((position.value - kBegin) / kRecordBytes); }
 
   [[nodiscard]] bool holds(RecordId record) const {
-    return std::ranges::binary_search(records, record);  // every log grows: a newer record has a higher number
+    return !mixed &&
+           std::ranges::binary_search(records, record);  // every log grows: a newer record has a higher number
   }
 
   // Where `old_timeline` ended in this history.
@@ -46,9 +49,15 @@ struct Wal {
     return fork && end() <= *fork;
   }
 
+  // Its own history file says where each timeline ended: as far as both pass through the same timelines they agree.
+  [[nodiscard]] bool agrees_with(const Wal& later) const {
+    return history.size() <= later.history.size() &&
+           std::ranges::equal(history, std::span(later.history).first(history.size()));
+  }
+
   // In truth: everything in it is in the other one too, at the same place.
   [[nodiscard]] bool is_prefix_of(const Wal& other) const {
-    if (records.size() > other.records.size()) return false;
+    if (mixed || records.size() > other.records.size()) return false;
     return records.empty() || records.back() == other.records[records.size() - 1];
   }
 
@@ -57,6 +66,7 @@ struct Wal {
     const std::size_t end_after = std::min(upstream.records.size(), records.size() + most);
     records.insert(records.end(), upstream.records.begin() + static_cast<std::ptrdiff_t>(records.size()),
                    upstream.records.begin() + static_cast<std::ptrdiff_t>(end_after));
+    if (mixed) return;  // its history file stays its own
     timeline = upstream.timeline;
     history = upstream.history;
     while (!history.empty() && history.back().end > end()) {  // it is inside an earlier timeline still

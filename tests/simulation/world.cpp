@@ -62,6 +62,11 @@ void World::make_dense() {
   setting.between_faults /= 2;
   setting.faults_for *= 2;
   if (setting.node_count < 4 && is_about_quorums(mutant)) setting.node_count += 1;
+  if (mutant == Mutant::kPartedLeft) {  // somebody has to promote two apart, and a third to follow one of them
+    setting.node_count = 4;
+    setting.hand_promotions = true;
+    setting.one_fault_at_a_time = false;
+  }
   if (is_about_promises(mutant) && !keeps_commits()) setting.policy.durability = Durability::kAvailable;
 }
 

@@ -69,6 +69,19 @@ TEST_CASE("two timelines of the same number differ where they left the one befor
   CHECK_FALSE(timelines_differ(one, other));
 }
 
+TEST_CASE("an earlier timeline of a later one's history differs where it left its own at another position") {
+  const NodeFacts later = facts_on(3, {0x9000}, {{1, {0x3000}}, {2, {0x8000}}});
+  const NodeFacts same = facts_on(2, {0x4000}, {{1, {0x3000}}});
+  const NodeFacts twin = facts_on(2, {0x4000}, {{1, {0x3800}}});
+  CHECK_FALSE(timelines_differ(same, later));
+  CHECK(on_history_of(same, later));
+  CHECK(timelines_differ(twin, later));
+  CHECK(timelines_differ(later, twin));
+  CHECK_FALSE(on_history_of(twin, later));  // although it ends before the fork
+  CHECK_FALSE(timelines_differ(facts_on(1, {0x2000}), later));
+  CHECK_FALSE(timelines_differ(facts_on(2, {0x4000}, {{1, {0x3800}}}), facts_on(3, {0x9000}, {{1, {0x3000}}})));
+}
+
 TEST_CASE("a standby streams from a primary where either says so") {
   NodeView primary = node("a", facts_on(1, {0x3000}));
   NodeView standby = standby_of(primary, "b");
