@@ -180,6 +180,7 @@ bool JobRequest::same_work(const JobRequest& other) const {
 std::string to_json(const JobRequest& request) {
   Json json = {{"id", request.id},
                {"kind", job_kind_name(request.kind)},
+               {"term", request.term},
                {"node", request.node},
                {"address", address_json(request.address)},
                {"limit_ms", to_milliseconds(request.limit)},
@@ -198,6 +199,7 @@ Result<JobRequest> parse_job_request(std::string_view text) {
   JobRequest request;
   request.id = members.text("id", kIdBytesMax);
   request.kind = members.choice("kind", kKinds);
+  request.term = members.number_or("term", std::uint64_t{0});
   request.node = members.text("node");
   request.address = address_in(members, "address");
   request.limit = std::chrono::milliseconds(members.number<std::int64_t>("limit_ms", to_milliseconds(kLimitMost)));

@@ -27,6 +27,7 @@ const char* job_kind_name(JobKind kind);
 struct JobRequest {
   std::string id;  // the caller's, of letters, digits and '-': sent twice it is one job
   JobKind kind = JobKind::kExamine;
+  std::uint64_t term = 0;  // in which the caller leads several pgkeels; 0: it is alone
   std::string node;
   HostPort address;                        // where the node's server listens
   Duration limit{};                        // of fence, start, stop, restart

@@ -206,8 +206,14 @@ struct AgentServer::Inner {
     heard();
     auto order = parse_job_request(request.body);
     if (!order) return answer(response, 400, error_json(order.error().message));
+    const std::uint64_t term = order->term;
     const auto admission = jobs.submit(std::move(*order));
     if (!admission) return answer(response, 503, error_json(admission.error().message));
+    if (admission->later_term != 0)
+      return answer(response, 409,
+                    error_json("an order of term " + std::to_string(term) + ", and a pgkeel that leads in term " +
+                               std::to_string(admission->later_term) +
+                               " has given orders here already (where etcd was made anew, restart the agent)"));
     if (!admission->accepted) {
       const auto& running = admission->record;
       return answer(response, 409,

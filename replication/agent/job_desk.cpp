@@ -73,9 +73,11 @@ Result<JobDesk::Admission> JobDesk::submit(JobRequest request) {
   std::unique_lock file_lock(file_mutex_, std::defer_lock);
   if (record_first) file_lock.lock();
   std::unique_lock lock(mutex_);
+  if (request.term != 0 && request.term < newest_term_) return Admission{false, {}, newest_term_};
+  newest_term_ = std::max(newest_term_, request.term);
   const auto known = std::ranges::find(records_, request.id, &JobRecord::id);
-  if (known != records_.end()) return Admission{true, *known};
-  if (running_) return Admission{running_->same_work(request), records_.back()};
+  if (known != records_.end()) return Admission{true, *known, 0};
+  if (running_) return Admission{running_->same_work(request), records_.back(), 0};
   if (closed_) return Error{"the agent is about to end"};
   if (thread_.joinable()) thread_.join();  // it has nothing left to do
 
@@ -103,11 +105,11 @@ Result<JobDesk::Admission> JobDesk::submit(JobRequest request) {
     lock.unlock();
     finish(JobState::kFailed, {false, std::string("no thread for the job: ") + problem.what(), {}, {}}, Recorded::kNow);
     lock.lock();
-    return Admission{true, records_.back()};
+    return Admission{true, records_.back(), 0};
   }
   lock.unlock();
   on_change_();
-  return Admission{true, record};
+  return Admission{true, record, 0};
 }
 
 void JobDesk::break_off(const std::string& id) {

@@ -47,11 +47,13 @@ class JobDesk {
   JobDesk& operator=(const JobDesk&) = delete;
 
   struct Admission {
-    bool accepted =
-        false;         // `record` is of this job: new, known by its id, or the same work that somebody else ordered
-    JobRecord record;  // else of the one that runs
+    // `record` is of this job: new, known by its id, or the same work that somebody else ordered.
+    bool accepted = false;
+    JobRecord record;              // else of the one that runs
+    std::uint64_t later_term = 0;  // refused, whatever runs: one that leads in this term has ordered something already
   };
-  // An error where it can't be recorded; it is not begun then (a fence is).
+  // An error where it can't be recorded; it is not begun then (a fence is). The newest term is known as long as the
+  // agent runs: what was sent in an older one goes with the connections of the agent before.
   Result<Admission> submit(JobRequest request);
 
   // The job, where it runs, is to end soon, done or not.
@@ -90,6 +92,7 @@ class JobDesk {
   mutable std::mutex mutex_;  // guards all below
   std::condition_variable news_;
   std::deque<JobRecord> records_;  // newest last
+  std::uint64_t newest_term_ = 0;
   std::optional<JobRequest> running_;
   std::stop_source break_off_;  // of the job that runs
   bool closed_ = false;

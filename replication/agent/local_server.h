@@ -54,6 +54,8 @@ class LocalServer final : public NodeHost {
   // server that starts goes on, and fence() finds it; a rejoin left its marker.
   [[nodiscard]] LocalServer until(std::stop_token break_off) const;
   [[nodiscard]] std::shared_ptr<const NodeHost> breakable(std::stop_token break_off) const override;
+  // Several pgkeels reach a server through its agent alone: here there is none to tell of a term.
+  [[nodiscard]] std::shared_ptr<const NodeHost> in_term(std::uint64_t term) const override;
 
   // The same server under another name, or known by another address.
   [[nodiscard]] LocalServer as_node(std::string node, HostPort address) const;

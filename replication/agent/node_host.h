@@ -69,6 +69,10 @@ class NodeHost {
   // with an error, and what it began is as if pgkeel had been killed there.
   [[nodiscard]] virtual std::shared_ptr<const NodeHost> breakable(std::stop_token break_off) const = 0;
 
+  // The same host, ordered by the one that leads several pgkeels in this term (0: it is alone): from its first order on
+  // an agent refuses those of older terms, also where they were under way for long.
+  [[nodiscard]] virtual std::shared_ptr<const NodeHost> in_term(std::uint64_t term) const = 0;
+
   virtual Result<NodeHostFacts> facts() const = 0;
   virtual Result<Examination> examine() const = 0;
 

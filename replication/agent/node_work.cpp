@@ -32,6 +32,10 @@ std::shared_ptr<const NodeHost> LocalServer::breakable(std::stop_token break_off
   return std::make_shared<LocalServer>(until(std::move(break_off)));
 }
 
+std::shared_ptr<const NodeHost> LocalServer::in_term(std::uint64_t) const {
+  return std::make_shared<LocalServer>(*this);
+}
+
 Result<NodeHostFacts> LocalServer::facts() const {
   const DataDirectory directory(settings_);
   const auto state = look();

@@ -141,6 +141,7 @@ JobRequest AgentClient::request(JobKind kind, Duration limit) const {
   JobRequest request;
   request.id = random_id();
   request.kind = kind;
+  request.term = term_;
   request.node = node_;
   request.address = address_;
   request.limit = limit;
@@ -167,6 +168,12 @@ Result<JobRecord> AgentClient::carry_out(JobRequest request, Duration patience, 
 std::shared_ptr<const NodeHost> AgentClient::breakable(std::stop_token break_off) const {
   auto host = std::make_shared<AgentClient>(*this);
   host->break_off_ = std::move(break_off);
+  return host;
+}
+
+std::shared_ptr<const NodeHost> AgentClient::in_term(std::uint64_t term) const {
+  auto host = std::make_shared<AgentClient>(*this);
+  host->term_ = term;
   return host;
 }
 

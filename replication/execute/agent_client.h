@@ -3,6 +3,7 @@
 // where pgkeel or the network fails; whoever orders the same work again is told of the same job. Job threads.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <mutex>
 #include <stop_token>
@@ -39,6 +40,7 @@ class AgentClient final : public NodeHost {
 
   [[nodiscard]] std::string doubt() const override { return silence_->why(); }
   [[nodiscard]] std::shared_ptr<const NodeHost> breakable(std::stop_token break_off) const override;
+  [[nodiscard]] std::shared_ptr<const NodeHost> in_term(std::uint64_t term) const override;
   Result<NodeHostFacts> facts() const override;
   Result<Examination> examine() const override;
   Result<void> fence(Duration limit) const override;
@@ -59,6 +61,7 @@ class AgentClient final : public NodeHost {
   std::shared_ptr<AgentConnections> agent_;
   std::shared_ptr<const AgentSilence> silence_;
   std::stop_token break_off_;
+  std::uint64_t term_ = 0;
 };
 
 }  // namespace pgkeel

@@ -97,7 +97,7 @@ OrderLine& ClusterExecutor::line() {
 void ClusterExecutor::start(const Action& action) {
   const auto found = hosts_.find(action.node);
   const std::string doubt = local_doubt(action.node);
-  const Host host = found != hosts_.end() && doubt.empty() ? found->second : nullptr;
+  const Host host = found != hosts_.end() && doubt.empty() ? found->second->in_term(context_->line.term()) : nullptr;
   const auto done = [context = context_](const ActionStatus& status) {
     context->loop.defer([context, status] {
       if (context->finished) context->finished(status);

@@ -41,6 +41,9 @@ class OrderLine {
   // What waits ends with an error; so does whatever is ordered from now on.
   void end_term();
 
+  // In which orders are given now; 0: this pgkeel is alone, or none.
+  [[nodiscard]] std::uint64_t term() const { return leads_ ? term_ : 0; }
+
   // An error: it does not lead, and nothing would be sent.
   [[nodiscard]] Result<void> may_act() const;
 

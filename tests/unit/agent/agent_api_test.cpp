@@ -100,6 +100,21 @@ TEST_CASE("while one job runs any other is refused, and says what runs; the same
   CHECK(ServerPair::replicates(*setup.pair.b, *setup.pair.a));
 }
 
+TEST_CASE("what an older leader sends late is refused by the agent, and says why") {
+  AgentOfA setup;
+  const auto older = setup.client().in_term(41);
+  const auto newer = setup.client().in_term(97);
+  CHECK(older->stop(StopMode::kFast, 30s));
+  CHECK(newer->examine());
+  // It was frozen between its look at its lease and this call.
+  const auto late = older->start(30s);
+  REQUIRE_FALSE(late);
+  CHECK(late.error().message.find("an order of term 41, and a pgkeel that leads in term 97 has given orders here") !=
+        std::string::npos);
+  CHECK(newer->facts()->nothing_runs);
+  CHECK(newer->start(30s));
+}
+
 TEST_CASE("a diverged primary is rejoined through its agent, which tells its progress") {
   AgentOfA setup;
   setup.pair.diverge();

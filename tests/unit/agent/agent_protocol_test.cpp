@@ -11,6 +11,7 @@ JobRequest rejoin_request() {
   JobRequest request;
   request.id = "0af3-7";
   request.kind = JobKind::kRejoin;
+  request.term = std::uint64_t{1} << 62;
   request.node = "a";
   request.address = {"10.0.0.1", 5432};
   request.limit = 5s;
@@ -43,6 +44,7 @@ TEST_CASE("a request for a job arrives as it was sent, and no path of the sender
   const auto got = parse_job_request(text);
   REQUIRE_MESSAGE(got, got.error().message);
   CHECK(got->id == sent.id);
+  CHECK(got->term == sent.term);
   CHECK(got->limit == sent.limit);
   CHECK(got->same_work(sent));
   CHECK(got->upstream->password == "secret");
@@ -57,6 +59,7 @@ TEST_CASE("the same work is the same whoever asks, and another is not") {
   auto other = one;
   other.id = "x";
   other.upstream->password = "changed";
+  other.term = 3;
   CHECK(one.same_work(other));
   other.upstream->timeline = 8;
   CHECK_FALSE(one.same_work(other));
@@ -192,9 +195,11 @@ TEST_CASE("an agent that is older tells less, and is understood; what a fence or
 TEST_CASE("a pgkeel that is older orders less, and is understood; one that is newer says more, which is ignored") {
   const auto sent = rejoin_request();
   std::string text = to_json(sent);
+  text = with(text, "\"term\":" + std::to_string(sent.term) + ",", "");
   for (const char* later : {"\"rebuild\":false,", "\"discard_old_data\":false,", "\"oldest_wal_file\":\"\","})
     text = with(text, later, "");
   const auto got = parse_job_request(with(text, "{", "{\"of_the_future\":[1],"));
   REQUIRE_MESSAGE(got, got.error().message);
   CHECK(got->same_work(sent));
+  CHECK(got->term == 0);
 }

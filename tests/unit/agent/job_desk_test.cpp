@@ -102,6 +102,36 @@ TEST_CASE("one job at a time: the same id, or the same work, is the same job, an
   CHECK(test::wait_until([&] { return desk.changes == 4; }));  // told after whoever waits for the end
 }
 
+TEST_CASE("from the first order of a term on those of older terms are refused, also what is known or runs") {
+  const test::TemporaryFolder folder;
+  Desk desk(folder.path() + "/jobs.json");
+  const auto submit = [&](const std::string& id, std::uint64_t term, JobKind kind = JobKind::kFence) {
+    auto order = request(id, kind);
+    order.term = term;
+    const auto admission = desk.desk->submit(order);
+    REQUIRE(admission);
+    return *admission;
+  };
+  CHECK(submit("old", 7).accepted);
+  CHECK(submit("of both", 9).record.id == "old");  // the same work
+  for (const char* id : {"old", "too late"}) {
+    const auto late = submit(id, 7);
+    CHECK_FALSE(late.accepted);
+    CHECK(late.later_term == 9);
+  }
+  desk.finish("old");
+  CHECK(submit("too late", 8, JobKind::kStart).later_term == 9);
+  CHECK(desk.worked == 1);
+  CHECK_FALSE(desk.desk->find("too late", 0, 0s));
+
+  // A pgkeel that is alone has no term; whoever set it up is meant.
+  CHECK(submit("alone", 0, JobKind::kStart).accepted);
+  desk.finish("alone");
+  CHECK(submit("of the leader", 9, JobKind::kStop).accepted);
+  desk.finish("of the leader");
+  CHECK(desk.worked == 3);
+}
+
 TEST_CASE("progress is told from where the caller is") {
   const test::TemporaryFolder folder;
   Desk desk(folder.path() + "/jobs.json");
