@@ -20,7 +20,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr Duration kStopLimit = 5s;
 constexpr auto kAnswerLimit = 2s;
 
 std::string own_program() {
@@ -60,7 +59,8 @@ Application::Application(const Config& config, StartOptions options)
           [this](LogLevel severity, const std::string& text) { record(severity, "certificate", text); }),
       jobs_(loop_),
       drain_look_(loop_, [this] { look_at_drain(); }),
-      drain_limit_(loop_, [this] { begin_stop("the time is over that sessions have to end after a restart"); }) {}
+      drain_limit_(loop_, [this] { begin_stop("the time is over that sessions have to end after a restart"); }),
+      doors_(loop_, [this] { workers_->open_doors(); }) {}
 
 Result<void> Application::start(std::uint64_t descriptor_limit, std::optional<Takeover>& takeover) {
   const auto keep_state = [this](Result<StateDirectory> state) -> Result<void> {
@@ -285,10 +285,9 @@ void Application::begin_stop(const std::string& why) {
   const bool is_former = giver_ && giver_->is_former();
   const bool next_one_listens = service_manager_.is_there() || is_former;
   if (!is_former) service_manager_.tell("STOPPING=1");
-  vip_agreement_.reset();
-  vip_.reset();  // given back before the first client is ended
+  if (coordinator_) return stop_among_others(next_one_listens);
   workers_->stop(
-      kStopLimit, [this] { leave_the_others(); }, next_one_listens);
+      kStopLimit, [this] { loop_.stop(); }, next_one_listens);
 }
 
 template <class Answer>

@@ -63,6 +63,8 @@ class Application final : private HandoverGiver::Owner {
  private:
   Application(const Config& config, StartOptions options);
 
+  static constexpr Duration kStopLimit = std::chrono::seconds(5);
+
   // application.cpp
   Result<void> start(std::uint64_t descriptor_limit, std::optional<Takeover>& takeover);
   Result<void> start_data_path(std::uint64_t descriptor_limit, std::optional<Takeover>& takeover);
@@ -109,10 +111,14 @@ class Application final : private HandoverGiver::Owner {
   Result<void> open_coordination();
   Result<void> open_peers();
   Result<void> open_vip();
+  void vip_is_leaving(const IpAddress& address);
   [[nodiscard]] PeerView own_view() const;
   void agreement_changed();
   void add_differences(ClusterStatus& status) const;
+  void stop_among_others(bool next_one_listens);
+  void end_clients_among_others(bool next_one_listens);
   void leave_the_others();
+  void stop_has_come_on();
 
   // application_handover.cpp
   void record_takeover(pid_t former, const std::optional<Inheritance>& inheritance, bool it_lives);
@@ -177,6 +183,11 @@ class Application final : private HandoverGiver::Owner {
   Timer drain_look_;
   Timer drain_limit_;
   bool stopping_ = false;
+  std::unique_ptr<Timer> stop_step_;       // of a stop among others
+  std::vector<NamedSocket> deaf_sockets_;  // which must not refuse anybody as long as the virtual IP is here
+  int stop_waits_for_ = 0;
+  bool has_left_ = false;
+  Timer doors_;  // closed for the moment in which the virtual IP leaves
 };
 
 }  // namespace pgkeel

@@ -1,4 +1,5 @@
 // The part of Application that makes this pgkeel one of several.
+#include <algorithm>
 #include <array>
 #include <map>
 #include <unistd.h>
@@ -12,6 +13,14 @@
 
 namespace pgkeel {
 namespace {
+
+using namespace std::chrono_literals;
+
+// How long those may take that are logging in when this pgkeel is ended.
+constexpr Duration kLoginsTake = 300ms;
+constexpr Duration kLoginsLook = 5ms;
+// More than VipTenure::kFarewellTakes, and what the kernel usually takes.
+constexpr Duration kVipTakesToLeave = 500ms;
 
 // Tells apart two pgkeels that were given the same name: each has a state directory of its own, and keeps this in it.
 Result<std::string> own_machine_id(const std::string& state_directory) {
@@ -124,10 +133,13 @@ Result<void> Application::open_vip() {
   if (!vip.address.empty()) {
     const auto address = parse_interface_address(vip.address);
     if (!address) return address.error();
-    auto holder = VipHolder::open(loop_, *address, vip.interface, VipLeftover::kRemove, [this](const VipEvent& event) {
-      record(event.kind == VipEvent::Kind::kTrouble ? LogLevel::kWarning : LogLevel::kInfo, "vip", event.text);
-      if (vip_agreement_) vip_agreement_->review();
-    });
+    auto holder = VipHolder::open(
+        loop_, *address, vip.interface, VipLeftover::kRemove,
+        [this, address = address->address](const VipEvent& event) {
+          if (event.kind == VipEvent::Kind::kEnding) return vip_is_leaving(address);
+          record(event.kind == VipEvent::Kind::kTrouble ? LogLevel::kWarning : LogLevel::kInfo, "vip", event.text);
+          if (vip_agreement_) vip_agreement_->review();
+        });
     if (!holder) return Error{"[coordination] vip: " + holder.error().message};
     vip_ = std::move(*holder);
   }
@@ -135,6 +147,14 @@ Result<void> Application::open_vip() {
       *coordinator_, own_name(config_.coordination), config_.coordination.lease, vip_.get(),
       [this](const std::string& problem) { record(LogLevel::kWarning, "vip", problem); });
   return {};
+}
+
+// Clients are told while they can be, and find its next holder: here they are not answered until it is gone.
+void Application::vip_is_leaving(const IpAddress& address) {
+  if (stopping_) return;
+  workers_->close_doors(AtTheDoor::kUnanswered);
+  workers_->end_clients_of(address, "the virtual IP " + format_ip_address(address) + " moves to another pgkeel");
+  doors_.start_once(kVipTakesToLeave);
 }
 
 void Application::agreement_changed() {
@@ -166,10 +186,56 @@ void Application::add_differences(ClusterStatus& status) const {
   }
 }
 
-// The others need not wait for the end of our lease.
+// Who has connected is not refused, and who connects from now on finds one of the others: by its next host, or, where
+// it knows but the virtual IP, because it is not answered here and tries again a second later.
+void Application::stop_among_others(bool next_one_listens) {
+  AtTheDoor newcomers = next_one_listens ? AtTheDoor::kWaits : AtTheDoor::kRefused;
+  doors_.stop();
+  if (vip_ && vip_->is_held()) {
+    newcomers = AtTheDoor::kUnanswered;
+    deaf_sockets_ = workers_->listening_sockets();
+  }
+  workers_->close_doors(newcomers);
+  workers_->follow_up([this, next_one_listens] {
+    const Instant limit = loop_.now() + kLoginsTake;
+    stop_step_ = std::make_unique<Timer>(loop_, [this, next_one_listens, limit] {
+      if (workers_->logins_under_way() > 0 && loop_.now() < limit) return;
+      stop_step_->stop();
+      end_clients_among_others(next_one_listens);
+    });
+    stop_step_->start_repeating(kLoginsLook);
+  });
+}
+
+void Application::end_clients_among_others(bool next_one_listens) {
+  stop_waits_for_ = 2;
+  workers_->stop(
+      kStopLimit,
+      [this] {
+        leave_the_others();
+        stop_has_come_on();
+      },
+      next_one_listens);
+  // Now no client is served any more, and each has been told.
+  workers_->follow_up([this] {
+    if (!vip_ || !vip_->is_held()) return leave_the_others();
+    // What was said to them has this address as its source.
+    stop_step_ = std::make_unique<Timer>(loop_, [this] { leave_the_others(); });
+    stop_step_->start_once(kVipFarewell);
+  });
+}
+
+// They need not wait for the end of our lease.
 void Application::leave_the_others() {
-  if (!coordinator_) return loop_.stop();
-  coordinator_->leave([this] { loop_.stop(); });
+  if (std::exchange(has_left_, true)) return;
+  vip_agreement_.reset();
+  vip_.reset();
+  deaf_sockets_.clear();
+  coordinator_->leave([this] { stop_has_come_on(); });
+}
+
+void Application::stop_has_come_on() {
+  if (--stop_waits_for_ == 0) loop_.stop();
 }
 
 }  // namespace pgkeel

@@ -72,6 +72,7 @@ class Link {
   };
   Released release();
   [[nodiscard]] bool is_open() const { return socket_.is_open(); }
+  [[nodiscard]] SocketAddress local() const { return socket_.local(); }
 
   // A peer that is there but does not read must not be taken for one that is gone (TCP_USER_TIMEOUT counts both).
   // To be called every now and then, more often than the limit.

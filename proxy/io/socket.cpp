@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>
+#include <linux/filter.h>
 #include <linux/tcp.h>  // the struct tcp_info of <netinet/tcp.h> ends before tcpi_notsent_bytes
 #include <netinet/in.h>
 #include <sys/un.h>
@@ -124,8 +125,15 @@ Result<Socket, SystemError> Socket::bind_to(const SocketAddress& address, Family
 // What changes the state of the connection is not const, although the object keeps no more than a number.
 // NOLINTBEGIN(readability-make-member-function-const)
 Result<void, SystemError> Socket::start_listening() {
+  set_option(descriptor_, SOL_SOCKET, SO_DETACH_FILTER, 0);
   if (::listen(descriptor_, kListenBacklog) != 0) return SystemError{errno};
   return {};
+}
+
+void Socket::turn_deaf() {
+  sock_filter nothing_passes{.code = BPF_RET | BPF_K, .jt = 0, .jf = 0, .k = 0};
+  const sock_fprog program{.len = 1, .filter = &nothing_passes};
+  setsockopt(descriptor_, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program);
 }
 
 void Socket::stop_listening() {
@@ -148,6 +156,13 @@ bool Socket::is_bound_to(const SocketAddress& address) const {
   own.size = sizeof own.storage;
   if (getsockname(descriptor_, reinterpret_cast<sockaddr*>(&own.storage), &own.size) != 0) return false;
   return own.storage.ss_family == address.storage.ss_family && own.port() == address.port() && own.ip() == address.ip();
+}
+
+SocketAddress Socket::local() const {
+  SocketAddress address;
+  address.size = sizeof address.storage;
+  if (getsockname(descriptor_, reinterpret_cast<sockaddr*>(&address.storage), &address.size) != 0) return {};
+  return address;
 }
 
 SocketAddress Socket::peer() const {

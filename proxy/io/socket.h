@@ -68,11 +68,15 @@ class Socket {
   Result<void, SystemError> start_listening();
   // New connections are refused, but the port stays ours; start_listening() begins anew.
   void stop_listening();
+  // While it listens: who connects gets no answer, and so tries again later; those that have connected can still be
+  // accepted. start_listening() ends it.
+  void turn_deaf();
   [[nodiscard]] std::uint16_t bound_port() const;
 
   // A stream socket with this very address, whether it listens now or not.
   [[nodiscard]] bool is_bound_to(const SocketAddress& address) const;
-  [[nodiscard]] SocketAddress peer() const;  // of a connection
+  [[nodiscard]] SocketAddress peer() const;   // of a connection
+  [[nodiscard]] SocketAddress local() const;  // where the peer reached us
   // Of a descriptor that is somebody's, and ours from now on.
   static Socket take(int descriptor) { return Socket(descriptor); }
   [[nodiscard]] int release() { return std::exchange(descriptor_, -1); }

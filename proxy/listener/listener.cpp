@@ -110,13 +110,37 @@ void Listener::close() {
   for (auto& socket : sockets_) socket.stop_listening();
 }
 
-void Listener::take_in_and_close() {
-  if (!open_) return;
+void Listener::take_in() {
   for (auto& socket : sockets_) {
     while (accept_from(socket)) {
     }
   }
+}
+
+void Listener::take_in_and_close() {
+  if (!open_) return;
+  take_in();
   close();
+}
+
+void Listener::close_door(AtTheDoor newcomers) {
+  switch (newcomers) {
+    case AtTheDoor::kRefused:
+      return take_in_and_close();
+    case AtTheDoor::kWaits:
+      return pause();
+    case AtTheDoor::kUnanswered:
+      if (!open_) return;
+      for (auto& socket : sockets_) socket.turn_deaf();
+      take_in();
+      return pause();
+  }
+}
+
+void Listener::open_door() {
+  if (!open_) return;
+  for (auto& socket : sockets_) static_cast<void>(socket.start_listening());
+  go_on();
 }
 
 void Listener::listen_on_all() {

@@ -18,6 +18,13 @@ namespace pgkeel {
 
 class Loop;
 
+// What becomes of those who connect while nobody is let in.
+enum class AtTheDoor {
+  kRefused,
+  kWaits,       // in the kernel's queue
+  kUnanswered,  // so that they try again later; somebody else may have this address by then
+};
+
 class Listener {
  public:
   using OnClient = std::function<void(AcceptedClient)>;
@@ -40,6 +47,9 @@ class Listener {
 
   void open();   // clients may connect
   void close();  // they are refused; the port stays bound
+  // Takes those that have connected already, but where they wait, and nobody else.
+  void close_door(AtTheDoor newcomers);
+  void open_door();  // as it was before
   // Takes those that have connected already, and closes. Destroyed then, its port is free for another socket, also
   // while a program that is just being started has copies of these sockets still.
   void take_in_and_close();
@@ -54,6 +64,7 @@ class Listener {
   bool accept_from(Socket& socket);  // true: there may be more
   void listen_on_all();
   void watch_all();
+  void take_in();
   void let_them_wait(const std::string& why, Duration pause);
 
   Loop& loop_;

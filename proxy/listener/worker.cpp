@@ -114,7 +114,7 @@ void Worker::set_tls(std::size_t cluster, ClusterTls tls) {
 }
 
 void Worker::follow_route(Listener& listener, const Route& route) const {
-  if (shutting_down_) return;
+  if (doors_are_closed_) return;
   if (route.leads_somewhere() || route.mode != RouteMode::kNormal || limits_.no_route == NoRoutePolicy::kHold)
     listener.open();
   else
@@ -191,15 +191,44 @@ void Worker::follow_up(std::function<void()> done) {
   wakeup_.post(std::move(done));
 }
 
+void Worker::close_doors(AtTheDoor newcomers) {
+  wakeup_.post([this, newcomers] {
+    doors_are_closed_ = true;
+    for (const auto& listener : listeners_) {
+      if (listener) listener->close_door(newcomers);
+    }
+  });
+}
+
+void Worker::open_doors() {
+  wakeup_.post([this] {
+    if (shutting_down_ || !accepting_) return;
+    doors_are_closed_ = false;
+    for (std::size_t cluster = 0; cluster < listeners_.size(); ++cluster) {
+      if (!listeners_[cluster]) continue;
+      listeners_[cluster]->open_door();
+      follow_route(*listeners_[cluster], access_points_[cluster]->route());
+    }
+  });
+}
+
+void Worker::end_clients_of(const IpAddress& address, const std::string& cause) {
+  wakeup_.post([this, address, cause] {
+    for (const auto& access_point : access_points_) access_point->end_clients_of(address, cause);
+  });
+}
+
 void Worker::shut_down(bool keep_listening) {
   wakeup_.post([this, keep_listening] {
     shutting_down_ = true;
-    for (const auto& listener : listeners_) {
-      if (!listener) continue;
-      if (keep_listening)
-        listener->pause();
-      else
-        listener->close();
+    if (!std::exchange(doors_are_closed_, true)) {
+      for (const auto& listener : listeners_) {
+        if (!listener) continue;
+        if (keep_listening)
+          listener->pause();
+        else
+          listener->close();
+      }
     }
     for (const auto& access_point : access_points_) access_point->shut_down("pgkeel is shutting down");
     load_.fetch_add(1, std::memory_order_relaxed);

@@ -80,6 +80,9 @@ class Worker {
   void forward_cancel(std::size_t cluster, AcceptedClient client, const CancelKey& key);
   void follow_up(std::function<void()> done);  // all that was posted before is done
 
+  void close_doors(AtTheDoor newcomers);
+  void open_doors();
+  void end_clients_of(const IpAddress& address, const std::string& cause);
   void shut_down(bool keep_listening);
   void quit();  // all is closed, and the loop ends
 
@@ -111,6 +114,7 @@ class Worker {
   std::vector<std::unique_ptr<Listener>> listeners_;  // by cluster; nothing where another worker accepts
   std::atomic<std::uint32_t> load_{0};                // sessions, those on their way here included
   bool accepting_ = false;                            // go_on_accepting() came, and no pause since
+  bool doors_are_closed_ = false;
   bool shutting_down_ = false;
   bool drained_ = false;
   std::thread thread_;

@@ -18,6 +18,7 @@
 #include "proxy/base/time.h"
 #include "proxy/cancel/cancel_registry.h"
 #include "proxy/io/socket.h"
+#include "proxy/listener/listener.h"
 #include "proxy/routing/endpoint.h"
 #include "proxy/routing/route.h"
 #include "proxy/session/cancel_question.h"
@@ -78,6 +79,12 @@ class WorkerPool {
   void on_strange_cancel(StrangeCancel tell);
   // A cancel request that reached another pgkeel, treated as one of a client here. False: its session is not here.
   [[nodiscard]] bool forward_cancel(const std::string& cluster, const CancelKey& key);
+  // Those whose clients connected to this address of the host end, with 57P01 and the cause.
+  void end_clients_of(const IpAddress& address, const std::string& cause);
+  // Nobody is let in any more, in whatever state the route is; logins that have begun go on.
+  void close_doors(AtTheDoor newcomers);
+  void open_doors();
+  [[nodiscard]] std::uint64_t logins_under_way() const;
   // Every worker has done what was asked of it before this.
   void follow_up(std::function<void()> done);
 

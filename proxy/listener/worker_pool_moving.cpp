@@ -95,6 +95,28 @@ bool WorkerPool::has_endpoint(const std::string& endpoint) const {
   return place && !inner_->places[*place].gone;
 }
 
+void WorkerPool::end_clients_of(const IpAddress& address, const std::string& cause) {
+  for (const auto& worker : inner_->workers) worker->end_clients_of(address, cause);
+}
+
+void WorkerPool::close_doors(AtTheDoor newcomers) {
+  for (const auto& worker : inner_->workers) worker->close_doors(newcomers);
+}
+
+void WorkerPool::open_doors() {
+  for (const auto& worker : inner_->workers) worker->open_doors();
+}
+
+std::uint64_t WorkerPool::logins_under_way() const {
+  std::uint64_t logins = 0;
+  for (std::size_t place = 0; place < inner_->places.size(); ++place) {
+    const ClusterSessionStats stats = inner_->stats_of(place);
+    // The workers count on while they are asked.
+    logins += stats.open - std::min(stats.open, stats.established + stats.held);
+  }
+  return logins;
+}
+
 void WorkerPool::follow_up(std::function<void()> done) {
   const auto each = inner_->by_the_last(std::move(done));
   for (const auto& worker : inner_->workers) worker->follow_up(each);

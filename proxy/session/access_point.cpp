@@ -98,6 +98,13 @@ void AccessPoint::shut_down(const std::string& cause) {
   }
 }
 
+void AccessPoint::end_clients_of(const IpAddress& address, const std::string& cause) {
+  for (auto at = sessions_.begin(); at != sessions_.end();) {
+    Session& session = **at++;
+    if (session.came_by(address)) session.shut_down(cause);
+  }
+}
+
 std::vector<MovedSession> AccessPoint::move_out() {
   std::vector<MovedSession> moved;
   for (auto at = sessions_.begin(); at != sessions_.end();) {

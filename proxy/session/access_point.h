@@ -139,6 +139,8 @@ class AccessPoint {
 
   // Every session ends with an error that names the cause; clients that still come are closed.
   void shut_down(const std::string& cause);
+  // Likewise those whose clients connected to this address of the host.
+  void end_clients_of(const IpAddress& address, const std::string& cause);
   // Clients may come again; the route leads nowhere.
   void reopen();
   // All at once, without a word.

@@ -60,6 +60,8 @@ class Session {
   // Where the route drains, the client is held as soon as no transaction is open.
   void follow_route();
   void shut_down(const std::string& cause);
+  // Its client connected to this address of the host.
+  [[nodiscard]] bool came_by(const IpAddress& address) const { return client_.local().ip() == address; }
   void vanish();  // both links are closed without a word
   void review_acknowledge_limits();
   void become_newcomer();

@@ -41,10 +41,16 @@ void VipAgreement::review() {
   }
   situation.may_hold_until = membership.serve_until(kVipRoute);
   situation.is_held = holder_ != nullptr && holder_->is_held();
+  situation.granted_until = granted_until_;
+  situation.leaving_since = leaving_since_;
+  situation.now = now;
   VipDecision decision = decide_vip(situation);
+  leaving_since_ = decision.leaving_since;
   if (holder_ != nullptr) {
     // A pgkeel that is alone may hold it for ever, but the kernel is told an end that is near.
-    holder_->hold(std::min(decision.hold_until, now + lease_));
+    const Instant until = std::min(decision.hold_until, now + lease_);
+    if (!leaving_since_) granted_until_ = until;
+    holder_->hold(until);
     situation.is_held = holder_->is_held();
     decision.acknowledge = decide_vip(situation).acknowledge;
   }

@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "proxy/vip/vip_decision.h"
@@ -34,6 +35,8 @@ class VipAgreement {
   VipHolder* const holder_;
   const std::function<void(const std::string& problem)> on_problem_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+  Instant granted_until_{};
+  std::optional<Instant> leaving_since_;
   bool writing_ = false;
   Instant write_again_at_{};
   bool reviewing_ = false;

@@ -1,12 +1,19 @@
 #include "proxy/vip/vip_decision.h"
 
+#include <algorithm>
+
 namespace pgkeel {
 
 VipDecision decide_vip(const VipSituation& situation) {
   VipDecision decision;
   if (situation.newest != nullptr) {
     const bool is_ours = situation.newest->node == situation.name;
-    if (is_ours) decision.hold_until = situation.may_hold_until;
+    if (is_ours) {
+      decision.hold_until = situation.may_hold_until;
+    } else if (situation.is_held) {
+      decision.leaving_since = situation.leaving_since.value_or(situation.now);
+      decision.hold_until = std::min(situation.granted_until, *decision.leaving_since + kVipFarewell);
+    }
     if (is_ours || !situation.is_held) decision.acknowledge = situation.newest->serial;
   }
   if (!situation.leads) return decision;

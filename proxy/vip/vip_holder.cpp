@@ -76,6 +76,10 @@ struct VipHolder::Inner {
         case VipWork::Kind::kSet:
           set(now, work);
           break;
+        case VipWork::Kind::kFarewell:
+          tenure.said_farewell();
+          event(VipEvent::Kind::kEnding, fmt::format("{} leaves {} in a moment", text, interface_name));
+          break;
         case VipWork::Kind::kRemove:
           remove();
           break;

@@ -18,6 +18,7 @@ class Loop;
 struct VipEvent {
   enum class Kind {
     kTaken,
+    kEnding,    // it goes in a moment: those who came by it are to be told now
     kReleased,  // as asked for, or because its time was over
     kVanished,  // somebody else removed it; it is taken again where it may be
     kTrouble,   // it could not be set, removed or announced; tried again

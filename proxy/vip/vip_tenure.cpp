@@ -46,9 +46,12 @@ VipWork VipTenure::step(Instant now) {
         .kind = VipWork::Kind::kSet, .lifetime_seconds = static_cast<std::uint32_t>(seconds), .taken_anew = !is_held_};
   }
   if (!is_held_) return {.again_at = seconds >= 1 ? retry_at_ : Instant::max()};
+  const Instant farewell_at = std::min(until_ - kRemovalTakes, kernel_end_) - kFarewellTakes;
+  if (now >= farewell_at && !farewell_said_) return {.kind = VipWork::Kind::kFarewell};
   if (now >= announce_at_) return {.kind = VipWork::Kind::kAnnounce};
 
   Instant again_at = std::min(until_ - kRemovalTakes, announce_at_);
+  if (!farewell_said_) again_at = std::min(again_at, farewell_at);
   if (refresh_at > now && refresh_at <= last_chance + kTimerLateness) again_at = std::min(again_at, refresh_at);
   return {.again_at = again_at};
 }
@@ -59,6 +62,7 @@ void VipTenure::was_set(Instant asked_at, std::uint32_t lifetime_seconds) {
     announce_at_ = asked_at;
   }
   is_held_ = true;
+  farewell_said_ = false;
   kernel_end_ = asked_at + lifetime_seconds * 1s;
   retry_at_ = {};
 }

@@ -12,7 +12,13 @@ namespace pgkeel {
 
 // What is to be done now; nothing, or one of these. After it, ask again.
 struct VipWork {
-  enum class Kind { kNothing, kSet, kRemove, kAnnounce };
+  enum class Kind {
+    kNothing,
+    kSet,
+    kFarewell,  // it goes in a moment: those who came by it are told while they can be
+    kRemove,
+    kAnnounce,
+  };
   Kind kind = Kind::kNothing;
   std::uint32_t lifetime_seconds = 0;  // kSet: after so long the kernel removes it by itself
   bool taken_anew = false;             // kSet: it was not held until now
@@ -25,6 +31,9 @@ class VipTenure {
   // ticks, and does it in a worker thread of its own.
   static constexpr Duration kKernelLateness = std::chrono::milliseconds(1250);
 
+  // So long before it goes it is said.
+  static constexpr Duration kFarewellTakes = std::chrono::milliseconds(200);
+
   // May be held until then. A later call replaces an earlier one; a time that has passed is a release.
   void hold(Instant until) { until_ = until; }
   void release() { until_ = Instant{}; }
@@ -34,6 +43,7 @@ class VipTenure {
   // -- what became of it
   void was_set(Instant asked_at, std::uint32_t lifetime_seconds);
   void was_not_set(Instant now);  // or not removed; tried again soon
+  void said_farewell() { farewell_said_ = true; }
   void was_removed();
   void was_announced(Instant now);
   void vanished();                   // somebody else removed it, or its end came
@@ -45,6 +55,7 @@ class VipTenure {
  private:
   Instant until_{};  // the past: not to be held
   bool is_held_ = false;
+  bool farewell_said_ = false;
   Instant kernel_end_{};  // at the earliest
   Instant retry_at_{};
   Instant announce_at_ = Instant::max();

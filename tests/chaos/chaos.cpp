@@ -73,7 +73,8 @@ std::vector<Step> short_set_of_several() {
 
 // The same where clients know but the virtual IP.
 std::vector<Step> short_set_of_the_vip() {
-  return {{&fault("kill leader"), 5s}, {&fault("end leader in order"), 1s}, {&fault("cut leader and etcd"), 5s}};
+  return {
+      {&fault("kill leader"), 5s}, {&fault("restart every pgkeel in turn"), 0s}, {&fault("cut leader and etcd"), 5s}};
 }
 
 // Short ones are as likely as long ones.
@@ -113,6 +114,7 @@ class Run {
     result.kind = step.fault->kind;
     const Roles roles = cast();
     const auto errors_before = workload_.errors();
+    const auto connects_before = workload_.connects();
     const Instant began = monotonic_now();
     step.fault->begin(cluster_, roles, random_);
     std::this_thread::sleep_for(step.lasts);
@@ -131,6 +133,11 @@ class Run {
     result.client_errors = workload_.errors();
     for (const auto& [sqlstate, count] : errors_before) result.client_errors[sqlstate] -= count;
     std::erase_if(result.client_errors, [](const auto& each) { return each.second == 0; });
+    const auto connects = workload_.connects();
+    if (step.fault->lets_everybody_connect && connects.failed > connects_before.failed) {
+      refused_in_turn_ += connects.failed - connects_before.failed;
+      std::cout << "could not connect: " << connects.last_failure << std::endl;
+    }
     rounds_.push_back(result);
     std::cout << line_about(round, result) << std::endl;
   }
@@ -147,6 +154,7 @@ class Run {
     totals.client_errors = workload_.errors();
     totals.connects = workload_.connects().done;
     totals.connects_failed = workload_.connects().failed;
+    totals.connects_refused_in_turn = refused_in_turn_;
     totals.rebuilt = cluster_.rebuilt();
     totals.late_writes =
         count_late_writes(workload_.attempts(), executed_at(), cluster_.pgkeels().freezes(), Pgkeels::kLease);
@@ -196,6 +204,7 @@ class Run {
   std::optional<RouteWatch> routes_;
   std::optional<VipWatch> vip_;
   std::vector<RoundResult> rounds_;
+  std::size_t refused_in_turn_ = 0;
 };
 
 void play_all(Run& run, const Arguments& arguments, bool with_disks) {

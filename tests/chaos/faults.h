@@ -31,6 +31,7 @@ struct Fault {
   bool needs_disks = false;
   bool needs_agents = false;
   Among among = Among::kAnyNumber;
+  bool lets_everybody_connect = false;  // no connect may fail in it
 };
 
 std::vector<Fault> faults_of_several_pgkeels();

@@ -71,7 +71,10 @@ std::vector<Fault> of_pgkeels() {
       several("end leader in order", [](Cluster& c, const Roles& r, Random&) { c.pgkeels().end_in_order(r.leader); }),
       several("end follower in order",
               [](Cluster& c, const Roles& r, Random&) { c.pgkeels().end_in_order(r.follower); }),
-      several("restart every pgkeel in turn", [](Cluster& c, const Roles&, Random&) { restart_in_turn(c); }),
+      {.kind = "restart every pgkeel in turn",
+       .begin = [](Cluster& c, const Roles&, Random&) { restart_in_turn(c); },
+       .among = Among::kSeveral,
+       .lets_everybody_connect = true},
   };
 }
 

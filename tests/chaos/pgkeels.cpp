@@ -163,7 +163,7 @@ std::string Pgkeels::describe() const {
 
 std::string Pgkeels::conninfo(const std::string& hosts) const {
   return "host=" + hosts + " port=" + std::to_string(processes_.begin()->second->port()) +
-         (are_several() ? kCareWithSeveralHosts : kCare);
+         (are_several() && !with_vip_ ? kCareWithSeveralHosts : kCare);
 }
 
 std::vector<std::string> Pgkeels::conninfos() const {

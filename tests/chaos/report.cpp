@@ -75,6 +75,7 @@ nlohmann::ordered_json summary(const std::vector<RoundResult>& rounds, const Tot
       {"two_holder_moments", totals.two_holder_moments},
       {"connects", totals.connects},
       {"connects_failed", totals.connects_failed},
+      {"connects_refused_in_turn", totals.connects_refused_in_turn},
       {"client_errors", totals.client_errors},
       {"failure", totals.failure.empty() ? nlohmann::ordered_json(nullptr) : nlohmann::ordered_json(totals.failure)},
       {"faults", faults}};

@@ -39,12 +39,15 @@ struct Totals {
   std::size_t two_holder_moments = 0;  // of the virtual IP
   std::size_t connects = 0;            // of a client that does nothing else
   std::size_t connects_failed = 0;
-  std::size_t rebuilt = 0;  // standbys, by the harness
+  std::size_t connects_refused_in_turn = 0;  // of these, while nothing happened but a restart of one after the other
+  std::size_t rebuilt = 0;                   // standbys, by the harness
   std::map<std::string, std::size_t> client_errors;
   std::string failure;  // why the run ended early; empty: it did not
 
   [[nodiscard]] bool is_good() const {
-    return failure.empty() && lost + two_primary_moments + late_writes + two_epoch_moments + two_holder_moments == 0;
+    return failure.empty() && lost + two_primary_moments + late_writes + two_epoch_moments + two_holder_moments +
+                                      connects_refused_in_turn ==
+                                  0;
   }
 };
 

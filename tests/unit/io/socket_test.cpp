@@ -3,6 +3,7 @@
 #include <cerrno>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <string>
 #include <sys/un.h>
 
@@ -102,4 +103,24 @@ TEST_CASE("a peer that does not read is not taken for one that is gone") {
     link.review_acknowledge_limit();
     return acknowledge_limit(descriptor) == limit;
   }));
+}
+
+TEST_CASE(
+    "a deaf listener leaves who connects without an answer, and hears the next attempt when it is not deaf any more") {
+  const auto loopback = numeric_socket_addresses({"127.0.0.1", 0}).at(0);
+  auto listener = Socket::bind_to(loopback, Socket::FamilyShare::kOwnFamilyOnly);
+  REQUIRE(listener);
+  REQUIRE(listener->start_listening());
+  const auto address = numeric_socket_addresses({"127.0.0.1", listener->bound_port()}).at(0);
+  const auto before = Socket::connect_to(address);
+  REQUIRE(before);
+  listener->turn_deaf();
+  CHECK(listener->accept_one());  // it had connected
+  auto client = Socket::connect_to(address);
+  REQUIRE(client);
+  pollfd answer{.fd = client->descriptor(), .events = POLLOUT, .revents = 0};
+  CHECK(poll(&answer, 1, 100) == 0);
+  REQUIRE(listener->start_listening());
+  CHECK(test::wait_until([&] { return listener->accept_one().has_value(); }));
+  CHECK(client->take_error() == 0);
 }

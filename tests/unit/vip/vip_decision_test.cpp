@@ -48,6 +48,25 @@ TEST_CASE("who is not named releases it, and says so when it is gone") {
   }
 }
 
+TEST_CASE("who is to give it up keeps it a moment longer, to tell clients, but never past what was granted") {
+  Situation situation("right");
+  situation.plain.is_held = true;
+  situation.plain.granted_until = kUntil;
+  situation.plain.now = 10s + Instant{};
+  const VipDecision first = situation.decide();
+  CHECK(first.leaving_since == situation.plain.now);
+  CHECK(first.hold_until == situation.plain.now + kVipFarewell);
+  CHECK_FALSE(first.acknowledge);
+  situation.plain.leaving_since = first.leaving_since;
+  situation.plain.now += 50ms;
+  CHECK(situation.decide().hold_until == first.hold_until);
+  situation.plain.granted_until = situation.plain.now + 10ms;
+  CHECK(situation.decide().hold_until == situation.plain.granted_until);
+  situation.plain.is_held = false;
+  CHECK_FALSE(situation.decide().leaving_since);
+  CHECK(situation.decide().acknowledge == 5);
+}
+
 TEST_CASE("a leader takes it from another only when that one has given it up") {
   Situation situation("right");
   situation.plain.leads = true;

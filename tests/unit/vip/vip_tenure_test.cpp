@@ -26,6 +26,7 @@ struct Host {
   Instant kept_until{};  // at least
   int sets = 0;
   int announcements = 0;
+  int farewells = 0;
 
   // All that is to be done now; when to come again.
   Instant work() {
@@ -45,6 +46,11 @@ struct Host {
           gone_at_latest = kept_until + VipTenure::kKernelLateness;
           CHECK(gone_at_latest <= tenure.until());
           tenure.was_set(now, work.lifetime_seconds);
+          break;
+        case Kind::kFarewell:
+          CHECK(has_address);
+          ++farewells;
+          tenure.said_farewell();
           break;
         case Kind::kRemove:
           has_address = false;
@@ -116,6 +122,35 @@ TEST_CASE("a hold that is not prolonged ends just before its deadline") {
   host.run_until(kStart + 20s);
   CHECK_FALSE(host.has_address);
   CHECK(host.work() == Instant::max());
+}
+
+TEST_CASE("it says farewell before it goes, once, and not where it is prolonged in time") {
+  Host host;
+  host.tenure.hold(kStart + 20s);
+  host.run_until(kStart + 18400ms);
+  CHECK(host.farewells == 0);
+  // From then on the kernel may remove it.
+  host.run_until(host.kept_until - 150ms);
+  CHECK(host.has_address);
+  CHECK(host.farewells == 1);
+  host.run_until(kStart + 20s);
+  CHECK(host.farewells == 1);
+
+  Host renewed;
+  for (int renewal = 0; renewal < 40; ++renewal) {
+    renewed.tenure.hold(renewed.now + 3s);
+    renewed.run_until(renewed.now + 500ms);
+  }
+  CHECK(renewed.farewells == 0);
+  // No renewal comes any more: it is said before the kernel removes the address, which is long before the deadline.
+  const Instant last = renewed.now;
+  while (renewed.farewells == 0) renewed.run_until(renewed.now + 10ms);
+  CHECK(renewed.now < renewed.kept_until);
+  CHECK(renewed.now > last);
+  // One that comes now is in time for the address, and the next end is said anew.
+  renewed.tenure.hold(renewed.now + 3s);
+  renewed.run_until(renewed.now + 2900ms);
+  CHECK(renewed.farewells == 2);
 }
 
 TEST_CASE("a release removes it at once, and only a new hold takes it again") {
