@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <memory>
 
 #include <libpq-fe.h>
 
@@ -100,10 +101,19 @@ void Workload::connect_again_and_again() {
   const Network::Visit at_host = network_.visit(host_);
   while (!stopping_) {
     std::string failure;
+    std::unique_ptr<SqlConnection> connection;
     try {
-      SqlConnection(conninfos_.front()).query("SELECT 1");
+      connection = std::make_unique<SqlConnection>(conninfos_.front());
     } catch (const SqlError& error) {
       failure = error.what();
+    }
+    // What becomes of its session is as with the writers.
+    if (connection) {
+      try {
+        connection->query("SELECT 1");
+      } catch (const SqlError& error) {
+        note_error(error.sqlstate.empty() ? error.notice_sqlstate : error.sqlstate);
+      }
     }
     {
       const std::lock_guard lock(mutex_);
