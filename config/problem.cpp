@@ -56,10 +56,16 @@ std::string format_problem(const Problem& problem) {
 
 std::string format_problems(const std::vector<Problem>& problems, std::size_t most) {
   std::string text;
-  const std::size_t shown = std::min(problems.size(), most);
-  for (std::size_t i = 0; i < shown; ++i) text += format_problem(problems[i]) + "\n";
-  if (shown < problems.size()) text += fmt::format("and {} more\n", problems.size() - shown);
+  for (const auto& line : problem_lines(problems, most)) text += line + "\n";
   return text;
+}
+
+std::vector<std::string> problem_lines(const std::vector<Problem>& problems, std::size_t most) {
+  std::vector<std::string> lines;
+  const std::size_t shown = std::min(problems.size(), most);
+  for (std::size_t i = 0; i < shown; ++i) lines.push_back(format_problem(problems[i]));
+  if (shown < problems.size()) lines.push_back(fmt::format("and {} more", problems.size() - shown));
+  return lines;
 }
 
 std::string quoted(std::string_view text) {

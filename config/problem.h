@@ -29,6 +29,9 @@ std::string format_problem(const Problem& problem);
 // One line each; past `most` lines only their number, so that a hostile file does not fill the log.
 std::string format_problems(const std::vector<Problem>& problems, std::size_t most = 100);
 
+// Likewise, as a list.
+std::vector<std::string> problem_lines(const std::vector<Problem>& problems, std::size_t most = 100);
+
 // `text` in double quotes as a message shows it: cut where it is long, control characters and broken UTF-8 escaped.
 std::string quoted(std::string_view text);
 

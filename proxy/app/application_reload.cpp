@@ -22,14 +22,6 @@ const ClusterConfig* find_config(const Config& config, const std::string& name) 
   return found == config.clusters.end() ? nullptr : &*found;
 }
 
-void add_lines(std::vector<std::string>& lines, const std::vector<Problem>& problems) {
-  for (const auto& problem : problems) {
-    std::string line = format_problems({problem});
-    while (line.ends_with('\n')) line.pop_back();
-    lines.push_back(std::move(line));
-  }
-}
-
 // A probe that cannot log in any more must not be what a wrong path in the file leads to.
 void look_at_password_files(const Config& wanted, std::vector<std::string>& problems) {
   for (const auto& cluster : wanted.clusters) {
@@ -72,12 +64,14 @@ Application::Reload Application::prepare_reload() {
   }
   const auto loaded = load_config(options_.config_path);
   if (!loaded) {
-    add_lines(answer.problems, loaded.error());
+    answer.problems = problem_lines(loaded.error());
     return reload;
   }
   answer.changes = config_changes(config_, *loaded);
   reload.wanted = without_restart(config_, *loaded);
-  add_lines(answer.problems, validate(reload.wanted, {}, options_.config_path + ", with what waits for a restart"));
+  std::ranges::move(
+      problem_lines(validate(reload.wanted, {}, options_.config_path + ", with what waits for a restart")),
+      std::back_inserter(answer.problems));
   look_at_password_files(reload.wanted, answer.problems);
   if (auto admin_tls = load_admin_tls(reload.wanted.admin.tls))
     reload.admin_tls = std::move(*admin_tls);

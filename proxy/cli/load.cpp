@@ -15,11 +15,15 @@ namespace pgkeel {
 std::optional<Config> load_or_tell(const std::string& path) {
   auto config = load_config(path);
   if (config) return std::move(*config);
-  std::cerr << format_problems(config.error());
+  tell_problems(path, config.error());
+  return std::nullopt;
+}
+
+void tell_problems(const std::string& path, const std::vector<Problem>& problems) {
+  std::cerr << format_problems(problems);
   if (::access(path.c_str(), R_OK) != 0)
     std::cerr << "pgkeel: say with --config FILE where the configuration is that pgkeel serve runs with, and be a user "
                  "who may read it\n";
-  return std::nullopt;
 }
 
 std::optional<std::string> complain_of_cluster(const Config& config, const std::string& name) {

@@ -1,10 +1,14 @@
 #include "proxy/cli/reload.h"
 
 #include <iostream>
+#include <utility>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "config/parse.h"
+#include "config/problem.h"
+#include "proxy/admin/reload_answer.h"
 #include "proxy/admin/token_file.h"
 #include "proxy/cli/admin_client.h"
 #include "proxy/cli/exit_status.h"
@@ -68,20 +72,37 @@ Result<ReloadText> reload_text(const std::string& answer_json) {
   }
 }
 
+std::string refused_here_json(const ReloadOptions& options, std::vector<std::string> problems) {
+  ReloadAnswer answer;
+  answer.file = options.config_path;
+  answer.problems = std::move(problems);
+  return reload_answer_json(answer, options.dry_run);
+}
+
 int run_reload(const ReloadOptions& options) {
-  const auto config = load_or_tell(options.config_path);
-  if (!config) return fail("nothing has changed: the running pgkeel goes on with the configuration that it has");
+  // What is wrong before the running pgkeel is asked.
+  const auto refuse = [&](std::vector<std::string> problems, const std::string& why) {
+    if (options.json) std::cout << refused_here_json(options, std::move(problems)) << std::flush;
+    return fail(why);
+  };
+  const auto config = load_config(options.config_path);
+  if (!config) {
+    tell_problems(options.config_path, config.error());
+    return refuse(problem_lines(config.error()),
+                  "nothing has changed: the running pgkeel goes on with the configuration that it has");
+  }
   const auto token = read_token(config->admin.token_file);
-  if (!token) return fail(token.error().message);
+  if (!token) return refuse({token.error().message}, token.error().message);
   const Json body = {{"preview", options.dry_run}};
   const auto answer = post_admin(*config, "/api/v1/reload", body.dump(), *token, kReloadLimit);
-  if (!answer) return fail(answer.error().message);
+  if (!answer) return refuse({answer.error().message}, answer.error().message);
   const auto text = reload_text(*answer);
-  if (!text) return fail(text.error().message);
-  if (options.json)
-    std::cout << *answer << std::flush;
-  else
-    (text->accepted ? std::cout : std::cerr) << (text->accepted ? "" : "pgkeel: ") << text->lines << std::flush;
+  if (!text) return refuse({text.error().message}, text.error().message);
+  if (options.json) std::cout << *answer << std::flush;
+  if (!text->accepted)
+    std::cerr << "pgkeel: " << text->lines;
+  else if (!options.json)
+    std::cout << text->lines << std::flush;
   return text->accepted ? kExitDone : kExitRefused;
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "proxy/base/result.h"
 
@@ -14,6 +15,9 @@ struct ReloadOptions {
 };
 
 int run_reload(const ReloadOptions& options);
+
+// What is refused before the running pgkeel is asked, as POST /api/v1/reload would say it. Pure.
+std::string refused_here_json(const ReloadOptions& options, std::vector<std::string> problems);
 
 // What POST /api/v1/reload answered, for a person. Pure; a document that is not what was expected is an error.
 struct ReloadText {

@@ -116,6 +116,10 @@ TEST_CASE("a file that is no good changes nothing, and everybody is told") {
   CHECK(verb.exit_status == 1);
   CHECK_MESSAGE(verb.error_output.find("did you mean hold_timeout?") != std::string::npos, verb.error_output);
   CHECK_MESSAGE(verb.error_output.find("nothing has changed") != std::string::npos, verb.error_output);
+  const VerbResult as_json = pgkeel.run_verb({"reload", "--json"});
+  CHECK(as_json.exit_status == 1);
+  CHECK(Json::parse(as_json.output)["accepted"] == false);
+  CHECK(Json::parse(as_json.output)["problems"][0].get<std::string>().find("hold_timeot") != std::string::npos);
 
   ::kill(pgkeel.pid(), SIGHUP);
   REQUIRE(wait_until([&] { return metric(pgkeel, "pgkeel_config_reloads_total{result=\"refused\"}") == 1; }));

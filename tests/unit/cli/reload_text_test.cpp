@@ -11,6 +11,10 @@ std::string text_of(const ReloadAnswer& answer, bool preview = false) {
   return reload_text(reload_answer_json(answer, preview)).value().lines;
 }
 
+std::string text_of_json(const std::string& json) {
+  return reload_text(json).value().lines;
+}
+
 }  // namespace
 
 TEST_CASE("what a reload changed, one line each") {
@@ -58,4 +62,12 @@ TEST_CASE("the body of the request") {
   CHECK_FALSE(parse_reload_preview("{\"preview\": 1}"));
   CHECK_FALSE(parse_reload_preview("{\"other\": true}"));
   CHECK_FALSE(parse_reload_preview("[]"));
+}
+
+TEST_CASE("what is refused before pgkeel is asked is JSON as well") {
+  ReloadOptions options;
+  options.config_path = "/f";
+  options.dry_run = true;
+  const std::string json = refused_here_json(options, {"/f:1:1: one"});
+  CHECK(text_of_json(json) == "/f: a reload would be refused, nothing has changed:\n  /f:1:1: one\n");
 }
