@@ -103,10 +103,12 @@ std::vector<SocketAddress> numeric_socket_addresses(const HostPort& address) {
   return {};
 }
 
-Result<Socket, SystemError> Socket::bind_to(const SocketAddress& address, FamilyShare share, HostAddress presence) {
+Result<Socket, SystemError> Socket::bind_to(const SocketAddress& address, FamilyShare share, HostAddress presence,
+                                            PortUse use) {
   Socket socket(::socket(address.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!socket.is_open()) return SystemError{errno};
   set_option(socket.descriptor_, SOL_SOCKET, SO_REUSEADDR, 1);
+  if (use == PortUse::kShared) set_option(socket.descriptor_, SOL_SOCKET, SO_REUSEPORT, 1);
   if (address.storage.ss_family == AF_INET6) {
     set_option(socket.descriptor_, IPPROTO_IPV6, IPV6_V6ONLY, share == FamilyShare::kOwnFamilyOnly ? 1 : 0);
   }
@@ -261,6 +263,14 @@ Result<Socket, SystemError> duplicate_socket(int descriptor) {
   const int copy = ::fcntl(descriptor, F_DUPFD_CLOEXEC, 0);
   if (copy < 0) return SystemError{errno};
   return Socket::take(copy);
+}
+
+PortShare::PortShare(Socket socket) : socket_(std::move(socket)) {
+  set_option(socket_.descriptor(), SOL_SOCKET, SO_REUSEPORT, 1);
+}
+
+PortShare::~PortShare() {
+  if (socket_.is_open()) set_option(socket_.descriptor(), SOL_SOCKET, SO_REUSEPORT, 0);
 }
 
 std::string describe_system_error(int code) {

@@ -63,8 +63,10 @@ class Socket {
   enum class FamilyShare { kBoth, kOwnFamilyOnly };  // whether an IPv6 socket takes IPv4 clients too
   // Whether it must be an address of this host now, or may become one later.
   enum class HostAddress { kNow, kSomeTime };
+  // Whether the port may be that of another socket of ours, see PortShare.
+  enum class PortUse { kAlone, kShared };
   static Result<Socket, SystemError> bind_to(const SocketAddress& address, FamilyShare share,
-                                             HostAddress presence = HostAddress::kNow);
+                                             HostAddress presence = HostAddress::kNow, PortUse use = PortUse::kAlone);
   Result<void, SystemError> start_listening();
   // New connections are refused, but the port stays ours; start_listening() begins anew.
   void stop_listening();
@@ -113,6 +115,22 @@ class Socket {
 
 // The same socket once more: it is closed when both are.
 Result<Socket, SystemError> duplicate_socket(int descriptor);
+
+// While it lives, another socket of this user that is bound with PortUse::kShared may have the port of this one, at an
+// address that overlaps (0.0.0.0 and 127.0.0.1), and listen there beside it. One that is bound without is refused, as
+// ever. (Linux may remember for as long as the port is in use that it was shared.)
+class PortShare {
+ public:
+  explicit PortShare(Socket socket);
+  ~PortShare();
+  PortShare(PortShare&&) = default;
+  PortShare& operator=(PortShare&&) = delete;
+  PortShare(const PortShare&) = delete;
+  PortShare& operator=(const PortShare&) = delete;
+
+ private:
+  Socket socket_;
+};
 
 // One of those that a process gets from another.
 struct NamedSocket {

@@ -27,6 +27,8 @@ struct AccessChange {
   ProxyConfig proxy;
   DescriptorPlan plan;
   std::vector<Access> endpoints;  // all that shall be there
+  std::vector<int> handed_on;     // descriptors of sockets of which other endpoints have copies in `bound`
+  std::vector<PortShare> shares;  // until all is taken over, or nothing is
 };
 
 // The name of an endpoint's sockets, for the process that takes them over.

@@ -27,6 +27,10 @@ std::optional<Socket> take_bound_to(const SocketAddress& address, std::vector<Na
   return socket;
 }
 
+bool has_port(std::uint16_t port, const std::vector<NamedSocket>& inherited) {
+  return std::ranges::any_of(inherited, [&](const NamedSocket& each) { return each.socket.bound_port() == port; });
+}
+
 std::vector<Socket> take_named(const std::string& name, std::vector<NamedSocket>& inherited) {
   std::vector<Socket> sockets;
   for (auto& each : inherited) {
@@ -48,11 +52,11 @@ Result<std::vector<Socket>> Listener::bind_all(const HostPort& listen, const std
   std::vector<Socket> sockets;
   int error = 0;
   for (const auto& address : *addresses) {
-    if (auto socket = take_bound_to(address, inherited)) {
+    const std::uint16_t port = sockets.empty() ? listen.port : sockets.front().bound_port();
+    if (auto socket = take_bound_to(address.with_port(port), inherited)) {
       sockets.push_back(std::move(*socket));
       continue;
     }
-    const std::uint16_t port = sockets.empty() ? listen.port : sockets.front().bound_port();
     // "::" takes IPv4 clients too, unless they have a socket of their own.
     const auto share = addresses->size() > 1 ? Socket::FamilyShare::kOwnFamilyOnly : Socket::FamilyShare::kBoth;
     auto socket = Socket::bind_to(address.with_port(port), share);
@@ -63,6 +67,8 @@ Result<std::vector<Socket>> Listener::bind_all(const HostPort& listen, const std
         log(LogLevel::kWarning, "listener",
             "this host does not have the address " + listen.host + " now: clients reach it here once it does");
     }
+    if (!socket && socket.error().code == EADDRINUSE && has_port(port, inherited))
+      socket = Socket::bind_to(address.with_port(port), share, Socket::HostAddress::kNow, Socket::PortUse::kShared);
     // A socket whose port the kernel chose would get another one when it listens for the second time.
     if (socket && port == 0) {
       const auto chosen = address.with_port(socket->bound_port());
@@ -103,11 +109,18 @@ void Listener::open() {
   listen_on_all();
 }
 
+// Also where it was not open: an inherited socket may listen.
 void Listener::close() {
-  if (!std::exchange(open_, false)) return;
+  close_but({});
+}
+
+void Listener::close_but(const std::vector<int>& handed_on) {
+  open_ = false;
   pause_.stop();
   watches_.clear();
-  for (auto& socket : sockets_) socket.stop_listening();
+  for (auto& socket : sockets_) {
+    if (std::ranges::find(handed_on, socket.descriptor()) == handed_on.end()) socket.stop_listening();
+  }
 }
 
 void Listener::take_in() {
@@ -117,16 +130,16 @@ void Listener::take_in() {
   }
 }
 
-void Listener::take_in_and_close() {
+void Listener::take_in_and_close(const std::vector<int>& handed_on) {
   if (!open_) return;
   take_in();
-  close();
+  close_but(handed_on);
 }
 
 void Listener::close_door(AtTheDoor newcomers) {
   switch (newcomers) {
     case AtTheDoor::kRefused:
-      return take_in_and_close();
+      return take_in_and_close({});
     case AtTheDoor::kWaits:
       return pause();
     case AtTheDoor::kUnanswered:

@@ -31,7 +31,8 @@ class Listener {
 
   // Every address of `listen`, bound; with port 0 the port that the first one got. Of the `inherited` sockets those
   // that are bound there already are taken out and used, so that nobody who waits in their queues is lost; with port 0
-  // those that have this `name`. A numeric address need not be one of this host yet.
+  // those that have this `name`. A numeric address need not be one of this host yet. One that overlaps with that of an
+  // inherited socket is bound beside it, where a PortShare of that one lets it.
   static Result<std::vector<Socket>> bind_all(const HostPort& listen, const std::string& name,
                                               std::vector<NamedSocket>& inherited);
 
@@ -51,8 +52,9 @@ class Listener {
   void close_door(AtTheDoor newcomers);
   void open_door();  // as it was before
   // Takes those that have connected already, and closes. Destroyed then, its port is free for another socket, also
-  // while a program that is just being started has copies of these sockets still.
-  void take_in_and_close();
+  // while a program that is just being started has copies of these sockets still. The `handed_on` ones, by their
+  // descriptors, another listener has: they go on.
+  void take_in_and_close(const std::vector<int>& handed_on);
 
   // Whoever connects waits in the kernel's queue: for this process, or for another that has the sockets too.
   void pause();
@@ -61,6 +63,7 @@ class Listener {
   [[nodiscard]] std::uint16_t port() const { return sockets_.front().bound_port(); }
 
  private:
+  void close_but(const std::vector<int>& handed_on);
   bool accept_from(Socket& socket);  // true: there may be more
   void listen_on_all();
   void watch_all();

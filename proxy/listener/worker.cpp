@@ -64,15 +64,17 @@ void Worker::add_cluster(SharedCluster& cluster) {
 }
 
 void Worker::replace_listener(std::size_t cluster, std::vector<Socket> bound, Listener::Room room,
-                              Listener::OnClient on_client) {
-  remove_listener(cluster);
-  listeners_[cluster] = std::make_unique<Listener>(loop_, std::move(bound), std::move(room), std::move(on_client));
-  if (!accepting_) listeners_[cluster]->pause();
-  follow_route(*listeners_[cluster], access_points_[cluster]->route());
+                              Listener::OnClient on_client, const std::vector<int>& handed_on) {
+  auto listener = std::make_unique<Listener>(loop_, std::move(bound), std::move(room), std::move(on_client));
+  if (!accepting_) listener->pause();
+  // Before the former one closes: nobody is refused in between where their addresses overlap.
+  follow_route(*listener, access_points_[cluster]->route());
+  remove_listener(cluster, handed_on);
+  listeners_[cluster] = std::move(listener);
 }
 
-void Worker::remove_listener(std::size_t cluster) {
-  if (listeners_[cluster]) listeners_[cluster]->take_in_and_close();
+void Worker::remove_listener(std::size_t cluster, const std::vector<int>& handed_on) {
+  if (listeners_[cluster]) listeners_[cluster]->take_in_and_close(handed_on);
   listeners_[cluster].reset();
 }
 

@@ -53,8 +53,9 @@ class Worker {
   [[nodiscard]] AccessPoint& own_access_point(std::size_t cluster) { return *access_points_[cluster]; }
   // In place of the one that was there, whose clients are taken in.
   void replace_listener(std::size_t cluster, std::vector<Socket> bound, Listener::Room room,
-                        Listener::OnClient on_client);
-  void remove_listener(std::size_t cluster);
+                        Listener::OnClient on_client, const std::vector<int>& handed_on);
+  // The sockets that are `handed_on`, by their descriptors, other listeners have.
+  void remove_listener(std::size_t cluster, const std::vector<int>& handed_on);
 
   // A client that one of this worker's own listeners accepted. Worker's thread.
   void accept_here(std::size_t cluster, AcceptedClient client);

@@ -49,7 +49,8 @@ struct WorkerPool::Inner {
   [[nodiscard]] std::size_t place_of(const std::string& endpoint) const;
   std::size_t add_place(const Access& access);
   std::size_t make_place_for(const Access& access);
-  void close_place(std::size_t place);
+  void close_place(std::size_t place, const std::vector<int>& handed_on);
+  [[nodiscard]] std::vector<int> left_by(const std::vector<Access>& wanted) const;
   [[nodiscard]] ClusterSessionStats stats_of(std::size_t place) const;
   void make_workers(std::uint32_t count);
   void hand_over(std::size_t place, std::size_t acceptor, AcceptedClient client);

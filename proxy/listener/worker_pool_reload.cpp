@@ -1,11 +1,28 @@
 // The part of WorkerPool that follows a reload.
 #include <algorithm>
 #include <cassert>
+#include <iterator>
 #include <utility>
 
 #include "proxy/listener/worker_pool_inner.h"
 
 namespace pgkeel {
+namespace {
+
+// Copies of the sockets that are left, for those who shall listen there next; the names are those of their descriptors.
+Result<std::vector<NamedSocket>> copies_of(const std::vector<int>& descriptors, std::vector<PortShare>& shares) {
+  std::vector<NamedSocket> copies;
+  for (const int descriptor : descriptors) {
+    auto copy = duplicate_socket(descriptor);
+    auto to_share = duplicate_socket(descriptor);
+    if (!copy || !to_share) return Error{"no descriptor is left to prepare the reload with"};
+    copies.push_back({std::to_string(descriptor), std::move(*copy)});
+    shares.emplace_back(std::move(*to_share));
+  }
+  return copies;
+}
+
+}  // namespace
 
 Result<std::shared_ptr<AccessChange>> WorkerPool::prepare_reload(const ProxyConfig& proxy,
                                                                  const std::vector<ClusterConfig>& clusters) {
@@ -16,18 +33,25 @@ Result<std::shared_ptr<AccessChange>> WorkerPool::prepare_reload(const ProxyConf
   auto plan = inner.plan_for(inner.workers.size(), proxy, clusters);
   if (!plan) return plan.error();
   change->plan = *plan;
-  std::vector<NamedSocket> inherited;
   for (const auto& config : clusters) {
     auto endpoints = prepare_access(config);
     if (!endpoints) return endpoints.error();
-    for (Access& access : *endpoints) {
-      const auto place = inner.find(endpoint_name(access.cluster, access.endpoint));
-      const bool listens = place && !inner.places[*place].gone && inner.places[*place].listen == access.listen;
-      if (!listens) {
-        if (const auto bound = bind_access(access, inherited); !bound) return bound.error();
-      }
-      change->endpoints.push_back(std::move(access));
+    std::ranges::move(*endpoints, std::back_inserter(change->endpoints));
+  }
+  const auto left = inner.left_by(change->endpoints);
+  auto free_again = copies_of(left, change->shares);
+  if (!free_again) return free_again.error();
+  for (Access& access : change->endpoints) {
+    const auto place = inner.find(endpoint_name(access.cluster, access.endpoint));
+    if (place && !inner.places[*place].gone && inner.places[*place].listen == access.listen) continue;
+    if (const auto bound = bind_access(access, *free_again); !bound) return bound.error();
+    for (const auto& socket : access.bound) {
+      if (auto copy = duplicate_socket(socket.descriptor())) change->shares.emplace_back(std::move(*copy));
     }
+  }
+  for (const int descriptor : left) {
+    if (std::ranges::find(*free_again, std::to_string(descriptor), &NamedSocket::name) == free_again->end())
+      change->handed_on.push_back(descriptor);
   }
   return change;
 }
@@ -40,12 +64,6 @@ void WorkerPool::reload(AccessChange& change) {
   inner.newcomers->change_by(std::int64_t{change.plan.newcomers} - inner.plan.newcomers);
   inner.plan = change.plan;
   inner.tell_of_plan();
-  for (std::size_t place = 0; place < inner.places.size(); ++place) {
-    const bool stays = std::ranges::any_of(change.endpoints, [&](const Access& access) {
-      return access.cluster == inner.places[place].cluster && access.endpoint == inner.places[place].endpoint;
-    });
-    if (!stays && !inner.places[place].gone) inner.close_place(place);
-  }
   for (auto& access : change.endpoints) {
     const std::size_t place = inner.make_place_for(access);
     const std::size_t acceptor = inner.acceptor_of(place);
@@ -54,15 +72,34 @@ void WorkerPool::reload(AccessChange& change) {
         its.own_access_point(place).set_settings(access.settings);
         its.own_access_point(place).set_tls(access.tls);
         if (number == acceptor && !access.bound.empty())
-          its.replace_listener(place, std::move(access.bound), inner.room(), inner.on_client(place));
+          its.replace_listener(place, std::move(access.bound), inner.room(), inner.on_client(place), change.handed_on);
       });
     }
+  }
+  // Behind the others: whoever has the port of one that goes listens already.
+  for (std::size_t place = 0; place < inner.places.size(); ++place) {
+    const bool stays = std::ranges::any_of(change.endpoints, [&](const Access& access) {
+      return access.cluster == inner.places[place].cluster && access.endpoint == inner.places[place].endpoint;
+    });
+    if (!stays && !inner.places[place].gone) inner.close_place(place, change.handed_on);
   }
   for (const auto& worker : inner.workers)
     worker->run([&](Worker& its) { its.set_limits(change.proxy, change.plan.clients); });
 }
 
-void WorkerPool::Inner::close_place(std::size_t place) {
+// Descriptors of the sockets at which nobody shall listen any more as they do now.
+std::vector<int> WorkerPool::Inner::left_by(const std::vector<Access>& wanted) const {
+  std::vector<int> left;
+  for (const Place& place : places) {
+    const bool stays = std::ranges::any_of(wanted, [&](const Access& access) {
+      return access.cluster == place.cluster && access.endpoint == place.endpoint && access.listen == place.listen;
+    });
+    if (!stays && !place.gone) left.insert(left.end(), place.listening.begin(), place.listening.end());
+  }
+  return left;
+}
+
+void WorkerPool::Inner::close_place(std::size_t place, const std::vector<int>& handed_on) {
   Place& at = places[place];
   at.gone = true;
   at.listening.clear();
@@ -70,7 +107,7 @@ void WorkerPool::Inner::close_place(std::size_t place) {
   const std::string cause = what + at.cluster + "\" was removed from the configuration of pgkeel";
   for (const auto& worker : workers) {
     worker->run([&](Worker& its) {
-      its.remove_listener(place);
+      its.remove_listener(place, handed_on);
       its.own_access_point(place).shut_down(cause);
     });
   }

@@ -1,11 +1,16 @@
 // What a reload changes of the data path, and that it drops nobody.
+#include <atomic>
 #include <csignal>
 #include <string>
 #include <sys/wait.h>
+#include <thread>
 #include <unistd.h>
+#include <utility>
+#include <vector>
 
 #include <doctest/doctest.h>
 
+#include "proxy/io/socket.h"
 #include "tests/protocol/proxy_under_test.h"
 
 using namespace pgkeel;
@@ -27,6 +32,41 @@ std::string sqlstate_of(Peer client) {
   client.send(startup_message());
   return last_error(client.receive_to_end()).field('C');
 }
+
+// Connects to these ports all the time, and counts who refuses.
+class Knocking {
+ public:
+  explicit Knocking(std::vector<std::uint16_t> ports)
+      : thread_([this, ports = std::move(ports)] {
+          while (!enough_) {
+            for (const std::uint16_t port : ports) {
+              try {
+                Peer::connect_to(port);
+                ++heard_;
+              } catch (const std::exception&) {
+                ++refused_;
+              }
+            }
+          }
+        }) {}
+  ~Knocking() {
+    enough_ = true;
+    thread_.join();
+  }
+  Knocking(const Knocking&) = delete;
+  Knocking& operator=(const Knocking&) = delete;
+
+  bool wait_for_more(std::uint32_t count) {
+    return wait_until([&, enough = heard_ + refused_ + count] { return heard_ + refused_ >= enough; });
+  }
+  [[nodiscard]] std::uint32_t refused() const { return refused_; }
+
+ private:
+  std::atomic<bool> enough_{false};
+  std::atomic<std::uint32_t> heard_{0};
+  std::atomic<std::uint32_t> refused_{0};
+  std::thread thread_;
+};
 
 bool is_refused(std::uint16_t port) {
   try {
@@ -114,6 +154,89 @@ TEST_CASE("an address that was left is free for good, although a child has the o
   CHECK(moved == "");
   CHECK(refused);
   REQUIRE(back == "");
+  proxy.establish(proxy.a);
+}
+
+TEST_CASE("two clusters change ports: nobody is refused, and each port leads where the other one did") {
+  ProxyUnderTest proxy;
+  proxy.route_to_a(1);
+  proxy.publish({.epoch = 1, .target = RouteTarget{"b", {"127.0.0.1", proxy.b.port()}}, .reason = ""}, "d");
+  auto session = proxy.establish(proxy.a);
+  const std::uint16_t first = proxy.port_of("c");
+  const std::uint16_t second = proxy.port_of("d");
+  proxy.configured.clusters[0].listen.port = first;
+  proxy.configured.clusters[1].listen.port = second;
+  REQUIRE(proxy.reload() == "");
+  const auto check_ports = [&](std::uint16_t of_a, std::uint16_t of_b) {
+    Peer to_a = Peer::connect_to(of_a);
+    to_a.send(startup_message());
+    proxy.a.accept().receive(startup_message().size());
+    Peer to_b = Peer::connect_to(of_b);
+    to_b.send(startup_message());
+    proxy.b.accept().receive(startup_message().size());
+  };
+  check_ports(first, second);
+  {
+    Knocking knocking({first, second});
+    for (int round = 0; round < 20; ++round) {
+      REQUIRE(knocking.wait_for_more(10));
+      std::swap(proxy.configured.clusters[0].listen.port, proxy.configured.clusters[1].listen.port);
+      REQUIRE(proxy.reload() == "");
+    }
+    REQUIRE(knocking.wait_for_more(10));
+    CHECK(knocking.refused() == 0);
+  }
+  check_ports(first, second);
+  std::swap(proxy.configured.clusters[0].listen.port, proxy.configured.clusters[1].listen.port);
+  REQUIRE(proxy.reload() == "");
+  check_ports(second, first);
+  CHECK(proxy.port_of("c") == second);
+  check_alive(session);
+  // The one takes the other's place, which goes.
+  proxy.configured.clusters[0].listen.port = first;
+  proxy.configured.clusters.pop_back();
+  REQUIRE(proxy.reload() == "");
+  CHECK(is_refused(second));
+  Peer client = Peer::connect_to(first);
+  client.send(startup_message());
+  proxy.a.accept().receive(startup_message().size());
+}
+
+TEST_CASE("an address that overlaps with the old one: nobody is refused, and nobody else gets the port") {
+  ProxyUnderTest proxy;
+  proxy.route_to_a(1);
+  auto session = proxy.establish(proxy.a);
+  const std::uint16_t port = proxy.port();
+  proxy.configured.clusters[0].listen = {"127.0.0.1", port};
+  REQUIRE(proxy.reload() == "");
+  {
+    Knocking knocking({port});
+    for (const char* host : {"0.0.0.0", "127.0.0.1", "::", "0.0.0.0", "::", "127.0.0.1", "0.0.0.0"}) {
+      CAPTURE(host);
+      REQUIRE(knocking.wait_for_more(10));
+      proxy.configured.clusters[0].listen.host = host;
+      REQUIRE(proxy.reload() == "");
+      REQUIRE(knocking.wait_for_more(10));
+    }
+    CHECK(knocking.refused() == 0);
+  }
+  check_alive(session);
+  Peer client = proxy.connect();
+  client.send(startup_message());
+  proxy.a.accept().receive(startup_message().size());
+  const auto address = numeric_socket_addresses({"127.0.0.1", port}).at(0);
+  CHECK_FALSE(Socket::bind_to(address, Socket::FamilyShare::kBoth));
+}
+
+TEST_CASE("where a reload is refused, nobody else gets the port either") {
+  ProxyUnderTest proxy;
+  proxy.route_to_a(1);
+  const PeerListener taken;
+  proxy.configured.clusters[0].listen = {"0.0.0.0", proxy.port()};
+  proxy.configured.clusters[1].listen.port = taken.port();
+  CHECK(proxy.reload().find("cluster \"d\": could not listen on") == 0);
+  for (const char* host : {"127.0.0.1", "0.0.0.0"})
+    CHECK_FALSE(Socket::bind_to(numeric_socket_addresses({host, proxy.port()}).at(0), Socket::FamilyShare::kBoth));
   proxy.establish(proxy.a);
 }
 
