@@ -10,7 +10,8 @@ namespace pgkeel {
 
 enum class BalancerQuestion {
   kPrimary,  // the access point leads to a primary; of a node: to this one
-  kReplica,  // a standby streams from the primary; of a node: this one does
+  kReplica,  // the read-only endpoint leads to a standby (where there is none such: a standby streams); of a node: this
+             // one
   kLeader,   // this pgkeel decides for the cluster
 };
 

@@ -47,6 +47,7 @@ ClusterController::ClusterController(std::string name, FailoverPolicy policy, Cl
       effects_(&effects),
       core_(std::move(core)) {
   applied_.epoch = 0;
+  decision_.summary = "nothing is decided yet: the nodes are being asked";
 }
 
 void ClusterController::resume(const RouteOrder& open) {

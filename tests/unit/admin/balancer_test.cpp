@@ -28,6 +28,14 @@ ClusterStatus cluster(const std::string& name, const std::string& route = "a") {
   return made;
 }
 
+ReaderStatus reader(const std::string& name, bool takes_new, const std::string& why_not = "") {
+  ReaderStatus made;
+  made.node = name;
+  made.takes_new = takes_new;
+  made.why_not = why_not;
+  return made;
+}
+
 int status_of(BalancerQuestion question, const std::string& name, const std::string& of_node,
               const std::vector<ClusterStatus>& clusters) {
   return answer_balancer(question, clusters, name, of_node).status;
@@ -61,6 +69,26 @@ TEST_CASE("a replica is a standby that streams, and not where the access point l
   ClusterStatus alone = cluster("orders", "b");
   alone.nodes[1].role = "primary";
   CHECK(status_of(replica, "orders", "", {alone}) == 503);
+}
+
+TEST_CASE("with a read-only endpoint, a replica is a standby that it leads to") {
+  ClusterStatus orders = cluster("orders");
+  auto& nodes = orders.read_only.emplace().nodes;
+  nodes = {reader("a", true), reader("b", true), reader("c", false, "it is 3 s behind")};
+  nodes[0].is_primary = true;
+  const auto replica = BalancerQuestion::kReplica;
+  CHECK(answer_balancer(replica, {orders}, "orders", "").text == "orders: the read-only endpoint leads to standby b");
+  CHECK(status_of(replica, "orders", "b", {orders}) == 200);
+  CHECK(status_of(replica, "orders", "a", {orders}) == 503);
+  CHECK(answer_balancer(replica, {orders}, "orders", "c").text ==
+        "orders: the read-only endpoint leads to no standby c; c: it is 3 s behind");
+  // It streams, and is too far behind to be read from.
+  nodes[1] = reader("b", false, "it is 2 s behind");
+  const auto none = answer_balancer(replica, {orders}, "", "");
+  CHECK(none.status == 503);
+  CHECK(
+      none.text ==
+      "orders: the read-only endpoint leads to no standby; a is the primary; b: it is 2 s behind; c: it is 3 s behind");
 }
 
 TEST_CASE("a pgkeel that is alone is the leader") {
