@@ -106,6 +106,8 @@ int with_model(const UseModel& use) {
   verb->add_option("--out", keygen.folder, "Folder for the files; what is there is never overwritten")->required();
   verb->add_option("--agent", keygen.agents, "An agent's host; HOST,ADDRESS,... where it is reached by several names");
   verb->add_option("--proxy", keygen.proxies, "The host of one of several pgkeels, as the others reach it; likewise");
+  verb->add_option("--admin", keygen.admins,
+                   "The host of an admin endpoint, as browsers and Prometheus reach it; likewise");
   verb->add_option("--days", keygen.days, "How long the certificates are valid")
       ->capture_default_str()
       ->check(CLI::Range(1, 36500));

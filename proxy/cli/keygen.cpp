@@ -76,7 +76,8 @@ Result<HostLists> split_all(const std::string& option, const std::vector<std::st
   return lists;
 }
 
-Result<void> generate(const KeygenOptions& options, const HostLists& agents, const HostLists& proxies) {
+Result<void> generate(const KeygenOptions& options, const HostLists& agents, const HostLists& proxies,
+                      const HostLists& admins) {
   std::error_code problem;
   std::filesystem::create_directories(options.folder, problem);
   if (problem) return Error{"cannot create " + options.folder + ": " + problem.message()};
@@ -104,6 +105,9 @@ Result<void> generate(const KeygenOptions& options, const HostLists& agents, con
   for (const auto& hosts : proxies) {
     if (auto issued = issue("proxy-" + hosts.front(), {CertificateRole::kProxy, hosts, {}}); !issued) return issued;
   }
+  for (const auto& hosts : admins) {
+    if (auto issued = issue("admin-" + hosts.front(), {CertificateRole::kAdmin, hosts, {}}); !issued) return issued;
+  }
   for (const auto& hosts : agents) {
     if (auto issued = issue("agent-" + hosts.front(), {CertificateRole::kAgent, hosts, {}}); !issued) return issued;
   }
@@ -115,16 +119,18 @@ Result<void> generate(const KeygenOptions& options, const HostLists& agents, con
 int run_keygen(const KeygenOptions& options) {
   const auto agents = split_all("--agent", options.agents);
   const auto proxies = split_all("--proxy", options.proxies);
-  if (!agents || !proxies) {
-    std::cerr << "pgkeel: " << (agents ? proxies : agents).error().message << "\n";
+  const auto admins = split_all("--admin", options.admins);
+  for (const auto* hosts : {&agents, &proxies, &admins}) {
+    if (*hosts) continue;
+    std::cerr << "pgkeel: " << hosts->error().message << "\n";
     return kExitUsage;
   }
-  if (const auto generated = generate(options, *agents, *proxies); !generated) {
+  if (const auto generated = generate(options, *agents, *proxies, *admins); !generated) {
     std::cerr << "pgkeel: " << generated.error().message << "\n";
     return kExitRefused;
   }
   std::cout << "Keep ca.key off the servers: whoever has it commands every agent. proxy.* go to pgkeel (of several, "
-               "proxy-HOST.* to each), agent-HOST.* to HOST, ca.crt to all.\n";
+               "proxy-HOST.* to each), agent-HOST.* and admin-HOST.* to HOST, ca.crt to all.\n";
   return kExitDone;
 }
 

@@ -13,6 +13,7 @@ struct KeygenOptions {
   std::vector<std::string> agents;  // "HOST", or "HOST,ADDRESS,…": all names by which pgkeel reaches it
   std::uint32_t days = 3650;
   std::vector<std::string> proxies = {};  // the same, of pgkeels that reach each other
+  std::vector<std::string> admins = {};   // the same, of admin endpoints
 };
 
 int run_keygen(const KeygenOptions& options);

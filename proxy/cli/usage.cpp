@@ -36,7 +36,8 @@ constexpr Examples kExamples[] = {
     {"keygen",
      "  pgkeel keygen --out keys --agent 10.0.0.1 --agent db2.example,10.0.0.2\n"
      "  pgkeel keygen --out keys --agent 10.0.0.3    # later: one more, by the authority that is there\n"
-     "  pgkeel keygen --out keys --proxy 10.0.0.21 --proxy 10.0.0.22    # several pgkeels, which talk to each other\n"},
+     "  pgkeel keygen --out keys --proxy 10.0.0.21 --proxy 10.0.0.22    # several pgkeels, which talk to each other\n"
+     "  pgkeel keygen --out keys --admin pgkeel.example,10.0.0.5    # for [admin] tls: console, API and metrics\n"},
     {"status",
      "  pgkeel status\n"
      "  pgkeel status --watch                        # again every second, until Ctrl-C\n"

@@ -135,18 +135,34 @@ int verify_role(int verified, X509_STORE_CTX* store) {
 
 // Of a pgkeel that others reach at these hosts; else it only calls.
 const char* key_usage_of(const CertificateRequest& request) {
-  if (request.role == CertificateRole::kAgent) return "serverAuth";
+  if (request.role != CertificateRole::kProxy) return "serverAuth";
   return request.hosts.empty() ? "clientAuth" : "clientAuth,serverAuth";
 }
 
 }  // namespace
 
 const char* certificate_role_name(CertificateRole role) {
-  return role == CertificateRole::kProxy ? "pgkeel proxy" : "pgkeel agent";
+  switch (role) {
+    case CertificateRole::kProxy:
+      return "pgkeel proxy";
+    case CertificateRole::kAgent:
+      return "pgkeel agent";
+    case CertificateRole::kAdmin:
+      return "pgkeel admin";
+  }
+  return "";
 }
 
 VerifyCallback verify_callback_for(CertificateRole role) {
-  return role == CertificateRole::kProxy ? verify_role<CertificateRole::kProxy> : verify_role<CertificateRole::kAgent>;
+  switch (role) {
+    case CertificateRole::kProxy:
+      return verify_role<CertificateRole::kProxy>;
+    case CertificateRole::kAgent:
+      return verify_role<CertificateRole::kAgent>;
+    case CertificateRole::kAdmin:
+      break;
+  }
+  return verify_role<CertificateRole::kAdmin>;
 }
 
 WallTime end_of_certificate(const x509_st* certificate) {

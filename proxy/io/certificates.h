@@ -1,7 +1,8 @@
 // Certificates for mutual TLS between pgkeel and its agents: a small authority of their own, and what it signs. What a
 // certificate is for stands in it twice, as its subject's organizational unit and as its extended key usage: an agent's
 // is good for servers alone, a proxy's for clients, so that one agent can't command another. One that bears a proxy's
-// hosts is good for both: other proxies reach it there. Any thread; reads files only where it says so.
+// hosts is good for both: other proxies reach it there. An admin endpoint's is good for people's browsers and the
+// verbs, and opens no agent. Any thread; reads files only where it says so.
 #pragma once
 
 #include <string>
@@ -12,9 +13,9 @@
 
 namespace pgkeel {
 
-enum class CertificateRole { kProxy, kAgent };
+enum class CertificateRole { kProxy, kAgent, kAdmin };
 
-// The organizational unit: "pgkeel proxy", "pgkeel agent".
+// The organizational unit: "pgkeel proxy", "pgkeel agent", "pgkeel admin".
 const char* certificate_role_name(CertificateRole role);
 
 struct KeyedCertificate {

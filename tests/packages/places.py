@@ -34,11 +34,13 @@ def check_configuration(pgkeel, file, folder, hosts):
     """pgkeel check, with the files that the configuration names made for it."""
     keys = folder / "keys"
     if not keys.exists():
-        run(pgkeel, "keygen", "--out", keys, *[word for host in hosts for word in ("--agent", host)])
+        run(pgkeel, "keygen", "--out", keys, *[word for host in hosts for word in ("--agent", host)], "--admin", "pgkeel")
+        for end in ("crt", "key"):
+            (keys / f"admin-pgkeel.{end}").rename(keys / f"admin.{end}")
         for password in ("monitor", "replication", "monitor_password", "replication_password"):
             (folder / password).write_text("secret")
             (folder / password).chmod(0o600)
-    text = file.read_text().replace('"/keys/', f'"{keys}/')
+    text = re.sub('"/(admin-)?keys/', f'"{keys}/', file.read_text())
     text = re.sub(r'"/run/(secrets|passwords)/', f'"{folder}/', text)
     copy = folder / "pgkeel.toml"
     copy.write_text(text)
@@ -104,13 +106,16 @@ def check_docker(source, pgkeel, folder):
         must_succeed("docker-compose", "--file", place / "compose.yml", "config", "--quiet")
     prometheus = folder / "prometheus"
     prometheus.mkdir()
-    shutil.copy(place / "prometheus.yml", prometheus)
+    scraped = yaml.safe_load((place / "prometheus.yml").read_text())["scrape_configs"][0]
+    if scraped["scheme"] != "https" or scraped["static_configs"][0]["targets"] != ["pgkeel:7432"]:
+        tell("prometheus.yml", "pgkeel's admin endpoint is https://pgkeel:7432")
+    (prometheus / "prometheus.yml").write_text((place / "prometheus.yml").read_text().replace("/keys/", f"{folder}/keys/"))
     shutil.copy(source / "deploy/observe/pgkeel.rules.yml", prometheus)
     if shutil.which("promtool"):
         must_succeed("promtool", "check", "config", prometheus / "prometheus.yml")
     datasource = yaml.safe_load((place / "grafana-datasources.yml").read_text())["datasources"][0]
-    if datasource["type"] != "prometheus" or datasource["url"] != "http://pgkeel:9090":
-        tell("grafana-datasources.yml", "Prometheus is reached as pgkeel:9090, whose network it shares")
+    if datasource["type"] != "prometheus" or datasource["url"] != "http://prometheus:9090":
+        tell("grafana-datasources.yml", "Prometheus is reached as prometheus:9090")
     folder_of_boards = yaml.safe_load((place / "grafana-dashboards.yml").read_text())["providers"][0]["options"]["path"]
     if not any(volume.split(":")[1].startswith(folder_of_boards) for volume in compose["services"]["grafana"]["volumes"]):
         tell("grafana-dashboards.yml", f"nothing is mounted below {folder_of_boards}")
@@ -175,7 +180,7 @@ def check_pod(name, template, documents):
             tell(name, f"README.md does not say how to make the secret {volume['secret']['secretName']}")
 
 
-README_SECRETS = {"pgkeel-proxy-keys", "pg-a-keys", "pg-b-keys", "pgkeel-passwords"}
+README_SECRETS = {"pgkeel-proxy-keys", "pgkeel-admin-keys", "pg-a-keys", "pg-b-keys", "pgkeel-passwords"}
 
 
 def check_kubernetes(source, pgkeel, folder):
@@ -232,17 +237,29 @@ def kubectl_there():
     return shutil.which("kubectl") is not None
 
 
-def check_examples(source, _pgkeel, folder):
+def check_examples(source, pgkeel, folder):
     place = source / "deploy/examples"
+    scripts = ("pgkeel-is-ready", "pgkeel-says")
+    for script in scripts:
+        must_succeed("sh", "-n", place / script)
+        if shutil.which("shellcheck"):
+            must_succeed("shellcheck", place / script)
     if shutil.which("haproxy"):
-        must_succeed("haproxy", "-c", "-q", "-f", place / "haproxy.cfg")
+        run(pgkeel, "keygen", "--out", folder / "keys")
+        for name in ("haproxy.cfg", "haproxy-several.cfg"):
+            configuration = folder / name
+            configuration.write_text((place / name).read_text().replace("/etc/haproxy/pgkeel-ca.crt", f"{folder}/keys/ca.crt"))
+            must_succeed("haproxy", "-c", "-q", "-f", configuration)
     if shutil.which("keepalived"):
-        # It wants the script where it will be installed.
-        configuration = folder / "keepalived.conf"
-        configuration.write_text((place / "keepalived.conf").read_text().replace("/usr/local/sbin/pgkeel-is-ready", "/bin/true"))
-        must_succeed("keepalived", "--config-test", "--use-file", configuration)
-    must_succeed("sh", "-n", place / "pgkeel-is-ready")
-    if len(looked_at) == 1:
+        for name in ("keepalived.conf", "keepalived-several.conf"):
+            # It wants the script where it will be installed.
+            text = (place / name).read_text()
+            for script in scripts:
+                text = text.replace(f"/usr/local/sbin/{script}", "/bin/true")
+            configuration = folder / name
+            configuration.write_text(text)
+            must_succeed("keepalived", "--config-test", "--use-file", configuration)
+    if not {"haproxy", "keepalived"} & set(looked_at):
         print("neither haproxy nor keepalived is installed")
         sys.exit(SKIPPED)
 

@@ -45,6 +45,13 @@ TEST_CASE(
   CHECK_FALSE(check_peer_identity(*only_client));
   CHECK(run_keygen({out, {}, 30, {"db 4"}}) == 2);
 
+  REQUIRE(run_keygen({out, {}, 30, {}, {"console.example,10.0.0.21"}}) == 0);
+  const std::string admin = file("admin-console.example");
+  CHECK(check_certificate_files(file("ca.crt"), admin + ".crt", admin + ".key", CertificateRole::kAdmin));
+  for (const auto role : {CertificateRole::kProxy, CertificateRole::kAgent})
+    CHECK_FALSE(check_certificate_files(file("ca.crt"), admin + ".crt", admin + ".key", role));
+  CHECK(run_keygen({out, {}, 30, {}, {"db 4"}}) == 2);
+
   std::filesystem::remove(file("ca.key"));
   CHECK(run_keygen({out, {"db3.example"}, 30}) == 1);
   CHECK_FALSE(std::filesystem::exists(file("agent-db3.example.key")));
