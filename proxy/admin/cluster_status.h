@@ -2,6 +2,7 @@
 // from it.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -143,13 +144,27 @@ struct MemberStatus {
   std::vector<std::string> differs_in;  // keys of the configuration that all must have in common
 };
 
+// Where clients find the leader.
+struct VipStatus {
+  std::string address;  // as configured
+  std::string interface;
+  bool is_held = false;  // by this pgkeel
+  std::string holder;    // as all agree on; empty: nobody
+};
+
 // How they agree, as this one knows it.
 struct AgreementStatus {
   std::string leader;  // empty: nobody leads now
   std::uint64_t term = 0;
-  bool leads = false;        // this pgkeel decides
-  bool routes = false;       // it lets clients through
-  Duration may_route_for{};  // without another word of etcd or of the other members
+  bool leads = false;                      // this pgkeel decides
+  bool routes = false;                     // it lets clients through
+  Duration may_route_for{};                // without another word of etcd or of the other members
+  Duration lease_for{};                    // its own lease goes on for so long; zero: it has none
+  std::optional<Duration> etcd_heard_ago;  // since etcd confirmed that lease; nothing: it never did
+  std::string etcd_problem;                // why it does not; empty: it does
+  std::size_t promises_wanted = 0;         // of how many others it takes one to route while etcd is away
+  std::size_t promises_held = 0;           // they are asked for then only
+  std::optional<VipStatus> vip;
   std::vector<MemberStatus> members;
 };
 

@@ -124,6 +124,14 @@ Json read_only_to_json(const std::optional<ReadOnlyStatus>& read_only) {
           {"sessions", sessions_to_json(read_only->sessions)}};
 }
 
+Json vip_to_json(const std::optional<VipStatus>& vip) {
+  if (!vip) return nullptr;
+  return {{"address", vip->address},
+          {"interface", vip->interface},
+          {"is_held", vip->is_held},
+          {"holder", vip->holder.empty() ? Json(nullptr) : Json(vip->holder)}};
+}
+
 Json agreement_to_json(const std::optional<AgreementStatus>& agreement) {
   if (!agreement) return nullptr;
   Json members = Json::array();
@@ -142,6 +150,12 @@ Json agreement_to_json(const std::optional<AgreementStatus>& agreement) {
           {"leads", agreement->leads},
           {"routes", agreement->routes},
           {"may_route_for_ms", to_milliseconds(agreement->may_route_for)},
+          {"lease_for_ms", to_milliseconds(agreement->lease_for)},
+          {"etcd_heard_ms_ago", milliseconds_or_null(agreement->etcd_heard_ago)},
+          {"etcd_problem", agreement->etcd_problem.empty() ? Json(nullptr) : Json(agreement->etcd_problem)},
+          {"promises_wanted", agreement->promises_wanted},
+          {"promises_held", agreement->promises_held},
+          {"vip", vip_to_json(agreement->vip)},
           {"members", members}};
 }
 

@@ -57,6 +57,13 @@ AgreementStatus AgreedCluster::status() const {
   status.leads = membership.leads(now);
   status.routes = serves();
   status.may_route_for = std::clamp(membership.serve_until(cluster_) - now, Duration::zero(), kTellAtMost);
+  status.lease_for = std::max(membership.lease_ends() - now, Duration::zero());
+  if (membership.etcd_heard_at() != Instant{}) status.etcd_heard_ago = now - membership.etcd_heard_at();
+  status.etcd_problem = coordinator_.problem();
+  if (status.etcd_problem.empty() && !status.etcd_heard_ago) status.etcd_problem = "etcd has not answered yet";
+  const auto promises = membership.promises(now);
+  status.promises_wanted = promises.wanted;
+  status.promises_held = promises.held;
   std::set<std::string> names = state.roster.members;
   for (const auto& live : state.members) names.insert(live.first);
   const SharedRoute* newest = membership.newest_route(cluster_);

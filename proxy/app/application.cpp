@@ -317,7 +317,7 @@ std::optional<std::vector<ClusterStatus>> Application::ask_clusters() {
     std::vector<ClusterStatus> statuses;
     for (const auto& cluster : clusters_) {
       statuses.push_back(cluster->status());
-      add_differences(statuses.back());
+      add_agreement(statuses.back());
       for (const auto& [pid, former] : formers_) {
         for (const Endpoint endpoint : {Endpoint::kWrite, Endpoint::kReadOnly}) {
           const auto draining = former->draining().find(endpoint_name(cluster->name(), endpoint));

@@ -114,7 +114,7 @@ class Application final : private HandoverGiver::Owner {
   void vip_is_leaving(const IpAddress& address);
   [[nodiscard]] PeerView own_view() const;
   void agreement_changed();
-  void add_differences(ClusterStatus& status) const;
+  void add_agreement(ClusterStatus& status) const;
   void stop_among_others(bool next_one_listens);
   void end_clients_among_others(bool next_one_listens);
   void leave_the_others();

@@ -1,8 +1,5 @@
 // The part of Application that makes this pgkeel one of several.
-#include <algorithm>
-#include <array>
 #include <map>
-#include <unistd.h>
 #include <utility>
 
 #include "config/shared_settings.h"
@@ -10,6 +7,7 @@
 #include "proxy/base/version.h"
 #include "proxy/io/durable_file.h"
 #include "proxy/io/random_id.h"
+#include "replication/coordination/own_settings.h"
 
 namespace pgkeel {
 namespace {
@@ -31,44 +29,12 @@ Result<std::string> own_machine_id(const std::string& state_directory) {
   return id;
 }
 
-std::string own_name(const CoordinationConfig& config) {
-  if (!config.name.empty()) return config.name;
-  std::array<char, 256> name{};
-  if (::gethostname(name.data(), name.size() - 1) != 0) return "pgkeel";
-  return name.data();
-}
-
-Result<std::string> text_of(const std::string& path) {
-  if (path.empty()) return std::string();
-  auto text = read_file(path);
-  if (!text) return Error{"[coordination]: " + text.error().message};
-  return text;
-}
-
-Result<EtcdSettings> etcd_settings(const CoordinationConfig& config) {
-  EtcdSettings etcd;
-  etcd.endpoints = config.etcd;
-  etcd.user = config.user;
-  auto password = text_of(config.password_file);
-  auto authority = text_of(config.tls.ca);
-  auto certificate = text_of(config.tls.cert);
-  auto key = text_of(config.tls.key);
-  for (const auto* each : {&password, &authority, &certificate, &key}) {
-    if (!*each) return each->error();
-  }
-  etcd.password = password->substr(0, password->find('\n'));
-  etcd.tls.authority_pem = std::move(*authority);
-  etcd.tls.certificate_pem = std::move(*certificate);
-  etcd.tls.key_pem = std::move(*key);
-  return etcd;
-}
-
 }  // namespace
 
 Result<void> Application::open_coordination() {
   const CoordinationConfig& config = config_.coordination;
   if (!config.is_given()) return {};
-  auto etcd = etcd_settings(config);
+  auto etcd = read_etcd_settings(config);
   if (!etcd) return etcd.error();
   const auto machine = own_machine_id(config_.state_directory);
   if (!machine) return machine.error();
@@ -76,7 +42,7 @@ Result<void> Application::open_coordination() {
   settings.etcd = std::move(*etcd);
   settings.prefix = config.prefix;
   settings.lease = config.lease;
-  settings.name = own_name(config);
+  settings.name = own_member_name(config);
   settings.self.machine = *machine;
   settings.self.instance = random_id();
   settings.self.address = format_host_port(config.peer.address);
@@ -115,7 +81,7 @@ Result<void> Application::open_peers() {
 
 PeerView Application::own_view() const {
   PeerView view;
-  view.name = own_name(config_.coordination);
+  view.name = own_member_name(config_.coordination);
   view.version = pgkeel_version();
   for (const auto& cluster : clusters_) {
     for (const auto& node : cluster->status().nodes) {
@@ -144,7 +110,7 @@ Result<void> Application::open_vip() {
     vip_ = std::move(*holder);
   }
   vip_agreement_ = std::make_unique<VipAgreement>(
-      *coordinator_, own_name(config_.coordination), config_.coordination.lease, vip_.get(),
+      *coordinator_, own_member_name(config_.coordination), config_.coordination.lease, vip_.get(),
       [this](const std::string& problem) { record(LogLevel::kWarning, "vip", problem); });
   return {};
 }
@@ -170,7 +136,7 @@ void Application::agreement_changed() {
   }
   std::map<std::string, std::string> addresses;
   for (const auto& [member, live] : state.members) {
-    if (member != own_name(config_.coordination)) addresses[member] = live.address;
+    if (member != own_member_name(config_.coordination)) addresses[member] = live.address;
   }
   peers_->members_are(addresses);
   if (stopping_) return;
@@ -178,12 +144,16 @@ void Application::agreement_changed() {
   if (vip_agreement_) vip_agreement_->review();
 }
 
-void Application::add_differences(ClusterStatus& status) const {
+void Application::add_agreement(ClusterStatus& status) const {
   if (!status.agreement) return;
   for (auto& member : status.agreement->members) {
     const auto differences = peers_->differences().find(member.name);
     if (differences != peers_->differences().end()) member.differs_in = differences->second;
   }
+  const VipConfig& vip = config_.coordination.vip;
+  if (!vip.address.empty())
+    status.agreement->vip = VipStatus{vip.address, vip.interface, vip_ && vip_->is_held(),
+                                      vip_agreement_ ? vip_agreement_->holder_name() : ""};
 }
 
 // Who has connected is not refused, and who connects from now on finds one of the others: by its next host, or, where

@@ -144,6 +144,19 @@ std::string coordination_lines(const Json& coordination, const Painter& painter)
                         state);
   }
   if (coordination.at("leader").is_null()) text += "  " + painter(Paint::kBad, "no pgkeel leads now") + "\n";
+  if (const Json problem = coordination.value("etcd_problem", Json()); problem.is_string()) {
+    text += fmt::format("  etcd: {}; {} of {} promises of the other pgkeels that replace it are held\n",
+                        painter(Paint::kBad, problem.get<std::string>()),
+                        coordination.at("promises_held").get<std::size_t>(),
+                        coordination.at("promises_wanted").get<std::size_t>());
+  }
+  if (const Json vip = coordination.value("vip", Json()); vip.is_object()) {
+    text +=
+        fmt::format("  virtual IP {}: {}{}\n", vip.at("address").get<std::string>(),
+                    vip.at("holder").is_null() ? painter(Paint::kBad, "nobody holds it")
+                                               : "of pgkeel " + vip.at("holder").get<std::string>(),
+                    vip.at("is_held").get<bool>() ? ", on " + vip.at("interface").get<std::string>() + " here" : "");
+  }
   return text;
 }
 

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "proxy/base/version.h"
+#include "proxy/metrics/agreement_metrics.h"
 #include "proxy/metrics/families.h"
 
 namespace pgkeel {
@@ -404,6 +405,7 @@ std::string prometheus_text(const std::vector<ClusterStatus>& clusters, const Co
   add_nodes(families, clusters);
   add_loops(families, loops);
   add_read_only(families, clusters);
+  add_agreement(families, clusters);
   families.family("pgkeel_certificate_not_after_seconds", "When a certificate that pgkeel shows ends, as Unix time",
                   MetricType::Gauge);
   for (const auto& cluster : clusters) {

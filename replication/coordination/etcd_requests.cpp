@@ -141,6 +141,10 @@ EtcdRequest watch_prefix(const std::string& prefix, std::uint64_t from_revision)
   return {"/v3/watch", dump({{"create_request", create}})};
 }
 
+EtcdRequest ask_status() {
+  return {"/v3/maintenance/status", "{}"};
+}
+
 EtcdRequest authenticate(const std::string& user, const std::string& password) {
   return {"/v3/auth/authenticate", dump({{"name", user}, {"password", password}})};
 }
@@ -182,6 +186,23 @@ Result<std::string> read_token(std::string_view body) {
   std::string token = text_of(parse(body), "token");
   if (token.empty()) return unreadable("a login");
   return token;
+}
+
+Result<EtcdStatus> read_status(std::string_view body) {
+  const Json json = parse(body);
+  EtcdStatus status;
+  status.version = text_of(json, "version");
+  const auto leader = number_of(json, "leader");
+  if (status.version.empty() || !leader) return unreadable("the question how it is");
+  status.has_leader = *leader != 0;
+  if (const Json& errors = member(json, "errors"); errors.is_array()) {
+    for (const auto& each : errors) {
+      std::string text = each.is_string() ? each.get<std::string>() : each.dump();
+      text.erase(text.find_last_not_of(' ') + 1);
+      status.errors.push_back(std::move(text));
+    }
+  }
+  return status;
 }
 
 Result<EtcdNews> read_news(std::string_view line) {

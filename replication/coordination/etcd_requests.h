@@ -39,6 +39,7 @@ EtcdRequest renew_lease(std::uint64_t lease);
 EtcdRequest revoke_lease(std::uint64_t lease);
 EtcdRequest read_prefix(const std::string& prefix);
 EtcdRequest watch_prefix(const std::string& prefix, std::uint64_t from_revision);
+EtcdRequest ask_status();  // of the member that is asked
 EtcdRequest authenticate(const std::string& user, const std::string& password);
 
 struct EtcdAnswer {
@@ -57,6 +58,13 @@ struct EtcdRenewal {
 Result<EtcdRenewal> read_renewal(std::string_view body);
 
 Result<std::string> read_token(std::string_view body);
+
+struct EtcdStatus {
+  std::string version;              // "3.4.23"
+  bool has_leader = false;          // else it neither reads nor writes: there is no majority
+  std::vector<std::string> errors;  // as it tells them: "alarm:NOSPACE"
+};
+Result<EtcdStatus> read_status(std::string_view body);
 
 struct EtcdEvent {
   bool gone = false;

@@ -175,6 +175,16 @@ Instant Membership::promises_until(const std::string& cluster) const {
   return until;
 }
 
+Membership::Promises Membership::promises(Instant now) const {
+  Promises promises;
+  for (const auto& member : whose_promises()) {
+    ++promises.wanted;
+    const auto since = promises_since_.find(member);
+    if (since != promises_since_.end() && now < since->second + policy_.lease - policy_.margin()) ++promises.held;
+  }
+  return promises;
+}
+
 Instant Membership::serve_until(const std::string& cluster) const {
   if (state_.revision == 0 || !roster().members.contains(name_)) return {};
   Instant until = promises_until(cluster);

@@ -3,6 +3,7 @@
 // protocol. Pure: no I/O, no clock, no log; the simulation plays it against an etcd of its own. One thread.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -98,6 +99,18 @@ class Membership {
 
   [[nodiscard]] const AgreedState& state() const { return state_; }
   [[nodiscard]] bool holds_lease(Instant now) const { return has_lease_ && now < lease_until(); }
+
+  // -- for people
+  // The end of the lease, by this one's cautious count; in the past: it has none.
+  [[nodiscard]] Instant lease_ends() const { return has_lease_ ? lease_until() : Instant{}; }
+  // When the newest answer of etcd about the lease was asked for; Instant{}: there was none yet.
+  [[nodiscard]] Instant etcd_heard_at() const { return renewed_at_; }
+  // Of how many members it takes a promise to route while etcd is away, and of how many it holds one now.
+  struct Promises {
+    std::size_t wanted = 0;
+    std::size_t held = 0;
+  };
+  [[nodiscard]] Promises promises(Instant now) const;
 
  private:
   struct Attempt {

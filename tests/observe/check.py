@@ -22,7 +22,8 @@ def told_by(program):
 
 def expressions(folder):
     """(where, expression) of every alert and every panel."""
-    rules = (folder / "pgkeel.rules.yml").read_text()
+    rules = re.sub(r">-\n\s+", "", (folder / "pgkeel.rules.yml").read_text())
+    rules = re.sub(r"(expr: .*)\n\s+((?:and|or|unless) )", r"\1 \2", rules)
     for expression in re.findall(r"^\s+expr: (.*)$", rules, re.MULTILINE):
         yield "pgkeel.rules.yml", expression
     dashboard = json.loads((folder / "grafana-dashboard.json").read_text())
@@ -71,9 +72,10 @@ def main():
         problems.append(f"{page} is not what pgkeel tells; PGKEEL_REWRITE=1 writes it anew")
     tested = alerts(folder, "pgkeel.rules.test.yml")
     problems += [f"pgkeel.rules.test.yml: {alert} is not tested" for alert in alerts(folder, "pgkeel.rules.yml") - tested]
-    if shutil.which("promtool"):
+    promtool = shutil.which("promtool") or shutil.which(folder.parents[1] / "build/tools/promtool")
+    if promtool:
         for command, what in ((["check", "metrics"], text), (["test", "rules", str(folder / "pgkeel.rules.test.yml")], None)):
-            run = subprocess.run(["promtool", *command], input=what, capture_output=True, text=True, check=False)
+            run = subprocess.run([promtool, *command], input=what, capture_output=True, text=True, check=False)
             if run.returncode != 0:
                 problems.append(f"promtool {' '.join(command)}:\n{run.stdout}{run.stderr}")
     else:

@@ -2,6 +2,7 @@
 // gives orders as `pgkeel failover` and its like do. Texts of servers are only ever set as text, never as HTML.
 
 const kEventsShown = 300;
+const kEventsAtFirst = 60;  // the others are a press of a button away
 const kPlotSeconds = 120;
 const kSeverities = ["debug", "info", "warning", "error"];
 const kTones = {
@@ -34,7 +35,7 @@ const kOrders = {
 };
 
 const byId = (id) => document.getElementById(id);
-const state = { clusters: [], shown: "", events: [], lags: new Map(), orders: [] };
+const state = { clusters: [], shown: "", events: [], eventsShown: kEventsAtFirst, lags: new Map(), orders: [] };
 
 function element(tag, { text, className, ...attributes } = {}, children = []) {
   const made = document.createElement(tag);
@@ -115,11 +116,19 @@ function promiseText(cluster) {
 }
 
 function offeredOrders(cluster, node) {
+  if (whoTakesOrders(cluster)) return [];
   return state.orders.filter((name) => {
     const kind = kOrders[name];
     return Boolean(kind.perNode) === Boolean(node) && (!kind.collisionOnly || cluster.collision) &&
       (!kind.when || kind.when(cluster, node));
   });
+}
+
+// Of several pgkeels only the one that leads takes orders.
+function whoTakesOrders(cluster) {
+  const coordination = cluster.coordination;
+  if (!coordination || coordination.leads) return null;
+  return coordination.leader ? `pgkeel ${coordination.leader} leads: give orders on its console` : "no pgkeel leads now: nobody takes orders";
 }
 
 function routeText(cluster) {
@@ -158,6 +167,7 @@ function drawAccessPoint(cluster) {
     ["Failovers since pgkeel started", cluster.failovers],
     ["Last failover took", cluster.last_failover_ms ? durationText(cluster.last_failover_ms) : null],
     ["Cannot store its state", cluster.state_error],
+    ["Orders", whoTakesOrders(cluster)],
   ]));
   const offered = offeredOrders(cluster);
   replaceIfChanged(byId("cluster-buttons"), offered.map((name) =>
@@ -242,6 +252,53 @@ function drawNodes(cluster) {
   }
 }
 
+// ---- several pgkeels ---------------------------------------------------------------------------------------------------
+function agreementText(coordination) {
+  const parts = [coordination.leader ? `pgkeel ${coordination.leader} leads (term ${coordination.term})` : "no pgkeel leads now"];
+  parts.push(!coordination.etcd_problem ? "etcd answers"
+    : `etcd: ${coordination.etcd_problem}; ${coordination.promises_held} of ${coordination.promises_wanted} promises that replace it are held`);
+  const vip = coordination.vip;
+  if (vip) parts.push(`virtual IP ${vip.address}: ${vip.holder ? `of pgkeel ${vip.holder}` : "nobody holds it"}${vip.is_held ? `, on ${vip.interface} here` : ""}`);
+  return parts.join("; ");
+}
+
+function leaseText(coordination, member) {
+  if (!member.is_self) return member.has_lease ? "holds" : "none";
+  if (!coordination.lease_for_ms) return "none";
+  return `holds for ${durationText(coordination.lease_for_ms)} more, confirmed ${durationText(coordination.etcd_heard_ms_ago)} ago`;
+}
+
+function drawMember(cluster, member) {
+  const coordination = cluster.coordination;
+  const marks = [];
+  if (member.leads) marks.push(["leads", "good"]);
+  if (member.is_self) marks.push(["this one", "calm"]);
+  if (!member.has_lease) marks.push(["gone", "bad"]);
+  else marks.push(member.follows_route ? ["follows the route", "good"] : ["has not followed the route", "warn"]);
+  if (member.differs_in.length > 0) marks.push(["configured differently", "warn"]);
+  return element("article", { className: `card member ${member.has_lease ? "" : "silent"}`, "aria-label": `Pgkeel ${member.name}` }, [
+    element("header", {}, [element("h3", { text: member.name }),
+      ...marks.map(([text, tone]) => element("span", { text, className: `badge ${tone}` }))]),
+    element("dl", {}, rows([
+      ["Address", member.address],
+      ["Version", member.version],
+      ["Lease", leaseText(coordination, member)],
+      ["Route acknowledged", !member.has_lease ? null : member.follows_route ? `yes, epoch ${cluster.epoch}` : "not the newest"],
+      ["Clients here", !member.is_self ? null : !coordination.routes ? "are not let through"
+        : `may be let through for ${durationText(coordination.may_route_for_ms)} without another word`],
+      ["Differs in", member.differs_in.join(", ") || null],
+    ]))]);
+}
+
+function drawMembers(cluster) {
+  const coordination = cluster.coordination;
+  byId("members-section").hidden = !coordination;
+  if (!coordination) return;
+  setText("agreement", agreementText(coordination));
+  byId("agreement").className = coordination.etcd_problem || !coordination.leader ? "note" : "";
+  replaceIfChanged(byId("members"), coordination.members.map((member) => drawMember(cluster, member)));
+}
+
 function section(id, list, items) {
   byId(id).hidden = items.length === 0;
   replaceIfChanged(byId(list), items);
@@ -284,7 +341,8 @@ function drawEvents() {
   const shown = state.events.filter((event) => (!event.cluster || event.cluster === cluster) &&
     kSeverities.indexOf(event.severity) >= least &&
     (!words || `${event.kind} ${event.node} ${event.text}`.toLowerCase().includes(words)));
-  replaceIfChanged(byId("events"), shown.slice(-kEventsShown).reverse().map((event) =>
+  byId("events-more").hidden = shown.length <= state.eventsShown || state.eventsShown === kEventsShown;
+  replaceIfChanged(byId("events"), shown.slice(-state.eventsShown).reverse().map((event) =>
     element("tr", { className: event.severity }, [
       element("td", {}, [element("time", { datetime: event.when, text: event.when.replace("T", " ").replace(/\.\d+Z$/, " UTC") })]),
       element("td", { text: event.severity }),
@@ -300,6 +358,7 @@ function draw() {
   drawCondition(cluster);
   drawAccessPoint(cluster);
   drawNodes(cluster);
+  drawMembers(cluster);
   drawWork(cluster);
   drawReadiness(cluster);
   drawLost(cluster);
@@ -442,6 +501,10 @@ byId("order-token").addEventListener("keydown", (event) => {
 });
 byId("filter").addEventListener("submit", (event) => event.preventDefault());
 byId("filter").addEventListener("input", drawEvents);
+byId("events-more").addEventListener("click", () => {
+  state.eventsShown = kEventsShown;
+  drawEvents();
+});
 
 await learnOrders();
 listen();

@@ -90,6 +90,20 @@ TEST_CASE("of several pgkeels each has a line") {
   REQUIRE(worse);
   CHECK(worse->find("follows the route, lets nobody through;") != std::string::npos);
   CHECK(worse->find("  no pgkeel leads now\n") != std::string::npos);
+  CHECK(worse->find("etcd") == std::string::npos);
+  CHECK(worse->find("virtual IP") == std::string::npos);
+  cluster.agreement->etcd_problem = "http://10.0.0.11:2379: no answer";
+  cluster.agreement->promises_wanted = 2;
+  cluster.agreement->promises_held = 1;
+  cluster.agreement->vip = VipStatus{"10.0.0.100/24", "eth0", false, ""};
+  const auto away = status_text(clusters_json({cluster}, {}), plain);
+  REQUIRE(away);
+  CHECK(away->find("  etcd: http://10.0.0.11:2379: no answer; 1 of 2 promises of the other pgkeels that replace it are "
+                   "held\n") != std::string::npos);
+  CHECK(away->find("  virtual IP 10.0.0.100/24: nobody holds it\n") != std::string::npos);
+  cluster.agreement->vip = VipStatus{"10.0.0.100/24", "eth0", true, "two"};
+  CHECK(status_text(clusters_json({cluster}, {}), plain)
+            ->find("  virtual IP 10.0.0.100/24: of pgkeel two, on eth0 here\n") != std::string::npos);
 }
 
 TEST_CASE("what is wrong stands out on a terminal, and the columns stay where they are") {
