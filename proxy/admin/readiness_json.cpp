@@ -2,10 +2,10 @@
 
 namespace pgkeel {
 
-nlohmann::ordered_json readiness_to_json(const Readiness& readiness) {
+nlohmann::ordered_json findings_to_json(const std::vector<Finding>& list) {
   using Json = nlohmann::ordered_json;
   Json findings = Json::array();
-  for (const auto& finding : readiness.findings) {
+  for (const auto& finding : list) {
     const bool prevents_failover = finding.prevents == Prevents::kFailover || finding.prevents == Prevents::kBoth;
     const bool prevents_rejoin = finding.prevents == Prevents::kRejoin || finding.prevents == Prevents::kBoth;
     findings.push_back({{"severity", severity_name(finding.severity)},
@@ -17,9 +17,13 @@ nlohmann::ordered_json readiness_to_json(const Readiness& readiness) {
                         {"problem", finding.problem},
                         {"remedy", finding.remedy}});
   }
+  return findings;
+}
+
+nlohmann::ordered_json readiness_to_json(const Readiness& readiness) {
   return {{"failover_would_work", readiness.failover_would_work},
           {"rejoin_would_work", readiness.rejoin_would_work},
-          {"findings", findings}};
+          {"findings", findings_to_json(readiness.findings)}};
 }
 
 }  // namespace pgkeel

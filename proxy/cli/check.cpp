@@ -11,6 +11,7 @@
 #include <fmt/format.h>
 
 #include "proxy/cli/check_live.h"
+#include "proxy/io/certificate_host.h"
 #include "proxy/io/certificates.h"
 #include "proxy/io/clock.h"
 #include "proxy/io/tls_context.h"
@@ -41,6 +42,22 @@ std::optional<std::string> warning_of(const PasswordFileFacts& file) {
     return fmt::format("is readable by its group; run: chmod 600 {}", file.path);
   }
   return std::nullopt;
+}
+
+// The other pgkeels cannot stop, start or rebuild such a node, also when they lead.
+std::string warnings_of_local_nodes(const std::string& config_path, const Config& config) {
+  if (!config.coordination.is_given()) return "";
+  std::string lines;
+  for (const ClusterConfig& cluster : config.clusters) {
+    for (std::size_t i = 0; i < cluster.nodes.size(); ++i) {
+      if (cluster.nodes[i].local)
+        lines += fmt::format(
+            "{}: warning: cluster.{}.node[{}].local: only the pgkeel on this host could stop, start and rebuild it; "
+            "of several pgkeels any may have to: run pgkeel agent beside it, and give all of them `agent`\n",
+            config_path, cluster.name, i);
+    }
+  }
+  return lines;
 }
 
 std::string counted(std::size_t count, std::string_view noun) {
@@ -76,6 +93,37 @@ void look_at_admin_tls(const AdminTlsConfig& tls, std::vector<CertificateFacts>&
     facts.until = (*context)->not_after();
   else
     facts.problem = context.error().message;
+}
+
+// Of one of several pgkeels: what it shows the others, and etcd.
+void look_at_coordination_tls(const CoordinationConfig& coordination, std::vector<CertificateFacts>& certificates) {
+  if (!coordination.is_given()) return;
+  const PeerConfig& peer = coordination.peer;
+  CertificateFacts& facts = certificates.emplace_back();
+  facts.key = "coordination.peer";
+  facts.key_file = peer.tls.key;
+  facts.key_is_open = is_open(facts.key + ".key", peer.tls.key);
+  facts.made_by_keygen = true;
+  const auto identity = read_tls_identity(peer.tls.ca, peer.tls.cert, peer.tls.key);
+  const auto until = identity ? check_peer_identity(*identity) : Result<WallTime>(identity.error());
+  if (!until)
+    facts.problem = until.error().message;
+  else if (!certificate_bears_host(identity->certificate.pem, peer.address.host))
+    facts.problem =
+        fmt::format("{} does not bear {}, at which the others reach this pgkeel (`address`): pgkeel keygen --proxy {}",
+                    peer.tls.cert, peer.address.host, peer.address.host);
+  else
+    facts.until = *until;
+  if (const auto& tls = coordination.tls; !tls.cert.empty()) {
+    CertificateFacts& shown = certificates.emplace_back();
+    shown.key = "coordination.tls";
+    shown.key_file = tls.key;
+    shown.key_is_open = is_open(shown.key + ".key", tls.key);
+    if (const auto context = TlsContext::accepting(tls.cert, tls.key, tls.ca))
+      shown.until = (*context)->not_after();
+    else
+      shown.problem = context.error().message;
+  }
 }
 
 void look_at_tls(const ClusterConfig& cluster, std::vector<CertificateFacts>& certificates) {
@@ -116,6 +164,7 @@ CheckReport check_report(const std::string& config_path, const ConfigResult& con
     }
   }
   if (report.exit_status != 0) return report;
+  report.problems += warnings_of_local_nodes(config_path, *config);
   std::size_t nodes = 0;
   for (const ClusterConfig& cluster : config->clusters) nodes += cluster.nodes.size();
   report.summary =
@@ -125,6 +174,8 @@ CheckReport check_report(const std::string& config_path, const ConfigResult& con
 
 std::vector<PasswordFileFacts> look_at_password_files(const Config& config) {
   std::vector<PasswordFileFacts> files;
+  if (const auto& etcd = config.coordination; !etcd.password_file.empty())
+    files.push_back(look_at("coordination.password_file", etcd.password_file));
   for (const ClusterConfig& cluster : config.clusters) {
     const std::string path = "cluster." + cluster.name;
     if (!cluster.monitor.password_file.empty()) {
@@ -140,6 +191,7 @@ std::vector<PasswordFileFacts> look_at_password_files(const Config& config) {
 std::vector<CertificateFacts> look_at_certificates(const Config& config) {
   std::vector<CertificateFacts> certificates;
   look_at_admin_tls(config.admin.tls, certificates);
+  look_at_coordination_tls(config.coordination, certificates);
   for (const ClusterConfig& cluster : config.clusters) {
     look_at_tls(cluster, certificates);
     for (std::size_t i = 0; i < cluster.nodes.size(); ++i) {

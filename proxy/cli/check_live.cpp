@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "proxy/admin/readiness_json.h"
+#include "proxy/cli/check_coordination.h"
 #include "proxy/cli/exit_status.h"
 #include "replication/readiness/collect.h"
 #include "replication/readiness/rules.h"
@@ -32,28 +33,52 @@ std::string counts_text(const std::vector<Finding>& findings) {
   return text.empty() ? "nothing found" : text;
 }
 
-bool has_error(const Readiness& readiness) {
-  return std::ranges::any_of(readiness.findings,
+bool has_error(const std::vector<Finding>& findings) {
+  return std::ranges::any_of(findings,
                              [](const Finding& finding) { return finding.severity == FindingSeverity::kError; });
 }
 
-}  // namespace
-
-std::string readiness_text(const std::string& cluster, const Readiness& readiness) {
-  std::string text = fmt::format("{}: {} ({})\n", cluster, answer_text(readiness), counts_text(readiness.findings));
-  for (const auto& finding : readiness.findings) {
+std::string findings_text(const std::vector<Finding>& findings) {
+  std::string text;
+  for (const auto& finding : findings) {
     text += fmt::format("  {:7} {}{}\n          {}\n", severity_name(finding.severity),
                         finding.node.empty() ? "" : finding.node + ": ", finding.problem, finding.remedy);
   }
   return text;
 }
 
+}  // namespace
+
+std::string readiness_text(const std::string& cluster, const Readiness& readiness) {
+  return fmt::format("{}: {} ({})\n", cluster, answer_text(readiness), counts_text(readiness.findings)) +
+         findings_text(readiness.findings);
+}
+
+std::string coordination_text(const CoordinationFacts& facts, const std::vector<Finding>& findings) {
+  const auto answering = std::ranges::count_if(facts.etcds, [](const auto& etcd) { return etcd.error.empty(); });
+  const auto peers = std::ranges::count_if(facts.peers, [](const auto& peer) { return peer.error.empty(); });
+  return fmt::format("several pgkeels: {}; {} of {} etcds and {} of {} other pgkeels answer ({})\n",
+                     has_error(findings) ? "not ready" : "ready", answering, facts.etcds.size(), peers,
+                     facts.peers.size(), counts_text(findings)) +
+         findings_text(findings);
+}
+
 int check_live(const Config& config, bool json) {
   bool any_error = false;
+  nlohmann::ordered_json document;
+  if (config.coordination.is_given()) {
+    const auto facts = look_at_coordination(config);
+    const auto findings = judge_coordination(config.coordination, facts);
+    any_error = has_error(findings);
+    if (json)
+      document["coordination"] = {{"findings", findings_to_json(findings)}};
+    else
+      std::cout << coordination_text(facts, findings) << std::flush;
+  }
   nlohmann::ordered_json clusters = nlohmann::ordered_json::array();
   for (const auto& cluster : config.clusters) {
     const auto readiness = judge_readiness(cluster, collect_readiness_facts(cluster, CollectScope::kComplete));
-    any_error = any_error || has_error(readiness);
+    any_error = any_error || has_error(readiness.findings);
     if (json) {
       clusters.push_back({{"name", cluster.name}, {"readiness", readiness_to_json(readiness)}});
     } else {
@@ -61,7 +86,7 @@ int check_live(const Config& config, bool json) {
     }
   }
   if (json) {
-    const nlohmann::ordered_json document = {{"clusters", clusters}};
+    document["clusters"] = clusters;
     std::cout << document.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) << "\n";
   }
   return any_error ? kExitRefused : kExitDone;
