@@ -77,12 +77,23 @@ int run_events(const EventsOptions& options) {
   if (!config) return kExitRefused;
   const Painter painter(wants_colours(STDOUT_FILENO));
   std::uint64_t last_id = 0;
+  bool has_answered = false;
+  std::string told;
   while (true) {
     const std::uint64_t after = last_id;
     const std::string path = "/api/v1/events?after=" + std::to_string(after);
     const auto answer =
         options.follow ? ask_admin(*config, path + "&wait_ms=20000", kFollowLimit) : ask_admin(*config, path);
-    if (!answer) return tell(answer.error());
+    if (!answer && !(options.follow && has_answered)) return tell(answer.error());
+    if (!answer) {
+      // A pgkeel that is restarted meanwhile is followed on.
+      if (answer.error().message != told) tell(answer.error());
+      told = answer.error().message;
+      std::this_thread::sleep_for(1s);
+      continue;
+    }
+    has_answered = true;
+    told.clear();
     const auto text = options.json ? events_json_lines(*answer, last_id) : events_text(*answer, last_id, "", painter);
     if (!text) return tell(text.error());
     std::cout << *text << std::flush;
