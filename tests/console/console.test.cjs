@@ -1,55 +1,35 @@
 // The console as its user sees it, before the servers of `pgkeel demo --keep`. CommonJS, so that NODE_PATH finds
 // playwright-core outside of the source tree.
 const assert = require("node:assert/strict");
-const { spawn } = require("node:child_process");
+const { execFileSync } = require("node:child_process");
 const fs = require("node:fs");
 const { test, before, after } = require("node:test");
-const { chromium } = require("playwright-core");
+const { kPgkeel, kScreenshots, asServerUser, card, giveOrderTo, openBrowser, openPage, startDemo } = require("./support.cjs");
 
-const kChromium = process.env.CHROMIUM ?? "/usr/bin/chromium";
-const kPatience = 60_000; // only there to end a broken test
-let demo, browser, address, token;
+let demo, browser, address, token, config;
 
 before(async () => {
-  demo = spawn("build/release/pgkeel", ["demo", "--keep"], { stdio: ["ignore", "pipe", "inherit"] });
-  const folder = await new Promise((resolve, reject) => {
-    let output = "";
-    demo.stdout.on("data", (text) => {
-      output += text;
-      const found = /Everything is left running[^]*--config (\S+)\/pgkeel\.toml/.exec(output);
-      if (found) resolve(found[1]);
-    });
-    demo.on("exit", () => reject(new Error(`the demo has ended:\n${output}`)));
-  });
-  [address] = /http:\/\/127\.0\.0\.1:\d+/.exec(fs.readFileSync(`${folder}/pgkeel.log`, "utf8"));
-  token = fs.readFileSync(`${folder}/admin.token`, "utf8").trim();
-  browser = await chromium.launch({ executablePath: kChromium, args: ["--no-sandbox"] });
+  demo = await startDemo();
+  ({ address, token, config } = demo);
+  browser = await openBrowser();
 });
 
 after(async () => {
   await browser?.close();
-  if (demo.exitCode !== null) return;
-  const ended = new Promise((resolve) => demo.once("exit", resolve));
-  demo.kill("SIGINT");
-  await ended;
+  await demo?.end();
 });
 
-async function openConsole(options = {}) {
-  const page = await browser.newPage({ viewport: { width: 1280, height: 900 }, ...options });
-  page.setDefaultTimeout(kPatience);
-  page.problems = [];
-  page.on("pageerror", (error) => page.problems.push(error.message));
-  page.on("request", (request) => {
-    if (!request.url().startsWith(`${address}/`) && !request.url().startsWith("data:")) page.problems.push(request.url());
-  });
-  await page.goto(address);
-  await page.getByText("live", { exact: true }).waitFor();
-  return page;
-}
-
-const card = (page, node) => page.getByRole("article", { name: `Node ${node}` });
+const openConsole = (options) => openPage(browser, address, options);
 const condition = (page, word) => page.getByRole("heading", { name: `demo: ${word}` }).waitFor();
 const activeNode = async (page) => ((await card(page, "a").getByText("active", { exact: true }).count()) > 0 ? "a" : "b");
+const giveOrder = (page, open, told) => giveOrderTo(page, open, told, token);
+
+// Changes the configuration of the demo, and has it taken over.
+function reconfigure(from, to) {
+  const text = fs.readFileSync(config, "utf8");
+  assert.ok(text.includes(from));
+  fs.writeFileSync(config, text.replace(from, to));
+}
 
 test("the state of the cluster is told in words", async () => {
   const page = await openConsole();
@@ -59,7 +39,7 @@ test("the state of the cluster is told in words", async () => {
   await card(page, active).getByText("primary", { exact: true }).waitFor();
   for (const word of ["standby", "safe", "streaming", "Replay lag"]) await card(page, standby).getByText(word, { exact: true }).waitFor();
   await card(page, standby).getByRole("img", { name: /^Lag of the last/ }).waitFor();
-  await page.screenshot({ path: "build/console/normal.png", fullPage: true });
+  await page.screenshot({ path: `${kScreenshots}/normal.png`, fullPage: true });
   assert.deepEqual(page.problems, []);
   await page.close();
 });
@@ -72,6 +52,14 @@ test("events are filtered by text and severity", async () => {
   await page.waitForFunction(() => [...document.querySelectorAll("#events tr")].every((row) => row.textContent.includes("proven stopped")));
   assert.ok((await rows.count()) >= 1);
   await page.getByLabel("Text").fill("");
+  await page.getByLabel("At least").selectOption("debug");
+  const older = page.getByRole("button", { name: "Show older events" });
+  if (await older.isVisible()) {
+    const before = await rows.count();
+    await older.click();
+    await older.waitFor({ state: "hidden" });
+    assert.ok((await rows.count()) > before);
+  }
   await page.getByLabel("At least").selectOption("warning");
   await page.waitForFunction(() => [...document.querySelectorAll("#events tr")].every((row) => /warning|error/.test(row.className)));
   await page.close();
@@ -95,7 +83,7 @@ test("an order is refused without the token, looked at first, given, and watched
   await dialog.getByLabel("Token").fill(token);
   await look.click();
   await dialog.getByText(/Every client session ends with 57P01/).waitFor();
-  await page.screenshot({ path: "build/console/order.png" });
+  await page.screenshot({ path: `${kScreenshots}/order.png` });
   await give.click();
   await dialog.getByText(/^Ordered\./).waitFor();
   await dialog.getByRole("button", { name: "Close" }).click();
@@ -108,17 +96,6 @@ test("an order is refused without the token, looked at first, given, and watched
   }
 });
 
-async function giveOrder(page, open, told) {
-  await open.click();
-  const dialog = page.getByRole("dialog");
-  await dialog.getByLabel("Token").fill(token);
-  await dialog.getByRole("button", { name: "What would happen?" }).click();
-  await dialog.getByText(told).waitFor();
-  await dialog.getByRole("button", { name: / now$/ }).click();
-  await dialog.getByText(/^Ordered\./).waitFor();
-  await dialog.getByRole("button", { name: "Close" }).click();
-}
-
 test("maintenance, a stop and a start are ordered, and each says what becomes of clients", async () => {
   const page = await openConsole();
   await condition(page, "Normal");
@@ -130,7 +107,7 @@ test("maintenance, a stop and a start are ordered, and each says what becomes of
   await condition(page, "Maintenance");
   await page.getByText(/the whole cluster since/).waitFor();
   await page.getByText(/A failover would NOT work/).waitFor();
-  await page.screenshot({ path: "build/console/maintenance.png", fullPage: true });
+  await page.screenshot({ path: `${kScreenshots}/maintenance.png`, fullPage: true });
   await giveOrder(page, button("End maintenance…"), /is failed over/);
   await condition(page, "Normal");
 
@@ -144,7 +121,7 @@ test("maintenance, a stop and a start are ordered, and each says what becomes of
   await giveOrder(page, button("Stop…"), /who connects gets 57P03/);
   await condition(page, "Stopped");
   await page.getByText("nowhere: clients get 57P03").waitFor();
-  await page.screenshot({ path: "build/console/stopped.png", fullPage: true });
+  await page.screenshot({ path: `${kScreenshots}/stopped.png`, fullPage: true });
   await page.locator("#work-section").waitFor({ state: "hidden" });
   await giveOrder(page, button("Start…"), /clients are let through/);
   await condition(page, "Normal");
@@ -173,7 +150,7 @@ test("it works with the keyboard, and nothing is ordered by leaving", async () =
 test("a narrow screen in the dark is readable", async () => {
   const page = await openConsole({ colorScheme: "dark", viewport: { width: 360, height: 800 } });
   await page.locator("#events tr").first().waitFor();
-  await page.screenshot({ path: "build/console/narrow-dark.png", fullPage: true });
+  await page.screenshot({ path: `${kScreenshots}/narrow-dark.png`, fullPage: true });
   assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= window.innerWidth));
   // WCAG 2.1, 1.4.3: 4.5 to 1 for text, here for the two colours that most of it has.
   const contrasts = await page.evaluate(() => {
@@ -194,11 +171,59 @@ test("a narrow screen in the dark is readable", async () => {
   await page.close();
 });
 
+test("an empty host is filled from its card, and becomes a standby", async () => {
+  const page = await openConsole();
+  await condition(page, "Normal");
+  const standby = (await activeNode(page)) === "a" ? "b" : "a";
+  reconfigure("[cluster.demo]\n", "[cluster.demo]\nauto_rejoin = false\n");
+  execFileSync(kPgkeel, ["reload", "--config", config]);
+  const directory = new RegExp(`name = "${standby}"[^]*?data_directory = "([^"]+)", bin_directory = "([^"]+)"`).exec(fs.readFileSync(config, "utf8"));
+  asServerUser(`${directory[2]}/pg_ctl`, ["stop", "--silent", "--wait", "--mode=fast", `--pgdata=${directory[1]}`]);
+  fs.renameSync(directory[1], `${directory[1]}.lost`);
+  const button = card(page, standby).getByRole("button", { name: "Provision…" });
+  await button.waitFor();
+  assert.equal(await card(page, standby).getByRole("button", { name: "Rejoin…" }).count(), 0);
+  await page.screenshot({ path: `${kScreenshots}/empty-host.png`, fullPage: true });
+  await giveOrder(page, button, /is filled with a copy of/);
+  for (const word of ["standby", "safe", "streaming"]) await card(page, standby).getByText(word, { exact: true }).waitFor();
+  await condition(page, "Normal");
+  await button.waitFor({ state: "detached" });
+  assert.deepEqual(page.problems, []);
+  await page.close();
+});
+
+test("in TLS it is the same, and nothing is told in clear any more", async () => {
+  const folder = fs.mkdtempSync("/tmp/pgkeel-console-");
+  execFileSync("openssl", ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=127.0.0.1", "-addext",
+    "subjectAltName=IP:127.0.0.1", "-keyout", `${folder}/key`, "-out", `${folder}/cert`], { stdio: "ignore" });
+  const inClear = address;
+  try {
+    const text = fs.readFileSync(config, "utf8");
+    reconfigure("[admin]\n", `[admin]\ntls = { cert = "${folder}/cert", key = "${folder}/key" }\n`);
+    process.kill(demo.servePid(), "SIGHUP");
+    address = inClear.replace("http:", "https:");
+    const page = await openConsole({ colorScheme: "dark" });
+    await condition(page, "Normal");
+    await assert.rejects(fetch(`${inClear}/api/v1/clusters`));
+    const active = await activeNode(page);
+    const standby = active === "a" ? "b" : "a";
+    await giveOrder(page, page.locator("#cluster-buttons").getByRole("button", { name: "Switchover…" }), /57P01/);
+    await card(page, standby).getByText("active", { exact: true }).waitFor();
+    await condition(page, "Normal");
+    assert.match(execFileSync(kPgkeel, ["status", "--config", config], { encoding: "utf8" }), /^demo: /);
+    assert.deepEqual(page.problems, []);
+    await page.close();
+    fs.writeFileSync(config, text);
+    process.kill(demo.servePid(), "SIGHUP");
+  } finally {
+    address = inClear;
+    fs.rmSync(folder, { recursive: true });
+  }
+});
+
 test("it says so when pgkeel is gone", async () => {
   const page = await openConsole();
-  const ended = new Promise((resolve) => demo.once("exit", resolve));
-  demo.kill("SIGINT");
-  await ended;
+  await demo.end();
   await page.getByText("pgkeel does not answer; what is shown is old").waitFor();
   await page.close();
 });
