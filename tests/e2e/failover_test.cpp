@@ -34,6 +34,29 @@ void check_failover(Cluster& cluster, const std::string& from, const std::string
 TEST_CASE("crash: the process tree of the primary is killed") {
   Cluster cluster;
   check_failover(cluster, "a", "b", [](PostgresServer& primary) { primary.kill_tree(); });
+
+  // What it was founded on, what it did, and how long each step took.
+  const auto record = cluster.pgkeel->decisions("failover").back();
+  CAPTURE(record.dump(2));
+  CHECK(record["outcome"] == "done");
+  REQUIRE_FALSE(record["evidence"].empty());
+  CHECK(record["evidence"][0]["node"] == "a");
+  CHECK(record["evidence"][0]["liveness"] == "dead");
+  CHECK_FALSE(record["evidence"][0]["text"].get<std::string>().empty());
+  CHECK(record["evidence"][0]["since"].get<std::string>() <= record["decided"].get<std::string>());
+  CHECK(record["candidates"][0]["node"] == "b");
+  CHECK(record["candidates"][0]["safe"] == true);
+  CHECK(record["fence"].get<std::string>().starts_with("proven stopped"));
+  CHECK(record["wal"]["proven_lossless"] == true);
+  CHECK(record["clients"]["ended_idle"].get<int>() + record["clients"]["ended_in_transaction"].get<int>() +
+            record["clients"]["ended_busy"].get<int>() + record["clients"]["ended_in_commit"].get<int>() ==
+        4);
+  double before = 0;
+  for (const auto& step : record["steps"]) {
+    CHECK(step["after_ms"].get<double>() >= before);
+    before = step["after_ms"];
+  }
+  CHECK(record["steps"].back()["step"] == "redundant again");
 }
 
 TEST_CASE("hang: the process tree of the primary is stopped") {

@@ -1,4 +1,5 @@
 // The lost-transactions report of a whole cluster: from the failover to the rows in files.
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -55,6 +56,22 @@ TEST_CASE("what a failover lost is told in an event, the status and the metrics,
   CHECK(cluster.pgkeel->metrics().find("pgkeel_lost_transactions_total{cluster=\"test\"} 4") != std::string::npos);
   CHECK(cluster.pgkeel->metrics().find("pgkeel_lost_wal_bytes_total{cluster=\"test\"} ") != std::string::npos);
 
+  // The records of the failover and of the rejoin say the same.
+  const auto failover = cluster.pgkeel->decisions("failover").back();
+  CAPTURE(failover.dump(2));
+  CHECK(failover["from"] == "a");
+  CHECK(failover["to"] == "b");
+  CHECK(failover["wal"]["proven_lossless"] == false);
+  CHECK(failover["wal"]["old_primary_had_more"] == true);
+  CHECK(failover["wal"]["lost"]["report"] == report);
+  CHECK(failover["wal"]["lost"]["transactions"] == 4);
+  const auto rejoin = cluster.pgkeel->decisions("rejoin").back();
+  CAPTURE(rejoin.dump(2));
+  CHECK(rejoin["outcome"] == "done");
+  CHECK(rejoin["to"] == "a");
+  CHECK_FALSE(rejoin["reason"].get<std::string>().empty());
+  CHECK_FALSE(rejoin["steps"].empty());
+
   const auto list = cluster.pgkeel->run_verb({"lost", "test"});
   CHECK(list.exit_status == 0);
   CHECK(list.output.find(report) != std::string::npos);
@@ -102,6 +119,22 @@ TEST_CASE("a report that was cut off is completed at the next start, and told on
     if (event["text"].get<std::string>().starts_with("the cluster lacks ")) ++told;
   }
   CHECK(told == 1);
+
+  // When it is older than the quarantine keeps anything it goes, with an event.
+  cluster.pgkeel->terminate();
+  const std::string old = cluster.folder.path() + "/pgkeel-quarantine/a-20200101T000000.000Z";
+  report["time"] = "20200101T000000.000Z";
+  report["lost"] = {{"named", true}, {"transactions", 4}, {"wal_bytes", 4096}};
+  std::ofstream(folder + "/report.json") << report.dump();
+  std::filesystem::rename(folder, old);
+  cluster.pgkeel->start();
+  CHECK(wait_until([&] {
+    return std::ranges::any_of(cluster.pgkeel->events(), [&](const auto& event) {
+      return event["text"].template get<std::string>().find("removed " + old + ", which held 4 committed") !=
+             std::string::npos;
+    });
+  }));
+  CHECK_FALSE(std::filesystem::exists(old));
 }
 
 TEST_CASE("what a node on another host lost is told and written out through its agent, row by row") {

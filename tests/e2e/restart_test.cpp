@@ -174,6 +174,17 @@ TEST_CASE("a failover within failover_pause is left to the operator") {
            now["route"].is_null();
   }),
                   cluster.pgkeel->describe());
+  // Why nobody was promoted is recorded, once it has lasted.
+  REQUIRE(wait_until([&] { return !cluster.pgkeel->decisions("refused failover").empty(); }));
+  const auto refused = cluster.pgkeel->decisions("refused failover").back();
+  CAPTURE(refused.dump(2));
+  CHECK(refused["outcome"] == "refused");
+  CHECK(refused["from"] == "b");
+  CHECK(refused["ordered_by"].is_null());
+  CHECK(refused["reason"].get<std::string>().find("failover_pause") != std::string::npos);
+  CHECK(std::ranges::any_of(refused["evidence"], [](const auto& evidence) {
+    return evidence["node"] == "b" && evidence["liveness"] == "dead";
+  }));
 }
 
 TEST_CASE("SIGTERM ends every client with 57P01, then the process") {
