@@ -53,8 +53,15 @@ class JobCall {
 
   Result<JobRecord> order(const JobRequest& request) {
     const std::string json = to_json(request);
+    bool may_have_arrived = false;
     while (true) {
+      // Who wants it no more may not be the leader any more: an order that arrives from now on is one too many.
+      if (break_off_.stop_requested()) {
+        if (may_have_arrived) break_off(request.id);
+        return Error{std::string(job_kind_name(request.kind)) + " was broken off before the agent took it up"};
+      }
       const auto answer = post(path("/jobs"), json, kCallLimit);
+      may_have_arrived = may_have_arrived || !answer;
       if (answer && answer->status == 202) return parse_job_record(answer->body);
       // A start or a rejoin that an earlier pgkeel ordered does not keep a fence waiting.
       const std::string in_the_way = answer && request.kind == JobKind::kFence ? parse_busy_id(answer->body) : "";
