@@ -89,13 +89,13 @@ Result<std::string, EtcdFailure> EtcdClient::judge(Result<HttpTransferAnswer> an
 void EtcdClient::watch(const std::string& prefix, std::uint64_t from_revision,
                        std::function<void(const EtcdNews&)> on_news, std::function<void(std::string)> on_end) {
   end_watch();
-  watch_ = std::make_unique<Watch>();
+  watch_ = std::make_shared<Watch>();
   watch_->request = watch_prefix(prefix, from_revision);
   watch_->on_news = std::move(on_news);
   watch_->on_end = std::move(on_end);
   if (settings_.user.empty() || !token_.empty()) return open_watch();
-  log_in(kWatchLoginLimit, [this, watch = watch_.get()](Result<void, EtcdFailure> result) {
-    if (watch_.get() != watch) return;
+  log_in(kWatchLoginLimit, [this, watch = std::weak_ptr(watch_)](Result<void, EtcdFailure> result) {
+    if (watch.expired()) return;
     if (!result) return watch_is_over(result.error().message);
     open_watch();
   });
@@ -103,12 +103,15 @@ void EtcdClient::watch(const std::string& prefix, std::uint64_t from_revision,
 
 void EtcdClient::open_watch() {
   HttpTransfer transfer = transfer_of(watch_->request, Duration::zero());
-  transfer.on_bytes = [this](std::string_view bytes) {
+  const std::weak_ptr watch = watch_;
+  transfer.on_bytes = [this, watch](std::string_view bytes) {
+    if (watch.expired()) return false;
     take_bytes(bytes);
-    return watch_ != nullptr && watch_->problem.empty();
+    return watch_->problem.empty();
   };
   watch_->transfer =
-      transfers_.start(std::move(transfer), [this, endpoint = endpoint_](Result<HttpTransferAnswer> answer) {
+      transfers_.start(std::move(transfer), [this, watch, endpoint = endpoint_](Result<HttpTransferAnswer> answer) {
+        if (watch.expired()) return;
         std::string why = watch_->problem;
         watch_->transfer = 0;
         if (why.empty()) {
@@ -121,19 +124,20 @@ void EtcdClient::open_watch() {
 
 // One message a line.
 void EtcdClient::take_bytes(std::string_view bytes) {
-  if (watch_ == nullptr) return;
   watch_->unread.append(bytes);
   std::size_t begin = 0;
   for (auto end = watch_->unread.find('\n'); end != std::string::npos; end = watch_->unread.find('\n', begin)) {
-    const auto news = read_news(std::string_view(watch_->unread).substr(begin, end - begin));
+    const auto line = std::string_view(watch_->unread).substr(begin, end - begin);
+    const auto news = read_news(line);
     begin = end + 1;
     if (!news) {
       watch_->problem = news.error().message;
       return;
     }
     // Not from inside libcurl: what hears of it may begin and end transfers.
-    loop_.defer([this, alive = std::weak_ptr<bool>(alive_), watch = watch_.get(), news = *news] {
-      if (!alive.expired() && watch_.get() == watch) watch_->on_news(news);
+    loop_.defer([watch = std::weak_ptr(watch_), news = *news] {
+      // Held while it is told: it may end the watch, or begin another.
+      if (const auto current = watch.lock()) current->on_news(news);
     });
   }
   watch_->unread.erase(0, begin);

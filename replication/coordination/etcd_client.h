@@ -60,9 +60,8 @@ class EtcdClient {
   Loop& loop_;
   const EtcdSettings settings_;
   std::size_t endpoint_ = 0;
-  std::string token_;  // empty: not logged in
-  std::unique_ptr<Watch> watch_;
-  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+  std::string token_;             // empty: not logged in
+  std::shared_ptr<Watch> watch_;  // owned here alone; who waits for something of it holds it weakly
   HttpTransfers transfers_;
 };
 
