@@ -72,6 +72,8 @@ Result<std::string, EtcdFailure> EtcdClient::judge(Result<HttpTransferAnswer> an
   };
   if (!answer) {
     try_next();
+    // So some releases of etcd's gateway say that the token is wrong.
+    if (answer.error().message.ends_with("Empty reply from server")) token_.clear();
     return EtcdFailure{answer.error().message, false, ""};
   }
   if (answer->status == kOk) return std::move(answer->body);
@@ -131,6 +133,7 @@ void EtcdClient::take_bytes(std::string_view bytes) {
     const auto news = read_news(line);
     begin = end + 1;
     if (!news) {
+      if (watch_needs_another_token(line)) token_.clear();
       watch_->problem = news.error().message;
       return;
     }

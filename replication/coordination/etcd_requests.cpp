@@ -1,5 +1,7 @@
 #include "replication/coordination/etcd_requests.h"
 
+#include <algorithm>
+#include <array>
 #include <charconv>
 #include <optional>
 
@@ -70,6 +72,13 @@ Json range_of(const std::string& prefix) {
 
 std::string condition(const std::string& key, const char* target, const char* field, std::uint64_t value) {
   return dump({{"key", to_base64(key)}, {"result", "EQUAL"}, {"target", target}, {field, std::to_string(value)}});
+}
+
+// The last two: users or roles were changed after the login.
+bool is_about_the_token(const std::string& why) {
+  return std::ranges::any_of(std::array{"invalid auth token", "user name is empty", "revision of auth store is old",
+                                        "revision in header is old"},
+                             [&](const char* text) { return why.find(text) != std::string::npos; });
 }
 
 Error unreadable(const char* what) {
@@ -245,8 +254,12 @@ bool lease_is_unknown(std::string_view body) {
 }
 
 bool token_is_wrong(std::string_view body) {
-  const std::string text = refusal_text(body);
-  return text.find("invalid auth token") != std::string::npos || text.find("user name is empty") != std::string::npos;
+  return is_about_the_token(refusal_text(body));
+}
+
+bool watch_needs_another_token(std::string_view line) {
+  const std::string why = text_of(member(parse(line), "result"), "cancel_reason");
+  return is_about_the_token(why) || why.find("permission denied") != std::string::npos || token_is_wrong(line);
 }
 
 }  // namespace pgkeel

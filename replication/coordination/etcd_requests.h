@@ -81,5 +81,8 @@ Result<EtcdNews> read_news(std::string_view line);
 std::string refusal_text(std::string_view body);
 bool lease_is_unknown(std::string_view body);
 bool token_is_wrong(std::string_view body);
+// Of a message that read_news() took for an error. Older releases of etcd also end a watch with "permission denied"
+// where its token is too old.
+bool watch_needs_another_token(std::string_view line);
 
 }  // namespace pgkeel

@@ -114,3 +114,69 @@ TEST_CASE("a watch that is over in the middle of a message, or of a login, is to
   setup.wait_for([&] { return answer.has_value(); });
   CHECK(*answer);
 }
+
+TEST_CASE("whatever etcd says where a token is too old, the next request logs in anew") {
+  for (const char* text : {"etcdserver: invalid auth token", "etcdserver: user name is empty",
+                           "etcdserver: revision of auth store is old", "auth: revision in header is old"}) {
+    CAPTURE(text);
+    Setup setup("pgkeel");
+    Setup::Answer answer;
+    setup.ask(answer);
+    setup.let_log_in("first");
+    auto request = setup.etcd.next();
+    CHECK(request.has("Authorization: first"));
+    request.answer("400 Bad Request", R"({"error":")" + std::string(text) + R"(","code":3})");
+    setup.wait_for([&] { return answer.has_value(); });
+    REQUIRE_FALSE(*answer);
+    CHECK(answer->error().refused);
+    setup.ask(answer);
+    setup.let_log_in("second");
+    request = setup.etcd.next();
+    CHECK(request.has("Authorization: second"));
+    request.answer("200 OK", kRead);
+    setup.wait_for([&] { return answer.has_value(); });
+    CHECK(*answer);
+  }
+}
+
+TEST_CASE(
+    "a gateway that hangs up over a token is logged in to anew, and a request that is not permitted is no reason") {
+  Setup setup("pgkeel");
+  Setup::Answer answer;
+  setup.ask(answer);
+  setup.let_log_in("first");
+  setup.etcd.next().answer("400 Bad Request", R"({"error":"etcdserver: permission denied","code":7})");
+  setup.wait_for([&] { return answer.has_value(); });
+  setup.ask(answer);
+  auto request = setup.etcd.next();
+  CHECK(request.has("Authorization: first"));
+  request.client.close();
+  setup.wait_for([&] { return answer.has_value(); });
+  REQUIRE_FALSE(*answer);
+  CHECK_FALSE(answer->error().refused);
+  setup.ask(answer);
+  setup.let_log_in("second");
+}
+
+TEST_CASE("a watch that etcd ends over its token is followed by a login") {
+  for (
+      const char* line :
+      {R"({"result":{"header":{"revision":"3"},"canceled":true,"cancel_reason":"rpc error: code = PermissionDenied desc = etcdserver: permission denied"}})",
+       R"({"result":{"header":{"revision":"3"},"canceled":true,"cancel_reason":"rpc error: code = Unauthenticated desc = etcdserver: invalid auth token"}})",
+       R"({"error":{"grpc_code":3,"message":"etcdserver: revision of auth store is old"}})"}) {
+    CAPTURE(line);
+    Setup setup("pgkeel");
+    std::string ended;
+    setup.client.watch(
+        "/", 1, [](const EtcdNews&) {}, [&](const std::string& why) { ended = why; });
+    setup.let_log_in("first");
+    auto watch = setup.etcd.next();
+    CHECK(watch.has("Authorization: first"));
+    watch.begin_answer("200 OK", std::string(line) + "\n");
+    setup.wait_for([&] { return !ended.empty(); });
+    CHECK(ended.starts_with("etcd ends a watch: "));
+    Setup::Answer answer;
+    setup.ask(answer);
+    setup.let_log_in("second");
+  }
+}
