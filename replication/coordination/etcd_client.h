@@ -1,6 +1,9 @@
 // Talks to etcd's members over their JSON gateways: one request after the other to the member that answered last, to
-// the next one where it does not. A request is never repeated by itself: where no answer comes, nobody knows whether it
-// was carried out. Loop's thread only; callbacks come later, and not any more when this is gone.
+// the next one where it does not. Where no answer comes, nobody knows whether a request was carried out. Nothing is
+// repeated here; but where a kept connection turns out to have died before a byte of the answer came, libcurl sends the
+// request once more, on a new one. That does no harm: whoever writes does so in a transaction whose conditions hold but
+// once, or that writes the same again, and a lease that was granted twice runs out. Loop's thread only; callbacks come
+// later, and not any more when this is gone.
 #pragma once
 
 #include <cstddef>
