@@ -108,7 +108,7 @@ void WorkerPool::Inner::close_place(std::size_t place, const std::vector<int>& h
   for (const auto& worker : workers) {
     worker->run([&](Worker& its) {
       its.remove_listener(place, handed_on);
-      its.own_access_point(place).shut_down(cause);
+      its.own_access_point(place).remove(cause);
     });
   }
 }

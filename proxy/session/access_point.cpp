@@ -105,6 +105,11 @@ void AccessPoint::end_clients_of(const IpAddress& address, const std::string& ca
   }
 }
 
+void AccessPoint::remove(const std::string& cause) {
+  gone_ = true;
+  shut_down(cause);
+}
+
 std::vector<MovedSession> AccessPoint::move_out() {
   std::vector<MovedSession> moved;
   for (auto at = sessions_.begin(); at != sessions_.end();) {
@@ -152,6 +157,7 @@ void AccessPoint::reopen() {
   route_ = no_route_yet();
   waiting_room_.open_doors(false, false);
   shutting_down_ = false;
+  gone_ = false;
 }
 
 void AccessPoint::close_all() {

@@ -139,6 +139,8 @@ class AccessPoint {
 
   // Every session ends with an error that names the cause; clients that still come are closed.
   void shut_down(const std::string& cause);
+  // The same, and nothing is served at this address any more.
+  void remove(const std::string& cause);
   // Likewise those whose clients connected to this address of the host.
   void end_clients_of(const IpAddress& address, const std::string& cause);
   // Clients may come again; the route leads nowhere.
@@ -171,6 +173,7 @@ class AccessPoint {
   void handshake_failed(const IpAddress& peer, const std::string& problem);
   void forward_cancel(AcceptedClient client, const CancelKey& key, std::string packet);
   void retire(Session& session);  // destroyed soon, outside all callbacks
+  [[nodiscard]] bool is_gone() const { return gone_; }
   [[nodiscard]] bool is_left() const { return goes_ != nullptr; }
   void give_away(Session& session);
   void login_stays(const CancelKey& key, const CancelRegistry::Owner& owner);
@@ -203,6 +206,7 @@ class AccessPoint {
   Timer reaper_;
   Timer acknowledge_review_;
   bool shutting_down_ = false;
+  bool gone_ = false;  // from the configuration
   Leaver goes_;
   KeyWitness stays_;
   std::function<void()> on_drained_;

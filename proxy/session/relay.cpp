@@ -224,8 +224,7 @@ bool Session::flush_to_client() {
   }
   client_.await_writable(false);
   if (state_ == State::kClosing) {
-    client_.shut_down_writing();
-    if (client_.read_to_end()) vanish();
+    all_is_sent();
     return state_ != State::kGone;
   }
   if (server_) server_->resume_reading(PauseReason::kPeerBufferFull);

@@ -10,16 +10,9 @@
 namespace pgkeel {
 namespace {
 
-// How long a client may take to read its last words and close, before its connection is cut (a cut may cost it them).
-constexpr Duration kClosingLimit = std::chrono::seconds(10);
+// A client that said goodbye gets its server's answers for so long.
+constexpr Duration kTerminatedLimit = std::chrono::seconds(10);
 constexpr Duration kConnectAttemptLimit = std::chrono::seconds(2);
-
-constexpr std::string_view kHint =
-    "Connect again to the same address: pgkeel leads to the primary there, and holds new connections while there is "
-    "none.";
-constexpr std::string_view kReadOnlyHint =
-    "Connect again to the same address: pgkeel leads to a standby that is close to the primary there, else to the "
-    "primary, and holds new connections while there is neither.";
 
 }  // namespace
 
@@ -33,7 +26,7 @@ Session::Session(AccessPoint& access_point, AcceptedClient client)
       deadline_(access_point.services().loop, [this] { deadline_reached(); }),
       hold_left_(access_point.services().limits.hold_timeout),
       login_left_(access_point.services().limits.login_timeout),
-      closing_left_(kClosingLimit) {
+      closing_left_(kTerminatedLimit) {
   run_clock(Clock::kLogin);
 }
 
@@ -248,10 +241,6 @@ void Session::count_as_reader() {
     is_reader_ = access_point_.shared().readers.add(target_.node);
 }
 
-std::string_view Session::hint() const {
-  return access_point_.shared().endpoint == Endpoint::kReadOnly ? kReadOnlyHint : kHint;
-}
-
 void Session::leave_old_route() {
   const Route& route = access_point_.route();
   const std::string& why = epoch_ == route.epoch ? route.why_not_to(target_.node) : route.reason;
@@ -265,19 +254,6 @@ void Session::leave_old_route() {
   } else {
     login_->last_failure = why;
     wait_again();
-  }
-}
-
-// By its server or its route: what its client will have to find out.
-void Session::count_end() {
-  switch (transaction_.outcome()) {
-    case TransactionOutcome::kNoneOpen:
-      return access_point_.counters().ended_idle.add();
-    case TransactionOutcome::kRolledBack:
-      return access_point_.counters().ended_in_transaction.add();
-    case TransactionOutcome::kUnknown:
-      return (commit_.in_flight() ? access_point_.counters().ended_in_commit : access_point_.counters().ended_busy)
-          .add();
   }
 }
 
@@ -301,57 +277,6 @@ void Session::shut_down(const std::string& cause) {
   }
 }
 
-void Session::end_with_error(SqlState sqlstate, std::string message) {
-  if (server_said_goodbye_ || client_terminated_) {
-    begin_closing();
-    return;
-  }
-  FatalError error{.sqlstate = sqlstate, .message = std::move(message), .detail = {}, .hint = {}};
-  if (state_ == State::kEstablished) error.detail = describe(transaction_.outcome());
-  if (sqlstate == SqlState::kAdminShutdown || sqlstate == SqlState::kCannotConnect) error.hint = hint();
-  to_client_.drop_partial();
-  if (to_client_boundary_.at_boundary()) {
-    to_client_.add_waiting(as_bytes(build_error_response(error)));
-    access_point_.counters().errors[static_cast<std::size_t>(sqlstate)].add();
-  } else {
-    access_point_.counters().closed_without_error_at_unclean_boundary.add();
-  }
-  begin_closing();
-}
-
-void Session::begin_closing() {
-  release_server();
-  state_ = State::kClosing;
-  to_client_.drop_partial();
-  to_server_.clear();
-  startup_packet_.clear();
-  if (login_) *login_ = {};  // whoever ended it may be in the midst of it
-  run_clock(Clock::kClosing);
-  // An unread byte in the socket when it is closed makes a reset of the close, and the client may lose the error.
-  client_.resume_reading(PauseReason::kPeerBufferFull);
-  client_.resume_reading(PauseReason::kLogin);
-  client_.resume_reading(PauseReason::kDrain);
-  flush_to_client();
-}
-
-void Session::release_server() {
-  if (std::exchange(drain_awaits_, false)) access_point_.session_drained();
-  access_point_.waiting_room().leave(*this);
-  resolving_ = {};
-  securing_.reset();
-  scram_.reset();
-  wipe(client_words_);
-  server_.reset();
-  is_reader_ = {};
-  descriptors_.shrink_to(1);
-  if (cancel_key_) access_point_.shared().cancel_registry.remove(*cancel_key_, cancel_entry_);
-  cancel_key_.reset();
-  if (state_ == State::kEstablished) access_point_.counters().established.subtract();
-  if (std::exchange(counted_as_client_, false)) {
-    access_point_.services().clients.fetch_sub(1, std::memory_order_relaxed);
-  }
-}
-
 // One message is read at a time, exactly: nothing behind it is taken before it is asked for. False: it is not all
 // there, or the client is gone.
 bool Session::read_exactly(std::string& words, std::size_t wanted) {
@@ -367,22 +292,6 @@ bool Session::read_exactly(std::string& words, std::size_t wanted) {
     words += as_text(buffer.first(result.bytes));
   }
   return true;
-}
-
-void Session::drain_client() {
-  const IoResult result = client_.read(access_point_.services().small_read_buffer());
-  const bool over = result.kind == IoResult::Kind::kEnd && to_client_.waiting_bytes() == 0;
-  if (over || result.kind == IoResult::Kind::kError) vanish();
-}
-
-void Session::vanish() {
-  if (state_ == State::kGone) return;
-  release_server();
-  leave_newcomers();
-  state_ = State::kGone;
-  deadline_.stop();
-  client_.close();
-  access_point_.retire(*this);
 }
 
 void Session::review_acknowledge_limits() {

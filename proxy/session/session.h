@@ -7,7 +7,7 @@
 // A login goes back to kWaiting as long as no challenge of the server has been passed on to the client, or the client
 // has proven to us who it is. What is relayed, and
 // how: relay.cpp. TLS on both sides: encryption.cpp. SCRAM: scram.cpp. The login: login.cpp. The role of the
-// server: role.cpp. To another process and from one: moving.cpp. How it all ends: session.cpp.
+// server: role.cpp. To another process and from one: moving.cpp. How it all ends: ending.cpp.
 #pragma once
 
 #include <cstdint>
@@ -118,6 +118,8 @@ class Session {
   void server_ready(FdInterest ready);
   void handle_server(FdInterest ready);
   void run_clock(Clock clock);
+  void run_closing_clock(Duration limit);
+  void all_is_sent();
   void deadline_reached();
   [[nodiscard]] Duration& time_left(Clock clock);
   [[nodiscard]] std::string node_phrase() const;

@@ -3,6 +3,7 @@
 #include <fstream>
 #include <string>
 #include <thread>
+#include <tuple>
 
 #include <doctest/doctest.h>
 
@@ -11,13 +12,15 @@
 using namespace pgkeel;
 using namespace pgkeel::test;
 using namespace pgkeel::wire_test;
+using namespace std::chrono_literals;
 
 namespace {
 
-// Sends until nothing is taken any more and the proxy has stopped reading; returns how much was taken.
-std::size_t send_until_blocked(ProxyUnderTest& proxy, Peer& sender, std::string_view bytes) {
+// Sends until nothing is taken any more and the proxy has stopped reading, for so many milliseconds; returns how much
+// was taken.
+std::size_t send_until_blocked(ProxyUnderTest& proxy, Peer& sender, std::string_view bytes, int quiet_max = 20) {
   std::size_t sent = 0;
-  for (int quiet = 0; quiet < 20;) {
+  for (int quiet = 0; quiet < quiet_max;) {
     const auto read_before = proxy.bytes_read();
     const std::size_t more = sender.send_what_fits(bytes.substr(sent));
     sent += more;
@@ -180,6 +183,22 @@ TEST_CASE("a server that vanishes while its client does not read: the client get
     session.client.close();
     return proxy.stats().open == 0;
   }));
+}
+
+TEST_CASE("a client that reads on long after its session has ended finds the error, and no end before it") {
+  ProxyUnderTest proxy;
+  proxy.route_to_a(1);
+  auto session = proxy.establish(proxy.a);
+  // Kernels find room for more for a while.
+  send_until_blocked(proxy, session.server, rows_of(64 << 20), 500);
+  proxy.route_to_b(2);
+  // Longer than a client may take that could have read it all; this one could only where all went into its kernel.
+  std::ignore = wait_until([&] { return proxy.stats().open == 0; }, 12s);
+  const auto messages = split_messages(session.client.receive_to_end());
+  REQUIRE_FALSE(messages.empty());
+  CHECK(messages.back().field('C') == "57P01");
+  session.client.close();
+  CHECK(wait_until([&] { return proxy.stats().open == 0; }));
 }
 
 TEST_CASE("sessions come and go by the hundred, and none is left behind") {

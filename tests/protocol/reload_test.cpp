@@ -256,6 +256,7 @@ TEST_CASE("a cluster that is removed ends its sessions with the reason, and come
   const auto error = last_error(session.client.receive_to_end());
   CHECK(error.field('C') == "57P01");
   CHECK(error.field('M') == "terminating connection: cluster \"c\" was removed from the configuration of pgkeel");
+  CHECK(error.field('H').starts_with("This address is served no more"));
   CHECK(is_refused(proxy.port()));
   other_server.send(login_answer(7, "seven"));
   CHECK(other.receive(login_answer(7, "seven").size()) == login_answer(7, "seven"));
@@ -335,6 +336,7 @@ TEST_CASE("the read-only endpoint comes, moves and goes; the write endpoint does
   CHECK(error.field('C') == "57P01");
   CHECK(error.field('M') ==
         "terminating connection: the read-only endpoint of cluster \"c\" was removed from the configuration of pgkeel");
+  CHECK(error.field('H').starts_with("This address is served no more: connect to the one for writes"));
   check_alive(writer);
 
   proxy.configured.clusters[0].listen_read_only = {"127.0.0.1", 0};
@@ -342,6 +344,8 @@ TEST_CASE("the read-only endpoint comes, moves and goes; the write endpoint does
   proxy.publish_read_only(reads);
   auto back = establish_reader();
   check_alive(back);
+  proxy.publish_read_only({.epoch = 2, .target = {}, .reason = "c failed"});
+  CHECK(last_error(back.client.receive_to_end()).field('H').find("same address") != std::string::npos);
 }
 
 TEST_CASE("tell_client_address: whoever connects from then on is told of") {
