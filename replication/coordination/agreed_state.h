@@ -63,6 +63,7 @@ struct AgreedState {
   std::string leader;                            // empty: there is none
   std::string leader_instance;                   // in which life it was chosen
   std::uint64_t term = 0;                        // the revision that made it the leader
+  std::string heir;                              // to whom the one before handed over; empty: nobody is
   std::map<std::string, SharedRoute> routes;     // by cluster
   std::map<std::string, SharedMemory> memories;  // by cluster
 

@@ -27,7 +27,7 @@ Coordinator::Coordinator(Loop& loop, CoordinationSettings settings, AskPeer ask_
 
 Coordinator::~Coordinator() = default;
 
-Instant Coordinator::now() {
+Instant Coordination::now() {
   return Instant{since_boot()};
 }
 
@@ -50,6 +50,7 @@ void Coordinator::carry_out(const CoordinationWishes& wishes) {
   if (wishes.renew_lease) renew();
   if (wishes.register_member) enroll();
   if (wishes.campaign) campaign();
+  if (!wishes.hand_over.empty()) give_up(wishes.hand_over);
   if (wishes.write_roster) replace_roster(*wishes.write_roster);
   for (const auto& [cluster, serial] : wishes.acknowledge) acknowledge(cluster, serial);
   for (const auto& [member, live] : membership_.state().members) addresses_[member] = live.address;
@@ -99,6 +100,7 @@ void Coordinator::renew() {
     }
     problem_.clear();
     membership_.lease_renewed(sent_at);
+    tell_configuration();
     // A watch whose connection is dead says nothing; others may also have written what is none of ours.
     if (membership_.state().revision < seen_revision_) read_all();
     seen_revision_ = renewal->revision;
@@ -201,8 +203,42 @@ void Coordinator::campaign() {
           .if_created_at(keys_.leader(), 0)
           .if_version(keys_.roster(), membership_.state().roster.version)
           .if_lease(keys_.member(settings_.name), lease_)
-          .put(keys_.leader(), write_leader(settings_.name, settings_.self.instance), lease_);
+          .put(keys_.leader(), write_leader(settings_.name, settings_.self.instance), lease_)
+          .remove(keys_.heir());
   ask(transaction.request(), [this](const Result<std::string, EtcdFailure>&) { membership_.campaign_over(); });
+}
+
+// Those who serve here learn first that it leads no more.
+void Coordinator::hand_over(const std::string& heir) {
+  membership_.hand_over(heir);
+  on_change_();
+  go_on();
+}
+
+void Coordinator::give_up(const std::string& heir) {
+  const EtcdTransaction transaction = EtcdTransaction()
+                                          .if_created_at(keys_.leader(), membership_.state().term)
+                                          .remove(keys_.leader())
+                                          .put(keys_.heir(), heir, lease_);
+  ask(transaction.request(), [this](const Result<std::string, EtcdFailure>&) { membership_.hand_over_tried(); });
+}
+
+void Coordinator::configuration_is(const std::string& digest) {
+  if (settings_.self.configuration == digest) return;
+  settings_.self.configuration = digest;
+  tell_configuration();
+}
+
+// Where etcd does not answer now, the next registration, or the next review, tells it.
+void Coordinator::tell_configuration() {
+  const auto known = agreed_.members.find(settings_.name);
+  if (known == agreed_.members.end() || known->second.instance != settings_.self.instance) return;
+  if (known->second.configuration == settings_.self.configuration || std::exchange(telling_configuration_, true))
+    return;
+  const EtcdTransaction transaction = EtcdTransaction()
+                                          .if_lease(keys_.member(settings_.name), lease_)
+                                          .put(keys_.member(settings_.name), write_live_member(settings_.self), lease_);
+  ask(transaction.request(), [this](const Result<std::string, EtcdFailure>&) { telling_configuration_ = false; });
 }
 
 void Coordinator::replace_roster(const Roster& roster) {

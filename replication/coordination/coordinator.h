@@ -12,6 +12,7 @@
 #include "proxy/base/result.h"
 #include "proxy/base/time.h"
 #include "proxy/io/timer.h"
+#include "replication/coordination/coordination.h"
 #include "replication/coordination/etcd_client.h"
 #include "replication/coordination/membership.h"
 
@@ -25,43 +26,37 @@ struct CoordinationSettings {
   LiveMember self;     // what the others are told
 };
 
-class Coordinator {
+class Coordinator final : public Coordination {
  public:
   // Asks the member at this address for a promise; nothing: it has none to give, or does not answer.
   using AskPeer = std::function<void(const std::string& address, const PromiseRequest& request,
                                      std::function<void(std::optional<Promise>)> done)>;
-  using Written = std::function<void(Result<void> result)>;
-
   // `on_change`: something that follows from the membership may have changed, or its deadlines.
   Coordinator(Loop& loop, CoordinationSettings settings, AskPeer ask_peer, std::function<void()> on_change);
-  ~Coordinator();
+  ~Coordinator() override;
   Coordinator(const Coordinator&) = delete;
   Coordinator& operator=(const Coordinator&) = delete;
 
   void start();
 
-  // All times of a Membership: on CLOCK_BOOTTIME.
-  [[nodiscard]] static Instant now();
-  [[nodiscard]] const Membership& membership() const { return membership_; }
-  [[nodiscard]] const std::string& name() const { return settings_.name; }
-  void route_applied(const std::string& cluster, std::uint64_t serial);
-  // No session here is in a transaction under this route, which drains. Told to the leader, who does without where that
-  // fails: draining has a limit.
-  void route_drained(const std::string& cluster, std::uint64_t serial);
-  // Leader: all other members have said so.
-  [[nodiscard]] bool drained_elsewhere(const std::string& cluster, std::uint64_t serial) const;
+  [[nodiscard]] const Membership& membership() const override { return membership_; }
+  [[nodiscard]] const std::string& name() const override { return settings_.name; }
+  void route_applied(const std::string& cluster, std::uint64_t serial) override;
+  void route_drained(const std::string& cluster, std::uint64_t serial) override;
+  [[nodiscard]] bool drained_elsewhere(const std::string& cluster, std::uint64_t serial) const override;
   std::optional<Promise> answer(const PromiseRequest& request) { return membership_.answer(request, now()); }
 
-  // Leader: durable when `written` says so. An error: it may have been written or not, and the newest state tells.
-  void write_memory(const std::string& cluster, const std::string& text, Written written);
-  // Its serial is given here: the next one.
-  void write_route(const std::string& cluster, SharedRoute route, Written written);
+  void write_memory(const std::string& cluster, const std::string& text, Written written) override;
+  void write_route(const std::string& cluster, SharedRoute route, Written written) override;
+  void hand_over(const std::string& heir) override;
+
+  // A reload has changed what must be the same everywhere.
+  void configuration_is(const std::string& digest);
 
   // Gives up the lease, and with it what the others wait for. No client may be served any more when this is called.
   void leave(std::function<void()> left);
 
-  // What stands in the way, for a person; empty: nothing.
-  [[nodiscard]] const std::string& problem() const { return problem_; }
+  [[nodiscard]] const std::string& problem() const override { return problem_; }
 
  private:
   void go_on();
@@ -71,6 +66,8 @@ class Coordinator {
   void enroll();
   void read_all();
   void campaign();
+  void give_up(const std::string& heir);
+  void tell_configuration();
   void replace_roster(const Roster& roster);
   void acknowledge(const std::string& cluster, std::uint64_t serial);
   void ask_promise(const std::string& member);
@@ -84,7 +81,7 @@ class Coordinator {
   void ask(const EtcdRequest& request, EtcdClient::Done done);
 
   Loop& loop_;
-  const CoordinationSettings settings_;
+  CoordinationSettings settings_;
   const EtcdKeys keys_;
   const AskPeer ask_peer_;
   const std::function<void()> on_change_;
@@ -101,6 +98,7 @@ class Coordinator {
   bool watching_ = false;
   bool leaving_ = false;
   bool reading_ = false;
+  bool telling_configuration_ = false;
   std::string problem_;
   Timer timer_;
 };

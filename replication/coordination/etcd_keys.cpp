@@ -89,6 +89,8 @@ Result<void> EtcdKeys::take(AgreedState& state, const EtcdKeyValue& entry) const
     state.leader_instance = text_of(json, "instance");
     state.term = entry.created;
     if (state.leader.empty()) return damaged();
+  } else if (parts.size() == 1 && parts[0] == "heir") {
+    state.heir = entry.value;
   } else if (parts.size() == 1 && parts[0] == "roster") {
     auto members = read_roster(json);
     if (!members) return damaged();
@@ -115,6 +117,8 @@ void EtcdKeys::take_gone(AgreedState& state, std::string_view key) const {
   } else if (parts.size() == 1 && parts[0] == "leader") {
     state.leader.clear();
     state.leader_instance.clear();
+  } else if (parts.size() == 1 && parts[0] == "heir") {
+    state.heir.clear();
   } else if (parts.size() == 1 && parts[0] == "roster") {
     state.roster = {};
   } else if (parts.size() == 3 && parts[0] == "clusters" && parts[2] == "route") {

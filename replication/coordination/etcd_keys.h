@@ -34,6 +34,7 @@ class EtcdKeys {
     return drained_of(name) + cluster;
   }
   [[nodiscard]] std::string leader() const { return prefix_ + "leader"; }
+  [[nodiscard]] std::string heir() const { return prefix_ + "heir"; }
   [[nodiscard]] std::string roster() const { return prefix_ + "roster"; }
   [[nodiscard]] std::string route(const std::string& cluster) const {
     return prefix_ + "clusters/" + cluster + "/route";

@@ -109,6 +109,11 @@ EtcdTransaction& EtcdTransaction::put(const std::string& key, const std::string&
   return *this;
 }
 
+EtcdTransaction& EtcdTransaction::remove(const std::string& key) {
+  operations_.push_back(dump({{"request_delete_range", {{"key", to_base64(key)}}}}));
+  return *this;
+}
+
 EtcdTransaction& EtcdTransaction::remove_prefix(const std::string& prefix) {
   operations_.push_back(dump({{"request_delete_range", range_of(prefix)}}));
   return *this;

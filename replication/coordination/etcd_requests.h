@@ -24,6 +24,7 @@ class EtcdTransaction {
   EtcdTransaction& if_version(const std::string& key, std::uint64_t revision);     // 0: it is not there
   EtcdTransaction& if_lease(const std::string& key, std::uint64_t lease);
   EtcdTransaction& put(const std::string& key, const std::string& value, std::uint64_t lease = 0);
+  EtcdTransaction& remove(const std::string& key);
   EtcdTransaction& remove_prefix(const std::string& prefix);
   EtcdTransaction& read_prefix(const std::string& prefix);
 

@@ -24,7 +24,8 @@ CoordinationWishes Membership::step(Instant now) {
     if (!registered_) wishes.register_member = begin(registering_, now);
   }
   if (is_registered()) {
-    if (state_.leader.empty() && roster().members.contains(name_)) wishes.campaign = begin(campaigning_, now);
+    if (may_campaign(now)) wishes.campaign = begin(campaigning_, now);
+    if (is_leader() && state_.term == term_given_up_ && begin(handing_over_, now)) wishes.hand_over = heir_;
     for (const auto& [cluster, serial] : applied_) {
       const auto& known = state_.members.at(name_).applied;
       const auto told = known.find(cluster);
@@ -36,8 +37,7 @@ CoordinationWishes Membership::step(Instant now) {
       wishes.write_roster = std::move(better);
     }
   }
-  const bool etcd_is_away = !has_lease_ || now > renewed_at_ + 2 * policy_.renew_every();
-  if (etcd_is_away && state_.revision > 0 && roster().members.contains(name_)) {
+  if (!is_in_touch(now) && state_.revision > 0 && roster().members.contains(name_)) {
     for (const auto& member : whose_promises()) {
       if (begin(asking_[member], now)) wishes.ask_promises.push_back(member);
     }
@@ -78,6 +78,7 @@ void Membership::agreed(AgreedState state, Instant now) {
 
 void Membership::take_over(AgreedState state, Instant now) {
   if (state.revision <= state_.revision) return;
+  if (state.heir != state_.heir) heir_since_ = now;
   state_ = std::move(state);
   if (pending_roster_ && (state_.roster.version != pending_roster_->replaces || state_.term != pending_roster_->term))
     pending_roster_.reset();  // it was carried out, or never will be
@@ -158,6 +159,22 @@ bool Membership::is_registered() const {
   return self != state_.members.end() && self->second.instance == instance_;
 }
 
+bool Membership::is_leader() const {
+  return is_registered() && state_.leader == name_ && state_.leader_instance == instance_;
+}
+
+// One to whom it was handed over goes first, if it lives.
+bool Membership::may_campaign(Instant now) const {
+  if (!state_.leader.empty() || !roster().members.contains(name_)) return false;
+  const std::string& heir = state_.heir;
+  return heir.empty() || heir == name_ || !is_live(heir) || now >= heir_since_ + policy_.inheritance();
+}
+
+void Membership::hand_over(const std::string& heir) {
+  heir_ = heir;
+  term_given_up_ = state_.term;
+}
+
 Instant Membership::lease_until() const {
   return renewed_at_ + policy_.lease - policy_.margin();
 }
@@ -197,7 +214,7 @@ Instant Membership::serve_until(const std::string& cluster) const {
 }
 
 bool Membership::leads(Instant now) const {
-  return is_registered() && holds_lease(now) && state_.leader == name_ && state_.leader_instance == instance_;
+  return is_leader() && holds_lease(now) && state_.term != term_given_up_;
 }
 
 bool Membership::closed_elsewhere(const std::string& cluster, std::uint64_t serial, Instant now) const {

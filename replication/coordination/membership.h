@@ -24,6 +24,8 @@ struct CoordinationPolicy {
   [[nodiscard]] Duration renew_every() const { return lease / 8; }
   // A member without a lease for so long leaves the roster, so that it is not waited for when etcd is away.
   [[nodiscard]] Duration absence() const { return lease * 8; }
+  // How long the one to whom the leader handed over is given to take it, before any other does.
+  [[nodiscard]] Duration inheritance() const { return lease / 2; }
 };
 
 // What a member tells another about itself and its routes when it asks for a promise.
@@ -47,6 +49,7 @@ struct CoordinationWishes {
   bool renew_lease = false;
   bool register_member = false;  // and read everything at the revision at which that was done
   bool campaign = false;
+  std::string hand_over;                             // to this member: give the leadership up; empty: not
   std::optional<Roster> write_roster;                // its version is that of the one to be replaced; 0: the first
   std::map<std::string, std::uint64_t> acknowledge;  // per cluster
   std::vector<std::string> ask_promises;             // of these members
@@ -68,7 +71,8 @@ class Membership {
   void lease_lost();                                       // etcd says so, or the process gives it up
   void registered(AgreedState state, Instant now);
   void not_registered() { registering_.running = false; }
-  void campaign_over() { campaigning_.running = false; }  // who won is told by agreed()
+  void campaign_over() { campaigning_.running = false; }     // who won is told by agreed()
+  void hand_over_tried() { handing_over_.running = false; }  // likewise
   // What became of it is told by agreed(); until then it may have been carried out.
   void roster_write_over() { writing_roster_.running = false; }
   void acknowledgement_over(const std::string& cluster) { acknowledging_[cluster].running = false; }
@@ -86,6 +90,9 @@ class Membership {
   // The answer to a member that asks; nothing: there is none to give.
   std::optional<Promise> answer(const PromiseRequest& request, Instant now);
 
+  // Leader: gives it up for this member, from now on. It leads no more, whatever becomes of the request to etcd.
+  void hand_over(const std::string& heir);
+
   // -- what follows
   // No byte of a client of this cluster may be written at this time or later. In the past: it may not route.
   [[nodiscard]] Instant serve_until(const std::string& cluster) const;
@@ -98,6 +105,10 @@ class Membership {
   [[nodiscard]] Instant closed_elsewhere_at() const;
 
   [[nodiscard]] const AgreedState& state() const { return state_; }
+  // etcd answers: what this member knows of the others is of now.
+  [[nodiscard]] bool is_in_touch(Instant now) const {
+    return has_lease_ && now <= renewed_at_ + 2 * policy_.renew_every();
+  }
   [[nodiscard]] bool holds_lease(Instant now) const { return has_lease_ && now < lease_until(); }
 
   // -- for people
@@ -129,6 +140,8 @@ class Membership {
   [[nodiscard]] const Roster& roster() const;
   [[nodiscard]] bool is_live(const std::string& name) const { return state_.members.contains(name); }
   [[nodiscard]] bool is_registered() const;
+  [[nodiscard]] bool is_leader() const;  // as etcd has it
+  [[nodiscard]] bool may_campaign(Instant now) const;
   [[nodiscard]] std::set<std::string> whose_promises() const;
   [[nodiscard]] std::optional<Roster> better_roster(Instant now) const;
   void take_over(AgreedState state, Instant now);
@@ -156,6 +169,10 @@ class Membership {
   Attempt renewing_;
   Attempt registering_;
   Attempt campaigning_;
+  Attempt handing_over_;
+  std::string heir_;  // to whom the term of then is handed over
+  std::uint64_t term_given_up_ = 0;
+  Instant heir_since_{};  // when this member saw that it is for the heir to lead
   Attempt writing_roster_;
   std::map<std::string, Attempt> acknowledging_;  // per cluster
   std::map<std::string, Attempt> asking_;         // per member

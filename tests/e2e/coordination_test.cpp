@@ -123,6 +123,51 @@ TEST_CASE("one member leads, and a route is closed when all have acknowledged it
   CHECK(party.of("b").newest_route(kCluster)->epoch == 2);
 }
 
+TEST_CASE("a leader hands over to the one that it names, whoever else is there, and keeps its lease") {
+  EtcdServer etcd;
+  Party party(etcd);
+  Coordinator& a = party.add("a");
+  party.run_until([&] { return party.leads("a"); });
+  party.add("b");
+  party.add("c");
+  party.run_until([&] { return party.of("a").state().roster.members.size() == 3; });
+  party.run_until([&] { return party.of("c").state().roster.members.size() == 3; });
+  const std::uint64_t term = party.of("a").state().term;
+  a.hand_over("c");
+  CHECK_FALSE(party.leads("a"));
+  party.run_until([&] { return party.leads("c"); });
+  CHECK(party.of("c").state().term > term);
+  CHECK(party.of("c").state().heir.empty());
+  party.run_until([&] { return party.of("a").state().leader == "c"; });
+  CHECK(party.of("a").holds_lease(Coordinator::now()));
+}
+
+TEST_CASE("where the one that is named does not live any more, another one leads, before a lease is over") {
+  EtcdServer etcd;
+  Party party(etcd);
+  Coordinator& a = party.add("a");
+  party.run_until([&] { return party.leads("a"); });
+  party.add("b");
+  party.run_until([&] { return party.of("a").state().roster.members.size() == 2; });
+  party.kill("b");
+  const Instant began = Coordinator::now();
+  a.hand_over("b");
+  CHECK_FALSE(party.leads("a"));
+  party.run_until([&] { return party.leads("a"); });
+  CHECK(Coordinator::now() - began >= CoordinationPolicy{kLease}.inheritance());
+}
+
+TEST_CASE("what a member is configured with is told anew after a reload") {
+  EtcdServer etcd;
+  Party party(etcd);
+  Coordinator& a = party.add("a");
+  party.add("b");
+  party.run_until([&] { return party.of("b").state().members.contains("a"); });
+  a.configuration_is("0123456789abcdef");
+  party.run_until([&] { return party.of("b").state().members.at("a").configuration == "0123456789abcdef"; });
+  party.run_until([&] { return party.of("a").state().members.at("a").configuration == "0123456789abcdef"; });
+}
+
 TEST_CASE("a leader that is killed is followed by another, which waits for its lease and goes on from the same route") {
   EtcdServer etcd;
   Party party(etcd);

@@ -1,0 +1,38 @@
+// To whom a leader hands over that does not hear from a primary while another member does. Pure: no I/O, no clock, no
+// log. One leader decides for all clusters, so the one that follows it must see every primary that it sees itself.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+
+#include "proxy/base/time.h"
+
+namespace pgkeel {
+
+// Whose primaries a member hears from, by cluster; one that is not in it: it does not.
+using PrimariesHeard = std::map<std::string, bool>;
+
+struct SuccessionView {
+  PrimariesHeard own;                            // of the leader, every cluster
+  std::map<std::string, PrimariesHeard> others;  // of each other member that may lead and has answered of late
+  std::map<std::string, std::string> under_way;  // clusters in which something is, and what
+  std::optional<Instant> handed_over_at;         // when the leadership was handed over to this one for such a reason
+};
+
+struct Succession {
+  std::string heir;     // empty: it stays
+  std::string cluster;  // whose primary the heir hears from, and this one does not
+  std::string why_not;  // somebody hears more, and yet: one clause
+  Instant again_at = Instant::max();
+};
+
+// Between two hand-overs for what is seen: paths that come and go must not pass it to and fro.
+inline constexpr Duration kHandOverPause = std::chrono::minutes(1);
+
+Succession decide_succession(const SuccessionView& view, Instant now);
+
+// Clusters whose primary `from` hears, and `to` does not; "a, b". Empty: none.
+std::string not_heard_by(const PrimariesHeard& from, const PrimariesHeard& to);
+
+}  // namespace pgkeel
