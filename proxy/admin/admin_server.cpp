@@ -155,6 +155,9 @@ struct AdminServer::Inner {
     route("POST", "/api/v1/restart", [this](const httplib::Request& request, httplib::Response& response) {
       if (may_change(request, response)) restart(request, response);
     });
+    route("POST", "/api/v1/lead", [this](const httplib::Request& request, httplib::Response& response) {
+      if (may_change(request, response)) lead(request, response);
+    });
     route("GET", "/api/v1/openapi.json", [](const httplib::Request&, httplib::Response& response) {
       response.set_content(openapi_json(), "application/json");
     });
@@ -253,6 +256,15 @@ struct AdminServer::Inner {
     response.status = *begun ? 202 : 409;
     if (*begun) response.set_header("Location", "/api/v1/process");
     response.set_content(restart_json(*begun), "application/json");
+  }
+
+  void lead(const httplib::Request& request, httplib::Response& response) {
+    const auto asked = parse_lead_request(request.body);
+    if (!asked) return answer_text(response, 400, asked.error().message);
+    const auto answer = sources.lead ? sources.lead(*asked, format_host_port(asker(request))) : std::nullopt;
+    if (!answer) return answer_text(response, 503, "the control thread does not answer; nothing is ordered");
+    response.status = answer->accepted ? 200 : 409;
+    response.set_content(lead_answer_json(*answer), "application/json");
   }
 
   void reload(const httplib::Request& request, httplib::Response& response) {

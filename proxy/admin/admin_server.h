@@ -12,6 +12,7 @@
 
 #include "proxy/admin/cluster_status.h"
 #include "proxy/admin/configuration_status.h"
+#include "proxy/admin/lead_answer.h"
 #include "proxy/admin/reload_answer.h"
 #include "proxy/base/address.h"
 #include "proxy/base/result.h"
@@ -35,6 +36,8 @@ struct AdminSources {
   std::function<std::optional<ProcessStatus>()> process;  // any thread; nothing: no answer in time
   // Begins a restart in place. Any thread.
   std::function<std::optional<Result<void>>(const std::string& by)> restart;
+  // Of several pgkeels: the leader hands over. Any thread; nothing: no answer in time, and nothing has changed.
+  std::function<std::optional<LeadAnswer>(const LeadRequest& request, const std::string& by)> lead;
   std::function<void(const std::string& text)> audit;                                         // any thread
   std::function<ConfigurationStatus()> configuration = [] { return ConfigurationStatus{}; };  // any thread
   // Any thread; `by` goes into the event. Nothing: no answer in time, and nothing has changed.

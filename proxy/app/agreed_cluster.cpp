@@ -19,26 +19,26 @@ RouteOrder order_of(const SharedRoute& route) {
 
 }  // namespace
 
-AgreedCluster::AgreedCluster(Loop& loop, std::string cluster, Coordinator& coordinator, Wires wires)
+AgreedCluster::AgreedCluster(Loop& loop, std::string cluster, Coordination& coordination, Wires wires)
     : loop_(loop),
       cluster_(std::move(cluster)),
-      coordinator_(coordinator),
+      coordination_(coordination),
       wires_(std::move(wires)),
       deadline_(loop, [this] { review(); }) {}
 
 std::uint64_t AgreedCluster::term() const {
-  const Membership& membership = coordinator_.membership();
-  return membership.leads(Coordinator::now()) ? membership.state().term : 0;
+  const Membership& membership = coordination_.membership();
+  return membership.leads(Coordination::now()) ? membership.state().term : 0;
 }
 
 const SharedMemory* AgreedCluster::memory() const {
-  const auto& memories = coordinator_.membership().state().memories;
+  const auto& memories = coordination_.membership().state().memories;
   const auto found = memories.find(cluster_);
   return found == memories.end() ? nullptr : &found->second;
 }
 
 std::optional<RouteOrder> AgreedCluster::route() const {
-  const SharedRoute* newest = coordinator_.membership().newest_route(cluster_);
+  const SharedRoute* newest = coordination_.membership().newest_route(cluster_);
   if (newest == nullptr) return std::nullopt;
   return order_of(*newest);
 }
@@ -48,9 +48,9 @@ bool AgreedCluster::serves() const {
 }
 
 AgreementStatus AgreedCluster::status() const {
-  const Membership& membership = coordinator_.membership();
+  const Membership& membership = coordination_.membership();
   const AgreedState& state = membership.state();
-  const Instant now = Coordinator::now();
+  const Instant now = Coordination::now();
   AgreementStatus status;
   status.leader = state.leader;
   status.term = state.term;
@@ -59,7 +59,7 @@ AgreementStatus AgreedCluster::status() const {
   status.may_route_for = std::clamp(membership.serve_until(cluster_) - now, Duration::zero(), kTellAtMost);
   status.lease_for = std::max(membership.lease_ends() - now, Duration::zero());
   if (membership.etcd_heard_at() != Instant{}) status.etcd_heard_ago = now - membership.etcd_heard_at();
-  status.etcd_problem = coordinator_.problem();
+  status.etcd_problem = coordination_.problem();
   if (status.etcd_problem.empty() && !status.etcd_heard_ago) status.etcd_problem = "etcd has not answered yet";
   const auto promises = membership.promises(now);
   status.promises_wanted = promises.wanted;
@@ -70,7 +70,7 @@ AgreementStatus AgreedCluster::status() const {
   for (const auto& name : names) {
     MemberStatus member;
     member.name = name;
-    member.is_self = name == coordinator_.name();
+    member.is_self = name == coordination_.name();
     member.leads = name == state.leader;
     if (const auto live = state.members.find(name); live != state.members.end()) {
       member.has_lease = true;
@@ -86,8 +86,8 @@ AgreementStatus AgreedCluster::status() const {
 }
 
 void AgreedCluster::review() {
-  const Instant now = Coordinator::now();
-  const Instant until = coordinator_.membership().serve_until(cluster_);
+  const Instant now = Coordination::now();
+  const Instant until = coordination_.membership().serve_until(cluster_);
   wires_.set_write_deadline(until);
   follow(now, until);
   carry_out(now);
@@ -107,7 +107,7 @@ void AgreedCluster::review_soon() {
 // The workers here: the newest route, as long as this pgkeel may route; else nowhere. What they have taken over is
 // acknowledged in either case, for an older route is not open here any more.
 void AgreedCluster::follow(Instant now, Instant until) {
-  const SharedRoute* newest = coordinator_.membership().newest_route(cluster_);
+  const SharedRoute* newest = coordination_.membership().newest_route(cluster_);
   if (newest == nullptr) return;
   RouteOrder wanted = order_of(*newest);
   const bool is_old = orders_ > 0 && wanted.epoch < order_.epoch;  // etcd was put back to an earlier state
@@ -132,13 +132,13 @@ void AgreedCluster::follow(Instant now, Instant until) {
       [this, alive, number = orders_, serial = order_serial_] {
         if (alive.expired()) return;
         if (number == orders_) order_applied_ = true;
-        coordinator_.route_applied(cluster_, serial);
+        coordination_.route_applied(cluster_, serial);
         review_soon();
       },
       [this, alive, number = orders_, serial = order_serial_] {
         if (alive.expired() || number != orders_) return;
         order_drained_ = true;
-        if (order_.mode == RouteMode::kDraining) coordinator_.route_drained(cluster_, serial);
+        if (order_.mode == RouteMode::kDraining) coordination_.route_drained(cluster_, serial);
         review_soon();
       });
 }
@@ -152,16 +152,16 @@ void AgreedCluster::publish(const RouteOrder& order, Done applied, Done drained)
 // What this leader wants: written, followed by all, and then told.
 void AgreedCluster::carry_out(Instant now) {
   if (!wish_ || term() == 0) return;
-  const auto& routes = coordinator_.membership().state().routes;
+  const auto& routes = coordination_.membership().state().routes;
   const auto agreed = routes.find(cluster_);
   if (agreed == routes.end() || !order_of(agreed->second).same_route(wish_->order)) return write_wish(now);
   const std::uint64_t serial = agreed->second.serial;
   if (order_serial_ != serial || !order_applied_ || !order_.same_route(wish_->order)) return;
   const bool opens = !wish_->order.node.empty() && wish_->order.mode == RouteMode::kNormal;
-  if (!opens && !coordinator_.membership().closed_elsewhere(cluster_, serial, now)) return;
+  if (!opens && !coordination_.membership().closed_elsewhere(cluster_, serial, now)) return;
   if (const auto applied = std::exchange(wish_->applied, nullptr)) loop_.defer(applied);
   if (!order_drained_ || wish_->order.mode != RouteMode::kDraining) return;
-  if (!coordinator_.drained_elsewhere(cluster_, serial)) return;
+  if (!coordination_.drained_elsewhere(cluster_, serial)) return;
   if (const auto drained = std::exchange(wish_->drained, nullptr)) loop_.defer(drained);
 }
 
@@ -169,15 +169,15 @@ void AgreedCluster::write_wish(Instant now) {
   if (wish_->writing || wish_->written || now < wish_->write_again_at) return;
   wish_->writing = true;
   const RouteOrder& order = wish_->order;
-  coordinator_.write_route(cluster_, {0, order.epoch, order.node, order.mode, order.reason},
-                           [this, alive = std::weak_ptr<bool>(alive_), number = wishes_](const Result<void>& result) {
-                             if (alive.expired() || !wish_ || number != wishes_) return;
-                             wish_->writing = false;
-                             wish_->written = result.has_value();
-                             if (result) return;
-                             wish_->write_again_at = Coordinator::now() + kWriteAgainPause;
-                             wires_.tell("the route is not written yet: " + result.error().message);
-                           });
+  coordination_.write_route(cluster_, {0, order.epoch, order.node, order.mode, order.reason},
+                            [this, alive = std::weak_ptr<bool>(alive_), number = wishes_](const Result<void>& result) {
+                              if (alive.expired() || !wish_ || number != wishes_) return;
+                              wish_->writing = false;
+                              wish_->written = result.has_value();
+                              if (result) return;
+                              wish_->write_again_at = Coordination::now() + kWriteAgainPause;
+                              wires_.tell("the route is not written yet: " + result.error().message);
+                            });
 }
 
 }  // namespace pgkeel

@@ -11,7 +11,7 @@
 
 #include "proxy/admin/cluster_status.h"
 #include "proxy/io/timer.h"
-#include "replication/coordination/coordinator.h"
+#include "replication/coordination/coordination.h"
 #include "replication/execute/cluster_controller.h"
 
 namespace pgkeel {
@@ -30,7 +30,7 @@ class AgreedCluster {
     std::function<void(const std::string& text)> tell;
   };
 
-  AgreedCluster(Loop& loop, std::string cluster, Coordinator& coordinator, Wires wires);
+  AgreedCluster(Loop& loop, std::string cluster, Coordination& coordination, Wires wires);
 
   void review();
 
@@ -45,11 +45,11 @@ class AgreedCluster {
   // How the members agree now.
   [[nodiscard]] AgreementStatus status() const;
   // Who leads; empty: nobody does now.
-  [[nodiscard]] const std::string& leader() const { return coordinator_.membership().state().leader; }
+  [[nodiscard]] const std::string& leader() const { return coordination_.membership().state().leader; }
 
   // Leader. `written`: it is durable, or nobody knows.
-  void store(const std::string& memory, Coordinator::Written written) {
-    coordinator_.write_memory(cluster_, memory, std::move(written));
+  void store(const std::string& memory, Coordination::Written written) {
+    coordination_.write_memory(cluster_, memory, std::move(written));
   }
   // Leader: the route that all shall follow; in place of the one before. `applied`: all do; where it opens a node,
   // those here do, and nobody can be on an older one. `drained`: likewise, of one that drains.
@@ -73,7 +73,7 @@ class AgreedCluster {
 
   Loop& loop_;
   const std::string cluster_;
-  Coordinator& coordinator_;
+  Coordination& coordination_;
   const Wires wires_;
   Timer deadline_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);

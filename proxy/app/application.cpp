@@ -1,26 +1,22 @@
 #include "proxy/app/application.h"
 
 #include <algorithm>
-#include <atomic>
 #include <csignal>
 #include <filesystem>
-#include <future>
 #include <utility>
 
 #include "proxy/admin/token_file.h"
+#include "proxy/app/application_ask.h"
 #include "proxy/io/clock.h"
 #include "proxy/io/descriptor_limit.h"
 #include "proxy/io/durable_file.h"
 #include "proxy/listener/listener.h"
 #include "proxy/metrics/exporter.h"
-#include "replication/agent/provision_objection.h"
 
 namespace pgkeel {
 namespace {
 
 using namespace std::chrono_literals;
-
-constexpr auto kAnswerLimit = 2s;
 
 std::string own_program() {
   std::error_code problem;
@@ -212,6 +208,7 @@ Result<void> Application::start_admin() {
       return start_successor();
     });
   };
+  sources.lead = [this](const LeadRequest& request, const std::string& by) { return order_to_lead(request, by); };
   sources.audit = [this](const std::string& text) { audit(text); };
   // Clients are served whether an operator can change something or not.
   if (auto token = read_or_make_token(config_.admin.token_file)) {
@@ -233,6 +230,7 @@ Application::~Application() {
   admin_.reset();  // its threads ask the control thread, which answers no more: they give up after kAnswerLimit
   signals_.clear();
   clusters_.clear();
+  leadership_.reset();
   vip_agreement_.reset();
   vip_.reset();
   peers_.reset();
@@ -271,7 +269,11 @@ std::unique_ptr<ClusterService> Application::make_cluster(const ClusterConfig& c
       [this](const std::string& cluster, Route route, std::function<void()> applied, std::function<void()> drained) {
         publish_route(cluster, std::move(route), std::move(applied), std::move(drained));
       });
-  if (coordinator_) service->agree_through(*coordinator_);
+  if (coordinator_) {
+    service->agree_through(*coordinator_, [this, name = config.name](const std::string& node) {
+      return leadership_->sights_of(name, node);
+    });
+  }
   return service;
 }
 
@@ -288,76 +290,6 @@ void Application::begin_stop(const std::string& why) {
   if (coordinator_) return stop_among_others(next_one_listens);
   workers_->stop(
       kStopLimit, [this] { loop_.stop(); }, next_one_listens);
-}
-
-template <class Answer>
-std::optional<Answer> Application::ask(std::function<Answer()> question) {
-  return ask_later<Answer>(
-      [question = std::move(question)](const std::function<void(Answer)>& answer) { answer(question()); });
-}
-
-template <class Answer>
-std::optional<Answer> Application::ask_later(std::function<void(std::function<void(Answer)>)> question) {
-  struct Asked {
-    std::promise<Answer> answer;
-    std::atomic<bool> taken{false};  // by the control thread to answer it, or by us to take it back
-  };
-  const auto asked = std::make_shared<Asked>();
-  auto future = asked->answer.get_future();
-  wakeup_->post([asked, question = std::move(question)] {
-    if (asked->taken.exchange(true)) return;
-    question([asked](Answer answer) { asked->answer.set_value(std::move(answer)); });
-  });
-  if (future.wait_for(kAnswerLimit) != std::future_status::ready && !asked->taken.exchange(true)) return std::nullopt;
-  return future.get();
-}
-
-std::optional<std::vector<ClusterStatus>> Application::ask_clusters() {
-  return ask<std::vector<ClusterStatus>>([this] {
-    std::vector<ClusterStatus> statuses;
-    for (const auto& cluster : clusters_) {
-      statuses.push_back(cluster->status());
-      add_agreement(statuses.back());
-      for (const auto& [pid, former] : formers_) {
-        for (const Endpoint endpoint : {Endpoint::kWrite, Endpoint::kReadOnly}) {
-          const auto draining = former->draining().find(endpoint_name(cluster->name(), endpoint));
-          if (draining != former->draining().end()) statuses.back().draining_sessions += draining->second;
-        }
-      }
-    }
-    return statuses;
-  });
-}
-
-std::optional<OrderAnswer> Application::give_order(const std::string& cluster, const OperatorOrder& order,
-                                                   bool preview) {
-  OperatorOrder judged = order;
-  if (order.kind == OrderKind::kProvision) judged.objection = objection_of_host(cluster, order);
-  return put_order(cluster, judged, preview);
-}
-
-std::optional<OrderAnswer> Application::put_order(const std::string& cluster, const OperatorOrder& order,
-                                                  bool preview) {
-  return ask_later<OrderAnswer>([this, cluster, order, preview](std::function<void(OrderAnswer)> answered) {
-    if (auto* service = find_cluster(cluster)) return service->give_order(order, preview, std::move(answered));
-    OrderAnswer answer;
-    answer.reason = "no such cluster";
-    answered(std::move(answer));
-  });
-}
-
-// The host is asked only where nothing else speaks against the order: its answer may take as long as its agent does.
-std::string Application::objection_of_host(const std::string& cluster, const OperatorOrder& order) {
-  const auto may = put_order(cluster, order, true);
-  if (!may || !may->accepted) return "";
-  const auto question = ask<ClusterService::ProvisionQuestion>([this, cluster, node = order.node] {
-    const auto* service = find_cluster(cluster);
-    return service != nullptr ? service->provision_question(node) : ClusterService::ProvisionQuestion{};
-  });
-  if (!question || !question->host) return "";
-  const auto facts = question->host->facts();
-  if (!facts) return "the host of " + order.node + " cannot be looked at: " + facts.error().message;
-  return objection_to_provision(order.node, *facts, question->primary_version);
 }
 
 void Application::audit(const std::string& text) {

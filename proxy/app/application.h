@@ -18,6 +18,7 @@
 #include "proxy/app/admin_certificate.h"
 #include "proxy/app/cluster_service.h"
 #include "proxy/app/configuration_ledger.h"
+#include "proxy/app/leadership.h"
 #include "proxy/base/result.h"
 #include "proxy/handover/former_mark.h"
 #include "proxy/handover/former_process.h"
@@ -117,6 +118,8 @@ class Application final : private HandoverGiver::Owner {
   void add_agreement(ClusterStatus& status) const;
   void stop_among_others(bool next_one_listens);
   void end_clients_among_others(bool next_one_listens);
+  void sights_changed();
+  std::optional<LeadAnswer> order_to_lead(const LeadRequest& request, const std::string& by);
   void leave_the_others();
   void stop_has_come_on();
 
@@ -165,6 +168,7 @@ class Application final : private HandoverGiver::Owner {
   std::unique_ptr<PeerCircle> peers_;
   std::unique_ptr<VipHolder> vip_;  // where this host can have one
   std::unique_ptr<VipAgreement> vip_agreement_;
+  std::unique_ptr<Leadership> leadership_;
   std::string told_coordination_problem_;
   std::uint64_t told_term_ = 0;
   std::vector<std::unique_ptr<ClusterService>> clusters_;

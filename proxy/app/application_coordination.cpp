@@ -1,4 +1,5 @@
 // The part of Application that makes this pgkeel one of several.
+#include <algorithm>
 #include <map>
 #include <utility>
 
@@ -55,7 +56,25 @@ Result<void> Application::open_coordination() {
         peers_->ask_promise(address, request, std::move(done));
       },
       [this] { agreement_changed(); });
+  Leadership::Wires wires;
+  wires.clusters = [this] {
+    std::vector<LedCluster> led;
+    for (const auto& cluster : clusters_) led.push_back(cluster->as_led());
+    return led;
+  };
+  wires.views = [this] { return peers_->views(); };
+  wires.tell = [this](LogLevel severity, const std::string& text) { record(severity, "coordination", text); };
+  leadership_ = std::make_unique<Leadership>(loop_, *coordinator_, !config.vip.address.empty(), std::move(wires));
   return open_vip();
+}
+
+// Where a primary is in doubt, they are asked often: by the time that it counts as failed, it is known what they hear.
+void Application::sights_changed() {
+  if (stopping_) return;
+  for (const auto& cluster : clusters_) cluster->sights_changed();
+  peers_->look_closely(
+      std::ranges::any_of(clusters_, [](const auto& cluster) { return cluster->primary_is_doubtful(); }));
+  leadership_->review();
 }
 
 // Nobody is answered before the loop runs.
@@ -73,6 +92,7 @@ Result<void> Application::open_peers() {
       });
   if (!opened) return opened.error();
   peers_ = std::move(*opened);
+  peers_->on_news([this] { sights_changed(); });
   workers_->on_strange_cancel([this](const std::string& cluster, const CancelKey& key) {
     peers_->find_session({cluster, key.process_id, key.secret}, [](bool) {});
   });
@@ -141,6 +161,7 @@ void Application::agreement_changed() {
   peers_->members_are(addresses);
   if (stopping_) return;
   for (const auto& cluster : clusters_) cluster->review_agreement();
+  leadership_->review();
   if (vip_agreement_) vip_agreement_->review();
 }
 
@@ -149,6 +170,12 @@ void Application::add_agreement(ClusterStatus& status) const {
   for (auto& member : status.agreement->members) {
     const auto differences = peers_->differences().find(member.name);
     if (differences != peers_->differences().end()) member.differs_in = differences->second;
+    // One that cannot be asked has told etcd a digest.
+    const auto& members = coordinator_->membership().state().members;
+    const auto told = members.find(member.name);
+    if (told == members.end() || member.is_self || peers_->views().contains(member.name)) continue;
+    if (told->second.configuration != digest_of(shared_settings(config_)))
+      member.differs_in = {"something that it cannot be asked for now"};
   }
   const VipConfig& vip = config_.coordination.vip;
   if (!vip.address.empty())

@@ -132,6 +132,7 @@ void Application::carry_out(Reload& reload) {
   }
   for (auto* cluster : new_ones) cluster->start(std::map<std::string, Route>());
   if (peers_) peers_->settings_are(shared_settings(config_));
+  if (coordinator_) coordinator_->configuration_is(digest_of(shared_settings(config_)));
   tell_service_manager();
 }
 

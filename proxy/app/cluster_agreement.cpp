@@ -11,7 +11,8 @@
 
 namespace pgkeel {
 
-void ClusterService::agree_through(Coordinator& coordinator) {
+void ClusterService::agree_through(Coordination& coordination, Sights sights) {
+  sights_ = std::move(sights);
   AgreedCluster::Wires wires;
   wires.lead = [this](const RouteOrder& order, std::function<void()> applied, std::function<void()> drained) {
     lead(order, std::move(applied), std::move(drained));
@@ -19,14 +20,51 @@ void ClusterService::agree_through(Coordinator& coordinator) {
   wires.set_write_deadline = [this](Instant until) { workers_.set_write_deadline(config_.name, until); };
   wires.changed = [this] { agreement_changed(); };
   wires.tell = [this](const std::string& text) { record_now(LogLevel::kWarning, "coordination", "", text); };
-  agreed_.emplace(loop_, config_.name, coordinator, std::move(wires));
-  executor_.line().share(coordinator.name(), [this](const std::string& node, std::size_t sessions) {
+  agreed_.emplace(loop_, config_.name, coordination, std::move(wires));
+  executor_.line().share(coordination.name(), [this](const std::string& node, std::size_t sessions) {
     record_of_node(LogLevel::kWarning, "coordination", node,
                    "ended " + std::to_string(sessions) + (sessions == 1 ? " session" : " sessions") +
                        " of a pgkeel that led before, so that it can order nothing here any more");
   });
   // Nothing may be written before this pgkeel knows that it may.
   workers_.set_write_deadline(config_.name, Instant{});
+}
+
+// A route that is closed, or on the move, is no matter of what others see.
+SharedSight ClusterService::sight_of_primary(Instant now) const {
+  const ClusterMemory& memory = controller_.memory();
+  const Suspicion own = monitor_.health(memory.primary, now).suspicion;
+  if (memory.phase != Phase::kSteady || !own.failed()) return {own, ""};
+  return shared_sight(own, sights_(memory.primary), config_.detection.failure_timeout, now);
+}
+
+void ClusterService::sights_changed() {
+  if (monitor_.health(controller_.memory().primary, monotonic_now()).suspicion.failed()) step_soon();
+}
+
+bool ClusterService::primary_is_doubtful() const {
+  const std::string& primary = controller_.memory().primary;
+  return !primary.empty() && monitor_.health(primary, monotonic_now()).suspicion.liveness != Liveness::kAlive;
+}
+
+LedCluster ClusterService::as_led() const {
+  const Instant now = monotonic_now();
+  const SharedSight sight = sight_of_primary(now);
+  const Liveness own = monitor_.health(controller_.memory().primary, now).suspicion.liveness;
+  return {.name = config_.name,
+          .primary = controller_.memory().primary,
+          .failure_timeout = config_.detection.failure_timeout,
+          .hears_primary = own == Liveness::kAlive || own == Liveness::kLate,
+          .heard_by = sight.heard_by,
+          .under_way = what_is_under_way()};
+}
+
+void ClusterService::tell_of_sights(Instant now) {
+  const SharedSight sight = sight_of_primary(now);
+  if (std::exchange(told_heard_by_, sight.heard_by) == sight.heard_by || sight.heard_by.empty()) return;
+  const std::string& primary = controller_.memory().primary;
+  record_of_node(LogLevel::kWarning, "coordination", primary,
+                 sight.suspicion.evidence + ": only the path from this one is cut, so there is no failover");
 }
 
 void ClusterService::review_agreement() {
@@ -132,8 +170,10 @@ void ClusterService::give_order(const OperatorOrder& order, bool preview, OrderA
   OrderAnswer answer;
   if (agreed_ && term_ == 0) {
     const std::string& leader = agreed_->leader();
-    answer.reason =
-        leader.empty() ? "no pgkeel leads now; try again" : "pgkeel " + leader + " leads: give the order to that one";
+    answer.reason = agreed_->term() != 0
+                        ? "this pgkeel leads, but decides nothing yet; `pgkeel events` tells where it cannot; try again"
+                    : leader.empty() ? "no pgkeel leads now; try again"
+                                     : "pgkeel " + leader + " leads: give the order to that one";
     return answered(std::move(answer));
   }
   if (!preview && controller_.is_storing()) {
@@ -169,6 +209,8 @@ void ClusterService::refuse_orders(const std::string& why) {
 
 void ClusterService::add_agreement(ClusterStatus& status) const {
   status.agreement = agreed_->status();
+  const SharedSight sight = sight_of_primary(monotonic_now());
+  if (!sight.heard_by.empty()) status.summary = controller_.memory().primary + ": " + sight.suspicion.evidence;
   if (agreed_->serves() || status.route.empty()) return;
   status.condition = condition_name(Condition::kNoRoute);
   status.summary = "this pgkeel may not lead its clients to " + status.route + " now: it waits for its lease";

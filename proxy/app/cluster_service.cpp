@@ -204,6 +204,7 @@ void ClusterService::step() {
   if (agreed_ && term_ != agreed_->term())
     agreement_changed();  // whoever wakes up decides nothing before it has looked
   if (agreed_ && term_ == 0) return look_on(nodes, now);
+  if (agreed_) tell_of_sights(now.instant);
   if (waits_for_primary(nodes)) return;
   controller_.step(nodes, now);
   const Decision& decision = controller_.last_decision();
@@ -328,6 +329,7 @@ std::vector<NodeView> ClusterService::view_nodes(Instant now) const {
     view.local_doubt = executor_.local_doubt(config.name);
     view.local = executor_.has_host(config.name) && view.local_doubt.empty();
     view.suspicion = health.suspicion;
+    if (agreed_ && config.name == controller_.memory().primary) view.suspicion = sight_of_primary(now).suspicion;
     if (health.last_answered) {
       view.facts = health.last_answered->facts;
       view.facts_at = health.last_answered->started_at;

@@ -19,6 +19,7 @@
 #include "proxy/app/commit_waits.h"
 #include "proxy/app/decision_tally.h"
 #include "proxy/app/host_watch.h"
+#include "proxy/app/leadership.h"
 #include "proxy/app/login_watch.h"
 #include "proxy/app/progress_board.h"
 #include "proxy/app/quarantine_keeper.h"
@@ -51,9 +52,17 @@ class ClusterService final : private ClusterController::Effects {
   ~ClusterService() override;
 
   // One of several pgkeels: what it decides, and where it leads, is agreed on through this. Before start().
-  void agree_through(Coordinator& coordinator);
+  // `sights`: what the others hear from a node, as a primary.
+  using Sights = std::function<std::vector<OtherSight>(const std::string& node)>;
+  void agree_through(Coordination& coordination, Sights sights);
   // What they agree on, or what this one may do, may have changed.
   void review_agreement();
+
+  // What the others see may have changed.
+  void sights_changed();
+  [[nodiscard]] LedCluster as_led() const;
+  // It is late, or failed, as far as this pgkeel alone can tell.
+  [[nodiscard]] bool primary_is_doubtful() const;
 
   // `open_routes`: where its endpoints lead already, as the process that decided before had it, by name.
   void start(const std::map<std::string, Route>& open_routes);
@@ -88,6 +97,7 @@ class ClusterService final : private ClusterController::Effects {
 
  private:
   [[nodiscard]] Route route_of(const RouteOrder& order) const;
+  [[nodiscard]] std::string what_is_under_way() const;
   void go_on_from(const std::map<std::string, Route>& open_routes);
   [[nodiscard]] bool waits_for_primary(const std::vector<NodeView>& nodes);
   Result<ClusterController::Storing> store(const ClusterMemory& memory) override;
@@ -120,6 +130,8 @@ class ClusterService final : private ClusterController::Effects {
   Result<ClusterController::Storing> store_agreed(const ClusterMemory& memory);
   void refuse_orders(const std::string& why);
   void add_agreement(ClusterStatus& status) const;
+  [[nodiscard]] SharedSight sight_of_primary(Instant now) const;
+  void tell_of_sights(Instant now);
 
   void action_ended(const ActionStatus& outcome);
   void step();
@@ -165,6 +177,8 @@ class ClusterService final : private ClusterController::Effects {
   std::string adopt_;
   ClusterMemory own_memory_;  // what this pgkeel knew when it started
   std::optional<AgreedCluster> agreed_;
+  Sights sights_;
+  std::string told_heard_by_;
   std::uint64_t term_ = 0;             // in which the controller decides; 0: it does not
   std::uint64_t learned_version_ = 0;  // of the memory that it looks at
   std::size_t unfinished_actions_ = 0;

@@ -41,9 +41,16 @@ Route ClusterService::route_of(const RouteOrder& order) const {
 }
 
 std::string ClusterService::why_no_handover() const {
-  const ClusterMemory& memory = controller_.memory();
   const std::string whose = "cluster " + config_.name + ": ";
   if (agreed_) return whose + "several pgkeels serve it: end this one and start it anew, the others go on meanwhile";
+  if (std::string under_way = what_is_under_way(); !under_way.empty()) return under_way;
+  if (executor_.jobs_run() || keeper_.jobs_run()) return whose + "a program works for it; try again";
+  return "";
+}
+
+std::string ClusterService::what_is_under_way() const {
+  const ClusterMemory& memory = controller_.memory();
+  const std::string whose = "cluster " + config_.name + ": ";
   if (is_planned(memory.phase) || memory.phase == Phase::kFencing || memory.phase == Phase::kPromoting)
     return whose + "its route is on the move (" + phase_name(memory.phase) + "); try again when that is over";
   if (!controller_.route_is_applied()) return whose + "its route has just changed; try again";
@@ -58,7 +65,6 @@ std::string ClusterService::why_no_handover() const {
       return whose + action_name(action.action.kind) + " " + action.action.node +
              " is under way; try again when it is done";
   }
-  if (executor_.jobs_run() || keeper_.jobs_run()) return whose + "a program works for it; try again";
   return "";
 }
 

@@ -14,6 +14,7 @@
 #include "proxy/cli/demo.h"
 #include "proxy/cli/exit_status.h"
 #include "proxy/cli/keygen.h"
+#include "proxy/cli/lead.h"
 #include "proxy/cli/lost.h"
 #include "proxy/cli/manual.h"
 #include "proxy/cli/order.h"
@@ -224,6 +225,16 @@ int with_model(const UseModel& use) {
       "of\n"
       "the configuration; `pgkeel serve --adopt NODE` takes it up again.");
   verb->callback([&] { run = [&] { return run_order(teardown); }; });
+
+  LeadOptions lead;
+  verb = add_verb(app, "lead", "Of several pgkeels: the one that leads hands over to another", &lead.config_path);
+  verb->add_option("--to", lead.to, "To this one; else to the first that can lead");
+  verb->add_flag("--yes", lead.yes, "Do not ask");
+  verb->footer(
+      "Give it to the one that leads: `pgkeel status` says which. Clients stay connected and routes stay as they are;\n"
+      "a virtual IP moves along. It is refused while something is under way in a cluster, and where the other one has\n"
+      "no lease, does not answer, or does not hear from a primary that this one hears.");
+  verb->callback([&] { run = [&] { return run_lead(lead); }; });
 
   ReloadOptions reload;
   verb = add_verb(app, "reload", "A running pgkeel takes its changed configuration over: all of it, or nothing",

@@ -72,6 +72,9 @@ constexpr Examples kExamples[] = {
     {"teardown",
      "  pgkeel teardown orders                       # asks for the name of the cluster\n"
      "  pgkeel teardown orders --name orders         # in a script\n"},
+    {"lead",
+     "  pgkeel lead                                  # before work on this host; tells what it will do, and asks\n"
+     "  pgkeel lead --to right --yes                 # in a script: exit status 0 when that one leads\n"},
     {"lost",
      "  pgkeel lost orders                           # the reports\n"
      "  pgkeel lost orders a_2026-10-24              # one of them; its name may be cut off\n"
@@ -85,12 +88,13 @@ constexpr Examples kExamples[] = {
      "  pgkeel completion fish > ~/.config/fish/completions/pgkeel.fish\n"},
 };
 
-// How the values of options are called in --help, and completed. Others are called as their option is.
+// How the values of options are called in --help, and completed; where a verb means something else by it, with the
+// verb. Others are called as their option is.
 const std::map<std::string, std::string>& value_names() {
   static const std::map<std::string, std::string> names = {
       {"config", "FILE"},     {"out", "FOLDER"}, {"export", "FOLDER"}, {"to", "NODE"},
       {"keep", "NODE"},       {"adopt", "NODE"}, {"agent", "HOST"},    {"days", "DAYS"},
-      {"cluster", "CLUSTER"}, {"port", "PORT"},  {"name", "CLUSTER"},
+      {"cluster", "CLUSTER"}, {"port", "PORT"},  {"name", "CLUSTER"},  {"lead to", "MEMBER"},
   };
   return names;
 }
@@ -111,7 +115,8 @@ void name_values(CLI::App& app) {
       continue;
     }
     const std::string& name = option->get_lnames().front();
-    const auto known = value_names().find(name);
+    const auto of_verb = value_names().find(app.get_name() + " " + name);
+    const auto known = of_verb != value_names().end() ? of_verb : value_names().find(name);
     option->type_name(known != value_names().end() ? known->second : upper(name));
   }
 }

@@ -2,7 +2,7 @@
 
 #include <utility>
 
-#include "proxy/io/loop.h"
+#include "proxy/io/clock.h"
 
 namespace pgkeel {
 namespace {
@@ -10,6 +10,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr Duration kLookEvery = 1s;
+constexpr Duration kLookCloselyEvery = 150ms;
 constexpr Duration kViewLimit = 900ms;
 constexpr Duration kViewLasts = 3s;
 constexpr Duration kCancelLimit = 6s;
@@ -27,8 +28,7 @@ std::string list_of(const std::vector<std::string>& names) {
 
 PeerCircle::PeerCircle(Loop& loop, const CoordinationConfig& config, SharedSettings settings,
                        PeerServer::Answers answers, Tell tell)
-    : loop_(loop),
-      promise_limit_(CoordinationPolicy{config.lease}.renew_every()),
+    : promise_limit_(CoordinationPolicy{config.lease}.renew_every()),
       settings_(std::move(settings)),
       tell_(std::move(tell)),
       files_(config.peer.tls.ca, config.peer.tls.cert, config.peer.tls.key, CertificateRole::kProxy),
@@ -89,21 +89,31 @@ void PeerCircle::settings_are(SharedSettings settings) {
   for (const auto& [member, seen] : seen_) compare(member, seen.view.settings);
 }
 
-std::map<std::string, PeerView> PeerCircle::views() const {
-  std::map<std::string, PeerView> views;
+std::map<std::string, SeenView> PeerCircle::views() const {
+  std::map<std::string, SeenView> views;
   for (const auto& [member, seen] : seen_) {
-    if (loop_.now() - seen.at < kViewLasts) views[member] = seen.view;
+    if (monotonic_now() - seen.asked_at < kViewLasts) views[member] = seen;
   }
   return views;
 }
 
+void PeerCircle::look_closely(bool closely) {
+  if (std::exchange(closely_, closely) == closely) return;
+  look_.start_repeating(closely ? kLookCloselyEvery : kLookEvery);
+  if (closely) look_around();
+}
+
 void PeerCircle::look_around() {
+  on_news_();  // what was said may have grown old
   for (const auto& [member, address] : addresses_) {
-    client_->ask_view(address, kViewLimit, [this, member](const Result<PeerView>& view) {
+    if (!asked_.insert(member).second) continue;
+    client_->ask_view(address, kViewLimit, [this, member, asked_at = monotonic_now()](const Result<PeerView>& view) {
+      asked_.erase(member);
       // One that was asked as another, or has gone meanwhile, says nothing of this member.
       if (!view || view->name != member || !addresses_.contains(member)) return;
-      seen_[member] = {*view, loop_.now()};
+      seen_[member] = {*view, asked_at};
       compare(member, view->settings);
+      on_news_();
     });
   }
 }

@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -19,6 +20,12 @@
 #include "replication/peers/peer_server.h"
 
 namespace pgkeel {
+
+// What a member said, and when it was asked.
+struct SeenView {
+  PeerView view;
+  Instant asked_at{};
+};
 
 class PeerCircle {
  public:
@@ -41,25 +48,23 @@ class PeerCircle {
   // A reload changed ours.
   void settings_are(SharedSettings settings);
 
-  // What the others said in the last seconds.
-  [[nodiscard]] std::map<std::string, PeerView> views() const;
+  // What the others said in the last seconds. `on_news`: it may be something else now.
+  [[nodiscard]] std::map<std::string, SeenView> views() const;
+  void on_news(std::function<void()> on_news) { on_news_ = std::move(on_news); }
+  // They are asked often from now on, because something depends on it; or not any more.
+  void look_closely(bool closely);
   // The keys in which a member differs; nothing of those that differ in none.
   [[nodiscard]] const std::map<std::string, std::vector<std::string>>& differences() const { return differences_; }
   [[nodiscard]] WallTime certificate_ends() const { return files_.valid_until(); }
   [[nodiscard]] std::uint16_t port() const { return server_.port(); }
 
  private:
-  struct Seen {
-    PeerView view;
-    Instant at{};
-  };
   PeerCircle(Loop& loop, const CoordinationConfig& config, SharedSettings settings, PeerServer::Answers answers,
              Tell tell);
   void look_around();
   void compare(const std::string& member, const SharedSettings& theirs);
   void review_certificates();
 
-  Loop& loop_;
   const Duration promise_limit_;
   SharedSettings settings_;
   const Tell tell_;
@@ -68,7 +73,10 @@ class PeerCircle {
   CancelSearch cancels_;
   PeerServer server_;
   std::map<std::string, std::string> addresses_;
-  std::map<std::string, Seen> seen_;
+  std::map<std::string, SeenView> seen_;
+  std::set<std::string> asked_;  // members that have not answered yet
+  std::function<void()> on_news_ = [] {};
+  bool closely_ = false;
   std::map<std::string, std::vector<std::string>> differences_;
   Timer look_;
   Timer certificates_;

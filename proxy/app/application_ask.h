@@ -1,0 +1,39 @@
+// Application::ask() and ask_later(), for the files that ask the control thread from other threads.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <future>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "proxy/app/application.h"
+
+namespace pgkeel {
+
+inline constexpr auto kAnswerLimit = std::chrono::seconds(2);  // for it to begin
+
+template <class Answer>
+std::optional<Answer> Application::ask(std::function<Answer()> question) {
+  return ask_later<Answer>(
+      [question = std::move(question)](const std::function<void(Answer)>& answer) { answer(question()); });
+}
+
+template <class Answer>
+std::optional<Answer> Application::ask_later(std::function<void(std::function<void(Answer)>)> question) {
+  struct Asked {
+    std::promise<Answer> answer;
+    std::atomic<bool> taken{false};  // by the control thread to answer it, or by us to take it back
+  };
+  const auto asked = std::make_shared<Asked>();
+  auto future = asked->answer.get_future();
+  wakeup_->post([asked, question = std::move(question)] {
+    if (asked->taken.exchange(true)) return;
+    question([asked](Answer answer) { asked->answer.set_value(std::move(answer)); });
+  });
+  if (future.wait_for(kAnswerLimit) != std::future_status::ready && !asked->taken.exchange(true)) return std::nullopt;
+  return future.get();
+}
+
+}  // namespace pgkeel

@@ -1,0 +1,82 @@
+// Who of several pgkeels leads, as far as this one has a say: a leader hands over where it alone does not hear from a
+// primary (replication/coordination/succession decides), or where an operator orders it. Level-triggered: review()
+// looks at the whole. Control thread only; callbacks never come from inside a call, but for those of order().
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "health/shared_sight.h"
+#include "proxy/admin/lead_answer.h"
+#include "proxy/base/log.h"
+#include "proxy/io/timer.h"
+#include "replication/coordination/coordination.h"
+#include "replication/coordination/succession.h"
+#include "replication/peers/peer_circle.h"
+
+namespace pgkeel {
+
+class Loop;
+
+// A cluster as its service here sees it.
+struct LedCluster {
+  std::string name;
+  std::string primary;
+  Duration failure_timeout{};
+  bool hears_primary = false;  // this pgkeel alone
+  std::string heard_by;        // the other pgkeel that hears from the primary, which failed for this one
+  std::string under_way;       // what must end before another one may decide; empty: nothing
+};
+
+class Leadership {
+ public:
+  struct Wires {
+    std::function<std::vector<LedCluster>()> clusters;
+    std::function<std::map<std::string, SeenView>()> views;  // what the other members said of late, by name
+    std::function<void(LogLevel severity, const std::string& text)> tell;
+  };
+  using Answered = std::function<void(LeadAnswer)>;
+
+  // `moves_address`: a virtual IP goes with the leadership.
+  Leadership(Loop& loop, Coordination& coordination, bool moves_address, Wires wires);
+
+  // Whenever what the members agree on, or what they see, may have changed.
+  void review();
+
+  // An operator's, who is told in `by`. Answered at once where it is refused or a preview, else when another one leads.
+  void order(const LeadRequest& request, const std::string& by, Answered answered);
+
+  // What the other members hear from this node, as a primary.
+  [[nodiscard]] std::vector<OtherSight> sights_of(const std::string& cluster, const std::string& node) const;
+
+ private:
+  struct HandingOver {
+    std::string heir;
+    Instant since{};
+    Answered answered;  // nothing: nobody waits for it
+  };
+  void hand_over(const std::string& heir, const std::string& why, Answered answered);
+  void look_at_heir();
+  void look_at_sights();
+  [[nodiscard]] PrimariesHeard heard_here() const;
+  [[nodiscard]] PrimariesHeard heard_by(const SeenView& seen) const;
+  [[nodiscard]] std::string why_not_now() const;
+  [[nodiscard]] std::string why_not(const std::string& member) const;
+  [[nodiscard]] std::vector<std::string> other_members() const;
+  [[nodiscard]] std::string choose(std::string& reason) const;
+
+  Coordination& coordination_;
+  const bool moves_address_;
+  const Wires wires_;
+  bool is_heir_ = false;
+  std::optional<Instant> handed_over_at_;  // to this one
+  std::optional<HandingOver> handing_over_;
+  std::string told_;  // why it is not handed over although another one hears more
+  Timer limit_;
+};
+
+}  // namespace pgkeel

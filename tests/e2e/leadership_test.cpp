@@ -1,0 +1,142 @@
+// Who of two pgkeels leads: the leadership is handed over by order, and by a leader that alone does not hear from the
+// primary; and what is configured differently is told. No agent and no local node: what is known is what is heard.
+#include <map>
+#include <memory>
+#include <string>
+
+#include "tests/e2e/cluster_fixture.h"
+#include "tests/e2e/config_file.h"
+#include "tests/support/agent_process.h"
+#include "tests/support/etcd_server.h"
+#include "tests/support/tcp_relay.h"
+#include "tests/support/wait_until.h"
+
+using namespace pgkeel;
+using namespace pgkeel::test;
+using namespace std::chrono_literals;
+
+namespace {
+
+// "one" reaches the primary a through a relay of its own.
+struct Two {
+  Two() {
+    servers.push_back(PostgresServer::primary(folder, "a"));
+    servers.push_back(PostgresServer::standby_of(*servers.front(), "b"));
+    relay = std::make_unique<TcpRelay>(servers.front()->port());
+    for (const std::string name : {"one", "two"}) {
+      PgkeelOptions options;
+      options.local_nodes = false;
+      const std::string peer = "127.0.0.1:" + std::to_string(free_port());
+      options.coordination_lines = {"etcd = [\"" + etcd.url() + "\"]", "name = \"" + name + "\"", "lease = \"4s\"",
+                                    "peer = { listen = \"" + peer + "\", address = \"" + peer + "\", ca = \"" +
+                                        certificates.peer().ca + "\", cert = \"" + certificates.peer().cert +
+                                        "\", key = \"" + certificates.peer().key + "\" }"};
+      folders[name] = std::make_unique<TemporaryFolder>();
+      pgkeels[name] = std::make_unique<PgkeelProcess>(
+          *folders[name], std::vector<PostgresServer*>{servers[0].get(), servers[1].get()}, options);
+    }
+    const ConfigFile file(of("one"));
+    file.write(file.with_instead("\nport = " + std::to_string(servers.front()->port()),
+                                 "\nport = " + std::to_string(relay->port())));
+    of("one").start();
+    REQUIRE_MESSAGE(of("one").wait_normal("a"), of("one").describe());
+    of("two").start();
+    REQUIRE_MESSAGE(of("two").wait_normal("a"), of("two").describe());
+    // They have asked each other: they know the primary by different ports here.
+    REQUIRE_MESSAGE(
+        wait_until([&] { return differences_of("two") == nlohmann::json::array({"cluster.test.node.a.port"}); }),
+        of("one").describe());
+  }
+
+  PgkeelProcess& of(const std::string& name) { return *pgkeels.at(name); }
+  [[nodiscard]] bool leads(const std::string& name) { return of(name).status()["coordination"]["leads"] == true; }
+  [[nodiscard]] bool told(const std::string& name, const std::string& words) { return has_event(of(name), words); }
+  // What a member of this name is told to differ in, as "one" sees it.
+  [[nodiscard]] nlohmann::json differences_of(const std::string& name) {
+    const auto status = of("one").status();
+    for (const auto& member : status["coordination"]["members"]) {
+      if (member["name"] == name) return member["differs_in"];
+    }
+    return {};
+  }
+
+  EtcdServer etcd;
+  TemporaryFolder folder;
+  Certificates certificates{folder};
+  std::vector<std::unique_ptr<PostgresServer>> servers;
+  std::unique_ptr<TcpRelay> relay;
+  std::map<std::string, std::unique_ptr<TemporaryFolder>> folders;
+  std::map<std::string, std::unique_ptr<PgkeelProcess>> pgkeels;
+};
+
+}  // namespace
+
+TEST_CASE("a leader that alone does not hear from the primary hands over; there is no failover before it dies") {
+  Two both;
+  Writers writers(both.of("two").conninfo(), 2);
+  REQUIRE(writers.wait_for_more(20));
+  const auto epoch = both.of("two").status()["epoch"];
+  both.relay->cut();
+  REQUIRE_MESSAGE(wait_until([&] { return both.leads("two"); }), both.of("one").describe());
+  CHECK(both.told("one", "but pgkeel two hears from it: only the path from this one is cut, so there is no failover"));
+  CHECK(both.told("one", "the leadership is handed over to pgkeel two: this one does not hear from the primary"));
+  REQUIRE(writers.wait_for_more(20));
+  CHECK(writers.statement_errors().empty());
+  CHECK(writers.connect_errors().empty());
+  CHECK(both.of("two").status()["epoch"] == epoch);
+  CHECK(both.of("two").status()["route"] == "a");
+  CHECK(both.of("one").status()["summary"].get<std::string>().find("pgkeel two hears from it") != std::string::npos);
+
+  // Now it is dead for both.
+  both.servers[0]->kill_tree();
+  REQUIRE_MESSAGE(wait_until([&] { return both.of("two").status()["route"] == "b"; }), both.of("two").describe());
+  REQUIRE_MESSAGE(writers.wait_for_more(20), both.of("two").describe());
+  writers.stop();
+  MESSAGE("the primary dies after the hand-over: longest gap ", to_milliseconds(writers.longest_gap()), " ms");
+  CHECK(writers.count_lost(both.of("two").conninfo()) == 0);
+  CHECK(both.leads("two"));
+}
+
+TEST_CASE("the leadership is handed over by order, and back; whoever is asked wrongly says why not") {
+  Two both;
+  Writers writers(both.of("one").conninfo(), 2);
+  REQUIRE(writers.wait_for_more(20));
+  const auto refused = both.of("two").run_verb({"lead", "--yes"});
+  CHECK(refused.exit_status == 1);
+  CHECK(refused.error_output == "pgkeel: lead is refused: pgkeel one leads: give the order to that one\n");
+  const auto unknown = both.of("one").run_verb({"lead", "--to", "three", "--yes"});
+  CHECK(unknown.exit_status == 1);
+  CHECK(unknown.error_output == "pgkeel: lead is refused: there is no pgkeel three; there are: two\n");
+
+  const auto done = both.of("one").run_verb({"lead", "--yes"});
+  CHECK_MESSAGE(done.exit_status == 0, done.error_output);
+  CHECK(done.output.starts_with("pgkeel two leads; for "));
+  MESSAGE(done.output);
+  REQUIRE(wait_until([&] { return both.leads("two"); }));
+  CHECK(both.told("one", "the leadership is handed over to pgkeel two: an operator ordered it"));
+  REQUIRE(wait_until([&] { return both.told("two", "this pgkeel leads, and decides from now on"); }));
+  REQUIRE_MESSAGE(both.of("two").wait_normal("a"), both.of("two").describe());
+
+  const auto back = both.of("two").run_verb({"lead", "--to", "one", "--yes"});
+  CHECK_MESSAGE(back.exit_status == 0, back.error_output);
+  REQUIRE(wait_until([&] { return both.leads("one"); }));
+  REQUIRE(writers.wait_for_more(20));
+  writers.stop();
+  CHECK(writers.statement_errors().empty());
+  CHECK(writers.connect_errors().empty());
+  MESSAGE("leadership handed over twice: longest gap ", to_milliseconds(writers.longest_gap()), " ms");
+}
+
+TEST_CASE("what a reload makes different is told, and that it is the same again") {
+  Two both;
+  const auto before = both.differences_of("two");
+  const ConfigFile file(both.of("two"));
+  file.write(file.with_instead("failover_pause = \"0s\"", "failover_pause = \"1s\""));
+  reload(both.of("two"));
+  REQUIRE(wait_until([&] { return both.differences_of("two").size() == 2; }));
+  CHECK(both.differences_of("two")[0] == "cluster.test.failover_pause");
+  CHECK(both.told("one", "pgkeel two is configured differently in what all must have in common"));
+  file.write(file.original());
+  reload(both.of("two"));
+  REQUIRE(wait_until([&] { return both.differences_of("two") == before; }));
+}
