@@ -91,8 +91,19 @@ bool Etcd::campaign(LeaseId lease, const std::string& name, const std::string& i
     return false;
   state_.leader = name;
   state_.leader_instance = instance;
+  state_.heir.clear();
   lease_of_leader_ = lease;
   state_.term = state_.revision + 1;
+  changed();
+  return true;
+}
+
+bool Etcd::hand_over(std::uint64_t term, const std::string& heir) {
+  expire_leases();
+  if (state_.leader.empty() || state_.term != term) return false;
+  state_.leader.clear();
+  state_.leader_instance.clear();
+  state_.heir = heir;
   changed();
   return true;
 }

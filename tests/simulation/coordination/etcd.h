@@ -29,6 +29,8 @@ class Etcd {
   bool acknowledge(LeaseId lease, const std::string& name, const std::string& cluster, std::uint64_t serial);
   // A lease of the member, nobody leads, and the roster with the member on it is of this version.
   bool campaign(LeaseId lease, const std::string& name, const std::string& instance, std::uint64_t roster_version);
+  // The leader of this term gives it up for the heir.
+  bool hand_over(std::uint64_t term, const std::string& heir);
   // `term` 0: there is no roster yet, and nobody needs to lead.
   bool write_roster(std::uint64_t term, const Roster& roster);
   bool write_route(std::uint64_t term, const std::string& cluster, const SharedRoute& route);

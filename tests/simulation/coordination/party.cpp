@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <set>
 #include <utility>
 
 namespace pgkeel::simulation {
@@ -61,6 +62,8 @@ class Party {
     bool cut_from_etcd = false;  // its requests get lost
     bool hears_etcd = true;      // what was on its way to it arrives
     bool has_heard_anything = false;
+    bool ordering = false;
+    std::uint64_t cleared_in = 0;          // the term in which it has ended the sessions of others at the server
     std::map<std::string, bool> cut_from;  // other pgkeels
     std::vector<std::function<void()>> when_thawed;
   };
@@ -107,6 +110,8 @@ class Party {
     pgkeel.watched_revision = 0;
     pgkeel.workers = {};
     pgkeel.applying = pgkeel.moving = pgkeel.wants_to_move = pgkeel.has_heard_anything = false;
+    pgkeel.ordering = false;
+    pgkeel.cleared_in = 0;
     tick(pgkeel, life);
   }
 
@@ -114,6 +119,7 @@ class Party {
     pgkeel.membership.reset();
     pgkeel.when_thawed.clear();
     pgkeel.frozen_until = {};
+    std::erase_if(sessions_, [&](const auto& session) { return session.name == pgkeel.name; });
   }
 
   void tick(Pgkeel& pgkeel, std::uint64_t life) {
@@ -212,9 +218,11 @@ class Party {
           },
           [&pgkeel, cluster] { pgkeel.membership->acknowledgement_over(cluster); });
     }
+    if (!wishes.hand_over.empty()) give_up(pgkeel, wishes.hand_over);
     for (const auto& name : wishes.ask_promises) ask_promise(pgkeel, name, sent_at);
     apply_route(pgkeel);
     lead(pgkeel);
+    if (random_.chance(0.3)) order(pgkeel);
   }
 
   [[nodiscard]] static std::string instance_of(const Pgkeel& pgkeel) {
@@ -256,6 +264,88 @@ class Party {
           return [&pgkeel] { pgkeel.membership->campaign_over(); };
         },
         [&pgkeel] { pgkeel.membership->campaign_over(); });
+  }
+
+  void give_up(Pgkeel& pgkeel, const std::string& heir) {
+    ask_etcd(
+        pgkeel,
+        [this, &pgkeel, heir, term = pgkeel.membership->state().term]() -> std::function<void()> {
+          if (etcd_.hand_over(term, heir)) ++outcome_.hand_overs;
+          if (!healed_ && random_.chance(0.3))
+            cut_from_etcd(pgkeel, random_.between(1s, 8s));  // and hears no more of it
+          return [&pgkeel] { pgkeel.membership->hand_over_tried(); };
+        },
+        [&pgkeel] { pgkeel.membership->hand_over_tried(); });
+  }
+
+  void hand_over() {
+    const auto leader = std::ranges::find_if(pgkeels_, [this](const auto& pgkeel) {
+      return pgkeel->membership != nullptr && queue_.now() >= pgkeel->frozen_until &&
+             pgkeel->membership->leads(local(*pgkeel));
+    });
+    if (leader == pgkeels_.end()) return;
+    const std::string heir = pgkeels_[random_.below(pgkeels_.size())]->name;
+    if (heir == (*leader)->name) return;
+    if (mutant_ == CoordinationMutant::kLeadsAfterHandOver) return give_up(**leader, heir);
+    (*leader)->membership->hand_over(heir);
+    step(**leader);
+  }
+
+  // ---- orders to a database server, through sessions as OrderLine has them
+
+  struct SessionKey {
+    std::string name;
+    std::uint64_t life;
+    std::uint64_t term;
+    auto operator<=>(const SessionKey&) const = default;
+  };
+
+  // A connect, then a look at whether it leads, then the write: the process may be frozen between any two of them.
+  void order(Pgkeel& pgkeel) {
+    if (pgkeel.ordering || !pgkeel.membership->leads(local(pgkeel))) return;
+    pgkeel.ordering = true;
+    const SessionKey session{pgkeel.name, pgkeel.life, pgkeel.membership->state().term};
+    in_a_moment(pgkeel, [this, &pgkeel, session] {
+      sessions_.insert(session);
+      in_a_moment(pgkeel, [this, &pgkeel, session] {
+        const Membership& membership = *pgkeel.membership;
+        const bool leads = membership.leads(local(pgkeel)) && membership.state().term == session.term;
+        if (!leads && mutant_ != CoordinationMutant::kOrdersWithoutLooking) {
+          pgkeel.ordering = false;
+          return;
+        }
+        in_a_moment(pgkeel, [this, &pgkeel, session] { send(pgkeel, session); });
+      });
+    });
+  }
+
+  // Whatever the process does next; a frozen one does it when it thaws.
+  void in_a_moment(Pgkeel& pgkeel, std::function<void()> work) {
+    queue_.after(random_.between(10us, 20ms),
+                 [this, &pgkeel, life = pgkeel.life, work = std::move(work)] { in_life(pgkeel, life, work); });
+  }
+
+  // The first statement of a term ends the sessions of others; each next one is an order.
+  void send(Pgkeel& pgkeel, const SessionKey& session) {
+    queue_.after(delay(), [this, &pgkeel, session] {
+      const bool is_there = sessions_.contains(session);
+      const bool clears = is_there && pgkeel.cleared_in != session.term;
+      if (clears && mutant_ != CoordinationMutant::kOlderSessionsStay)
+        std::erase_if(sessions_, [&](const auto& other) { return other.term != session.term; });
+      if (is_there && !clears) carry_out(session);
+      in_life(pgkeel, session.life, [&pgkeel, session, clears] {
+        pgkeel.ordering = false;
+        if (clears) pgkeel.cleared_in = session.term;
+      });
+    });
+  }
+
+  void carry_out(const SessionKey& session) {
+    ++outcome_.orders;
+    if (session.term < newest_order_)
+      outcome_.violation = session.name + " ordered in term " + std::to_string(session.term) +
+                           " after an order of term " + std::to_string(newest_order_);
+    newest_order_ = std::max(newest_order_, session.term);
   }
 
   Pgkeel& find(const std::string& name) {
@@ -379,7 +469,7 @@ class Party {
   void one_fault() {
     Pgkeel& pgkeel = *pgkeels_[random_.below(pgkeels_.size())];
     const Duration length = random_.chance(0.3) ? random_.between(5s, 40s) : random_.between(10ms, 8s);
-    switch (random_.below(9)) {
+    switch (random_.below(10)) {
       case 0:
         if (faults_.etcd_away) {
           etcd_away_ = true;
@@ -419,6 +509,9 @@ class Party {
         break;
       case 6:
         if (faults_.cuts && faults_.kills && faults_.moves) restart_who_promised(pgkeel);
+        break;
+      case 7:
+        if (faults_.hand_overs) hand_over();
         break;
       default:
         if (faults_.moves) wish_to_move();
@@ -478,6 +571,8 @@ class Party {
   bool etcd_away_ = false;
   bool healed_ = false;
   std::vector<std::unique_ptr<Pgkeel>> pgkeels_;
+  std::set<SessionKey> sessions_;   // for orders, at the server
+  std::uint64_t newest_order_ = 0;  // the newest term in which one was carried out
   PartyOutcome outcome_;
 };
 

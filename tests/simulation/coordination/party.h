@@ -26,12 +26,17 @@ enum class CoordinationMutant {
   kKnowsNothingOfEarlierLife,  // a process that starts takes nobody for one that may hold a promise of its earlier life
   kPromisesAreEternal,         // a promise is taken to hold for as long as nobody says otherwise
   kRoutesBeforeApplying,       // a route is acknowledged when it is heard of, not when the workers have it
+  kOlderSessionsStay,          // a new leader orders before the sessions of those that led before have ended
+  kOrdersWithoutLooking,       // whether it leads is looked at before the session for an order is there, not after
+  kLeadsAfterHandOver,         // a leader that hands over goes on until it hears that another one leads
 };
 
 struct PartyOutcome {
   std::string violation;  // empty: none
   std::uint64_t route_changes = 0;
   std::uint64_t leaders = 0;
+  std::uint64_t hand_overs = 0;
+  std::uint64_t orders = 0;  // to the server
   std::uint64_t events = 0;
 };
 
@@ -41,6 +46,7 @@ struct PartyFaults {
   bool freezes = true;
   bool kills = true;
   bool moves = true;  // the leader moves the route now and then
+  bool hand_overs = true;
 };
 
 // `seed` decides everything.

@@ -20,7 +20,10 @@ std::uint64_t found_by(CoordinationMutant mutant) {
 
 }  // namespace
 
-TEST_CASE("never do two pgkeels route in different epochs, and all route again when all is healed") {
+TEST_CASE(
+    "never do two pgkeels route in different epochs, nobody orders after a newer leader has, and all route again when "
+    "all "
+    "is healed") {
   constexpr std::uint64_t kSeeds = 60;
   for (std::uint64_t seed = 1; seed <= kSeeds; ++seed) {
     for (const std::size_t members : {2U, 3U}) {
@@ -28,6 +31,7 @@ TEST_CASE("never do two pgkeels route in different epochs, and all route again w
       const auto outcome = play_party(seed, members, CoordinationMutant::kNone);
       CHECK(outcome.violation == "");
       CHECK(outcome.route_changes > 0);
+      CHECK(outcome.orders > 0);
     }
   }
 }
@@ -36,7 +40,8 @@ TEST_CASE("every deliberate fault is found, so that silence means something") {
   for (const auto mutant : {CoordinationMutant::kOpensWithoutWaiting, CoordinationMutant::kIgnoresDeadline,
                             CoordinationMutant::kCountsFromTheAnswer, CoordinationMutant::kForgetsPromises,
                             CoordinationMutant::kKnowsNothingOfEarlierLife, CoordinationMutant::kPromisesAreEternal,
-                            CoordinationMutant::kRoutesBeforeApplying}) {
+                            CoordinationMutant::kRoutesBeforeApplying, CoordinationMutant::kOlderSessionsStay,
+                            CoordinationMutant::kOrdersWithoutLooking, CoordinationMutant::kLeadsAfterHandOver}) {
     INFO("mutant ", static_cast<int>(mutant));
     const std::uint64_t seed = found_by(mutant);
     CHECK(seed != 0);
