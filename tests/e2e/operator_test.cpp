@@ -1,7 +1,9 @@
 // What an operator orders on the command line, on real servers.
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 
+#include "proxy/io/background_process.h"
 #include "tests/e2e/cluster_fixture.h"
 
 using namespace pgkeel;
@@ -141,4 +143,48 @@ TEST_CASE("a standby promoted by hand beside the primary is a collision, until a
     CHECK(wait_until([&] { return cluster.server(other).value("SELECT string_agg(side, ',') FROM sides") == kept; }));
     CHECK(quarantines_of(cluster.server(other)) == 1);
   }
+}
+
+TEST_CASE("who watches or follows sees it happen, and goes on when pgkeel is started again") {
+  Cluster cluster;
+  auto& pgkeel = *cluster.pgkeel;
+  const auto begin = [&](const std::string& name, std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), PGKEEL_BINARY);
+    arguments.insert(arguments.end(), {"--config", pgkeel.config_file()});
+    auto started = BackgroundProcess::start(arguments, cluster.folder.path() + "/" + name);
+    REQUIRE(started);
+    return std::move(*started);
+  };
+  const auto told = [&](const std::string& name) {
+    std::ifstream file(cluster.folder.path() + "/" + name);
+    std::vector<std::string> lines;
+    for (std::string line; std::getline(file, line);) lines.push_back(line);
+    return lines;
+  };
+  auto watching = begin("watch", {"status", "--watch", "--json"});
+  auto following = begin("follow", {"events", "--follow", "--json"});
+  const auto last_condition = [&] {
+    const auto lines = told("watch");
+    const auto status = lines.empty() ? nlohmann::json() : nlohmann::json::parse(lines.back(), nullptr, false);
+    return status.is_object() ? status["clusters"][0]["condition"].get<std::string>() : "";
+  };
+  REQUIRE(wait_until([&] { return last_condition() == "normal"; }));
+  REQUIRE(pgkeel.run_verb({"maintenance", "on", "test", "--yes"}).exit_status == 0);
+  CHECK(wait_until([&] { return last_condition() == "maintenance"; }));
+  CHECK(wait_until([&] {
+    return std::ranges::any_of(told("follow"), [](const std::string& line) {
+      const auto event = nlohmann::json::parse(line, nullptr, false);
+      return event.is_object() && event["text"].get<std::string>().find("maintenance on") != std::string::npos;
+    });
+  }));
+  REQUIRE(pgkeel.run_verb({"maintenance", "off", "test", "--yes"}).exit_status == 0);
+  CHECK(wait_until([&] { return last_condition() == "normal"; }));
+  pgkeel.terminate();
+  const std::size_t watched = told("watch").size();
+  const std::size_t followed = told("follow").size();
+  pgkeel.start();
+  CHECK(wait_until([&] { return told("watch").size() > watched && last_condition() == "normal"; }));
+  CHECK(wait_until([&] { return told("follow").size() > followed; }));
+  CHECK(watching.running());
+  CHECK(following.running());
 }

@@ -1,6 +1,8 @@
 // Planned changes of the primary on real servers: what clients see, what becomes of both nodes, what happens where it
 // goes wrong.
+#include <algorithm>
 #include <fstream>
+#include <functional>
 #include <iterator>
 #include <thread>
 
@@ -36,16 +38,20 @@ std::string event_with(const PgkeelProcess& pgkeel, const std::string& words) {
   return found;
 }
 
-// pgbench with fifty clients through the access point, until its clients are ended.
+// pgbench with fifty clients, until its clients are ended.
 class Load {
  public:
-  explicit Load(const Cluster& cluster) : cluster_(cluster), output_file_(cluster.folder.path() + "/pgbench.log") {
+  Load(const std::string& folder, std::uint16_t port, const std::function<bool()>& all_are_connected)
+      : port_(port), output_file_(folder + "/pgbench.log") {
     run({"--initialize", "--scale=1", "--quiet"});
     while (process_->running()) std::this_thread::sleep_for(10ms);
     run({"--client=50", "--jobs=2", "--no-vacuum", "--time=600"});
-    if (!cluster_.pgkeel->wait_for([](const auto& now) { return now["sessions"]["established"] >= 50; }))
-      throw std::runtime_error("pgbench does not connect: " + output());
+    if (!wait_until(all_are_connected)) throw std::runtime_error("pgbench does not connect: " + output());
   }
+  // Through the access point.
+  explicit Load(const Cluster& cluster)
+      : Load(cluster.folder.path(), cluster.pgkeel->port(),
+             [&] { return cluster.pgkeel->status()["sessions"]["established"] >= 50; }) {}
   std::string output_when_ended() {
     CHECK(wait_until([&] { return !process_->running(); }));
     return output();
@@ -54,7 +60,7 @@ class Load {
  private:
   void run(const std::vector<std::string>& options) {
     std::vector<std::string> arguments = {bin_directory() + "/pgbench", "--host=127.0.0.1", "--username=postgres",
-                                          "--port=" + std::to_string(cluster_.pgkeel->port())};
+                                          "--port=" + std::to_string(port_)};
     arguments.insert(arguments.end(), options.begin(), options.end());
     arguments.emplace_back("postgres");
     auto started = BackgroundProcess::start(arguments, output_file_);
@@ -67,7 +73,7 @@ class Load {
     return {std::istreambuf_iterator<char>(file), {}};
   }
 
-  const Cluster& cluster_;
+  const std::uint16_t port_;
   const std::string output_file_;
   std::optional<BackgroundProcess> process_;
 };
@@ -89,6 +95,34 @@ class VerbInBackground {
   VerbResult result_;
   std::thread thread_;
 };
+
+// A clean stop of a primary with fifty clients of pgbench, whose commits wait for its standby, then the promotion of
+// that, by hand: nobody waits for transactions, notices, decides or reconnects. Until the first INSERT there.
+Duration floor_of_a_clean_stop_and_promotion() {
+  TemporaryFolder folder;
+  const auto primary = PostgresServer::primary(folder, "a");
+  const auto standby = PostgresServer::standby_of(*primary, "b");
+  primary->query("CREATE TABLE written (id bigint)");
+  primary->query("ALTER SYSTEM SET synchronous_standby_names = 'b'");
+  primary->query("SELECT pg_reload_conf()");
+  const Load load(folder.path(), primary->port(), [&] {
+    return primary->value("SELECT count(*) >= 50 FROM pg_stat_activity WHERE application_name = 'pgbench'") == "t";
+  });
+  SqlConnection connection(standby->conninfo());
+  primary->query("CHECKPOINT");
+  const Instant began = monotonic_now();
+  primary->stop("fast");
+  connection.query("SELECT pg_promote(false)");
+  REQUIRE(wait_until([&] {
+    try {
+      connection.query("INSERT INTO written VALUES (1)");
+      return true;
+    } catch (const SqlError&) {
+      return false;  // 25006 until the promotion is done
+    }
+  }));
+  return monotonic_now() - began;
+}
 
 bool wait_for_phase(const PgkeelProcess& pgkeel, const std::string& phase) {
   return pgkeel.wait_for([&](const auto& now) { return now["phase"] == phase; });
@@ -134,6 +168,26 @@ TEST_CASE("under pgbench a session sees one error at most, none when it connects
   const auto decisions = pgkeel.run_verb({"decisions", "test", "--json"});
   CHECK(decisions.output.find("\"kind\":\"switchover\"") != std::string::npos);
   CHECK(decisions.output.find("\"proven_lossless\":true") != std::string::npos);
+}
+
+// For a machine that has nothing else to do, where it is not skipped (--no-skip): with compilers beside it the machine
+// is what is measured. Of three tries one has to do.
+TEST_CASE("under pgbench the gap is that of a clean stop and a promotion of such servers, and half a second at most" *
+          doctest::skip()) {
+  Duration over_floor = Duration::max();
+  for (int round = 0; round < 3 && over_floor > 500ms * kSlowdown; ++round) {
+    const Duration floor = floor_of_a_clean_stop_and_promotion();
+    Cluster cluster;
+    Load load(cluster);
+    Writers writers(cluster.pgkeel->conninfo(), 4);
+    REQUIRE(writers.wait_for_more(50));
+    check_done(cluster.pgkeel->run_verb({"switchover", "test", "--yes"}));
+    REQUIRE_MESSAGE(writers.wait_for_more(50), cluster.pgkeel->describe());
+    writers.stop();
+    over_floor = std::min(over_floor, writers.longest_gap() - floor);
+    MESSAGE("floor ", to_milliseconds(floor), " ms, gap ", to_milliseconds(writers.longest_gap()), " ms");
+  }
+  CHECK(over_floor <= 500ms * kSlowdown);
 }
 
 TEST_CASE("an open transaction has its time, goes on where it is given up, and is rolled back where the time is over") {
