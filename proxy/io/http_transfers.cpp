@@ -11,6 +11,7 @@
 #include "proxy/io/certificate_role.h"
 #include "proxy/io/fd_watch.h"
 #include "proxy/io/loop.h"
+#include "proxy/io/socket.h"
 #include "proxy/io/timer.h"
 
 namespace pgkeel {
@@ -18,20 +19,47 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr Duration kConnectLimit = 1s;
+constexpr Duration kConnectLimit = 1s;   // also of a look-up
+constexpr Duration kAddressesRest = 5s;  // then they are looked up again, beside what goes on
 constexpr long kOk = 200;
 
 using Headers = std::unique_ptr<curl_slist, decltype([](curl_slist* list) { curl_slist_free_all(list); })>;
 using Easy = std::unique_ptr<CURL, decltype([](CURL* easy) { curl_easy_cleanup(easy); })>;
+
+using Url = std::unique_ptr<CURLU, decltype([](CURLU* url) { curl_url_cleanup(url); })>;
+using Text = std::unique_ptr<char, decltype([](char* text) { curl_free(text); })>;
+
+struct Server {
+  std::string host;  // empty: the URL cannot be read, or its host needs no look-up
+  std::string port;
+};
 
 struct Running {
   HttpTransfer transfer;
   HttpTransfers::Done done;
   Easy easy;
   Headers headers;
+  Headers addresses;  // that its host was found to have
+  Server server;
+  Instant end{};  // where it has a limit
+  std::unique_ptr<Timer> waits_for_addresses;
   std::string body;
   std::array<char, CURL_ERROR_SIZE> problem{};
 };
+
+Server server_of(const std::string& text) {
+  const Url url(curl_url());
+  const auto part = [&](CURLUPart what) {
+    char* found = nullptr;
+    curl_url_get(url.get(), what, &found, CURLU_DEFAULT_PORT);
+    const Text owned(found);
+    return std::string(owned ? owned.get() : "");
+  };
+  if (curl_url_set(url.get(), CURLUPART_URL, text.c_str(), 0) != CURLUE_OK) return {};
+  Server server{part(CURLUPART_HOST), part(CURLUPART_PORT)};
+  if (server.host.starts_with('[') || !numeric_socket_addresses({server.host, 1}).empty()) return {};
+  return server;
+}
 
 // libcurl takes anything else than `size * count` for an error.
 std::size_t take_bytes(char* bytes, std::size_t size, std::size_t count, void* into) {
@@ -86,10 +114,6 @@ void prepare(Running& running) {
   }
   set_pem(easy, CURLOPT_SSLCERT_BLOB, transfer.tls.certificate_pem);
   set_pem(easy, CURLOPT_SSLKEY_BLOB, transfer.tls.key_pem);
-  const Duration connect = transfer.limit > Duration::zero() ? std::min(transfer.limit, kConnectLimit) : kConnectLimit;
-  curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(to_milliseconds(connect)));
-  if (transfer.limit > Duration::zero())
-    curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, std::max(1L, static_cast<long>(to_milliseconds(transfer.limit))));
   if (!transfer.body.empty()) {
     curl_easy_setopt(easy, CURLOPT_POSTFIELDS, transfer.body.data());
     curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(transfer.body.size()));
@@ -99,10 +123,40 @@ void prepare(Running& running) {
   curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, running.problem.data());
 }
 
+void set_limit(CURL* easy, CURLoption option, Duration limit) {
+  curl_easy_setopt(easy, option, std::max(1L, static_cast<long>(to_milliseconds(limit))));
+}
+
+// libcurl must never look up a name: giving up such a look-up, it waits for it, and the loop with it.
+int refuse_look_up(void*, void*, void*) {
+  return 1;
+}
+
+// Certificates are still compared with the name.
+void set_addresses(Running& running, const std::vector<std::string>& addresses) {
+  std::string entry;
+  for (const auto& address : addresses) {
+    if (address.find('%') == std::string::npos)
+      entry += (entry.empty() ? "" : ",") + address;  // libcurl takes no scopes
+  }
+  running.addresses.reset(
+      curl_slist_append(nullptr, (running.server.host + ":" + running.server.port + ":" + entry).c_str()));
+  curl_easy_setopt(running.easy.get(), CURLOPT_RESOLVE, running.addresses.get());
+  curl_easy_setopt(running.easy.get(), CURLOPT_RESOLVER_START_FUNCTION, refuse_look_up);
+}
+
+struct Host {
+  std::vector<std::string> addresses;  // the last good ones
+  Instant looked_up_at{};
+  std::shared_ptr<void> look_up;  // that is under way
+  std::vector<HttpTransfers::Id> waiting;
+};
+
 }  // namespace
 
 struct HttpTransfers::Inner {
-  explicit Inner(Loop& on) : loop(on), timer(on, [this] { act(CURL_SOCKET_TIMEOUT, 0); }) {
+  Inner(Loop& on, LookUp names)
+      : loop(on), look_up(std::move(names)), timer(on, [this] { act(CURL_SOCKET_TIMEOUT, 0); }) {
     [[maybe_unused]] static const CURLcode once = curl_global_init(CURL_GLOBAL_DEFAULT);
     multi = curl_multi_init();
     curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, watch_socket);
@@ -151,6 +205,55 @@ struct HttpTransfers::Inner {
     hand_over();
   }
 
+  // To the addresses of its host: those that were good last, else as soon as there are any.
+  void begin(Id id) {
+    const auto& each = running.at(id);
+    if (each->server.host.empty()) return set_off(id);
+    Host& host = hosts[each->server.host];
+    if (!host.look_up && (host.addresses.empty() || loop.now() - host.looked_up_at >= kAddressesRest)) {
+      host.looked_up_at = loop.now();
+      host.look_up =
+          look_up(each->server.host, [this, name = each->server.host](const auto& found) { looked_up(name, found); });
+    }
+    if (!host.addresses.empty()) return set_off(id);
+    host.waiting.push_back(id);
+    each->waits_for_addresses = std::make_unique<Timer>(loop, [this, id] {
+      fail(id, "cannot look up " + running.at(id)->server.host + ": no name server answers in time");
+    });
+    const Duration limit = each->transfer.limit;
+    each->waits_for_addresses->start_once(limit > Duration::zero() ? std::min(limit, kConnectLimit) : kConnectLimit);
+  }
+
+  void looked_up(const std::string& name, const Result<std::vector<std::string>>& found) {
+    Host& host = hosts[name];
+    host.look_up.reset();
+    if (found) host.addresses = *found;
+    for (const Id id : std::exchange(host.waiting, {})) {
+      if (!running.contains(id)) continue;
+      found ? set_off(id) : fail(id, found.error().message);
+    }
+  }
+
+  void set_off(Id id) {
+    Running& each = *running.at(id);
+    each.waits_for_addresses.reset();
+    CURL* easy = each.easy.get();
+    if (!each.server.host.empty()) set_addresses(each, hosts[each.server.host].addresses);
+    Duration connect = kConnectLimit;
+    if (each.transfer.limit > Duration::zero()) {
+      const Duration left = each.end - loop.now();
+      connect = std::min(connect, left);
+      set_limit(easy, CURLOPT_TIMEOUT_MS, left);
+    }
+    set_limit(easy, CURLOPT_CONNECTTIMEOUT_MS, connect);
+    curl_multi_add_handle(multi, easy);  // its timer comes at once
+  }
+
+  void fail(Id id, const std::string& why) {
+    const std::unique_ptr<Running> over = std::move(running.extract(id).mapped());
+    over->done(Error{over->transfer.url + ": " + why});
+  }
+
   void hand_over() {
     int left = 0;
     while (const CURLMsg* message = curl_multi_info_read(multi, &left)) {
@@ -167,6 +270,8 @@ struct HttpTransfers::Inner {
     curl_multi_remove_handle(multi, over->easy.get());
     HttpTransferAnswer answer;
     if (code != CURLE_OK) {
+      // It may be elsewhere by now.
+      if (const auto host = hosts.find(over->server.host); host != hosts.end()) host->second.looked_up_at = {};
       const char* why = over->problem[0] != '\0' ? over->problem.data() : curl_easy_strerror(code);
       return over->done(Error{over->transfer.url + ": " + why});
     }
@@ -176,14 +281,20 @@ struct HttpTransfers::Inner {
   }
 
   Loop& loop;
+  const LookUp look_up;
   CURLM* multi = nullptr;
   std::map<curl_socket_t, std::unique_ptr<FdWatch>> watches;
   std::map<Id, std::unique_ptr<Running>> running;
+  std::map<std::string, Host> hosts;
   Id newest = 0;
   Timer timer;
 };
 
-HttpTransfers::HttpTransfers(Loop& loop) : inner_(std::make_unique<Inner>(loop)) {}
+HttpTransfers::HttpTransfers(Loop& loop)
+    : HttpTransfers(loop, [&loop](const std::string& host, NameLookup::Done done) {
+        return std::make_shared<NameLookup>(loop, host, std::move(done));
+      }) {}
+HttpTransfers::HttpTransfers(Loop& loop, LookUp look_up) : inner_(std::make_unique<Inner>(loop, std::move(look_up))) {}
 HttpTransfers::~HttpTransfers() = default;
 
 HttpTransfers::Id HttpTransfers::start(HttpTransfer transfer, Done done) {
@@ -192,10 +303,11 @@ HttpTransfers::Id HttpTransfers::start(HttpTransfer transfer, Done done) {
   running->done = std::move(done);
   running->easy.reset(curl_easy_init());
   prepare(*running);
+  running->server = server_of(running->transfer.url);
+  running->end = inner_->loop.now() + running->transfer.limit;
   const Id id = ++inner_->newest;
-  CURL* easy = running->easy.get();
   inner_->running[id] = std::move(running);
-  curl_multi_add_handle(inner_->multi, easy);  // its timer comes at once
+  inner_->begin(id);
   return id;
 }
 

@@ -1,6 +1,8 @@
 // HTTP requests on a loop (libcurl's multi interface): many at a time, none of them blocks, connections are kept.
-// Answers may be read as they arrive, for streams that never end. Loop's thread only. Destroying it cancels what is
-// under way; its callbacks may start and cancel transfers, but not destroy it.
+// Answers may be read as they arrive, for streams that never end. Host names are looked up beside the loop; where that
+// has been done once, a name server that is slow or away holds nothing up: the last addresses are good until there are
+// others. Loop's thread only. Destroying it cancels what is under way; its callbacks may start and cancel transfers,
+// but not destroy it.
 #pragma once
 
 #include <cstddef>
@@ -15,6 +17,7 @@
 #include "proxy/base/result.h"
 #include "proxy/base/time.h"
 #include "proxy/io/certificates.h"
+#include "proxy/io/name_lookup.h"
 
 namespace pgkeel {
 
@@ -49,7 +52,11 @@ class HttpTransfers {
   using Id = std::uint64_t;
   using Done = std::function<void(Result<HttpTransferAnswer> answer)>;
 
+  // Looks up a host name once, as NameLookup does; what it returns is kept until the answer is there, or not wanted.
+  using LookUp = std::function<std::shared_ptr<void>(const std::string& host, NameLookup::Done done)>;
+
   explicit HttpTransfers(Loop& loop);
+  HttpTransfers(Loop& loop, LookUp look_up);
   ~HttpTransfers();
   HttpTransfers(const HttpTransfers&) = delete;
   HttpTransfers& operator=(const HttpTransfers&) = delete;

@@ -166,6 +166,32 @@ TEST_CASE("what is no request of this version is refused, and the next one is an
   CHECK(status_of("/peer/v1/view", "") == 200);
 }
 
+TEST_CASE("wherever a name is looked up, the other's certificate must bear it") {
+  Peer peer(pgkeel_at("right.example"));
+  HttpTransfers transfers(peer.loop, [&](const std::string&, NameLookup::Done done) {
+    peer.loop.defer([done = std::move(done)] { done(std::vector<std::string>{"127.0.0.1"}); });
+    return std::make_shared<int>();
+  });
+  const TlsIdentity identity = pgkeel_at("10.0.0.1");
+  const auto status_at = [&](const std::string& host) {
+    HttpTransfer transfer;
+    transfer.url = "https://" + peer.address(host) + "/peer/v1/view";
+    transfer.tls = {.authority_pem = identity.authority.pem,
+                    .certificate_pem = identity.certificate.pem,
+                    .key_pem = identity.key.pem,
+                    .role = CertificateRole::kProxy};
+    transfer.limit = 10s;
+    long status = 0;
+    transfers.start(std::move(transfer),
+                    [&](Result<HttpTransferAnswer> answer) { status = answer ? answer->status : -1; });
+    REQUIRE(run_until(peer.loop, [&] { return status != 0; }));
+    return status;
+  };
+  CHECK(status_at("right.example") == 200);
+  CHECK(status_at("RIGHT.example") == 200);
+  CHECK(status_at("left.example") == -1);
+}
+
 TEST_CASE("a pgkeel whose loop stands still promises nothing") {
   Peer peer;
   Loop own;
