@@ -34,11 +34,8 @@ Senders senders_of(const NodeFacts& primary, const std::string& node) {
   for (const auto& sender : primary.wal_senders) {
     if (sender.application_name != node || sender.state != "streaming") continue;
     const bool holds_slot = slot != primary.slots.end() && slot->active_pid == sender.pid;
-    if (holds_slot) {
-      found.own = &sender;
-    } else {
-      found.others += 1;
-    }
+    if (holds_slot) found.own = &sender;
+    found.others += holds_slot ? 0 : 1;
   }
   return found;
 }
@@ -152,6 +149,14 @@ class PrimarySync {
       return std::ranges::find(configured, member) != configured.end();
     });
     return present.empty() || !all_are_configured ? quorum_of(std::move(configured)) : present;
+  }
+
+  // A new walsender begins with what the postmaster has read last: not what sessions show, if it was changed to and
+  // fro.
+  [[nodiscard]] bool passes_over_a_member(const SyncQuorum& wanted) const {
+    return std::ranges::any_of(facts_.wal_senders, [&](const WalSender& sender) {
+      return wanted.contains(sender.application_name) && sender.flushed.valid() && sender.sync_state == "async";
+    });
   }
 
   // A standby that commits wait for stopped answering after the primary was asked.
@@ -292,7 +297,8 @@ bool enforce_durability(const Situation& situation, Decision& decision) {
   const bool was_set = last != nullptr && last->succeeded && last->action.standby_names == text &&
                        last->action.standby_names_order == memory.standby_names_order;
   const bool facts_are_news = last == nullptr || primary->facts_at > last->finished_at;
-  const bool differs = facts_are_news && primary->facts->synchronous_standby_names != text;
+  const bool differs =
+      facts_are_news && (primary->facts->synchronous_standby_names != text || sync.passes_over_a_member(wanted));
   // A session may show what was ordered although not every process has read it: the order is carried out all the same.
   const bool was_in_vain = last != nullptr && !last->running && !last->succeeded &&
                            last->action.standby_names_order == memory.standby_names_order;
@@ -328,8 +334,8 @@ bool enforce_durability(const Situation& situation, Decision& decision) {
 }
 
 SyncQuorum first_standby_names(const Situation& situation, const std::string& candidate) {
-  if (situation.policy.durability != Durability::kStrict) return {};
-  return quorum_of(configured_standbys(situation, candidate));
+  const bool waits_at_once = situation.policy.durability == Durability::kStrict;
+  return waits_at_once ? quorum_of(configured_standbys(situation, candidate)) : SyncQuorum{};
 }
 
 std::string safety_of(const Situation& situation, const std::string& standby) {
@@ -343,15 +349,12 @@ std::string safety_of(const Situation& situation, const std::string& standby) {
   if (facts_of_primary != nullptr && senders_of(*facts_of_primary, standby).others > 0)
     return ", not safe: something else streams from " + primary->name + " under its name";
   const auto flush = situation.view.flushes.find(standby);
-  if (flush != situation.view.flushes.end() && flush->second.replay_holds_commits) {
+  if (flush != situation.view.flushes.end() && flush->second.replay_holds_commits)
     return ", not safe: commits that waited until it has replayed them (synchronous_commit = remote_apply) hung, and "
-           "do "
-           "without it until its replay goes on";
-  }
-  if (const StandbyRest* rest = rest_of(situation, standby); rest != nullptr) {
+           "do without it until its replay goes on";
+  if (const StandbyRest* rest = rest_of(situation, standby); rest != nullptr)
     return ", not safe: commits ceased to wait for it " + std::to_string(rest->releases) +
            " times within 10 minutes, so they do without it for " + format_duration(rest->pause);
-  }
   if (node != nullptr && is_paused(*node) && !situation.memory.promise.empty())
     return ", not safe: commits wait for another one while its replay is paused";
   return ", not safe yet";
@@ -370,11 +373,10 @@ Verdict election_is_possible(const Situation& situation) {
   if (!safety_is_demanded(situation)) return Verdict::good();
   const SyncQuorum& promise = situation.memory.promise;
   if (promise.empty()) return Verdict::no("no standby is known to hold every acknowledged commit");
-  std::uint32_t answering = 0;
-  for (const auto& member : promise.members) {
+  const auto answering = std::ranges::count_if(promise.members, [&](const std::string& member) {
     const NodeView* node = situation.view.node(member);
-    if (node != nullptr && node->answers_as_standby()) ++answering;
-  }
+    return node != nullptr && node->answers_as_standby();
+  });
   const std::uint32_t needed = positions_needed(promise);
   if (answering >= needed) {
     const NodeView* best = best_candidate(situation);

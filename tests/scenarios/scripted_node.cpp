@@ -132,6 +132,8 @@ void set_facts(ScriptedNode& node, const Arguments& arguments) {
       node.fenced = flag == "fenced";
     } else if (flag == "named" || flag == "unnamed") {
       node.named = flag == "named";
+    } else if (flag == "passed_over" || flag == "counted") {
+      node.passed_over = flag == "passed_over";
     } else if (flag == "impostor" || flag == "alone") {
       node.impostor = flag == "impostor";
     } else if (flag == "caught_up") {
@@ -193,7 +195,7 @@ NodeFacts facts_of(const ScriptedNode& asked, const std::deque<ScriptedNode>& no
       sender.application_name = other.named ? other.name : "walreceiver";
       sender.state = "streaming";
       sender.pid = pid;
-      sender.sync_state = waits_for.contains(sender.application_name) ? "quorum" : "async";
+      sender.sync_state = waits_for.contains(sender.application_name) && !other.passed_over ? "quorum" : "async";
       sender.flushed = other.flushed.value_or(other.wal);
       sender.replayed = other.replayed.value_or(Lsn{});
       facts.wal_senders.push_back(sender);

@@ -34,6 +34,7 @@ struct ScriptedNode {
   std::optional<Lsn> replayed;  // standby; else all that it has
   std::optional<Lsn> flushed;   // standby: what its upstream knows of it; else all that it has
   std::optional<Lsn> written;   // standby: by its walreceiver; else all that it has
+  bool passed_over = false;     // standby: its walsender has not read synchronous_standby_names
   bool impostor = false;        // something else streams from its upstream under its name, too
   std::string slot;             // standby: primary_slot_name
   bool replay_paused = false;
@@ -57,8 +58,8 @@ ScriptedNode parse_node(const std::string& text, std::size_t number);
 
 // timeline=2 wal=0/3000 history=1@0/2000 from=a slot=pgkeel_b slots=pgkeel_a@0/2000,pgkeel_c@lost redo=0/2000 delay=5m
 // max_connections=50 logical=changes@0/3000(synced) prepared=2 heard=100ms system=7000 paused target unnamed
-// flushed=0/2000 replayed=0/1000 written=0/4000 impostor waiting=3 sessions=2 names=1(b,c): what is not named stays as
-// it was.
+// flushed=0/2000 replayed=0/1000 written=0/4000 impostor passed_over waiting=3 sessions=2 names=1(b,c): what is not
+// named stays as it was.
 void set_facts(ScriptedNode& node, const Arguments& arguments);
 
 void set_liveness(ScriptedNode& node, Liveness liveness, Instant now);
