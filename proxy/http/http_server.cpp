@@ -42,6 +42,7 @@ constexpr Duration kGrace = 30ms;  // so long a thread waits for a connection al
 constexpr int kStopLookMilliseconds = 50;
 constexpr int kLookMilliseconds = 5;  // how often it looks whether they do
 constexpr std::size_t kRequestsPerConnection = 1000;
+constexpr std::size_t kHeadBytesMax = 65536;  // of a request: cpp-httplib counts those of a line, and keeps any number
 
 // Threads, and connections that wait for one.
 class ThreadQueue : public httplib::TaskQueue {
@@ -102,8 +103,9 @@ class ThreadQueue : public httplib::TaskQueue {
 
 class LimitedStream : public httplib::Stream {
  public:
-  LimitedStream(int socket, const HttpServer::Crowd& crowd, std::shared_ptr<const TlsAcceptor> tls)
-      : socket_(socket), crowd_(crowd) {
+  LimitedStream(int socket, const HttpServer::Crowd& crowd, std::shared_ptr<const TlsAcceptor> tls,
+                std::size_t body_bytes_max)
+      : socket_(socket), crowd_(crowd), request_bytes_max_(kHeadBytesMax + body_bytes_max) {
     if (!tls) return;
     ::fcntl(socket, F_SETFL, ::fcntl(socket, F_GETFL) | O_NONBLOCK);
     tls_.emplace(std::move(tls), socket);
@@ -140,6 +142,7 @@ class LimitedStream : public httplib::Stream {
     begin(kIdleLimit);
     if (!has_bytes() && !wait(POLLIN)) return false;
     begin(kRequestLimit);
+    request_bytes_ = 0;
     responding_ = false;
     return true;
   }
@@ -155,6 +158,8 @@ class LimitedStream : public httplib::Stream {
       end_ = static_cast<std::size_t>(count);
     }
     const std::size_t count = std::min(size, buffered());
+    request_bytes_ += count;
+    if (request_bytes_ > request_bytes_max_) return -1;
     std::copy_n(buffer_.data() + read_at_, count, into);
     read_at_ += count;
     return static_cast<ssize_t>(count);
@@ -239,6 +244,8 @@ class LimitedStream : public httplib::Stream {
   std::optional<TlsSession> tls_;
   Instant began_{};
   Duration limit_{};
+  const std::size_t request_bytes_max_;
+  std::size_t request_bytes_ = 0;
   bool responding_ = false;
   std::array<char, 4096> buffer_{};
   std::size_t read_at_ = 0;
@@ -290,7 +297,7 @@ bool HttpServer::process_and_close_socket(socket_t socket) {
   bool served = false;
   {
     const auto tls = this->tls();
-    LimitedStream stream(socket, crowd_, tls);
+    LimitedStream stream(socket, crowd_, tls, payload_max_length_);
     bool closed = !stream.shake_hands();
     for (std::size_t left = kRequestsPerConnection; left > 0 && !closed && stream.wait_for_request(); --left) {
       const bool is_last = left == 1 || tls != this->tls();

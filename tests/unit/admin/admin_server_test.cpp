@@ -137,6 +137,16 @@ TEST_CASE("a slow client is served where it is in nobody's way, a request that d
   CHECK(endless.receive_to_end().empty());
 }
 
+TEST_CASE("a request with headers without end is cut off, and not kept in memory") {
+  const auto server = serve();
+  Peer client = Peer::connect_to(server->port());
+  std::string request = "GET /healthz HTTP/1.1\r\nHost: a\r\n";
+  while (request.size() < 300'000) request += "Header: " + std::string(1000, 'h') + "\r\n";
+  client.send_what_fits(request + "\r\n");
+  CHECK(client.receive_to_end().find(" 200 ") == std::string::npos);
+  check_answers(*server);
+}
+
 TEST_CASE("several requests on one connection are served, also where they come in one piece") {
   const auto server = serve();
   httplib::Client client("127.0.0.1", server->port());
