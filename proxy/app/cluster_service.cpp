@@ -203,8 +203,8 @@ void ClusterService::step() {
   const auto nodes = view_nodes(now.instant);
   if (agreed_ && term_ != agreed_->term())
     agreement_changed();  // whoever wakes up decides nothing before it has looked
-  if (agreed_ && term_ == 0) return look_on(nodes, now);
   if (agreed_) tell_of_sights(now.instant);
+  if (agreed_ && term_ == 0) return look_on(nodes, now);
   if (waits_for_primary(nodes)) return;
   controller_.step(nodes, now);
   const Decision& decision = controller_.last_decision();
