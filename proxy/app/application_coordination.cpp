@@ -37,6 +37,9 @@ Result<void> Application::open_coordination() {
   if (!config.is_given()) return {};
   auto etcd = read_etcd_settings(config);
   if (!etcd) return etcd.error();
+  etcd->secrets->tell([this](EtcdSecrets::Severity severity, const std::string& text) {
+    record(severity == EtcdSecrets::Severity::kWarning ? LogLevel::kWarning : LogLevel::kInfo, "coordination", text);
+  });
   const auto machine = own_machine_id(config_.state_directory);
   if (!machine) return machine.error();
   CoordinationSettings settings;

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "proxy/io/clock.h"
 #include "proxy/io/loop.h"
 
 namespace pgkeel {
@@ -10,6 +11,7 @@ namespace {
 constexpr std::size_t kAnswerBytesMax = std::size_t{16} << 20;
 constexpr std::size_t kNewsBytesMax = std::size_t{16} << 20;  // of one message of a watch
 constexpr Duration kWatchLoginLimit = std::chrono::seconds(2);
+constexpr Duration kSecretsEvery = std::chrono::seconds(5);
 constexpr long kOk = 200;
 
 }  // namespace
@@ -24,7 +26,12 @@ struct EtcdClient::Watch {
 };
 
 EtcdClient::EtcdClient(Loop& loop, EtcdSettings settings)
-    : loop_(loop), settings_(std::move(settings)), transfers_(loop) {}
+    : loop_(loop), settings_(std::move(settings)), transfers_(loop), secrets_(loop, [this] {
+        settings_.secrets->look(wall_now());
+        settings_.tls = settings_.secrets->tls();
+      }) {
+  if (settings_.secrets) secrets_.start_repeating(kSecretsEvery);
+}
 
 EtcdClient::~EtcdClient() = default;
 
@@ -37,6 +44,7 @@ void EtcdClient::ask(EtcdRequest request, Duration limit, Done done) {
 }
 
 void EtcdClient::log_in(Duration limit, std::function<void(Result<void, EtcdFailure>)> done) {
+  if (settings_.secrets) settings_.password = settings_.secrets->password();
   send(authenticate(settings_.user, settings_.password), limit,
        [this, done = std::move(done)](Result<std::string, EtcdFailure> body) {
          if (!body) return done(body.error());

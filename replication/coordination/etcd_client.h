@@ -16,7 +16,9 @@
 #include "proxy/base/result.h"
 #include "proxy/base/time.h"
 #include "proxy/io/http_transfers.h"
+#include "proxy/io/timer.h"
 #include "replication/coordination/etcd_requests.h"
+#include "replication/coordination/etcd_secrets.h"
 
 namespace pgkeel {
 
@@ -25,6 +27,7 @@ struct EtcdSettings {
   std::string user;                    // empty: etcd asks for none
   std::string password;
   HttpTransferTls tls;
+  std::shared_ptr<EtcdSecrets> secrets = nullptr;  // renews the two above; null: they stay as they are
 };
 
 struct EtcdFailure {
@@ -61,11 +64,12 @@ class EtcdClient {
   void watch_is_over(std::string why);
 
   Loop& loop_;
-  const EtcdSettings settings_;
+  EtcdSettings settings_;
   std::size_t endpoint_ = 0;
   std::string token_;             // empty: not logged in
   std::shared_ptr<Watch> watch_;  // owned here alone; who waits for something of it holds it weakly
   HttpTransfers transfers_;
+  Timer secrets_;
 };
 
 }  // namespace pgkeel

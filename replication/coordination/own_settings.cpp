@@ -1,38 +1,20 @@
 #include "replication/coordination/own_settings.h"
 
 #include <array>
+#include <memory>
 #include <unistd.h>
 #include <utility>
 
-#include "proxy/io/durable_file.h"
-
 namespace pgkeel {
-namespace {
-
-Result<std::string> text_of(const std::string& path) {
-  if (path.empty()) return std::string();
-  auto text = read_file(path);
-  if (!text) return Error{"[coordination]: " + text.error().message};
-  return text;
-}
-
-}  // namespace
-
 Result<EtcdSettings> read_etcd_settings(const CoordinationConfig& config) {
   EtcdSettings etcd;
   etcd.endpoints = config.etcd;
   etcd.user = config.user;
-  auto password = text_of(config.password_file);
-  auto authority = text_of(config.tls.ca);
-  auto certificate = text_of(config.tls.cert);
-  auto key = text_of(config.tls.key);
-  for (const auto* each : {&password, &authority, &certificate, &key}) {
-    if (!*each) return each->error();
-  }
-  etcd.password = password->substr(0, password->find('\n'));
-  etcd.tls.authority_pem = std::move(*authority);
-  etcd.tls.certificate_pem = std::move(*certificate);
-  etcd.tls.key_pem = std::move(*key);
+  auto secrets = EtcdSecrets::read(config);
+  if (!secrets) return secrets.error();
+  etcd.secrets = std::make_shared<EtcdSecrets>(std::move(*secrets));
+  etcd.password = etcd.secrets->password();
+  etcd.tls = etcd.secrets->tls();
   return etcd;
 }
 
