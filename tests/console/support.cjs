@@ -7,7 +7,7 @@ const kBuild = process.env.PGKEEL_BUILD ?? "build/release";
 const kPgkeel = `${kBuild}/pgkeel`;
 const kScreenshots = process.env.PGKEEL_SCREENSHOTS ?? "build/console";
 const kChromium = process.env.CHROMIUM ?? "/usr/bin/chromium";
-const kPatience = 60_000; // only there to end a broken test
+const kPatience = 120_000; // only there to end a broken test
 
 // PostgreSQL refuses to run as root.
 function asServerUser(program, programArguments) {
@@ -38,7 +38,10 @@ async function startDemo() {
   let output = "";
   demo.stdout.on("data", (text) => { output += text; });
   const found = await waitFor("the demo", () => /Everything is left running[^]*--config (\S+)\/pgkeel\.toml/.exec(output),
-    () => demo.exitCode !== null);
+    () => demo.exitCode !== null).catch(async (problem) => {
+    await endProcess(demo, "SIGINT");
+    throw new Error(`${problem.message}:\n${output}`);
+  });
   const folder = found[1];
   return {
     address: /http:\/\/127\.0\.0\.1:\d+/.exec(fs.readFileSync(`${folder}/pgkeel.log`, "utf8"))[0],
