@@ -1,6 +1,7 @@
 #include "replication/coordination/membership.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 namespace pgkeel {
@@ -33,7 +34,11 @@ CoordinationWishes Membership::step(Instant now) {
         wishes.acknowledge[cluster] = serial;
     }
     if (auto better = better_roster(now); better && begin(writing_roster_, now)) {
-      pending_roster_ = PendingRoster{state_.term, state_.roster.version, better->members};
+      // An earlier attempt may be carried out still: whoever it names counts as well.
+      if (!pending_roster_) pending_roster_ = PendingRoster{state_.term, state_.roster.version, {}, {}};
+      pending_roster_->members.insert(better->members.begin(), better->members.end());
+      std::ranges::set_difference(state_.roster.members, better->members,
+                                  std::inserter(pending_roster_->leaving, pending_roster_->leaving.end()));
       wishes.write_roster = std::move(better);
     }
   }
@@ -69,11 +74,21 @@ void Membership::registered(AgreedState state, Instant now) {
   registered_ = true;
   serials_at_registration_.clear();
   for (const auto& [cluster, route] : state.routes) serials_at_registration_[cluster] = route.serial;
+  // This is of now: there is nothing newer that a promise could have told.
+  told_routes_.clear();
+  told_roster_ = {};
   take_over(std::move(state), now);
+  look_for_own_key();
 }
 
 void Membership::agreed(AgreedState state, Instant now) {
   take_over(std::move(state), now);
+}
+
+// Somebody may have removed it, or another process may have taken the name, though the lease holds.
+void Membership::look_for_own_key() {
+  const auto self = state_.members.find(name_);
+  if (self == state_.members.end() || self->second.instance != instance_) registered_ = false;
 }
 
 void Membership::take_over(AgreedState state, Instant now) {
@@ -82,6 +97,7 @@ void Membership::take_over(AgreedState state, Instant now) {
   state_ = std::move(state);
   if (pending_roster_ && (state_.roster.version != pending_roster_->replaces || state_.term != pending_roster_->term))
     pending_roster_.reset();  // it was carried out, or never will be
+  look_for_own_key();
   const bool on_roster = state_.roster.members.contains(name_);
   if (on_roster && !was_on_roster_) quiet_until_ = std::max(quiet_until_, now + policy_.lease);
   was_on_roster_ = on_roster;
@@ -104,21 +120,28 @@ std::optional<Promise> Membership::answer(const PromiseRequest& request, Instant
   for (const auto& [cluster, route] : state_.routes) promise.routes[cluster] = *newest_route(cluster);
   promise.holds = promise.roster.members.contains(request.from);
   if (pending_roster_) {
-    if (!pending_roster_->members.contains(request.from)) promise.holds = false;
+    if (pending_roster_->leaving.contains(request.from)) promise.holds = false;
     promise.roster.members.insert(pending_roster_->members.begin(), pending_roster_->members.end());
   }
-  for (const auto& [cluster, serial] : request.applied) {
-    auto& applied = applied_elsewhere_[request.from][cluster];
-    applied = std::max(applied, serial);
-  }
-  // One that is behind would bind us to wait for it.
+  // Another process has its name now.
+  const auto live = state_.members.find(request.from);
+  if (live != state_.members.end() && live->second.instance != request.instance) promise.holds = false;
+  // One that is behind would bind us to wait for it. A cluster that it does not name is one that it does not route.
   for (const auto& [cluster, route] : promise.routes) {
     const auto applied = request.applied.find(cluster);
-    if (applied == request.applied.end() || applied->second < route.serial) promise.holds = false;
+    if (applied != request.applied.end() && applied->second < route.serial) promise.holds = false;
   }
-  if (promise.holds) {
-    auto& until = promised_until_[request.from];
-    until = std::max(until, now + policy_.lease);
+  if (!promise.roster.members.contains(request.from)) return promise;
+  auto& askers = askers_[request.from];
+  std::erase_if(askers, [&](const auto& asker) {
+    return now >= asker.second.promised_until && now >= asker.second.heard_at + 2 * policy_.lease;
+  });
+  Asker& asker = askers[request.instance];
+  asker.heard_at = now;
+  if (promise.holds) asker.promised_until = std::max(asker.promised_until, now + policy_.lease);
+  for (const auto& [cluster, serial] : request.applied) {
+    auto& applied = asker.applied[cluster];
+    applied = std::max(applied, serial);
   }
   return promise;
 }
@@ -149,6 +172,8 @@ const Roster& Membership::roster() const {
 std::set<std::string> Membership::whose_promises() const {
   std::set<std::string> whose = roster().members;
   for (const auto& told : rosters_told_) whose.insert(told.second.begin(), told.second.end());
+  // Those that are being added may be on it already, and lead without our knowing.
+  if (pending_roster_) whose.insert(pending_roster_->members.begin(), pending_roster_->members.end());
   whose.erase(name_);
   return whose;
 }
@@ -220,27 +245,52 @@ bool Membership::leads(Instant now) const {
 bool Membership::closed_elsewhere(const std::string& cluster, std::uint64_t serial, Instant now) const {
   const auto agreed = state_.routes.find(cluster);
   if (agreed == state_.routes.end() || agreed->second.serial < serial) return false;  // who is live then is not known
+  return maybe_open(cluster, serial, now).empty();
+}
+
+std::set<std::string> Membership::maybe_open(const std::string& cluster, std::uint64_t serial, Instant now) const {
   std::set<std::string> others = state_.roster.members;
   for (const auto& live : state_.members) others.insert(live.first);
   others.erase(name_);
-  return std::ranges::all_of(others, [&](const std::string& member) {
-    if (const auto live = state_.members.find(member); live != state_.members.end()) {
-      const auto applied = live->second.applied.find(cluster);
-      return applied != live->second.applied.end() && applied->second >= serial;
+  std::erase_if(others, [&](const std::string& member) { return !may_be_open(member, cluster, serial, now); });
+  return others;
+}
+
+bool Membership::may_be_open(const std::string& member, const std::string& cluster, std::uint64_t serial,
+                             Instant now) const {
+  const auto has_closed = [&](const std::map<std::string, std::uint64_t>& applied) {
+    const auto known = applied.find(cluster);
+    return known != applied.end() && known->second >= serial;
+  };
+  const auto live = state_.members.find(member);
+  bool said_so = live != state_.members.end() && has_closed(live->second.applied);
+  if (live != state_.members.end() && !said_so) return true;
+  // A process that had the name before, or has lost it, may go on by a promise.
+  if (const auto askers = askers_.find(member); askers != askers_.end()) {
+    for (const auto& [instance, asker] : askers->second) {
+      if (live != state_.members.end() && live->second.instance == instance) continue;
+      if (has_closed(asker.applied)) {
+        said_so = true;
+      } else if (now < asker.promised_until) {
+        return true;
+      }
     }
-    if (const auto said = applied_elsewhere_.find(member); said != applied_elsewhere_.end()) {
-      const auto applied = said->second.find(cluster);
-      if (applied != said->second.end() && applied->second >= serial) return true;
-    }
-    const auto promised = promised_until_.find(member);
-    return now >= quiet_until_ && (promised == promised_until_.end() || now >= promised->second);
-  });
+  }
+  return !said_so && now < quiet_until_;
 }
 
 Instant Membership::closed_elsewhere_at() const {
   Instant at = quiet_until_;
-  for (const auto& promised : promised_until_) at = std::max(at, promised.second);
+  for (const auto& [member, askers] : askers_) {
+    for (const auto& [instance, asker] : askers) at = std::max(at, asker.promised_until);
+  }
   return at;
+}
+
+bool Membership::is_promised(const std::string& name, Instant now) const {
+  const auto askers = askers_.find(name);
+  return askers != askers_.end() &&
+         std::ranges::any_of(askers->second, [&](const auto& asker) { return now < asker.second.promised_until; });
 }
 
 std::optional<Roster> Membership::better_roster(Instant now) const {
@@ -250,9 +300,8 @@ std::optional<Roster> Membership::better_roster(Instant now) const {
   for (const auto& live : state_.members) better.members.insert(live.first);
   std::erase_if(better.members, [&](const std::string& member) {
     const auto absent = absent_since_.find(member);
-    const auto promised = promised_until_.find(member);
     return member != name_ && absent != absent_since_.end() && now >= absent->second + policy_.absence() &&
-           now >= quiet_until_ && (promised == promised_until_.end() || now >= promised->second);
+           now >= quiet_until_ && !is_promised(member, now);
   });
   if (better == state_.roster) return {};
   return better;

@@ -31,6 +31,7 @@ struct CoordinationPolicy {
 // What a member tells another about itself and its routes when it asks for a promise.
 struct PromiseRequest {
   std::string from;
+  std::string instance;                          // the life of its process; a promise is given to this one alone
   std::map<std::string, std::uint64_t> applied;  // per cluster; never goes back within the life of a process
 };
 
@@ -86,7 +87,7 @@ class Membership {
   void route_applied(const std::string& cluster, std::uint64_t serial);
 
   // What this member sends to those whose promises it wants.
-  [[nodiscard]] PromiseRequest promise_request() const { return {name_, applied_}; }
+  [[nodiscard]] PromiseRequest promise_request() const { return {name_, instance_, applied_}; }
   // The answer to a member that asks; nothing: there is none to give.
   std::optional<Promise> answer(const PromiseRequest& request, Instant now);
 
@@ -101,6 +102,8 @@ class Membership {
   [[nodiscard]] bool leads(Instant now) const;
   // Leader: nobody else can let a byte through under a route of the cluster before this one.
   [[nodiscard]] bool closed_elsewhere(const std::string& cluster, std::uint64_t serial, Instant now) const;
+  // … or these still might.
+  [[nodiscard]] std::set<std::string> maybe_open(const std::string& cluster, std::uint64_t serial, Instant now) const;
   // When closed_elsewhere() may change without anything being heard.
   [[nodiscard]] Instant closed_elsewhere_at() const;
 
@@ -128,11 +131,18 @@ class Membership {
     bool running = false;
     Instant began{};
   };
+  // A process that asked for a promise.
+  struct Asker {
+    Instant heard_at{};
+    Instant promised_until{};                      // in the past: nothing is
+    std::map<std::string, std::uint64_t> applied;  // as it said
+  };
   // A roster whose writing may have been carried out without our knowing.
   struct PendingRoster {
     std::uint64_t term = 0;
     std::uint64_t replaces = 0;
-    std::set<std::string> members;
+    std::set<std::string> members;  // of any attempt
+    std::set<std::string> leaving;  // left out by any
   };
   [[nodiscard]] bool begin(Attempt& attempt, Instant now) const;
   [[nodiscard]] Instant lease_until() const;
@@ -144,7 +154,11 @@ class Membership {
   [[nodiscard]] bool may_campaign(Instant now) const;
   [[nodiscard]] std::set<std::string> whose_promises() const;
   [[nodiscard]] std::optional<Roster> better_roster(Instant now) const;
+  [[nodiscard]] bool is_promised(const std::string& name, Instant now) const;
+  [[nodiscard]] bool may_be_open(const std::string& member, const std::string& cluster, std::uint64_t serial,
+                                 Instant now) const;
   void take_over(AgreedState state, Instant now);
+  void look_for_own_key();
 
   const std::string name_;
   const std::string instance_;
@@ -160,10 +174,9 @@ class Membership {
   std::map<std::string, std::uint64_t> applied_;
   std::map<std::string, SharedRoute> told_routes_;  // by promises, where they are newer than those of state_
   std::map<std::string, Instant> promises_since_;   // per member: when its newest promise that holds was asked for
-  std::map<std::string, std::set<std::string>> rosters_told_;                      // per member: whom it named last
-  std::map<std::string, Instant> promised_until_;                                  // to others
-  std::map<std::string, std::map<std::string, std::uint64_t>> applied_elsewhere_;  // as others said when they asked
-  std::map<std::string, Instant> absent_since_;                                    // on the roster, without a lease
+  std::map<std::string, std::set<std::string>> rosters_told_;   // per member: whom it named last
+  std::map<std::string, std::map<std::string, Asker>> askers_;  // by member and instance
+  std::map<std::string, Instant> absent_since_;                 // on the roster, without a lease
   std::optional<PendingRoster> pending_roster_;
   Attempt granting_;
   Attempt renewing_;

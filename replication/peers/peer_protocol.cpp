@@ -38,14 +38,14 @@ Error unreadable(const char* what) {
 }  // namespace
 
 std::string to_json(const PromiseRequest& request) {
-  return dump({{"from", request.from}, {"applied", request.applied}});
+  return dump({{"from", request.from}, {"instance", request.instance}, {"applied", request.applied}});
 }
 
 Result<PromiseRequest> parse_promise_request(std::string_view text) {
   const Json json = parse(text);
   const Json& applied = member(json, "applied");
-  PromiseRequest request{.from = text_of(json, "from"), .applied = {}};
-  if (request.from.empty() || !applied.is_object()) return unreadable("the request");
+  PromiseRequest request{.from = text_of(json, "from"), .instance = text_of(json, "instance"), .applied = {}};
+  if (request.from.empty() || request.instance.empty() || !applied.is_object()) return unreadable("the request");
   for (const auto& [cluster, serial] : applied.items()) {
     if (!serial.is_number_unsigned()) return unreadable("the request");
     request.applied[cluster] = serial.get<std::uint64_t>();

@@ -461,7 +461,9 @@ class Party {
 
   void plan_faults() {
     const Instant end = queue_.now() + kFaultsEndAfter;
-    for (Instant at = queue_.now() + random_.between(5s, 12s); at < end; at += random_.between(200ms, 10s)) {
+    // Half of them while the first members are not all on the roster yet.
+    const Duration quiet = random_.chance(0.5) ? random_.between(0s, 5s) : random_.between(5s, 12s);
+    for (Instant at = queue_.now() + quiet; at < end; at += random_.between(200ms, 10s)) {
       queue_.at(at, [this] { one_fault(); });
     }
   }

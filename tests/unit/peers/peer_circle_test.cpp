@@ -86,13 +86,13 @@ TEST_CASE("each pgkeel sees the other, promises included") {
     return two.left.circle->views().contains("right") && two.right.circle->views().contains("left");
   }));
   std::optional<std::optional<Promise>> promise;
-  two.left.circle->ask_promise(two.right.address(), {.from = "left", .applied = {}},
+  two.left.circle->ask_promise(two.right.address(), {.from = "left", .instance = "7f", .applied = {}},
                                [&](std::optional<Promise> answer) { promise = std::move(answer); });
   // The limit is an eighth of the lease; a busy machine may need another try.
   REQUIRE(run_until(two.loop, [&] {
     if (promise && !*promise) {
       promise.reset();
-      two.left.circle->ask_promise(two.right.address(), {.from = "left", .applied = {}},
+      two.left.circle->ask_promise(two.right.address(), {.from = "left", .instance = "7f", .applied = {}},
                                    [&](std::optional<Promise> answer) { promise = std::move(answer); });
     }
     return promise && *promise;

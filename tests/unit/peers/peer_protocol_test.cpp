@@ -38,10 +38,12 @@ PeerView view() {
 }  // namespace
 
 TEST_CASE("what is written is read back") {
-  const PromiseRequest request{.from = "left", .applied = {{"orders", 3}, {"stock", 18'446'744'073'709'551'615U}}};
+  const PromiseRequest request{
+      .from = "left", .instance = "7f", .applied = {{"orders", 3}, {"stock", 18'446'744'073'709'551'615U}}};
   const auto asked = parse_promise_request(to_json(request));
   REQUIRE(asked);
   CHECK(asked->from == request.from);
+  CHECK(asked->instance == request.instance);
   CHECK(asked->applied == request.applied);
 
   const auto given = parse_promise(to_json(promise()));
@@ -94,8 +96,8 @@ TEST_CASE("a cancel request has a cluster, a process id and a secret of a length
 TEST_CASE("whatever a peer sends, it is read or refused") {
   for_seeds(2'000, [](std::uint64_t seed) {
     Random random(seed);
-    const std::string texts[] = {to_json(PromiseRequest{"left", {{"orders", 3}}}), to_json(promise()), to_json(view()),
-                                 to_json(PeerCancel{"orders", 7, "secret"})};
+    const std::string texts[] = {to_json(PromiseRequest{"left", "7f", {{"orders", 3}}}), to_json(promise()),
+                                 to_json(view()), to_json(PeerCancel{"orders", 7, "secret"})};
     std::string text = random.one_of(texts);
     random.damage(text);
     static_cast<void>(parse_promise_request(text));

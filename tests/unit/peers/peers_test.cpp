@@ -70,7 +70,7 @@ struct Peer {
   Result<Promise> promise_for(const TlsIdentity& identity, const std::string& host = "127.0.0.1") {
     PeerClient client(loop, identity);
     std::optional<Result<Promise>> told;
-    client.ask_promise(address(host), {.from = "left", .applied = {{"orders", 4}}}, 10s,
+    client.ask_promise(address(host), {.from = "left", .instance = "7f", .applied = {{"orders", 4}}}, 10s,
                        [&](Result<Promise> answer) { told = std::move(answer); });
     REQUIRE(run_until(loop, [&] { return told.has_value(); }));
     return *told;
@@ -197,7 +197,7 @@ TEST_CASE("a pgkeel whose loop stands still promises nothing") {
   Loop own;
   PeerClient client(own, pgkeel_at("10.0.0.1"));
   std::optional<Result<Promise>> told;
-  client.ask_promise(peer.address(), {.from = "left", .applied = {}}, 20s,
+  client.ask_promise(peer.address(), {.from = "left", .instance = "7f", .applied = {}}, 20s,
                      [&](Result<Promise> answer) { told = std::move(answer); });
   REQUIRE(run_until(own, [&] { return told.has_value(); }));
   REQUIRE_FALSE(*told);
