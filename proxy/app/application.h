@@ -170,6 +170,7 @@ class Application final : private HandoverGiver::Owner {
   std::unique_ptr<VipAgreement> vip_agreement_;
   std::unique_ptr<Leadership> leadership_;
   std::string told_coordination_problem_;
+  Instant coordination_problem_told_at_{};
   std::uint64_t told_term_ = 0;
   std::vector<std::unique_ptr<ClusterService>> clusters_;
   std::unique_ptr<AdminServer> admin_;

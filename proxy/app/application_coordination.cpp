@@ -6,6 +6,7 @@
 #include "config/shared_settings.h"
 #include "proxy/app/application.h"
 #include "proxy/base/version.h"
+#include "proxy/io/clock.h"
 #include "proxy/io/durable_file.h"
 #include "proxy/io/random_id.h"
 #include "replication/coordination/own_settings.h"
@@ -148,8 +149,13 @@ void Application::vip_is_leaving(const IpAddress& address) {
 
 void Application::agreement_changed() {
   const AgreedState& state = coordinator_->membership().state();
-  if (const std::string problem = coordinator_->problem(); problem != told_coordination_problem_) {
+  const std::string problem = coordinator_->problem();
+  const bool comes_or_goes = problem.empty() != told_coordination_problem_.empty();
+  constexpr Duration kTellAnother = std::chrono::minutes(1);  // one endpoint has another text than the next
+  if (problem != told_coordination_problem_ &&
+      (comes_or_goes || monotonic_now() >= coordination_problem_told_at_ + kTellAnother)) {
     told_coordination_problem_ = problem;
+    coordination_problem_told_at_ = monotonic_now();
     record(problem.empty() ? LogLevel::kInfo : LogLevel::kWarning, "coordination",
            problem.empty() ? "etcd answers again" : problem);
   }

@@ -22,7 +22,7 @@ class Coordination {
   [[nodiscard]] virtual const Membership& membership() const = 0;
   [[nodiscard]] virtual const std::string& name() const = 0;  // of this member
   // What stands in the way, for a person; empty: nothing.
-  [[nodiscard]] virtual const std::string& problem() const = 0;
+  [[nodiscard]] virtual std::string problem() const = 0;
 
   virtual void route_applied(const std::string& cluster, std::uint64_t serial) = 0;
   // No session here is in a transaction under this route, which drains. Told to the leader, who does without where that

@@ -9,6 +9,8 @@
 namespace pgkeel {
 namespace {
 
+constexpr const char* kPutBack = "an earlier state";
+
 Error not_leading() {
   return Error{"this pgkeel does not lead"};
 }
@@ -40,9 +42,11 @@ void Coordinator::go_on() {
   if (leaving_) return;
   const Instant at = now();
   const CoordinationWishes wishes = membership_.step(at);
-  carry_out(wishes);
-  timer_.start_once(std::max<Duration>(wishes.again_at - at, std::chrono::milliseconds(1)));
+  // Before anything is sent: whom a new roster names may lead before its answer is here, and deadlines go by that.
   on_change_();
+  carry_out(wishes);
+  if (!watching_ && !reading_ && at >= read_again_at_) read_all();
+  timer_.start_once(std::max<Duration>(wishes.again_at - at, std::chrono::milliseconds(1)));
 }
 
 void Coordinator::carry_out(const CoordinationWishes& wishes) {
@@ -57,52 +61,74 @@ void Coordinator::carry_out(const CoordinationWishes& wishes) {
   for (const auto& member : wishes.ask_promises) ask_promise(member);
 }
 
-void Coordinator::ask(const EtcdRequest& request, EtcdClient::Done done) {
-  const Duration limit = CoordinationPolicy{settings_.lease}.renew_every();
-  etcd_.ask(request, limit, [this, done = std::move(done)](Result<std::string, EtcdFailure> body) {
-    if (!body) etcd_said(body.error().message);
+void Coordinator::ask(const char* what, const EtcdRequest& request, EtcdClient::Done done) {
+  ask_within(CoordinationPolicy{settings_.lease}.renew_every(), what, request, std::move(done));
+}
+
+void Coordinator::ask_within(Duration limit, const char* what, const EtcdRequest& request, EtcdClient::Done done) {
+  etcd_.ask(request, limit, [this, what, done = std::move(done)](Result<std::string, EtcdFailure> body) {
+    problems_.erase(what);
+    if (!body) problems_[what] = body.error().message;
     done(std::move(body));
     go_on();
   });
 }
 
-void Coordinator::etcd_said(std::string problem) {
-  problem_ = std::move(problem);
+std::string Coordinator::problem() const {
+  return problems_.empty() ? "" : problems_.begin()->second;
+}
+
+// An etcd that was restored from a snapshot knows less than it has told: whom it has no lease of may be serving.
+bool Coordinator::was_put_back(std::uint64_t revision, std::uint64_t known_before) {
+  if (revision >= known_before) return false;
+  lease_ = 0;
+  membership_.lease_lost();
+  problems_[kPutBack] = "etcd was put back to an earlier state (revision " + std::to_string(revision) + ", after " +
+                        std::to_string(known_before) +
+                        "): this pgkeel does not use it any more; stop every pgkeel, wait for the length of the lease, "
+                        "and start them again";
+  leaving_ = true;
+  timer_.stop();
+  etcd_.end_watch();
+  on_change_();
+  return true;
 }
 
 void Coordinator::grant() {
   const auto seconds = std::chrono::ceil<std::chrono::seconds>(settings_.lease).count();
-  ask(grant_lease(static_cast<std::uint64_t>(seconds)), [this, sent_at = now()](Result<std::string, EtcdFailure> body) {
-    if (!body) return membership_.lease_not_granted();
-    const auto lease = read_granted(*body);
-    if (!lease) {
-      etcd_said(lease.error().message);
-      return membership_.lease_not_granted();
-    }
-    lease_ = *lease;
-    membership_.lease_granted(sent_at);
-  });
+  ask("lease", grant_lease(static_cast<std::uint64_t>(seconds)),
+      [this, sent_at = now()](Result<std::string, EtcdFailure> body) {
+        if (!body) return membership_.lease_not_granted();
+        const auto lease = read_granted(*body);
+        if (!lease) {
+          problems_["lease"] = lease.error().message;
+          return membership_.lease_not_granted();
+        }
+        lease_ = *lease;
+        membership_.lease_granted(sent_at);
+      });
 }
 
 void Coordinator::renew() {
-  ask(renew_lease(lease_), [this, lease = lease_, sent_at = now()](Result<std::string, EtcdFailure> body) {
-    if (lease != lease_) return;
+  ask("lease", renew_lease(lease_), [this, lease = lease_, sent_at = now()](Result<std::string, EtcdFailure> body) {
+    if (lease != lease_ || leaving_) return;
     const bool unknown = !body && lease_is_unknown(body.error().answer);
     if (!body && !unknown) return membership_.lease_not_renewed();
     const auto renewal = unknown ? Result<EtcdRenewal>(EtcdRenewal{}) : read_renewal(*body);
     if (!renewal) {
-      etcd_said(renewal.error().message);
+      problems_["lease"] = renewal.error().message;
       return membership_.lease_not_renewed();
     }
+    if (unknown) problems_.erase("lease");  // etcd answers; another one is granted
     if (!renewal->holds) {
       lease_ = 0;
       return membership_.lease_lost();
     }
-    problem_.clear();
     membership_.lease_renewed(sent_at);
     tell_configuration();
-    // A watch whose connection is dead says nothing; others may also have written what is none of ours.
-    if (membership_.state().revision < seen_revision_) read_all();
+    // A watch whose connection is dead says nothing; others may also have written what is none of ours. A revision that
+    // went back may be that of an etcd member that is behind: a read tells.
+    if (agreed_.revision < seen_revision_ || renewal->revision < agreed_.revision) read_all();
     seen_revision_ = renewal->revision;
   });
 }
@@ -113,11 +139,15 @@ void Coordinator::enroll() {
     membership_.not_registered();
     return read_all();
   }
-  if (before != agreed_.members.end() && before->second.machine != settings_.self.machine) {
-    etcd_said("another pgkeel has the name " + settings_.name + " already, at " + before->second.address);
-    return membership_.not_registered();
+  if (before != agreed_.members.end() && is_namesake(before->second)) {
+    problems_["registration"] =
+        "another pgkeel has the name " + settings_.name + " already, at " + before->second.address +
+        (before->second.machine == settings_.self.machine ? ", and a copy of this one's state directory" : "");
+    membership_.not_registered();
+    // What the lease keeps in our name must not stand in its way.
+    if (agreed_.leader == settings_.name && agreed_.leader_instance == settings_.self.instance) give_lease_back();
+    return;
   }
-  // One of this machine is an earlier life of ours: only one process at a time has the state directory.
   const EtcdTransaction transaction =
       EtcdTransaction()
           .if_version(keys_.member(settings_.name), before == agreed_.members.end() ? 0 : before->second.revision)
@@ -125,7 +155,7 @@ void Coordinator::enroll() {
           .remove_prefix(keys_.drained_of(settings_.name))
           .put(keys_.member(settings_.name), write_live_member(settings_.self), lease_)
           .read_prefix(keys_.prefix());
-  ask(transaction.request(), [this, lease = lease_](Result<std::string, EtcdFailure> body) {
+  ask("registration", transaction.request(), [this, lease = lease_](Result<std::string, EtcdFailure> body) {
     if (!body && lease_is_unknown(body.error().answer) && lease == lease_) {
       lease_ = 0;
       membership_.lease_lost();
@@ -136,23 +166,44 @@ void Coordinator::enroll() {
       membership_.not_registered();
       return read_all();
     }
+    if (answer->revision < agreed_.revision) return membership_.not_registered();  // the watch has told more meanwhile
+    was_registered_ = true;
     take_all(*answer);
     membership_.registered(agreed_, now());
     watch();
   });
 }
 
+// One of this machine is an earlier life of ours, since only one process at a time has the state directory; but none
+// can have begun after this one was registered.
+bool Coordinator::is_namesake(const LiveMember& other) const {
+  return other.machine != settings_.self.machine || (was_registered_ && other.instance != settings_.self.instance);
+}
+
+void Coordinator::give_lease_back() {
+  membership_.lease_lost();
+  const std::uint64_t lease = std::exchange(lease_, 0);
+  ask("lease", revoke_lease(lease), [](const Result<std::string, EtcdFailure>&) {});
+}
+
 void Coordinator::read_all() {
   if (std::exchange(reading_, true)) return;
-  ask(read_prefix(keys_.prefix()), [this](Result<std::string, EtcdFailure> body) {
+  read_again_at_ = now() + CoordinationPolicy{settings_.lease}.renew_every();
+  ask("reading", read_prefix(keys_.prefix()), [this, known = agreed_.revision](Result<std::string, EtcdFailure> body) {
     reading_ = false;
+    if (leaving_) return;
     if (!body) {
       watching_ = false;
       return;
     }
     const auto answer = read_answer(*body);
-    if (!answer) return etcd_said(answer.error().message);
-    if (answer->revision < agreed_.revision) return;  // of a member of etcd that is behind
+    if (!answer) {
+      problems_["reading"] = answer.error().message;
+      return;
+    }
+    // etcd reads what a majority of it has, which is no less than it has told before.
+    if (was_put_back(answer->revision, known)) return;
+    if (answer->revision < agreed_.revision) return;  // the watch has told more meanwhile
     take_all(*answer);
     membership_.agreed(agreed_, now());
     watch();
@@ -166,7 +217,7 @@ void Coordinator::take_all(const EtcdAnswer& answer) {
   for (const bool members : {true, false}) {
     for (const auto& entry : answer.entries) {
       if (entry.key.starts_with(keys_.member("")) != members) continue;
-      if (const auto taken = keys_.take(state, entry); !taken) etcd_said(taken.error().message);
+      if (const auto taken = keys_.take(state, entry); !taken) problems_["reading"] = taken.error().message;
     }
   }
   agreed_ = std::move(state);
@@ -174,22 +225,25 @@ void Coordinator::take_all(const EtcdAnswer& answer) {
 
 void Coordinator::watch() {
   watching_ = true;
+  problems_.erase("watch");
   etcd_.watch(
       keys_.prefix(), agreed_.revision + 1, [this](const EtcdNews& news) { take_news(news); },
       [this](std::string why) {
         watching_ = false;
-        etcd_said(std::move(why));
+        problems_["watch"] = std::move(why);
         go_on();
       });
 }
 
 void Coordinator::take_news(const EtcdNews& news) {
   if (news.events.empty()) return;
+  const std::uint64_t known = agreed_.revision;
   for (const auto& event : news.events) {
+    if (event.entry.version != 0 && event.entry.version <= known) continue;  // it was read meanwhile
     if (event.gone) {
       keys_.take_gone(agreed_, event.entry.key);
     } else if (const auto taken = keys_.take(agreed_, event.entry); !taken) {
-      etcd_said(taken.error().message);
+      problems_["reading"] = taken.error().message;
     }
   }
   agreed_.revision = std::max(agreed_.revision, news.revision);
@@ -205,7 +259,8 @@ void Coordinator::campaign() {
           .if_lease(keys_.member(settings_.name), lease_)
           .put(keys_.leader(), write_leader(settings_.name, settings_.self.instance), lease_)
           .remove(keys_.heir());
-  ask(transaction.request(), [this](const Result<std::string, EtcdFailure>&) { membership_.campaign_over(); });
+  ask("leadership", transaction.request(),
+      [this](const Result<std::string, EtcdFailure>&) { membership_.campaign_over(); });
 }
 
 // Those who serve here learn first that it leads no more.
@@ -220,7 +275,8 @@ void Coordinator::give_up(const std::string& heir) {
                                           .if_created_at(keys_.leader(), membership_.state().term)
                                           .remove(keys_.leader())
                                           .put(keys_.heir(), heir, lease_);
-  ask(transaction.request(), [this](const Result<std::string, EtcdFailure>&) { membership_.hand_over_tried(); });
+  ask("leadership", transaction.request(),
+      [this](const Result<std::string, EtcdFailure>&) { membership_.hand_over_tried(); });
 }
 
 void Coordinator::configuration_is(const std::string& digest) {
@@ -238,7 +294,8 @@ void Coordinator::tell_configuration() {
   const EtcdTransaction transaction = EtcdTransaction()
                                           .if_lease(keys_.member(settings_.name), lease_)
                                           .put(keys_.member(settings_.name), write_live_member(settings_.self), lease_);
-  ask(transaction.request(), [this](const Result<std::string, EtcdFailure>&) { telling_configuration_ = false; });
+  ask("registration", transaction.request(),
+      [this](const Result<std::string, EtcdFailure>&) { telling_configuration_ = false; });
 }
 
 void Coordinator::replace_roster(const Roster& roster) {
@@ -251,14 +308,15 @@ void Coordinator::replace_roster(const Roster& roster) {
     }
   }
   transaction.put(keys_.roster(), write_roster(roster));
-  ask(transaction.request(), [this](const Result<std::string, EtcdFailure>&) { membership_.roster_write_over(); });
+  ask("roster", transaction.request(),
+      [this](const Result<std::string, EtcdFailure>&) { membership_.roster_write_over(); });
 }
 
 void Coordinator::acknowledge(const std::string& cluster, std::uint64_t serial) {
   const EtcdTransaction transaction = EtcdTransaction()
                                           .if_lease(keys_.member(settings_.name), lease_)
                                           .put(keys_.applied(settings_.name, cluster), std::to_string(serial), lease_);
-  ask(transaction.request(),
+  ask("acknowledgement", transaction.request(),
       [this, cluster](const Result<std::string, EtcdFailure>&) { membership_.acknowledgement_over(cluster); });
 }
 
@@ -286,7 +344,7 @@ void Coordinator::route_drained(const std::string& cluster, std::uint64_t serial
   const EtcdTransaction transaction = EtcdTransaction()
                                           .if_lease(keys_.member(settings_.name), lease_)
                                           .put(keys_.drained(settings_.name, cluster), std::to_string(serial), lease_);
-  ask(transaction.request(), [](const Result<std::string, EtcdFailure>&) {});
+  ask("acknowledgement", transaction.request(), [](const Result<std::string, EtcdFailure>&) {});
 }
 
 bool Coordinator::drained_elsewhere(const std::string& cluster, std::uint64_t serial) const {
@@ -300,7 +358,13 @@ void Coordinator::write_memory(const std::string& cluster, const std::string& te
   const auto known = membership_.state().memories.find(cluster);
   std::uint64_t& newest = written_memories_[cluster];
   if (known != membership_.state().memories.end()) newest = std::max(newest, known->second.version);
-  write(EtcdTransaction().if_version(keys_.memory(cluster), newest).put(keys_.memory(cluster), text),
+  const auto version_there = [this, cluster, text, before = newest] {
+    const auto& memories = membership_.state().memories;
+    const auto there = memories.find(cluster);
+    const bool is_ours = there != memories.end() && there->second.version > before && there->second.text == text;
+    return is_ours ? there->second.version : 0;
+  };
+  write(EtcdTransaction().if_version(keys_.memory(cluster), newest).put(keys_.memory(cluster), text), version_there,
         [this, cluster, written = std::move(written)](Result<std::uint64_t> revision) {
           if (!revision) return written(revision.error());
           written_memories_[cluster] = *revision;
@@ -313,10 +377,17 @@ void Coordinator::write_route(const std::string& cluster, SharedRoute route, Wri
   SharedRoute& newest = written_routes_[cluster];
   if (known != membership_.state().routes.end() && known->second.version > newest.version) newest = known->second;
   route.serial = newest.serial + 1;
+  const auto version_there = [this, cluster, route, before = newest.version] {
+    const auto& routes = membership_.state().routes;
+    const auto there = routes.find(cluster);
+    const bool is_ours = there != routes.end() && there->second.version > before &&
+                         there->second.serial == route.serial && there->second.same_route(route);
+    return is_ours ? there->second.version : 0;
+  };
   write(EtcdTransaction()
             .if_version(keys_.route(cluster), newest.version)
             .put(keys_.route(cluster), write_shared_route(route)),
-        [this, cluster, route, written = std::move(written)](Result<std::uint64_t> revision) mutable {
+        version_there, [this, cluster, route, written = std::move(written)](Result<std::uint64_t> revision) mutable {
           if (!revision) return written(revision.error());
           route.version = *revision;
           written_routes_[cluster] = route;
@@ -324,33 +395,40 @@ void Coordinator::write_route(const std::string& cluster, SharedRoute route, Wri
         });
 }
 
-void Coordinator::write(EtcdTransaction transaction, Carried carried) {
+// Longer than a renewal may take: an etcd whose disk is slow answers those at once. The lease may end meanwhile, which
+// the transaction finds.
+void Coordinator::write(EtcdTransaction transaction, std::function<std::uint64_t()> version_there, Carried carried) {
   if (!membership_.leads(now())) {
     return loop_.defer([alive = std::weak_ptr<bool>(alive_), carried = std::move(carried)] {
       if (!alive.expired()) carried(not_leading());
     });
   }
-  transaction.if_created_at(keys_.leader(), membership_.state().term);
-  ask(transaction.request(), [carried = std::move(carried)](Result<std::string, EtcdFailure> body) {
-    if (!body) return carried(Error{body.error().message});
-    const auto answer = read_answer(*body);
-    if (!answer) return carried(answer.error());
-    if (!answer->succeeded) return carried(Error{"another pgkeel leads, or wrote meanwhile"});
-    carried(answer->revision);
-  });
+  const std::uint64_t term = membership_.state().term;
+  transaction.if_created_at(keys_.leader(), term);
+  ask_within(settings_.lease / 2, "writing", transaction.request(),
+             [this, term, version_there = std::move(version_there),
+              carried = std::move(carried)](Result<std::string, EtcdFailure> body) {
+               if (!body && body.error().refused) return carried(Error{body.error().message});
+               const auto answer = body ? read_answer(*body) : Result<EtcdAnswer>(Error{body.error().message});
+               if (answer && answer->succeeded) return carried(answer->revision);
+               // Its answer may be lost, and a request is sent again where a connection had died: the watch tells.
+               const std::uint64_t version = membership_.state().term == term ? version_there() : 0;
+               if (version != 0) return carried(version);
+               if (answer) return carried(Error{"another pgkeel leads, or wrote meanwhile"});
+               carried(Error{answer.error().message +
+                             "; it may have been written all the same, and is then carried out: see `pgkeel status`"});
+             });
 }
 
 void Coordinator::leave(std::function<void()> left) {
   leaving_ = true;
   timer_.stop();
   etcd_.end_watch();
+  membership_.lease_lost();  // nothing is ordered any more, whether the answer arrives or not
   if (lease_ == 0) return loop_.defer(std::move(left));
   const Duration limit = CoordinationPolicy{settings_.lease}.renew_every();
   etcd_.ask(revoke_lease(std::exchange(lease_, 0)), limit,
-            [this, left = std::move(left)](const Result<std::string, EtcdFailure>&) {
-              membership_.lease_lost();
-              left();
-            });
+            [left = std::move(left)](const Result<std::string, EtcdFailure>&) { left(); });
 }
 
 }  // namespace pgkeel

@@ -56,7 +56,7 @@ class Coordinator final : public Coordination {
   // Gives up the lease, and with it what the others wait for. No client may be served any more when this is called.
   void leave(std::function<void()> left);
 
-  [[nodiscard]] const std::string& problem() const override { return problem_; }
+  [[nodiscard]] std::string problem() const override;
 
  private:
   void go_on();
@@ -72,13 +72,18 @@ class Coordinator final : public Coordination {
   void acknowledge(const std::string& cluster, std::uint64_t serial);
   void ask_promise(const std::string& member);
   using Carried = std::function<void(Result<std::uint64_t> revision)>;
-  void write(EtcdTransaction transaction, Carried carried);
+  // `version_there`: of what is to be written, where the newest state has it; else 0.
+  void write(EtcdTransaction transaction, std::function<std::uint64_t()> version_there, Carried carried);
   void take_all(const EtcdAnswer& answer);
   void watch();
   void take_news(const EtcdNews& news);
-  void etcd_said(std::string problem);
-  // Asks etcd; `done` is called unless this is gone, then what follows is done.
-  void ask(const EtcdRequest& request, EtcdClient::Done done);
+  [[nodiscard]] bool is_namesake(const LiveMember& other) const;
+  void give_lease_back();
+  bool was_put_back(std::uint64_t revision, std::uint64_t known_before);
+  // Asks etcd; `done` is called unless this is gone, then what follows is done. `what` it is about: a problem with that
+  // lasts until such a request succeeds.
+  void ask(const char* what, const EtcdRequest& request, EtcdClient::Done done);
+  void ask_within(Duration limit, const char* what, const EtcdRequest& request, EtcdClient::Done done);
 
   Loop& loop_;
   CoordinationSettings settings_;
@@ -99,7 +104,9 @@ class Coordinator final : public Coordination {
   bool leaving_ = false;
   bool reading_ = false;
   bool telling_configuration_ = false;
-  std::string problem_;
+  bool was_registered_ = false;                  // in this life
+  Instant read_again_at_{};                      // where the watch has ended
+  std::map<std::string, std::string> problems_;  // by what they are about
   Timer timer_;
 };
 

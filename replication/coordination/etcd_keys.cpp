@@ -66,6 +66,10 @@ Result<void> EtcdKeys::take(AgreedState& state, const EtcdKeyValue& entry) const
   const auto damaged = [&] { return Error{"etcd's key " + entry.key + " cannot be read"}; };
   const Json json = parse(entry.value);
   if (parts.size() == 2 && parts[0] == "members") {
+    if (text_of(json, "instance").empty()) {
+      state.members.erase(parts[1]);  // nobody is waited for because of something that no pgkeel has written
+      return damaged();
+    }
     LiveMember& live = state.members[parts[1]];
     auto applied = std::move(live.applied);
     auto drained = std::move(live.drained);
@@ -77,7 +81,6 @@ Result<void> EtcdKeys::take(AgreedState& state, const EtcdKeyValue& entry) const
             text_of(json, "configuration"),
             std::move(applied),
             std::move(drained)};
-    if (live.instance.empty()) return damaged();
   } else if (parts.size() == 3 && (parts[0] == "applied" || parts[0] == "drained")) {
     const auto serial = read_number(entry.value);
     if (!serial) return damaged();

@@ -51,7 +51,7 @@ class FakeCoordination final : public Coordination {
 
   [[nodiscard]] const Membership& membership() const override { return membership_; }
   [[nodiscard]] const std::string& name() const override { return name_; }
-  [[nodiscard]] const std::string& problem() const override { return no_problem_; }
+  [[nodiscard]] std::string problem() const override { return {}; }
   void route_applied(const std::string& of, std::uint64_t serial) override {
     applied[of] = serial;
     membership_.route_applied(of, serial);
@@ -81,7 +81,6 @@ class FakeCoordination final : public Coordination {
 
  private:
   const std::string name_ = "one";
-  const std::string no_problem_;
   Membership membership_;
 };
 
