@@ -9,6 +9,8 @@
 namespace pgkeel {
 namespace {
 
+constexpr Duration kTellOfWaitingAfter = std::chrono::seconds(5);
+constexpr Duration kTellOfWaitingAgain = std::chrono::minutes(1);
 constexpr Duration kWriteAgainPause = std::chrono::milliseconds(250);
 // One that is alone on the roster may route for ever.
 constexpr Duration kTellAtMost = std::chrono::hours(1);
@@ -158,11 +160,25 @@ void AgreedCluster::carry_out(Instant now) {
   const std::uint64_t serial = agreed->second.serial;
   if (order_serial_ != serial || !order_applied_ || !order_.same_route(wish_->order)) return;
   const bool opens = !wish_->order.node.empty() && wish_->order.mode == RouteMode::kNormal;
-  if (!opens && !coordination_.membership().closed_elsewhere(cluster_, serial, now)) return;
+  if (!opens && !coordination_.membership().closed_elsewhere(cluster_, serial, now))
+    return tell_of_waiting(serial, now);
+  waits_since_ = {};
   if (const auto applied = std::exchange(wish_->applied, nullptr)) loop_.defer(applied);
   if (!order_drained_ || wish_->order.mode != RouteMode::kDraining) return;
   if (!coordination_.drained_elsewhere(cluster_, serial)) return;
   if (const auto drained = std::exchange(wish_->drained, nullptr)) loop_.defer(drained);
+}
+
+// A member that renews its lease, and does not close, keeps everybody waiting: no route may be opened before.
+void AgreedCluster::tell_of_waiting(std::uint64_t serial, Instant now) {
+  if (std::exchange(waits_for_serial_, serial) != serial || waits_since_ == Instant{}) waits_since_ = now;
+  if (now < waits_since_ + kTellOfWaitingAfter) return;
+  waits_since_ = now + kTellOfWaitingAgain - kTellOfWaitingAfter;
+  std::string names;
+  for (const auto& member : coordination_.membership().maybe_open(cluster_, serial, now))
+    names += (names.empty() ? "" : ", ") + member;
+  if (!names.empty())
+    wires_.tell("no route is opened before " + names + " has closed the one before, or its lease or a promise is over");
 }
 
 void AgreedCluster::write_wish(Instant now) {

@@ -70,6 +70,7 @@ class AgreedCluster {
   void follow(Instant now, Instant until);
   void carry_out(Instant now);
   void write_wish(Instant now);
+  void tell_of_waiting(std::uint64_t serial, Instant now);
 
   Loop& loop_;
   const std::string cluster_;
@@ -89,6 +90,8 @@ class AgreedCluster {
 
   std::optional<Wish> wish_;
   std::uint64_t wishes_ = 0;
+  std::uint64_t waits_for_serial_ = 0;
+  Instant waits_since_{};  // for others to close; moved on when it was told
 };
 
 }  // namespace pgkeel

@@ -10,6 +10,14 @@
 #include "replication/state/memory_text.h"
 
 namespace pgkeel {
+namespace {
+
+const std::string kNotStored = "the order could not be stored: ";
+// It waits for its answer, which nobody hears any more.
+const std::string kMayBeStored =
+    "; this order may have been stored already, and is then carried out: see `pgkeel status`";
+
+}  // namespace
 
 void ClusterService::agree_through(Coordination& coordination, Sights sights) {
   sights_ = std::move(sights);
@@ -93,6 +101,7 @@ void ClusterService::begin_term(std::uint64_t term) {
     return;
   }
   term_ = term;
+  ++tenure_;
   std::vector<std::string> answering;
   for (const auto& node : view_nodes(monotonic_now())) {
     if (node.answering()) answering.push_back(node.name);
@@ -154,8 +163,9 @@ void ClusterService::look_on(const std::vector<NodeView>& nodes, Now now) {
 }
 
 Result<ClusterController::Storing> ClusterService::store_agreed(const ClusterMemory& memory) {
-  const auto written = [this, alive = std::weak_ptr<bool>(alive_), memory, term = term_](const Result<void>& outcome) {
-    if (alive.expired() || term != term_) return;  // that controller is gone
+  const auto written = [this, alive = std::weak_ptr<bool>(alive_), memory,
+                        tenure = tenure_](const Result<void>& outcome) {
+    if (alive.expired() || term_ == 0 || tenure != tenure_) return;  // that controller is gone
     if (outcome) note_stored(memory);
     controller_.stored(outcome, clocks_now());
     if (const auto answer = std::exchange(order_stored_, nullptr)) answer(outcome);
@@ -188,7 +198,7 @@ void ClusterService::give_order(const OperatorOrder& order, bool preview, OrderA
     order_stored_ = [answer, answered = std::move(answered)](const Result<void>& outcome) mutable {
       if (!outcome) {
         answer = {};
-        answer.reason = "the state cannot be stored, so nothing is changed: " + outcome.error().message;
+        answer.reason = kNotStored + outcome.error().message;
       }
       answered(std::move(answer));
     };
@@ -199,7 +209,7 @@ void ClusterService::give_order(const OperatorOrder& order, bool preview, OrderA
 }
 
 void ClusterService::refuse_orders(const std::string& why) {
-  if (const auto answer = std::exchange(order_stored_, nullptr)) answer(Error{why});
+  if (const auto answer = std::exchange(order_stored_, nullptr)) answer(Error{why + kMayBeStored});
   for (const auto& waiting : std::exchange(waiting_orders_, {})) {
     OrderAnswer answer;
     answer.reason = why;

@@ -180,6 +180,7 @@ class ClusterService final : private ClusterController::Effects {
   Sights sights_;
   std::string told_heard_by_;
   std::uint64_t term_ = 0;             // in which the controller decides; 0: it does not
+  std::uint64_t tenure_ = 0;           // counts the controllers that decided: a lease may hold, and its term come back
   std::uint64_t learned_version_ = 0;  // of the memory that it looks at
   std::size_t unfinished_actions_ = 0;
   std::function<void(const Result<void>&)> order_stored_;  // answers who gave it
