@@ -184,7 +184,7 @@ TEST_CASE("an order that cannot be stored changes nothing, and is answered so") 
   one.coordination.memories.back().second(Error{"etcd is away"});
   REQUIRE(answer->has_value());
   CHECK_FALSE((*answer)->accepted);
-  CHECK((*answer)->reason == "the state cannot be stored, so nothing is changed: etcd is away");
+  CHECK((*answer)->reason == "the order could not be stored: etcd is away");
 }
 
 TEST_CASE("whoever waits for an answer is told when the term ends, and what is stored late is not taken over") {
@@ -202,6 +202,21 @@ TEST_CASE("whoever waits for an answer is told when the term ends, and what is s
   written({});
   one.review();
   CHECK(one.service.status().maintenance.empty());
+}
+
+TEST_CASE("what an earlier tenure stored and hears of late is nothing to the next one, also in the same term") {
+  Served one;
+  one.lead(9);
+  const auto answer = one.order_maintenance();
+  REQUIRE_FALSE(one.coordination.memories.empty());
+  const auto written = one.coordination.memories.back().second;
+  one.another_leads();
+  CHECK((*answer)->reason.find("may have been stored already") != std::string::npos);
+  one.lead(9);
+  written({});
+  one.review();
+  CHECK(one.service.status().maintenance.empty());
+  CHECK(one.service.status().epoch == 4);
 }
 
 TEST_CASE("what etcd keeps and cannot be read is told, and nothing is decided by it") {
