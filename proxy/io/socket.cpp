@@ -1,12 +1,15 @@
 #include "proxy/io/socket.h"
 
+#include <algorithm>
 #include <arpa/inet.h>
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>
+#include <iterator>
 #include <linux/filter.h>
 #include <linux/tcp.h>  // the struct tcp_info of <netinet/tcp.h> ends before tcpi_notsent_bytes
 #include <netinet/in.h>
+#include <poll.h>
 #include <sys/un.h>
 #include <system_error>
 #include <unistd.h>
@@ -136,6 +139,26 @@ void Socket::turn_deaf() {
   sock_filter nothing_passes{.code = BPF_RET | BPF_K, .jt = 0, .jf = 0, .k = 0};
   const sock_fprog program{.len = 1, .filter = &nothing_passes};
   setsockopt(descriptor_, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program);
+}
+
+void Socket::hear_no_newcomers() {
+  constexpr std::uint32_t kFlags = 13;  // of a TCP header, RFC 9293 section 3.1
+  constexpr std::uint32_t kSyn = 0x02;
+  constexpr std::uint32_t kSynAck = 0x12;
+  constexpr std::uint32_t kWhole = 0xffff;
+  sock_filter no_first_syn[] = {{.code = BPF_LD | BPF_B | BPF_ABS, .jt = 0, .jf = 0, .k = kFlags},
+                                {.code = BPF_ALU | BPF_AND | BPF_K, .jt = 0, .jf = 0, .k = kSynAck},
+                                {.code = BPF_JMP | BPF_JEQ | BPF_K, .jt = 0, .jf = 1, .k = kSyn},
+                                {.code = BPF_RET | BPF_K, .jt = 0, .jf = 0, .k = 0},
+                                {.code = BPF_RET | BPF_K, .jt = 0, .jf = 0, .k = kWhole}};
+  const sock_fprog program{.len = std::size(no_first_syn), .filter = no_first_syn};
+  setsockopt(descriptor_, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program);
+}
+
+bool Socket::wait_for_connection(Duration limit) const {
+  pollfd waits{.fd = descriptor_, .events = POLLIN, .revents = 0};
+  const auto milliseconds = std::chrono::ceil<std::chrono::milliseconds>(std::max(limit, Duration::zero())).count();
+  return ::poll(&waits, 1, static_cast<int>(milliseconds)) > 0;
 }
 
 void Socket::stop_listening() {

@@ -13,6 +13,7 @@
 #include "proxy/base/address.h"
 #include "proxy/base/ip_address.h"
 #include "proxy/base/result.h"
+#include "proxy/base/time.h"
 
 namespace pgkeel {
 
@@ -73,6 +74,10 @@ class Socket {
   // While it listens: who connects gets no answer, and so tries again later; those that have connected can still be
   // accepted. start_listening() ends it.
   void turn_deaf();
+  // The same for those who begin to connect; those who have begun still get through.
+  void hear_no_newcomers();
+  // Somebody has connected, and can be accepted. Blocks; false: nobody within `limit`.
+  [[nodiscard]] bool wait_for_connection(Duration limit) const;
   [[nodiscard]] std::uint16_t bound_port() const;
 
   // A stream socket with this very address, whether it listens now or not.

@@ -7,6 +7,7 @@
 
 #include "proxy/base/ip_address.h"
 #include "proxy/base/log.h"
+#include "proxy/io/clock.h"
 #include "proxy/io/loop.h"
 #include "proxy/io/resolver.h"
 
@@ -16,6 +17,7 @@ namespace {
 constexpr int kAcceptsAtOnce = 64;  // then the sessions have their turn
 constexpr Duration kPause = std::chrono::milliseconds(100);
 constexpr Duration kPauseForNewcomers = std::chrono::milliseconds(10);
+constexpr Duration kHandshakesEndIn = std::chrono::milliseconds(5);  // nothing tells; on one host it takes microseconds
 constexpr Duration kTellAgain = std::chrono::minutes(1);
 
 std::optional<Socket> take_bound_to(const SocketAddress& address, std::vector<NamedSocket>& inherited) {
@@ -132,6 +134,14 @@ void Listener::take_in() {
 
 void Listener::take_in_and_close(const std::vector<int>& handed_on) {
   if (!open_) return;
+  // Whoever begins to connect from now on finds the next socket when the kernel asks again. Those who have begun come
+  // in first; the kernel would reset them.
+  for (auto& socket : sockets_) {
+    if (std::ranges::find(handed_on, socket.descriptor()) != handed_on.end()) continue;
+    socket.hear_no_newcomers();
+    const Instant end = monotonic_now() + kHandshakesEndIn;
+    while (socket.wait_for_connection(end - monotonic_now())) accept_from(socket);
+  }
   take_in();
   close_but(handed_on);
 }
@@ -139,7 +149,9 @@ void Listener::take_in_and_close(const std::vector<int>& handed_on) {
 void Listener::close_door(AtTheDoor newcomers) {
   switch (newcomers) {
     case AtTheDoor::kRefused:
-      return take_in_and_close({});
+      if (!open_) return;
+      take_in();
+      return close();
     case AtTheDoor::kWaits:
       return pause();
     case AtTheDoor::kUnanswered:
