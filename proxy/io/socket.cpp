@@ -162,8 +162,12 @@ bool Socket::wait_for_connection(Duration limit) const {
 }
 
 void Socket::stop_listening() {
-  // Linux: a listening socket that is shut down for reading no longer listens, but is still bound.
-  ::shutdown(descriptor_, SHUT_RD);
+  // Linux: a listening socket that is shut down for reading no longer listens, but is still bound. One that does not
+  // listen would keep that, and so would every connection that it accepts once it listens again.
+  int listens = 0;
+  socklen_t size = sizeof listens;
+  if (getsockopt(descriptor_, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) == 0 && listens != 0)
+    ::shutdown(descriptor_, SHUT_RD);
 }
 
 std::uint16_t Socket::bound_port() const {

@@ -45,6 +45,24 @@ TEST_CASE("a listener that stops keeps its port, and nobody can connect until it
   }
 }
 
+TEST_CASE("a listener that was stopped twice accepts whole connections when it listens again") {
+  auto listener = Socket::bind_to(numeric_socket_addresses({"127.0.0.1", 0}).at(0), Socket::FamilyShare::kBoth);
+  REQUIRE(listener);
+  listener->stop_listening();
+  REQUIRE(listener->start_listening());
+  listener->stop_listening();
+  listener->stop_listening();
+  REQUIRE(listener->start_listening());
+  const auto client = Socket::connect_to(numeric_socket_addresses({"127.0.0.1", listener->bound_port()}).at(0));
+  REQUIRE(client);
+  REQUIRE(listener->wait_for_connection(std::chrono::seconds(30)));
+  const auto accepted = listener->accept_one();
+  REQUIRE(accepted);
+  char byte = 0;
+  CHECK(::recv(accepted->first.descriptor(), &byte, 1, MSG_DONTWAIT) == -1);  // 0: as if the client had ended
+  CHECK(errno == EAGAIN);
+}
+
 namespace {
 
 unsigned acknowledge_limit(int descriptor) {
