@@ -49,6 +49,11 @@ bool AgreedCluster::serves() const {
   return may_route_ && order_applied_ && !order_.node.empty();
 }
 
+bool AgreedCluster::is_settled() const {
+  const SharedRoute* newest = coordination_.membership().newest_route(cluster_);
+  return newest != nullptr && may_route_ && order_applied_ && order_serial_ == newest->serial;
+}
+
 AgreementStatus AgreedCluster::status() const {
   const Membership& membership = coordination_.membership();
   const AgreedState& state = membership.state();

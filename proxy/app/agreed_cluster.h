@@ -42,6 +42,8 @@ class AgreedCluster {
   [[nodiscard]] std::optional<RouteOrder> route() const;
   // Clients are let through here.
   [[nodiscard]] bool serves() const;
+  // Every worker here follows the newest route, and may.
+  [[nodiscard]] bool is_settled() const;
   // How the members agree now.
   [[nodiscard]] AgreementStatus status() const;
   // Who leads; empty: nobody does now.

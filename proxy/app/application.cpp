@@ -79,6 +79,8 @@ Result<void> Application::start(std::uint64_t descriptor_limit, std::optional<Ta
     if (!kept) return kept;
   }
   if (inheritance) {
+    if (const auto same = check_membership(inheritance->membership); !same) return same.error();
+    membership_ = inheritance->membership;
     for (const auto& [endpoint, route] : inheritance->routes) {
       if (!workers_->has_endpoint(endpoint))
         return Error{"the running pgkeel serves cluster " + endpoint +
@@ -270,9 +272,10 @@ std::unique_ptr<ClusterService> Application::make_cluster(const ClusterConfig& c
         publish_route(cluster, std::move(route), std::move(applied), std::move(drained));
       });
   if (coordinator_) {
-    service->agree_through(*coordinator_, [this, name = config.name](const std::string& node) {
-      return leadership_->sights_of(name, node);
-    });
+    service->agree_through(
+        *coordinator_,
+        [this, name = config.name](const std::string& node) { return leadership_->sights_of(name, node); },
+        [this, name = config.name](Instant until) { set_write_deadline(name, until); });
   }
   return service;
 }

@@ -110,6 +110,8 @@ class Application final : private HandoverGiver::Owner {
 
   // application_coordination.cpp
   Result<void> open_coordination();
+  [[nodiscard]] Result<void> check_membership(const std::optional<MovedMembership>& given) const;
+  void give_up_membership();
   Result<void> open_peers();
   Result<void> open_vip();
   void vip_is_leaving(const IpAddress& address);
@@ -142,7 +144,8 @@ class Application final : private HandoverGiver::Owner {
   void take_back(bool released) override;
   void let_go() override;
   void successor_serves(pid_t successor) override;
-  // On the workers of this process, and on those of former ones.
+  // Both on the workers of this process, and on those of former ones.
+  void set_write_deadline(const std::string& cluster, Instant until) override;
   void publish_route(const std::string& cluster, Route route, std::function<void()> applied,
                      std::function<void()> drained) override;
   [[nodiscard]] bool may_follow(const std::string& cluster, const Route& route) const override;
@@ -164,6 +167,8 @@ class Application final : private HandoverGiver::Owner {
   std::optional<FormerMark> former_mark_;  // while another process decides
   std::unique_ptr<EventLog> events_;
   std::unique_ptr<DecisionLog> decisions_;
+  std::optional<MovedMembership>
+      membership_;                            // between two processes: as which of several pgkeels the next one goes on
   std::unique_ptr<Coordinator> coordinator_;  // of several pgkeels; before the clusters, which use it
   std::unique_ptr<PeerCircle> peers_;
   std::unique_ptr<VipHolder> vip_;  // where this host can have one

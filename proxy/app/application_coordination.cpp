@@ -49,7 +49,7 @@ Result<void> Application::open_coordination() {
   settings.lease = config.lease;
   settings.name = own_member_name(config);
   settings.self.machine = *machine;
-  settings.self.instance = random_id();
+  settings.self.instance = membership_ ? membership_->instance : random_id();
   settings.self.address = format_host_port(config.peer.address);
   settings.self.version = pgkeel_version();
   settings.self.configuration = digest_of(shared_settings(config_));
@@ -69,7 +69,35 @@ Result<void> Application::open_coordination() {
   wires.views = [this] { return peers_->views(); };
   wires.tell = [this](LogLevel severity, const std::string& text) { record(severity, "coordination", text); };
   leadership_ = std::make_unique<Leadership>(loop_, *coordinator_, !config.vip.address.empty(), std::move(wires));
-  return open_vip();
+  if (membership_) coordinator_->go_on_with_lease(membership_->lease, membership_->renewed_at);
+  const auto opened = open_vip();
+  membership_.reset();
+  return opened;
+}
+
+// To the others both processes are one member, which is not gone for a moment.
+Result<void> Application::check_membership(const std::optional<MovedMembership>& given) const {
+  const CoordinationConfig& config = config_.coordination;
+  if (!given && !config.is_given()) return {};
+  if (given && config.is_given() && given->name == own_member_name(config) && given->prefix == config.prefix) return {};
+  return Error{"the running pgkeel " +
+               (given ? "is \"" + given->name + "\" of several, below " + given->prefix + " in etcd" : "is alone") +
+               ", and this one is configured otherwise ([coordination]): stop that one and start this one"};
+}
+
+void Application::give_up_membership() {
+  if (!coordinator_) return;
+  membership_ = MovedMembership{.name = coordinator_->name(),
+                                .prefix = config_.coordination.prefix,
+                                .instance = coordinator_->instance(),
+                                .lease = coordinator_->lease(),
+                                .renewed_at = coordinator_->membership().renewed_at()};
+  leadership_.reset();
+  vip_agreement_.reset();
+  if (vip_) vip_->leave_to_successor();
+  vip_.reset();
+  peers_.reset();
+  coordinator_.reset();
 }
 
 // Where a primary is in doubt, they are asked often: by the time that it counts as failed, it is known what they hear.
@@ -98,7 +126,8 @@ Result<void> Application::open_peers() {
   peers_ = std::move(*opened);
   peers_->on_news([this] { sights_changed(); });
   workers_->on_strange_cancel([this](const std::string& cluster, const CancelKey& key) {
-    peers_->find_session({cluster, key.process_id, key.secret}, [](bool) {});
+    // Where another process has taken over, that one is asked.
+    if (peers_) peers_->find_session({cluster, key.process_id, key.secret}, [](bool) {});
   });
   return {};
 }
@@ -124,7 +153,7 @@ Result<void> Application::open_vip() {
     const auto address = parse_interface_address(vip.address);
     if (!address) return address.error();
     auto holder = VipHolder::open(
-        loop_, *address, vip.interface, VipLeftover::kRemove,
+        loop_, *address, vip.interface, membership_ ? VipLeftover::kKeep : VipLeftover::kRemove,
         [this, address = address->address](const VipEvent& event) {
           if (event.kind == VipEvent::Kind::kEnding) return vip_is_leaving(address);
           record(event.kind == VipEvent::Kind::kTrouble ? LogLevel::kWarning : LogLevel::kInfo, "vip", event.text);

@@ -112,6 +112,11 @@ void Application::publish_route(const std::string& endpoint, Route route, std::f
   workers_->publish_route(endpoint, std::move(route), each_applied, each_drained);
 }
 
+void Application::set_write_deadline(const std::string& cluster, Instant until) {
+  if (workers_->has_endpoint(cluster)) workers_->set_write_deadline(cluster, until);
+  for (const auto& [pid, former] : formers_) former->set_write_deadline(cluster, until);
+}
+
 // ---- another process takes over ----
 
 Result<void> Application::start_successor() {
@@ -141,6 +146,9 @@ std::string Application::why_no_handover() const {
   for (const auto& cluster : clusters_) {
     if (auto why_not = cluster->why_no_handover(); !why_not.empty()) return why_not;
   }
+  if (coordinator_) {
+    if (auto why_not = coordinator_->why_no_handover(); !why_not.empty()) return why_not;
+  }
   const bool quiet = std::ranges::all_of(formers_, [](const auto& former) { return former.second->is_quiet(); });
   return quiet ? "" : "a former process has not followed the newest route yet";
 }
@@ -158,6 +166,7 @@ void Application::give_up(pid_t successor, std::function<void(std::vector<LinkMe
     for (const auto& cluster : clusters_) given_routes_.merge(cluster->open_routes());
     // What they store is stored when they return to us: nothing is half done here.
     clusters_.clear();
+    give_up_membership();
     decisions_.reset();
     events_.reset();
     workers_->move_out([this, given](WorkerPool::Moved sessions) {
@@ -180,6 +189,12 @@ std::vector<LinkMessage> Application::all_that_it_needs() const {
   control.word = HandoverWord::kControl;
   all.push_back(write_handover(std::move(control)));
   all.back().borrowed = {state_->lock_descriptor()};
+  if (membership_) {
+    HandoverMessage message;
+    message.word = HandoverWord::kMembership;
+    message.membership = membership_;
+    all.push_back(write_handover(std::move(message)));
+  }
   for (const auto& [cluster, route] : given_routes_) {
     HandoverMessage message;
     message.word = HandoverWord::kOpenRoute;

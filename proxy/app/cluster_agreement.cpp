@@ -19,13 +19,16 @@ const std::string kMayBeStored =
 
 }  // namespace
 
-void ClusterService::agree_through(Coordination& coordination, Sights sights) {
+void ClusterService::agree_through(Coordination& coordination, Sights sights,
+                                   std::function<void(Instant until)> set_write_deadline) {
   sights_ = std::move(sights);
+  // Nothing may be written before this pgkeel knows that it may.
+  set_write_deadline(coordination.membership().serve_until(config_.name));
   AgreedCluster::Wires wires;
   wires.lead = [this](const RouteOrder& order, std::function<void()> applied, std::function<void()> drained) {
     lead(order, std::move(applied), std::move(drained));
   };
-  wires.set_write_deadline = [this](Instant until) { workers_.set_write_deadline(config_.name, until); };
+  wires.set_write_deadline = std::move(set_write_deadline);
   wires.changed = [this] { agreement_changed(); };
   wires.tell = [this](const std::string& text) { record_now(LogLevel::kWarning, "coordination", "", text); };
   agreed_.emplace(loop_, config_.name, coordination, std::move(wires));
@@ -34,8 +37,6 @@ void ClusterService::agree_through(Coordination& coordination, Sights sights) {
                    "ended " + std::to_string(sessions) + (sessions == 1 ? " session" : " sessions") +
                        " of a pgkeel that led before, so that it can order nothing here any more");
   });
-  // Nothing may be written before this pgkeel knows that it may.
-  workers_.set_write_deadline(config_.name, Instant{});
 }
 
 // A route that is closed, or on the move, is no matter of what others see.

@@ -54,7 +54,7 @@ class ClusterService final : private ClusterController::Effects {
   // One of several pgkeels: what it decides, and where it leads, is agreed on through this. Before start().
   // `sights`: what the others hear from a node, as a primary.
   using Sights = std::function<std::vector<OtherSight>(const std::string& node)>;
-  void agree_through(Coordination& coordination, Sights sights);
+  void agree_through(Coordination& coordination, Sights sights, std::function<void(Instant until)> set_write_deadline);
   // What they agree on, or what this one may do, may have changed.
   void review_agreement();
 

@@ -42,8 +42,11 @@ Route ClusterService::route_of(const RouteOrder& order) const {
 
 std::string ClusterService::why_no_handover() const {
   const std::string whose = "cluster " + config_.name + ": ";
-  if (agreed_) return whose + "several pgkeels serve it: end this one and start it anew, the others go on meanwhile";
-  if (std::string under_way = what_is_under_way(); !under_way.empty()) return under_way;
+  if (agreed_ && !agreed_->is_settled()) return whose + "its route has just changed; try again";
+  // What another pgkeel does goes on.
+  if (!agreed_ || term_ != 0) {
+    if (std::string under_way = what_is_under_way(); !under_way.empty()) return under_way;
+  }
   if (executor_.jobs_run() || keeper_.jobs_run()) return whose + "a program works for it; try again";
   return "";
 }

@@ -47,6 +47,17 @@ void FormerProcess::publish_route(const std::string& cluster, Route route, std::
   if (!patience_.active()) patience_.start_once(kPatience);
 }
 
+void FormerProcess::set_write_deadline(const std::string& cluster, Instant until) {
+  const auto told = deadlines_.find(cluster);
+  if (told != deadlines_.end() && told->second == until) return;
+  deadlines_[cluster] = until;
+  HandoverMessage message;
+  message.word = HandoverWord::kDeadline;
+  message.cluster = cluster;
+  message.number = static_cast<std::uint64_t>(std::max<Duration::rep>(until.time_since_epoch().count(), 0));
+  link_.send(write_handover(std::move(message)));
+}
+
 LinkMessage FormerProcess::introduction() const {
   HandoverMessage message;
   message.word = HandoverWord::kFormer;

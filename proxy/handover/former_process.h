@@ -47,6 +47,9 @@ class FormerProcess {
   void publish_route(const std::string& cluster, Route route, std::function<void()> applied,
                      std::function<void()> drained);
 
+  // Clients' bytes may be written to servers there until then, as here.
+  void set_write_deadline(const std::string& cluster, Instant until);
+
   // No order is without its answer.
   [[nodiscard]] bool is_quiet() const { return orders_.empty() && link_.all_sent(); }
   [[nodiscard]] pid_t pid() const { return pid_; }
@@ -74,6 +77,7 @@ class FormerProcess {
   std::map<std::uint64_t, Order> orders_;  // by number
   std::uint64_t orders_given_ = 0;
   std::map<std::string, std::uint64_t> draining_;
+  std::map<std::string, Instant> deadlines_;  // as they were told
   std::string reason_;
   DescriptorLink link_;
   FdWatch death_;

@@ -107,6 +107,8 @@ void HandoverGiver::heard(LinkMessage link_message) {
     return;
   }
   if (is_former() && message->word == HandoverWord::kRoute) return follow(std::move(*message));
+  if (is_former() && message->word == HandoverWord::kDeadline)
+    return owner_.set_write_deadline(message->cluster, Instant{Duration(static_cast<Duration::rep>(message->number))});
   lost("it said what it has no business to", false);
 }
 

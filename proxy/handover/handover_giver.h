@@ -39,6 +39,7 @@ class HandoverGiver {
     virtual void successor_serves(pid_t successor) = 0;
     virtual void publish_route(const std::string& cluster, Route route, std::function<void()> applied,
                                std::function<void()> drained) = 0;
+    virtual void set_write_deadline(const std::string& cluster, Instant until) = 0;
     // False: it is not for us.
     [[nodiscard]] virtual bool may_follow(const std::string& cluster, const Route& route) const = 0;
     // Nobody tells any more where sessions may lead: they are to be closed, and this process ends.

@@ -17,7 +17,7 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr std::array<std::pair<HandoverWord, std::string_view>, 19> kWords = {{
+constexpr std::array<std::pair<HandoverWord, std::string_view>, 21> kWords = {{
     {HandoverWord::kHello, "hello"},
     {HandoverWord::kReady, "ready"},
     {HandoverWord::kReceived, "received"},
@@ -28,12 +28,14 @@ constexpr std::array<std::pair<HandoverWord, std::string_view>, 19> kWords = {{
     {HandoverWord::kControl, "control"},
     {HandoverWord::kOpenRoute, "open route"},
     {HandoverWord::kSession, "session"},
+    {HandoverWord::kMembership, "membership"},
     {HandoverWord::kFormer, "former"},
     {HandoverWord::kGiven, "given"},
     {HandoverWord::kGo, "go"},
     {HandoverWord::kMain, "main"},
     {HandoverWord::kStays, "stays"},
     {HandoverWord::kDraining, "draining"},
+    {HandoverWord::kDeadline, "deadline"},
     {HandoverWord::kRoute, "route"},
     {HandoverWord::kApplied, "applied"},
     {HandoverWord::kDrained, "drained"},
@@ -202,7 +204,34 @@ std::optional<MovedSession> read_session(const Json& object, std::vector<Descrip
   return session;
 }
 
+Json membership_json(const MovedMembership& membership) {
+  return {{"name", membership.name},
+          {"prefix", membership.prefix},
+          {"instance", membership.instance},
+          {"lease", membership.lease},
+          {"renewed_at", membership.renewed_at.time_since_epoch().count()}};
+}
+
+std::optional<MovedMembership> read_membership(const Json& object) {
+  MovedMembership membership{.name = lenient_json::text_of(object, "name"),
+                             .prefix = lenient_json::text_of(object, "prefix"),
+                             .instance = lenient_json::text_of(object, "instance")};
+  bool complete = true;
+  std::uint64_t renewed_at = 0;
+  read_member(object, "lease", membership.lease, complete);
+  read_member(object, "renewed_at", renewed_at, complete);
+  if (!complete || membership.name.empty() || membership.instance.empty() || membership.lease == 0 ||
+      renewed_at > static_cast<std::uint64_t>(std::numeric_limits<Duration::rep>::max()))
+    return std::nullopt;
+  membership.renewed_at = Instant{Duration(static_cast<Duration::rep>(renewed_at))};
+  return membership;
+}
+
 bool read_parts(const Json& object, HandoverMessage& message) {
+  if (const auto& membership = lenient_json::member(object, "membership"); !membership.is_null()) {
+    message.membership = read_membership(membership);
+    if (!message.membership) return false;
+  }
   if (const auto& route = lenient_json::member(object, "route"); !route.is_null()) {
     message.route = read_route(route);
     if (!message.route) return false;
@@ -239,6 +268,10 @@ bool is_whole(const HandoverMessage& message) {
     case HandoverWord::kOpenRoute:
     case HandoverWord::kRoute:
       return message.route.has_value() && !message.cluster.empty() && message.descriptors.empty();
+    case HandoverWord::kMembership:
+      return message.membership.has_value() && message.descriptors.empty();
+    case HandoverWord::kDeadline:
+      return !message.cluster.empty() && message.descriptors.empty();
     case HandoverWord::kSession:
       return message.session.has_value() && !message.cluster.empty();
     case HandoverWord::kStays:
@@ -256,6 +289,7 @@ LinkMessage write_handover(HandoverMessage message) {
   if (!message.text.empty()) object["text"] = message.text;
   if (!message.cluster.empty()) object["cluster"] = message.cluster;
   if (message.route) object["route"] = route_json(*message.route);
+  if (message.membership) object["membership"] = membership_json(*message.membership);
   if (!message.draining.empty()) object["draining"] = message.draining;
   if (message.stays) {
     object["stays"] = key_json(message.stays->first);

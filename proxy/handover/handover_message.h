@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "proxy/base/result.h"
+#include "proxy/base/time.h"
 #include "proxy/cancel/cancel_registry.h"
 #include "proxy/io/descriptor_link.h"
 #include "proxy/io/socket.h"
@@ -28,31 +29,46 @@ enum class HandoverWord {
   kReceived,  // it has all, and could decide
   kServing,   // it does
   // from the one that gives
-  kRefused,    // why
-  kListener,   // a socket that clients connect to
-  kOffered,    // these were all
-  kControl,    // the lock of the state directory
-  kOpenRoute,  // where an access point leads now
-  kSession,    // one that goes along, or follows later
-  kFormer,     // a process that drains still: the link to it, and its handle
-  kGiven,      // all is said
-  kGo,         // from now on the other decides
-  kMain,       // the service manager knows
-  kStays,      // the key of a session that stays
-  kDraining,   // how many do
+  kRefused,     // why
+  kListener,    // a socket that clients connect to
+  kOffered,     // these were all
+  kControl,     // the lock of the state directory
+  kOpenRoute,   // where an access point leads now
+  kSession,     // one that goes along, or follows later
+  kMembership,  // of one of several pgkeels
+  kFormer,      // a process that drains still: the link to it, and its handle
+  kGiven,       // all is said
+  kGo,          // from now on the other decides
+  kMain,        // the service manager knows
+  kStays,       // the key of a session that stays
+  kDraining,    // how many do
+  kDeadline,    // from the one that decides: so long clients' bytes may be written there
   // both ways while the former process drains
   kRoute,    // order: what is in the way of this route must end
   kApplied,  // it has
   kDrained,  // no session of a route that drains is in a transaction
 };
 
+// As which of several pgkeels the process is known to the others. What it may do until when follows from the lease.
+struct MovedMembership {
+  std::string name;
+  std::string prefix;    // of the keys in etcd
+  std::string instance;  // in this life
+  std::uint64_t lease = 0;
+  Instant renewed_at{};  // of since_boot()
+
+  friend bool operator==(const MovedMembership&, const MovedMembership&) = default;
+};
+
 struct HandoverMessage {
   HandoverWord word = HandoverWord::kRefused;
-  std::uint64_t number = 0;  // kRoute, kApplied, kDrained: of the order; kHello: the version
+  std::uint64_t number = 0;  // kRoute, kApplied, kDrained: of the order; kHello: the version; kDeadline: of
+                             // since_boot(), in nanoseconds
   std::string text;          // kRefused: why; kListener: its name; kHello: the version of the program
   std::string cluster;
   std::optional<Route> route;
   std::optional<MovedSession> session;
+  std::optional<MovedMembership> membership;
   std::optional<std::pair<CancelKey, CancelRegistry::Owner>> stays;
   std::map<std::string, std::uint64_t> draining;  // by cluster
   std::vector<Descriptor> descriptors;            // those of a session excepted

@@ -86,6 +86,9 @@ Result<std::optional<Inheritance>> Takeover::receive() {
       case HandoverWord::kSession:
         inheritance.sessions.emplace_back(message->cluster, std::move(*message->session));
         break;
+      case HandoverWord::kMembership:
+        inheritance.membership = std::move(message->membership);
+        break;
       case HandoverWord::kFormer:
         inheritance.formers.push_back({.pid = static_cast<pid_t>(message->number),
                                        .link = std::move(message->descriptors[0]),

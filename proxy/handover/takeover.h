@@ -21,6 +21,7 @@ constexpr const char* kHandoverSocket = "handover.sock";  // in the state direct
 struct Inheritance {
   Descriptor lock;  // of the state directory
   std::map<std::string, Route> routes;
+  std::optional<MovedMembership> membership;  // nothing: it is the only pgkeel of its clusters
   std::vector<std::pair<std::string, MovedSession>> sessions;
   std::vector<FormerHandle> formers;
 };

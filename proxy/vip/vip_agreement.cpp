@@ -30,6 +30,11 @@ void VipAgreement::review() {
   if (std::exchange(reviewing_, true)) return;
   const Membership& membership = coordinator_.membership();
   const Instant now = Coordinator::now();
+  // Before anything is known it stays as it is: a process that this one took over from may have left the address.
+  if (membership.state().revision == 0) {
+    reviewing_ = false;
+    return;
+  }
   const auto agreed = membership.state().routes.find(kVipRoute);
   VipSituation situation;
   situation.name = name_;

@@ -225,6 +225,7 @@ Result<std::unique_ptr<VipHolder>> VipHolder::open(Loop& loop, const InterfaceAd
     return Error{"vip: cannot announce " + shown + ": " + describe_system_error(errno) + " (it takes CAP_NET_RAW)"};
   auto table = AddressTable::open();
   if (!table) return table.error();
+  const HeldAddress* left = nullptr;
   const auto held = table->list();
   if (!held) return Error{"vip: cannot list this host's addresses: " + describe_system_error(held.error().code)};
   for (const HeldAddress& each : *held) {
@@ -232,6 +233,7 @@ Result<std::unique_ptr<VipHolder>> VipHolder::open(Loop& loop, const InterfaceAd
     // What we set always has an end.
     if (!each.has_end)
       return Error{fmt::format("vip: {} is configured on this host already, for good; leave it to pgkeel", shown)};
+    if (leftover == VipLeftover::kKeep) left = &each;
     if (leftover == VipLeftover::kRemove) {
       if (const auto done = table->remove(each.interface, each.address); !done && done.error().code != EADDRNOTAVAIL)
         return Error{fmt::format("vip: cannot remove {}: {}", shown, reason_of(done.error().code))};
@@ -245,6 +247,11 @@ Result<std::unique_ptr<VipHolder>> VipHolder::open(Loop& loop, const InterfaceAd
   }
   auto inner =
       std::make_unique<Inner>(loop, std::move(*table), std::move(announcer), address, interface, std::move(on_event));
+  if (left != nullptr) {
+    inner->interface = left->interface;
+    inner->route = has_network(*held, left->interface, address) ? NetworkRoute::kNone : NetworkRoute::kMade;
+    inner->tenure.was_left_by_another();
+  }
   auto watch = AddressWatch::open(loop, [inner = inner.get()](const AddressNews& news) { inner->hear(news); });
   if (!watch) return watch.error();
   inner->watch = std::move(*watch);

@@ -46,12 +46,13 @@ VipWork VipTenure::step(Instant now) {
         .kind = VipWork::Kind::kSet, .lifetime_seconds = static_cast<std::uint32_t>(seconds), .taken_anew = !is_held_};
   }
   if (!is_held_) return {.again_at = seconds >= 1 ? retry_at_ : Instant::max()};
+  const bool end_is_known = kernel_end_ != Instant{};
   const Instant farewell_at = std::min(until_ - kRemovalTakes, kernel_end_) - kFarewellTakes;
-  if (now >= farewell_at && !farewell_said_) return {.kind = VipWork::Kind::kFarewell};
+  if (end_is_known && now >= farewell_at && !farewell_said_) return {.kind = VipWork::Kind::kFarewell};
   if (now >= announce_at_) return {.kind = VipWork::Kind::kAnnounce};
 
   Instant again_at = std::min(until_ - kRemovalTakes, announce_at_);
-  if (!farewell_said_) again_at = std::min(again_at, farewell_at);
+  if (end_is_known && !farewell_said_) again_at = std::min(again_at, farewell_at);
   if (refresh_at > now && refresh_at <= last_chance + kTimerLateness) again_at = std::min(again_at, refresh_at);
   return {.again_at = again_at};
 }
@@ -65,6 +66,12 @@ void VipTenure::was_set(Instant asked_at, std::uint32_t lifetime_seconds) {
   farewell_said_ = false;
   kernel_end_ = asked_at + lifetime_seconds * 1s;
   retry_at_ = {};
+}
+
+void VipTenure::was_left_by_another() {
+  is_held_ = true;
+  farewell_said_ = false;
+  kernel_end_ = {};
 }
 
 void VipTenure::was_not_set(Instant now) {

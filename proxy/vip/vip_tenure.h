@@ -42,6 +42,7 @@ class VipTenure {
 
   // -- what became of it
   void was_set(Instant asked_at, std::uint32_t lifetime_seconds);
+  void was_left_by_another();     // process: it is there, with an end that is not known
   void was_not_set(Instant now);  // or not removed; tried again soon
   void said_farewell() { farewell_said_ = true; }
   void was_removed();

@@ -29,6 +29,19 @@ Instant Coordination::now() {
   return Instant{since_boot()};
 }
 
+void Coordinator::go_on_with_lease(std::uint64_t lease, Instant renewed_at) {
+  lease_ = lease;
+  was_registered_ = true;
+  membership_.go_on_with_lease(renewed_at);
+}
+
+std::string Coordinator::why_no_handover() const {
+  if (!membership_.is_carried_by_lease(now()))
+    return "etcd has not renewed the lease of this pgkeel just now; try again";
+  if (changes_asked_for_ > 0) return "something is being written to etcd; try again";
+  return "";
+}
+
 void Coordinator::start() {
   read_all();
   go_on();
@@ -90,19 +103,27 @@ bool Coordinator::was_put_back(std::uint64_t revision, std::uint64_t known_befor
   return true;
 }
 
+void Coordinator::ask_for_change(const char* what, const EtcdRequest& request, EtcdClient::Done done) {
+  ++changes_asked_for_;
+  ask(what, request, [this, done = std::move(done)](Result<std::string, EtcdFailure> body) {
+    --changes_asked_for_;
+    done(std::move(body));
+  });
+}
+
 void Coordinator::grant() {
   const auto seconds = std::chrono::ceil<std::chrono::seconds>(settings_.lease).count();
-  ask("lease", grant_lease(static_cast<std::uint64_t>(seconds)),
-      [this, sent_at = now()](Result<std::string, EtcdFailure> body) {
-        if (!body) return membership_.lease_not_granted();
-        const auto lease = read_granted(*body);
-        if (!lease) {
-          problems_["lease"] = lease.error().message;
-          return membership_.lease_not_granted();
-        }
-        lease_ = *lease;
-        membership_.lease_granted(sent_at);
-      });
+  ask_for_change("lease", grant_lease(static_cast<std::uint64_t>(seconds)),
+                 [this, sent_at = now()](Result<std::string, EtcdFailure> body) {
+                   if (!body) return membership_.lease_not_granted();
+                   const auto lease = read_granted(*body);
+                   if (!lease) {
+                     problems_["lease"] = lease.error().message;
+                     return membership_.lease_not_granted();
+                   }
+                   lease_ = *lease;
+                   membership_.lease_granted(sent_at);
+                 });
 }
 
 void Coordinator::renew() {
@@ -151,7 +172,7 @@ void Coordinator::enroll() {
           .remove_prefix(keys_.drained_of(settings_.name))
           .put(keys_.member(settings_.name), write_live_member(settings_.self), lease_)
           .read_prefix(keys_.prefix());
-  ask("registration", transaction.request(), [this, lease = lease_](Result<std::string, EtcdFailure> body) {
+  ask_for_change("registration", transaction.request(), [this, lease = lease_](Result<std::string, EtcdFailure> body) {
     if (!body && lease_is_unknown(body.error().answer) && lease == lease_) {
       lease_ = 0;
       membership_.lease_lost();
@@ -179,7 +200,7 @@ bool Coordinator::is_namesake(const LiveMember& other) const {
 void Coordinator::give_lease_back() {
   membership_.lease_lost();
   const std::uint64_t lease = std::exchange(lease_, 0);
-  ask("lease", revoke_lease(lease), [](const Result<std::string, EtcdFailure>&) {});
+  ask_for_change("lease", revoke_lease(lease), [](const Result<std::string, EtcdFailure>&) {});
 }
 
 void Coordinator::read_all() {
@@ -255,8 +276,8 @@ void Coordinator::campaign() {
           .if_lease(keys_.member(settings_.name), lease_)
           .put(keys_.leader(), write_leader(settings_.name, settings_.self.instance), lease_)
           .remove(keys_.heir());
-  ask("leadership", transaction.request(),
-      [this](const Result<std::string, EtcdFailure>&) { membership_.campaign_over(); });
+  ask_for_change("leadership", transaction.request(),
+                 [this](const Result<std::string, EtcdFailure>&) { membership_.campaign_over(); });
 }
 
 // Those who serve here learn first that it leads no more.
@@ -271,8 +292,8 @@ void Coordinator::give_up(const std::string& heir) {
                                           .if_created_at(keys_.leader(), membership_.state().term)
                                           .remove(keys_.leader())
                                           .put(keys_.heir(), heir, lease_);
-  ask("leadership", transaction.request(),
-      [this](const Result<std::string, EtcdFailure>&) { membership_.hand_over_tried(); });
+  ask_for_change("leadership", transaction.request(),
+                 [this](const Result<std::string, EtcdFailure>&) { membership_.hand_over_tried(); });
 }
 
 void Coordinator::configuration_is(const std::string& digest) {
@@ -290,8 +311,8 @@ void Coordinator::tell_configuration() {
   const EtcdTransaction transaction = EtcdTransaction()
                                           .if_lease(keys_.member(settings_.name), lease_)
                                           .put(keys_.member(settings_.name), write_live_member(settings_.self), lease_);
-  ask("registration", transaction.request(),
-      [this](const Result<std::string, EtcdFailure>&) { telling_configuration_ = false; });
+  ask_for_change("registration", transaction.request(),
+                 [this](const Result<std::string, EtcdFailure>&) { telling_configuration_ = false; });
 }
 
 void Coordinator::replace_roster(const Roster& roster) {
@@ -304,16 +325,17 @@ void Coordinator::replace_roster(const Roster& roster) {
     }
   }
   transaction.put(keys_.roster(), write_roster(roster));
-  ask("roster", transaction.request(),
-      [this](const Result<std::string, EtcdFailure>&) { membership_.roster_write_over(); });
+  ask_for_change("roster", transaction.request(),
+                 [this](const Result<std::string, EtcdFailure>&) { membership_.roster_write_over(); });
 }
 
 void Coordinator::acknowledge(const std::string& cluster, std::uint64_t serial) {
   const EtcdTransaction transaction = EtcdTransaction()
                                           .if_lease(keys_.member(settings_.name), lease_)
                                           .put(keys_.applied(settings_.name, cluster), std::to_string(serial), lease_);
-  ask("acknowledgement", transaction.request(),
-      [this, cluster](const Result<std::string, EtcdFailure>&) { membership_.acknowledgement_over(cluster); });
+  ask_for_change("acknowledgement", transaction.request(), [this, cluster](const Result<std::string, EtcdFailure>&) {
+    membership_.acknowledgement_over(cluster);
+  });
 }
 
 void Coordinator::ask_promise(const std::string& member) {
@@ -340,7 +362,7 @@ void Coordinator::route_drained(const std::string& cluster, std::uint64_t serial
   const EtcdTransaction transaction = EtcdTransaction()
                                           .if_lease(keys_.member(settings_.name), lease_)
                                           .put(keys_.drained(settings_.name, cluster), std::to_string(serial), lease_);
-  ask("acknowledgement", transaction.request(), [](const Result<std::string, EtcdFailure>&) {});
+  ask_for_change("acknowledgement", transaction.request(), [](const Result<std::string, EtcdFailure>&) {});
 }
 
 bool Coordinator::drained_elsewhere(const std::string& cluster, std::uint64_t serial) const {

@@ -37,7 +37,15 @@ class Coordinator final : public Coordination {
   Coordinator(const Coordinator&) = delete;
   Coordinator& operator=(const Coordinator&) = delete;
 
+  // Another process has been this member: its lease goes on here (`self.instance` is that one's). Before start().
+  void go_on_with_lease(std::uint64_t lease, Instant renewed_at);
   void start();
+
+  // Why the lease cannot be given to another process now; empty: it can. What this one asked for has been answered, and
+  // it is to ask for nothing more once it has given it.
+  [[nodiscard]] std::string why_no_handover() const;
+  [[nodiscard]] std::uint64_t lease() const { return lease_; }
+  [[nodiscard]] const std::string& instance() const { return settings_.self.instance; }
 
   [[nodiscard]] const Membership& membership() const override { return membership_; }
   [[nodiscard]] const std::string& name() const override { return settings_.name; }
@@ -83,6 +91,8 @@ class Coordinator final : public Coordination {
   // Asks etcd; `done` is called unless this is gone, then what follows is done. `what` it is about: a problem with that
   // lasts until such a request succeeds.
   void ask(const char* what, const EtcdRequest& request, EtcdClient::Done done);
+  // … to change something there, but the time of the lease.
+  void ask_for_change(const char* what, const EtcdRequest& request, EtcdClient::Done done);
   void ask_within(Duration limit, const char* what, const EtcdRequest& request, EtcdClient::Done done);
 
   Loop& loop_;
@@ -100,6 +110,7 @@ class Coordinator final : public Coordination {
   std::map<std::string, SharedRoute> written_routes_;      // by cluster
   std::uint64_t lease_ = 0;                                // 0: none
   std::uint64_t seen_revision_ = 0;                        // etcd was at it when the last but one renewal was answered
+  std::size_t changes_asked_for_ = 0;                      // and not answered yet
   bool watching_ = false;
   bool leaving_ = false;
   bool reading_ = false;

@@ -65,9 +65,11 @@ void Coordinator::write(EtcdTransaction transaction, std::function<std::uint64_t
   }
   const std::uint64_t term = membership_.state().term;
   transaction.if_created_at(keys_.leader(), term);
+  ++changes_asked_for_;
   ask_within(settings_.lease / 2, "writing", transaction.request(),
              [this, term, version_there = std::move(version_there),
               carried = std::move(carried)](Result<std::string, EtcdFailure> body) {
+               --changes_asked_for_;
                if (!body && body.error().refused) return carried(Error{body.error().message});
                const auto answer = body ? read_answer(*body) : Result<EtcdAnswer>(Error{body.error().message});
                if (answer && answer->succeeded) return carried(answer->revision);

@@ -62,6 +62,11 @@ void Membership::lease_renewed(Instant sent_at) {
   if (has_lease_) renewed_at_ = std::max(renewed_at_, sent_at);
 }
 
+void Membership::go_on_with_lease(Instant renewed_at) {
+  has_lease_ = registered_ = goes_on_ = true;
+  renewed_at_ = renewed_at;
+}
+
 void Membership::lease_lost() {
   renewing_.running = false;
   has_lease_ = false;
@@ -228,6 +233,9 @@ Membership::Promises Membership::promises(Instant now) const {
 }
 
 Instant Membership::serve_until(const std::string& cluster) const {
+  // Nothing is acknowledged before etcd is heard, so that nobody takes the routes of now for closed here while the
+  // lease lives.
+  if (state_.revision == 0 && goes_on_ && has_lease_) return lease_until();
   if (state_.revision == 0 || !roster().members.contains(name_)) return {};
   Instant until = promises_until(cluster);
   const auto needed = serials_at_registration_.find(cluster);

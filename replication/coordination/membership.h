@@ -70,6 +70,9 @@ class Membership {
   void lease_renewed(Instant sent_at);
   void lease_not_renewed() { renewing_.running = false; }  // no answer; it may still hold
   void lease_lost();                                       // etcd says so, or the process gives it up
+  // Another process has been this member, under this instance and with this lease, and lets no byte through but under
+  // the routes that go on here. Before the first step().
+  void go_on_with_lease(Instant renewed_at);
   void registered(AgreedState state, Instant now);
   void not_registered() { registering_.running = false; }
   void campaign_over() { campaigning_.running = false; }     // who won is told by agreed()
@@ -113,6 +116,11 @@ class Membership {
     return has_lease_ && now <= renewed_at_ + 2 * policy_.renew_every();
   }
   [[nodiscard]] bool holds_lease(Instant now) const { return has_lease_ && now < lease_until(); }
+  // Its lease alone carries it: no promise of others, nor one to others that nobody would know of after it.
+  [[nodiscard]] bool is_carried_by_lease(Instant now) const {
+    return is_registered() && is_in_touch(now) && !pending_roster_;
+  }
+  [[nodiscard]] Instant renewed_at() const { return renewed_at_; }
 
   // -- for people
   // The end of the lease, by this one's cautious count; in the past: it has none.
@@ -166,6 +174,7 @@ class Membership {
   AgreedState state_;
   Roster told_roster_;  // by a promise, where it is newer than state_.roster
   bool has_lease_ = false;
+  bool goes_on_ = false;  // what another process of this member began
   Instant renewed_at_{};  // when the newest answered renewal, or the grant, was sent
   std::map<std::string, std::uint64_t> serials_at_registration_;  // what must be applied to route under this lease
   bool registered_ = false;                                       // under this lease

@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <sstream>
 #include <string>
+#include <thread>
 
 #include <libpq-fe.h>
 
@@ -18,6 +19,7 @@
 #include "tests/support/etcd_server.h"
 #include "tests/support/raw_client.h"
 #include "tests/support/sql_connection.h"
+#include "tests/support/successor.h"
 #include "tests/support/wait_until.h"
 
 using namespace pgkeel;
@@ -205,6 +207,53 @@ TEST_CASE("the leader is ended in order: the other one leads, on the same route,
     CAPTURE(sqlstate);
     CHECK((sqlstate == "57P01" || sqlstate == "57P01 as a notice"));
   }
+}
+
+TEST_CASE(
+    "pgkeel restart: each becomes a new process of the same member, and no session, no term and no connect is lost") {
+  Several several;
+  Writers writers(several.conninfo(), 2);
+  REQUIRE(writers.wait_for_more(20));
+  SqlConnection idle(several.of("two").conninfo());
+  SqlConnection in_transaction(several.of("one").conninfo());
+  in_transaction.query("BEGIN");
+  several.server("a").query("CREATE TABLE copied (id int)");
+  SqlConnection copying(several.of("one").conninfo());
+  using Answer = std::unique_ptr<PGresult, decltype(&PQclear)>;
+  REQUIRE(PQresultStatus(Answer(PQexec(copying.handle(), "COPY copied FROM STDIN"), PQclear).get()) == PGRES_COPY_IN);
+  const auto term = several.of("two").status()["coordination"]["term"];
+  std::vector<std::unique_ptr<Successor>> successors;
+  for (const char* name : {"one", "two"}) {
+    successors.push_back(std::make_unique<Successor>(several.of(name)));
+    REQUIRE_MESSAGE(wait_serves(several.of(name), successors.back()->pid()), several.of(name).describe());
+    several.require_normal(name, "a");
+    REQUIRE(writers.wait_for_more(20));
+  }
+  // What stays in the old process for a while is carried by the lease that the new one renews.
+  int copied = 0;
+  for (const Instant end = monotonic_now() + 6s; monotonic_now() < end; ++copied) {
+    REQUIRE(PQputCopyData(copying.handle(), "1\n", 2) == 1);
+    REQUIRE(PQflush(copying.handle()) == 0);
+    std::this_thread::sleep_for(20ms);
+  }
+  REQUIRE(PQputCopyEnd(copying.handle(), nullptr) == 1);
+  const Answer copied_all(PQgetResult(copying.handle()), PQclear);
+  CHECK_MESSAGE(PQresultStatus(copied_all.get()) == PGRES_COMMAND_OK, PQerrorMessage(copying.handle()));
+  CHECK(several.server("a").value("SELECT count(*) FROM copied") == std::to_string(copied));
+  for (const char* name : {"one", "two"}) CHECK_MESSAGE(wait_alone(several.of(name)), several.of(name).describe());
+  in_transaction.query("COMMIT");
+  CHECK(idle.value("SELECT 1") == "1");
+  writers.stop();
+  CHECK(writers.statement_errors().empty());
+  CHECK(writers.connect_errors().empty());
+  CHECK(writers.count_lost(several.of("two").conninfo()) == 0);
+  const auto coordination = several.of("two").status()["coordination"];
+  CHECK(coordination["leader"] == "one");
+  CHECK(coordination["term"] == term);
+  CHECK(several.of("one").status()["coordination"]["leads"] == true);
+  REQUIRE(several.of("one").run_verb({"switchover", "test", "--yes"}).exit_status == 0);
+  several.require_normal("one", "b");
+  several.require_normal("two", "b");
 }
 
 TEST_CASE("a leader that was frozen for longer than its lease writes nothing when it wakes up") {

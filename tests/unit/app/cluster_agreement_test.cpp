@@ -48,7 +48,9 @@ struct Served {
     REQUIRE(workers.start(inherited));
     coordination.state.memories["orders"] = {coordination.state.revision, write_memory("orders", steady_memory())};
     coordination.open_route(1, 4, "a");
-    service.agree_through(coordination, [](const std::string&) { return std::vector<OtherSight>{}; });
+    service.agree_through(
+        coordination, [](const std::string&) { return std::vector<OtherSight>{}; },
+        [this](Instant until) { workers.set_write_deadline("orders", until); });
     service.start(std::map<std::string, Route>());
     review();
   }

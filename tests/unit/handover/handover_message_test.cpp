@@ -6,6 +6,7 @@
 #include <doctest/doctest.h>
 
 using namespace pgkeel;
+using namespace std::chrono_literals;
 
 namespace {
 
@@ -94,6 +95,31 @@ TEST_CASE("a route comes along, wherever it leads") {
     CHECK(read->route->target == target);
     CHECK(read->route->mode == RouteMode::kMoving);
   }
+}
+
+TEST_CASE("a membership comes along, and deadlines follow") {
+  HandoverMessage message;
+  message.word = HandoverWord::kMembership;
+  message.membership = MovedMembership{.name = "left",
+                                       .prefix = "/pgkeel/",
+                                       .instance = "abc",
+                                       .lease = 7587895204719173633,
+                                       .renewed_at = Instant{9007199254740993ns}};
+  const auto membership = message.membership;
+  const auto read_back = read_handover(write_handover(std::move(message)));
+  REQUIRE(read_back);
+  CHECK(read_back->membership == membership);
+  for (const char* text :
+       {R"({"word": "membership"})", R"({"word": "membership", "membership": {}})",
+        R"({"word": "membership", "membership": {"name": "a", "instance": "i", "lease": 0, "renewed_at": 1}})",
+        R"({"word": "membership", "membership": {"name": "a", "instance": "i", "lease": 1, "renewed_at": -1}})",
+        R"({"word": "membership", "membership": {"name": "a", "instance": "i", "lease": 1,
+            "renewed_at": 9223372036854775808}})",
+        R"({"word": "deadline", "number": 5})"}) {
+    CAPTURE(text);
+    CHECK_FALSE(read(text));
+  }
+  CHECK(read(R"({"word": "deadline", "cluster": "orders", "number": 5})")->number == 5);
 }
 
 TEST_CASE("what is no message, or lacks something, is an error") {

@@ -153,6 +153,23 @@ TEST_CASE("it says farewell before it goes, once, and not where it is prolonged 
   CHECK(renewed.farewells == 2);
 }
 
+TEST_CASE("an address that another process left is prolonged at once, and not announced anew; or removed") {
+  Host host;
+  host.tenure.was_left_by_another();
+  host.has_address = true;
+  host.tenure.hold(kStart + 3s);
+  host.work();
+  CHECK(host.sets == 1);
+  CHECK(host.farewells == 0);
+  CHECK(host.announcements == 0);
+  Host other;
+  other.tenure.was_left_by_another();
+  other.has_address = true;
+  other.tenure.release();
+  other.work();
+  CHECK_FALSE(other.has_address);
+}
+
 TEST_CASE("a release removes it at once, and only a new hold takes it again") {
   Host host;
   host.tenure.hold(kStart + 20s);
