@@ -139,6 +139,10 @@ class LimitedStream : public httplib::Stream {
 
   // False: none has begun, and none is waited for any longer.
   bool wait_for_request() {
+    if (request_bytes_ > request_bytes_max_) {  // what follows is the rest of that one, and no request
+      drain();
+      return false;
+    }
     begin(kIdleLimit);
     if (!has_bytes() && !wait(POLLIN)) return false;
     begin(kRequestLimit);

@@ -137,6 +137,17 @@ TEST_CASE("a slow client is served where it is in nobody's way, a request that d
   CHECK(endless.receive_to_end().empty());
 }
 
+TEST_CASE("what is left of a body that is too long is not taken for another request") {
+  const auto server = serve();
+  Peer client = Peer::connect_to(server->port());
+  std::string body;
+  while (body.size() < 4'000'000) body += "GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n";
+  client.send_what_fits("POST /api/v1/reload HTTP/1.1\r\nHost: a\r\nContent-Length: " + std::to_string(body.size()) +
+                        "\r\n\r\n" + body);
+  CHECK(client.receive_to_end().find(" 200 ") == std::string::npos);
+  check_answers(*server);
+}
+
 TEST_CASE("a request with headers without end is cut off, and not kept in memory") {
   const auto server = serve();
   Peer client = Peer::connect_to(server->port());
