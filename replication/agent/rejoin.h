@@ -47,6 +47,7 @@ class Rejoin {
   [[nodiscard]] std::optional<Lsn> where_it_parted(const Divergence& divergence, const ControlData& control,
                                                    const UpstreamAccess& upstream) const;
   void tell_what_is_lost(const std::string& data_directory) const;
+  Result<void> wait_for_slot(const std::string& slot, const UpstreamAccess& upstream) const;
   Result<void> base_backup(const std::string& new_directory, const UpstreamAccess& upstream) const;
   [[nodiscard]] std::function<bool(std::string_view)> tell_percent(const std::string& what,
                                                                    std::optional<std::uint32_t>& percent) const;

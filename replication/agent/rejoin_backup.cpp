@@ -2,9 +2,11 @@
 #include <algorithm>
 #include <charconv>
 #include <filesystem>
+#include <thread>
 #include <utility>
 #include <vector>
 
+#include "proxy/io/clock.h"
 #include "replication/agent/rejoin.h"
 
 namespace pgkeel {
@@ -14,6 +16,8 @@ using namespace std::chrono_literals;
 namespace files = std::filesystem;
 
 constexpr Duration kBackupLimit = 48h;
+constexpr Duration kSlotLimit = 30s;
+constexpr Duration kLookAgain = 200ms;
 constexpr std::uint32_t kPercentStep = 10;
 // Of the silence that is allowed in the middle of a copy: before its first byte the upstream writes a checkpoint, and
 // after the last one WAL is still on its way.
@@ -49,12 +53,26 @@ std::optional<std::uint32_t> percent_in(std::string_view line) {
 
 }  // namespace
 
+// The process at the upstream that sent to a copy which was cut off notices that when it next sends.
+Result<void> Rejoin::wait_for_slot(const std::string& slot, const UpstreamAccess& upstream) const {
+  const Instant limit = monotonic_now() + kSlotLimit;
+  while (const auto user = upstream.slot_user(slot)) {
+    if (monotonic_now() >= limit) {
+      return Error{"replication slot " + slot + " of " + upstream_.node + " is in use by process " + *user +
+                   " there: another server bears the name " + node_.name +
+                   ", or a copy that was cut off has not ended"};
+    }
+    std::this_thread::sleep_for(kLookAgain);
+  }
+  return {};
+}
+
 Result<void> Rejoin::base_backup(const std::string& new_directory, const UpstreamAccess& upstream) const {
-  std::vector<std::string> arguments = {"--pgdata",      new_directory,
-                                        "--dbname",      upstream.conninfo(),
-                                        "--no-password", "--checkpoint=fast",
-                                        "--slot",        "pgkeel_" + node_.name,
-                                        "--wal-method",  "stream"};
+  const std::string slot = "pgkeel_" + node_.name;
+  if (auto free = wait_for_slot(slot, upstream); !free) return free;
+  std::vector<std::string> arguments = {
+      "--pgdata",          new_directory, "--dbname", upstream.conninfo(), "--no-password",
+      "--checkpoint=fast", "--slot",      slot,       "--wal-method",      "stream"};
   if (auto made = make_folder(new_directory); !made) return made;
   std::vector<std::string> places = {new_directory};
   std::error_code problem;

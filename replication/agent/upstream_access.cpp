@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <utility>
 
+#include "proxy/base/sql_quote.h"
 #include "proxy/io/conninfo.h"
 #include "proxy/io/sha256.h"
 #include "replication/agent/standby_settings.h"
@@ -182,6 +183,17 @@ Result<std::vector<std::string>> UpstreamAccess::tablespace_locations() const {
     if (line.starts_with('/')) locations.push_back(line);
   }
   return locations;
+}
+
+std::optional<std::string> UpstreamAccess::slot_user(const std::string& slot) const {
+  const auto answer = ask(conninfo(),
+                          "SELECT active_pid FROM pg_catalog.pg_replication_slots WHERE active_pid IS NOT NULL AND "
+                          "slot_name = " +
+                              quote_literal(slot));
+  if (!answer) return std::nullopt;
+  const auto first_digit = answer->find_first_of("0123456789");
+  if (first_digit == std::string::npos) return std::nullopt;
+  return answer->substr(first_digit, answer->find_first_not_of("0123456789", first_digit) - first_digit);
 }
 
 }  // namespace pgkeel

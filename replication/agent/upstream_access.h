@@ -56,6 +56,9 @@ class UpstreamAccess {
   // Where its tablespaces are.
   [[nodiscard]] Result<std::vector<std::string>> tablespace_locations() const;
 
+  // The process there that uses this replication slot. Nothing: none does, or it does not let us look.
+  [[nodiscard]] std::optional<std::string> slot_user(const std::string& slot) const;
+
   // For pg_rewind and pg_basebackup. The password is not in it.
   [[nodiscard]] std::string conninfo() const;
   [[nodiscard]] std::vector<std::string> environment() const;
