@@ -83,26 +83,30 @@ bool is_open(const std::string& key, const std::string& path) {
   return file.error_number == 0 && warning_of(file).has_value();
 }
 
-void look_at_admin_tls(const AdminTlsConfig& tls, std::vector<CertificateFacts>& certificates) {
-  if (tls.cert.empty()) return;
-  CertificateFacts& facts = certificates.emplace_back();
-  facts.key = "admin.tls";
-  facts.key_file = tls.key;
-  facts.key_is_open = is_open(facts.key + ".key", tls.key);
-  if (const auto context = TlsContext::accepting(tls.cert, tls.key, tls.ca))
+CertificateFacts facts_of_key(const std::string& key, const std::string& key_file) {
+  CertificateFacts facts;
+  facts.key = key;
+  facts.key_file = key_file;
+  facts.key_is_open = is_open(key + ".key", key_file);
+  return facts;
+}
+
+// Of a certificate that pgkeel shows, with its key and what may have signed the other side's.
+CertificateFacts look_at_identity(const std::string& key, const std::string& cert, const std::string& key_file,
+                                  const std::string& ca) {
+  CertificateFacts facts = facts_of_key(key, key_file);
+  if (const auto context = TlsContext::accepting(cert, key_file, ca))
     facts.until = (*context)->not_after();
   else
     facts.problem = context.error().message;
+  return facts;
 }
 
 // Of one of several pgkeels: what it shows the others, and etcd.
 void look_at_coordination_tls(const CoordinationConfig& coordination, std::vector<CertificateFacts>& certificates) {
   if (!coordination.is_given()) return;
   const PeerConfig& peer = coordination.peer;
-  CertificateFacts& facts = certificates.emplace_back();
-  facts.key = "coordination.peer";
-  facts.key_file = peer.tls.key;
-  facts.key_is_open = is_open(facts.key + ".key", peer.tls.key);
+  CertificateFacts& facts = certificates.emplace_back(facts_of_key("coordination.peer", peer.tls.key));
   facts.made_by_keygen = true;
   const auto identity = read_tls_identity(peer.tls.ca, peer.tls.cert, peer.tls.key);
   const auto until = identity ? check_peer_identity(*identity) : Result<WallTime>(identity.error());
@@ -114,29 +118,14 @@ void look_at_coordination_tls(const CoordinationConfig& coordination, std::vecto
                     peer.tls.cert, peer.address.host, peer.address.host);
   else
     facts.until = *until;
-  if (const auto& tls = coordination.tls; !tls.cert.empty()) {
-    CertificateFacts& shown = certificates.emplace_back();
-    shown.key = "coordination.tls";
-    shown.key_file = tls.key;
-    shown.key_is_open = is_open(shown.key + ".key", tls.key);
-    if (const auto context = TlsContext::accepting(tls.cert, tls.key, tls.ca))
-      shown.until = (*context)->not_after();
-    else
-      shown.problem = context.error().message;
-  }
+  if (const auto& tls = coordination.tls; !tls.cert.empty())
+    certificates.push_back(look_at_identity("coordination.tls", tls.cert, tls.key, tls.ca));
 }
 
 void look_at_tls(const ClusterConfig& cluster, std::vector<CertificateFacts>& certificates) {
-  if (const auto& tls = cluster.client_tls; tls.mode != ClientTlsMode::kOff) {
-    CertificateFacts& facts = certificates.emplace_back();
-    facts.key = "cluster." + cluster.name + ".client_tls";
-    facts.key_file = tls.key;
-    facts.key_is_open = is_open(facts.key + ".key", tls.key);
-    if (const auto context = TlsContext::accepting(tls.cert, tls.key, tls.client_ca))
-      facts.until = (*context)->not_after();
-    else
-      facts.problem = context.error().message;
-  }
+  if (const auto& tls = cluster.client_tls; tls.mode != ClientTlsMode::kOff)
+    certificates.push_back(
+        look_at_identity("cluster." + cluster.name + ".client_tls", tls.cert, tls.key, tls.client_ca));
   if (const auto& tls = cluster.server_tls; tls.mode != ServerTlsMode::kDisable) {
     CertificateFacts& facts = certificates.emplace_back();
     facts.key = "cluster." + cluster.name + ".server_tls";
@@ -190,7 +179,8 @@ std::vector<PasswordFileFacts> look_at_password_files(const Config& config) {
 
 std::vector<CertificateFacts> look_at_certificates(const Config& config) {
   std::vector<CertificateFacts> certificates;
-  look_at_admin_tls(config.admin.tls, certificates);
+  if (const auto& tls = config.admin.tls; !tls.cert.empty())
+    certificates.push_back(look_at_identity("admin.tls", tls.cert, tls.key, tls.ca));
   look_at_coordination_tls(config.coordination, certificates);
   for (const ClusterConfig& cluster : config.clusters) {
     look_at_tls(cluster, certificates);
