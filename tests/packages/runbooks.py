@@ -20,6 +20,8 @@ import time
 import urllib.error
 import urllib.request
 
+from documented_metrics import OF_SEVERAL, documented_metrics, must_tell
+
 LIMIT_S = 120  # ends only a broken run
 
 
@@ -215,13 +217,7 @@ def play(stage, line):
 
 
 def check_metrics(stage, page):
-    with urllib.request.urlopen(f"https://127.0.0.1:{stage.ports['admin']}/metrics", context=stage.trust()) as answer:
-        told = set(re.findall(r"^# TYPE (\S+) ", answer.read().decode(), re.MULTILINE))
-    documented = set(re.findall(r"^\| `(\w+)`", page, re.MULTILINE))
-    # Those of several pgkeels are told where there are several (tests/packages/several.py).
-    of_several = {name for name in documented if re.match(r"pgkeel_(agreement|etcd|leader|leads|lease|may_route|member|peer|promises_|roster|vip|route_applied|holds)", name)}
-    if told != documented - of_several:
-        raise RuntimeError(f"metrics.md and /metrics differ in {sorted(told ^ (documented - of_several))}")
+    must_tell(f"https://127.0.0.1:{stage.ports['admin']}/metrics", stage.trust(), documented_metrics(page) - OF_SEVERAL)
 
 
 def ask(stage, path, method="GET"):

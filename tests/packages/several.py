@@ -8,10 +8,13 @@ import pathlib
 import re
 import shutil
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
 import time
+
+from documented_metrics import documented_metrics, must_tell
 
 SKIPPED = 77
 PATIENCE = 90  # s; only there to end a broken test
@@ -143,6 +146,10 @@ def play(source, pgkeel, folder, processes):
     # They know each other: both answer both.
     for file in files.values():
         must_find(pgkeel, file, [])
+
+    admin = re.search(r'^listen += "([^"]+:\d+)"$', files["left"].read_text().split("[admin]")[1], re.MULTILINE)[1]
+    page = (source / "deploy/docs/metrics.md").read_text()
+    must_tell(f"https://{admin}/metrics", ssl.create_default_context(cafile=folder / "keys/ca.crt"), documented_metrics(page))
 
     wrong = files["right"].parent / "wrong.toml"
     (wrong.parent / "etcd.password").write_text("a guess\n")
