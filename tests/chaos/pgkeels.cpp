@@ -59,12 +59,11 @@ Pgkeels::Pgkeels(const test::Network& network, std::size_t count, bool with_vip,
     const std::string address = network_.address(name);
     options.address = with_vip_ ? "0.0.0.0" : address;
     if (are_several()) {
-      const TlsFiles tls = certificates->peer(address);
-      options.coordination_lines = {"etcd = " + quoted_list(etcd_->urls()), "name = \"" + name + "\"",
-                                    "lease = \"" + format_duration(kLease) + "\"",
-                                    "peer = { listen = \"0.0.0.0:" + std::to_string(kPeerPort) + "\", address = \"" +
-                                        address + ":" + std::to_string(kPeerPort) + "\", ca = \"" + tls.ca +
-                                        "\", cert = \"" + tls.cert + "\", key = \"" + tls.key + "\" }"};
+      options.coordination_lines = {
+          "etcd = " + quoted_list(etcd_->urls()), "name = \"" + name + "\"",
+          "lease = \"" + format_duration(kLease) + "\"",
+          test::peer_line("0.0.0.0:" + std::to_string(kPeerPort), address + ":" + std::to_string(kPeerPort),
+                          certificates->peer(address))};
       if (with_vip_)
         options.coordination_lines.push_back("vip = { address = \"" + std::string(kVirtualAddress) +
                                              "/24\", interface = \"eth0\" }");

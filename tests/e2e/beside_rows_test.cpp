@@ -1,12 +1,11 @@
 // What must survive a failover besides rows: prepared transactions, sequences, the physical slots of others. Logical
 // slots do not, and are told of.
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <map>
 #include <set>
 
 #include "proxy/io/child_process.h"
+#include "proxy/io/durable_file.h"
 #include "tests/e2e/cluster_fixture.h"
 
 using namespace pgkeel;
@@ -14,11 +13,6 @@ using namespace pgkeel::test;
 using namespace std::chrono_literals;
 
 namespace {
-
-std::string text_of(const std::string& path) {
-  std::ifstream file(path);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
 
 bool has_slot(const PostgresServer& server, const std::string& name) {
   return server.value("SELECT count(*) FROM pg_replication_slots WHERE slot_name = '" + name + "'") == "1";
@@ -74,7 +68,7 @@ class Archive {
       const std::string there = primary.data_directory() + "/pg_wal/" + name;
       if (name.ends_with(".partial") || !std::filesystem::exists(there)) continue;
       CAPTURE(name);
-      CHECK((text_of(entry.path()) == text_of(there)));
+      CHECK((read_file(entry.path()).value() == read_file(there).value()));
       ++compared;
     }
     REQUIRE_FALSE(segments.empty());

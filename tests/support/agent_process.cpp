@@ -71,6 +71,11 @@ AgentAccessConfig AgentProcess::access() const {
   return {"https://" + host_ + ":" + std::to_string(port_), certificates_.proxy()};
 }
 
+std::string peer_line(const std::string& listen, const std::string& address, const TlsFiles& files) {
+  return "peer = { listen = \"" + listen + "\", address = \"" + address + "\", ca = \"" + files.ca + "\", cert = \"" +
+         files.cert + "\", key = \"" + files.key + "\" }";
+}
+
 HttpsPeer AgentProcess::peer() const {
   const auto access = this->access();
   return peer_of(access.url, access.tls);

@@ -35,6 +35,8 @@ class Certificates {
 };
 
 // With whatever the files hold: nothing is checked.
+// The line `peer` of [coordination].
+std::string peer_line(const std::string& listen, const std::string& address, const TlsFiles& files);
 HttpsPeer peer_of(const std::string& url, const TlsFiles& files);
 
 class AgentProcess {

@@ -3,7 +3,6 @@
 
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 #include <optional>
 #include <string>
 #include <vector>
@@ -11,6 +10,7 @@
 #include <doctest/doctest.h>
 
 #include "proxy/io/clock.h"
+#include "proxy/io/durable_file.h"
 #include "proxy/io/loop.h"
 #include "replication/coordination/etcd_client.h"
 #include "replication/coordination/own_settings.h"
@@ -23,11 +23,6 @@ using namespace pgkeel::test;
 using namespace std::chrono_literals;
 
 namespace {
-
-std::string text_of(const std::string& path) {
-  std::ifstream file(path);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
 
 struct Setup {
   Setup() {
@@ -57,7 +52,7 @@ struct Setup {
 TEST_CASE("a new certificate is used when it has been the same in two looks, and what does not fit together is not") {
   Setup setup;
   EtcdSecrets secrets = setup.read();
-  const std::string before = text_of(setup.certificates.cert);
+  const std::string before = read_file(setup.certificates.cert).value();
   CHECK(secrets.tls().certificate_pem == before);
   for (int times = 0; times < 3; ++times) secrets.look(wall_now());
   CHECK(setup.told.empty());
@@ -73,8 +68,8 @@ TEST_CASE("a new certificate is used when it has been the same in two looks, and
   secrets.look(wall_now());
   CHECK(secrets.tls().certificate_pem == before);
   secrets.look(wall_now());
-  CHECK(secrets.tls().certificate_pem == text_of(setup.config.tls.cert));
-  CHECK(secrets.tls().key_pem == text_of(setup.config.tls.key));
+  CHECK(secrets.tls().certificate_pem == read_file(setup.config.tls.cert).value());
+  CHECK(secrets.tls().key_pem == read_file(setup.config.tls.key).value());
   REQUIRE(setup.told.size() == 2);
   CHECK(setup.told[1].starts_with("info: the TLS files towards etcd were read again; the certificate is valid until "));
 
