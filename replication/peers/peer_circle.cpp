@@ -1,5 +1,6 @@
 #include "replication/peers/peer_circle.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "proxy/io/clock.h"
@@ -66,9 +67,11 @@ Result<std::unique_ptr<PeerCircle>> PeerCircle::open(Loop& loop, const Coordinat
 }
 
 void PeerCircle::members_are(const std::map<std::string, std::string>& addresses) {
+  const bool is_somebody_new = !std::ranges::includes(addresses_, addresses);
   addresses_ = addresses;
   std::erase_if(seen_, [this](const auto& seen) { return !addresses_.contains(seen.first); });
   std::erase_if(differences_, [this](const auto& each) { return !addresses_.contains(each.first); });
+  if (is_somebody_new) ask_views();  // also the others, which does no harm
 }
 
 void PeerCircle::ask_promise(const std::string& address, const PromiseRequest& request,
@@ -105,6 +108,10 @@ void PeerCircle::look_closely(bool closely) {
 
 void PeerCircle::look_around() {
   on_news_();  // what was said may have grown old
+  ask_views();
+}
+
+void PeerCircle::ask_views() {
   for (const auto& [member, address] : addresses_) {
     if (!asked_.insert(member).second) continue;
     client_->ask_view(address, kViewLimit, [this, member, asked_at = monotonic_now()](const Result<PeerView>& view) {

@@ -62,6 +62,7 @@ class PeerCircle {
   PeerCircle(Loop& loop, const CoordinationConfig& config, SharedSettings settings, PeerServer::Answers answers,
              Tell tell);
   void look_around();
+  void ask_views();
   void compare(const std::string& member, const SharedSettings& theirs);
   void review_certificates();
 

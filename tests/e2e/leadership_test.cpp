@@ -28,9 +28,7 @@ struct Two {
       options.local_nodes = false;
       const std::string peer = "127.0.0.1:" + std::to_string(free_port());
       options.coordination_lines = {"etcd = [\"" + etcd.url() + "\"]", "name = \"" + name + "\"", "lease = \"4s\"",
-                                    "peer = { listen = \"" + peer + "\", address = \"" + peer + "\", ca = \"" +
-                                        certificates.peer().ca + "\", cert = \"" + certificates.peer().cert +
-                                        "\", key = \"" + certificates.peer().key + "\" }"};
+                                    peer_line(peer, peer, certificates.peer())};
       folders[name] = std::make_unique<TemporaryFolder>();
       pgkeels[name] = std::make_unique<PgkeelProcess>(
           *folders[name], std::vector<PostgresServer*>{servers[0].get(), servers[1].get()}, options);
@@ -43,17 +41,17 @@ struct Two {
     of("two").start();
     REQUIRE_MESSAGE(of("two").wait_normal("a"), of("two").describe());
     // They have asked each other: they know the primary by different ports here.
-    REQUIRE_MESSAGE(
-        wait_until([&] { return differences_of("two") == nlohmann::json::array({"cluster.test.node.a.port"}); }),
-        of("one").describe());
+    const auto port_alone = nlohmann::json::array({"cluster.test.node.a.port"});
+    REQUIRE_MESSAGE(wait_until([&] { return differences_of("two", "one") == port_alone; }), of("one").describe());
+    REQUIRE_MESSAGE(wait_until([&] { return differences_of("one", "two") == port_alone; }), of("two").describe());
   }
 
   PgkeelProcess& of(const std::string& name) { return *pgkeels.at(name); }
   [[nodiscard]] bool leads(const std::string& name) { return of(name).status()["coordination"]["leads"] == true; }
   [[nodiscard]] bool told(const std::string& name, const std::string& words) { return has_event(of(name), words); }
-  // What a member of this name is told to differ in, as "one" sees it.
-  [[nodiscard]] nlohmann::json differences_of(const std::string& name) {
-    const auto status = of("one").status();
+  // What a member of this name is told to differ in, as the other one sees it.
+  [[nodiscard]] nlohmann::json differences_of(const std::string& name, const std::string& seen_by) {
+    const auto status = of(seen_by).status();
     for (const auto& member : status["coordination"]["members"]) {
       if (member["name"] == name) return member["differs_in"];
     }
@@ -129,14 +127,14 @@ TEST_CASE("the leadership is handed over by order, and back; whoever is asked wr
 
 TEST_CASE("what a reload makes different is told, and that it is the same again") {
   Two both;
-  const auto before = both.differences_of("two");
+  const auto before = both.differences_of("two", "one");
   const ConfigFile file(both.of("two"));
   file.write(file.with_instead("failover_pause = \"0s\"", "failover_pause = \"1s\""));
   reload(both.of("two"));
-  REQUIRE(wait_until([&] { return both.differences_of("two").size() == 2; }));
-  CHECK(both.differences_of("two")[0] == "cluster.test.failover_pause");
+  REQUIRE(wait_until([&] { return both.differences_of("two", "one").size() == 2; }));
+  CHECK(both.differences_of("two", "one")[0] == "cluster.test.failover_pause");
   CHECK(both.told("one", "pgkeel two is configured differently in what all must have in common"));
   file.write(file.original());
   reload(both.of("two"));
-  REQUIRE(wait_until([&] { return both.differences_of("two") == before; }));
+  REQUIRE(wait_until([&] { return both.differences_of("two", "one") == before; }));
 }
