@@ -281,7 +281,8 @@ TEST_CASE("a leader that was frozen for longer than its lease writes nothing whe
   ::kill(several.of("one").pid(), SIGCONT);
   const std::unique_ptr<PGresult, decltype(&PQclear)> result(PQgetResult(frozen.handle()), PQclear);
   CHECK(PQresultStatus(result.get()) == PGRES_FATAL_ERROR);
-  CHECK(std::string(PQerrorMessage(frozen.handle())).find("lease") != std::string::npos);
+  const std::string told = PQerrorMessage(frozen.handle());
+  CHECK_MESSAGE(told.find("lease") != std::string::npos, told);
   CHECK(several.server("b").value("SELECT count(*) FROM late") == "0");
   several.require_normal("one", "b");
   several.require_normal("two", "b");
