@@ -1,5 +1,7 @@
 // Whether some process of this host (of our network namespace) listens at an address: a stopped process does too,
-// although it answers nobody. Reads /proc/net/tcp and tcp6 (proc_pid_net(5)). Any thread.
+// although it answers nobody. The kernel is asked for its listeners (sock_diag(7)); where it does not tell them, they
+// are looked for in /proc/net/tcp and tcp6 (proc_pid_net(5)), which takes long on a host with many connections. Any
+// thread.
 #pragma once
 
 #include <string_view>

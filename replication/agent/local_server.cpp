@@ -137,14 +137,6 @@ Result<ControlData> LocalServer::control_data() const {
   return DataDirectory(settings_, break_off_).control_data();
 }
 
-Result<WalEnd> LocalServer::end_of_wal() const {
-  const DataDirectory directory(settings_, break_off_);
-  if (!look().proven_stopped()) return Error{"the server in " + directory.path() + " is not stopped"};
-  const auto control = directory.control_data();
-  if (!control) return control.error();
-  return directory.end_of_wal(*control);
-}
-
 Result<void> LocalServer::start(Duration limit) const {
   if (auto claimed = claim(); !claimed) return claimed;
   const DataDirectory directory(settings_, break_off_);

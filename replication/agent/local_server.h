@@ -67,9 +67,6 @@ class LocalServer final : public NodeHost {
   [[nodiscard]] LocalServerState look() const;
   [[nodiscard]] Result<ControlData> control_data() const;
 
-  // Of the stopped server: where its WAL ends. An error where that can't be told for sure.
-  [[nodiscard]] Result<WalEnd> end_of_wal() const;
-
   // Waits a moment for what a crash left behind to end, starts the server with pg_ctl and returns when it accepts
   // connections (of a standby: is in hot standby), fails, or `limit` is over; it then goes on starting. Already
   // running: done.

@@ -58,9 +58,10 @@ Result<Examination> LocalServer::examine() const {
   Examination found;
   found.proven_stopped = look().proven_stopped();
   if (!found.proven_stopped) return found;
-  const auto control = control_data();
+  const DataDirectory directory(settings_, break_off_);
+  const auto control = directory.control_data();
   if (!control) return control.error();
-  const auto end = end_of_wal();
+  const auto end = directory.end_of_wal(*control);
   if (!end) return end.error();
   found.shut_down_cleanly = control->shut_down_cleanly();
   found.timeline = end->timeline;
@@ -90,10 +91,13 @@ Result<void> LocalServer::stop(StopMode mode, Duration limit) const {
     if (monotonic_now() >= deadline) {
       return Error{"the server in " + settings_.data_directory + " has not stopped within " + format_duration(limit)};
     }
-    wait_for_process_end(state.postmaster_pid       ? *state.postmaster_pid
-                         : state.other_pids.empty() ? state.unidentified_pids.front()
-                                                    : state.other_pids.front(),
-                         kLookAgain);
+    // A shutdown takes as long as it takes: each look in the meantime takes from it.
+    if (state.postmaster_pid) {
+      wait_for_process_end(*state.postmaster_pid, deadline - monotonic_now());
+    } else {
+      wait_for_process_end(state.other_pids.empty() ? state.unidentified_pids.front() : state.other_pids.front(),
+                           kLookAgain);
+    }
     state = look();
     if (!state.foreign.empty()) return Error{state.foreign};
   }

@@ -22,6 +22,8 @@
 namespace pgkeel {
 namespace {
 
+constexpr Duration kSleep = std::chrono::milliseconds(20);
+
 // Which folder a server's processes stand in. Known by device and inode, since the path may lead through links; by name
 // where the folder is gone.
 struct FolderIdentity {
@@ -161,9 +163,11 @@ void signal_server_process(const std::string& data_directory, pid_t pid, int sig
 void wait_for_process_end(pid_t pid, Duration limit) {
   const int descriptor = open_process(pid);
   if (descriptor < 0 && errno == ESRCH) return;
-  // Without pidfd this only sleeps; the caller looks again.
+  // Without pidfd this only sleeps a moment; the caller looks again.
+  if (descriptor < 0) limit = std::min<Duration>(limit, kSleep);
   pollfd watched{descriptor, POLLIN, 0};
-  poll(&watched, descriptor >= 0 ? 1 : 0, static_cast<int>(std::min<std::int64_t>(to_milliseconds(limit), INT_MAX)));
+  const auto milliseconds = std::clamp<std::int64_t>(to_milliseconds(limit), 0, INT_MAX);
+  poll(&watched, descriptor >= 0 ? 1 : 0, static_cast<int>(milliseconds));
   if (descriptor >= 0) close(descriptor);
 }
 

@@ -21,7 +21,7 @@ ServerProcesses find_server_processes(const std::string& data_directory);
 // Sends the signal if the process (still) belongs to the server: its number may be somebody else's by now.
 void signal_server_process(const std::string& data_directory, pid_t pid, int signal);
 
-// Returns when the process has ended, or `limit` is over.
+// Returns when the process has ended, or `limit` is over; on a kernel that does not tell, also after a moment.
 void wait_for_process_end(pid_t pid, Duration limit);
 
 // Number and rest of /proc/PID/stat: "S" sleeping, "T" stopped, "Z" dead …; 0 where there is no such process.

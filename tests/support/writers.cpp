@@ -50,8 +50,7 @@ void Writers::write(std::size_t writer) {
         {
           const std::lock_guard lock(mutex_);
           acknowledged_.push_back(id);
-          if (last_acknowledged_ != Instant{}) longest_gap_ = std::max(longest_gap_, now - last_acknowledged_);
-          last_acknowledged_ = now;
+          acknowledged_at_.push_back(now);
         }
         std::this_thread::sleep_for(1ms);
       }
@@ -90,9 +89,9 @@ std::vector<std::string> Writers::connect_errors() const {
   return connect_errors_;
 }
 
-Duration Writers::longest_gap() const {
+std::vector<Instant> Writers::acknowledged_at() const {
   const std::lock_guard lock(mutex_);
-  return longest_gap_;
+  return acknowledged_at_;
 }
 
 }  // namespace pgkeel::test

@@ -32,8 +32,8 @@ class Writers {
   // "" where it saw only a broken link); and messages of failed connects.
   [[nodiscard]] std::map<std::string, std::size_t> statement_errors() const;
   [[nodiscard]] std::vector<std::string> connect_errors() const;
-  // The longest time between two acknowledgements, over all writers together.
-  [[nodiscard]] Duration longest_gap() const;
+  // When each row was acknowledged, to any of them.
+  [[nodiscard]] std::vector<Instant> acknowledged_at() const;
 
  private:
   void write(std::size_t writer);
@@ -44,8 +44,7 @@ class Writers {
   std::vector<std::string> acknowledged_;
   std::map<std::string, std::size_t> statement_errors_;
   std::vector<std::string> connect_errors_;
-  Instant last_acknowledged_{};
-  Duration longest_gap_{};
+  std::vector<Instant> acknowledged_at_;
   std::vector<std::thread> threads_;
 };
 

@@ -244,17 +244,19 @@ TEST_CASE("the end of the WAL is where the server had written to") {
     if (round == 1) server->query("SELECT pg_switch_wal()");
   }
   const auto written = parse_lsn(server->value("SELECT pg_current_wal_insert_lsn()"));
-  CHECK_FALSE(local(*server).end_of_wal());  // it runs
+  CHECK_FALSE(local(*server).examine()->proven_stopped);  // it runs
   server->kill_tree();
-  const auto found = local(*server).end_of_wal();
+  const auto found = local(*server).examine();
   REQUIRE_MESSAGE(found, found.error().message);
+  CHECK(found->proven_stopped);
+  CHECK_FALSE(found->shut_down_cleanly);
   CHECK(found->timeline == 1);
-  CHECK(found->lsn >= *written);
+  CHECK(found->end_of_wal >= *written);
   // PostgreSQL's own recovery ends there too, and says so (not where a page ends at just that place).
   server->start();
   const auto log = server->log_text();
   if (log.find("invalid magic number") == std::string::npos) {
-    CHECK(log.find(" at " + format_lsn(found->lsn) + ":") != std::string::npos);
+    CHECK(log.find(" at " + format_lsn(found->end_of_wal) + ":") != std::string::npos);
   }
 }
 
@@ -263,13 +265,12 @@ TEST_CASE("the end of the WAL of a cleanly stopped server is behind its shutdown
   const auto server = PostgresServer::primary(folder, "a");
   const auto standby = PostgresServer::standby_of(*server, "b");
   server->stop();
-  const auto found = local(*server).end_of_wal();
+  const auto found = local(*server).examine();
   REQUIRE(found);
-  const auto control = local(*server).control_data();
-  CHECK(control->shut_down_cleanly());
-  CHECK(found->lsn > control->checkpoint);
+  CHECK(found->shut_down_cleanly);
+  CHECK(found->end_of_wal > local(*server).control_data()->checkpoint);
   // The standby has it all, so it ends at the same place: there it would fork off.
-  CHECK(wait_until([&] { return parse_lsn(standby->value("SELECT pg_last_wal_receive_lsn()")) == found->lsn; }));
+  CHECK(wait_until([&] { return parse_lsn(standby->value("SELECT pg_last_wal_receive_lsn()")) == found->end_of_wal; }));
   standby->kill_tree();
-  CHECK(local(*standby).end_of_wal()->lsn == found->lsn);
+  CHECK(local(*standby).examine()->end_of_wal == found->end_of_wal);
 }

@@ -223,12 +223,12 @@ TEST_CASE("a standby follows another primary when it is started as its standby")
 TEST_CASE("a primary that holds nothing of its own is rebuilt where the WAL that it needs is gone") {
   ServerPair pair({.settings = {"wal_keep_size = 0", "min_wal_size = 32MB", "max_wal_size = 32MB"}});
   pair.a->kill_tree();
-  const auto end = ServerPair::local(*pair.a).end_of_wal();
-  REQUIRE(end);
+  const auto found = ServerPair::local(*pair.a).examine();
+  REQUIRE(found);
   pair.b->query("SELECT pg_promote(true)");
   REQUIRE(wait_until([&] {
     pair.b->query("INSERT INTO t VALUES (1); SELECT pg_switch_wal(); CHECKPOINT");
-    return pair.b->value("SELECT min(name) > right('" + wal_file_name(1, end->lsn, 16U << 20) +
+    return pair.b->value("SELECT min(name) > right('" + wal_file_name(1, found->end_of_wal, 16U << 20) +
                          "', 16) FROM (SELECT right(name, 16) AS name FROM pg_ls_waldir()) files") == "t";
   }));
   ServerPair::prepare_upstream(*pair.b, "a");

@@ -1,6 +1,10 @@
 #include "proxy/io/listening.h"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <string_view>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <doctest/doctest.h>
 
@@ -37,4 +41,22 @@ TEST_CASE("another address, another port, a connection or nonsense is no listene
   CHECK_FALSE(listens_in_table(kTable, {"127.0.0.1", 5555}));
   CHECK_FALSE(listens_in_table("", {"127.0.0.1", 5432}));
   CHECK_FALSE(listens_in_table("0: 0100007F 0 0A\n 1: XYZ:1538 0 0A\n2:\n", {"127.0.0.1", 5432}));
+}
+
+TEST_CASE("who listens on this host is seen while they do, and a socket that does not listen is not") {
+  const int descriptor = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  REQUIRE(bind(descriptor, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
+  socklen_t length = sizeof address;
+  REQUIRE(getsockname(descriptor, reinterpret_cast<sockaddr*>(&address), &length) == 0);
+  const std::uint16_t port = ntohs(address.sin_port);
+  CHECK_FALSE(somebody_listens_at({"127.0.0.1", port}));
+  REQUIRE(listen(descriptor, 1) == 0);
+  CHECK(somebody_listens_at({"127.0.0.1", port}));
+  CHECK(somebody_listens_at({"localhost", port}));
+  CHECK_FALSE(somebody_listens_at({"127.0.0.2", port}));
+  close(descriptor);
+  CHECK_FALSE(somebody_listens_at({"127.0.0.1", port}));
 }
