@@ -1,6 +1,7 @@
 #include "replication/decide/durability.h"
 
 #include <algorithm>
+#include <utility>
 #include <vector>
 
 #include "replication/decide/candidate.h"
@@ -29,11 +30,11 @@ struct Senders {
 
 Senders senders_of(const NodeFacts& primary, const std::string& node) {
   Senders found;
-  const auto slot =
-      std::ranges::find_if(primary.slots, [&](const PhysicalSlot& each) { return is_slot_of_node(each.name, node); });
   for (const auto& sender : primary.wal_senders) {
     if (sender.application_name != node || sender.state != "streaming") continue;
-    const bool holds_slot = slot != primary.slots.end() && slot->active_pid == sender.pid;
+    const bool holds_slot = std::ranges::any_of(primary.slots, [&](const PhysicalSlot& slot) {
+      return slot.active_pid == sender.pid && is_slot_of_node(slot.name, node);
+    });
     if (holds_slot) found.own = &sender;
     found.others += holds_slot ? 0 : 1;
   }
@@ -76,8 +77,10 @@ class PrimarySync {
       : situation_(situation),
         primary_(primary),
         facts_(*primary.facts),
-        in_force_(facts_.synchronous_standby_names == standby_names_text(situation.memory.standby_names)) {}
+        ordered_(standby_names_text(situation.memory.standby_names)),
+        in_force_(facts_.synchronous_standby_names == ordered_) {}
 
+  [[nodiscard]] const std::string& ordered() const { return ordered_; }  // as text
   [[nodiscard]] bool in_force() const { return in_force_; }
 
   // The run that carried out the newest order, where the facts are newer.
@@ -129,8 +132,7 @@ class PrimarySync {
 
   [[nodiscard]] SyncQuorum goal() const {
     const SyncQuorum& present = situation_.memory.standby_names;
-    std::vector<std::string> reliable;
-    std::vector<std::string> paused;
+    std::vector<std::string> reliable, paused;
     for (const auto& node : situation_.view.nodes) {
       const bool counts = &node != &primary_ && node.priority > 0 && !is_out(situation_.memory, node.name);
       if (!counts || !is_reliable(node)) continue;
@@ -236,6 +238,7 @@ class PrimarySync {
   const Situation& situation_;
   const NodeView& primary_;
   const NodeFacts& facts_;
+  const std::string ordered_;
   const bool in_force_;
 };
 
@@ -276,12 +279,11 @@ void plan_durability(const Situation& situation, ClusterMemory& next) {
   const bool is_there =
       state.impostors == 0 && state.promise == goal && state.standby_names == goal && state.in_force == goal;
   // Each step is safe by what is remembered alone, so all that need no waiting are remembered at once.
-  for (SyncState step = is_there ? state : next_step(state, goal); step != state; step = next_step(state, goal))
-    state = step;
+  if (!is_there) state = after_all_steps(std::move(state), goal);
   if (sync.is_outdated() || state.standby_names != next.standby_names) next.standby_names_order += 1;
-  next.promise = state.promise;
-  next.standby_names = state.standby_names;
-  next.standby_names_in_force = state.in_force;
+  next.promise = std::move(state.promise);
+  next.standby_names = std::move(state.standby_names);
+  next.standby_names_in_force = std::move(state.in_force);
 }
 
 bool enforce_durability(const Situation& situation, Decision& decision) {
@@ -292,7 +294,7 @@ bool enforce_durability(const Situation& situation, Decision& decision) {
   if (!kept && memory.standby_names.empty()) return true;
   const PrimarySync sync(situation, *primary);
   const SyncQuorum wanted = kept ? memory.standby_names : SyncQuorum{};
-  const std::string text = standby_names_text(wanted);
+  const std::string text = kept ? sync.ordered() : "";
   const ActionStatus* last = situation.current_action(ActionKind::kSetStandbyNames, primary->name);
   const bool was_set = last != nullptr && last->succeeded && last->action.standby_names == text &&
                        last->action.standby_names_order == memory.standby_names_order;

@@ -1,6 +1,7 @@
 #include "replication/decide/slots.h"
 
 #include <algorithm>
+#include <vector>
 
 #include "replication/decide/retry.h"
 #include "replication/model/slot_name.h"
@@ -15,6 +16,12 @@ const PhysicalSlot* slot_named(const NodeFacts& facts, const std::string& name) 
   return found == facts.slots.end() ? nullptr : &*found;
 }
 
+const PhysicalSlot* slot_of(const std::string& node, const NodeFacts& facts) {
+  const auto found =
+      std::ranges::find_if(facts.slots, [&](const PhysicalSlot& slot) { return is_slot_of_node(slot.name, node); });
+  return found == facts.slots.end() ? nullptr : &*found;
+}
+
 class SlotKeeping {
  public:
   SlotKeeping(const Situation& situation, const NodeView& primary, const NodeView& node, Decision& decision)
@@ -23,17 +30,16 @@ class SlotKeeping {
   void run() {
     if (host_job_runs(situation_, node_.name)) return;
     for (const auto& slot : facts_.slots) {
-      if (!slot.name.starts_with(kSlotPrefix) || slot.active_pid || is_for_another_node(slot.name)) continue;
+      if (slot.active_pid || !slot.name.starts_with(kSlotPrefix) || is_for_another_node(slot.name)) continue;
       start(ActionKind::kDropSlot, slot.name, {});
       return;
     }
     if (!facts_.checkpoint_redo.valid()) return;
     for (const auto& other : situation_.view.nodes) {
       if (&other == &node_ || situation_.is_of_another_cluster(other)) continue;
-      const std::string name = slot_of_node(other.name);
-      const Lsn position = &node_ == &primary_ ? Lsn{} : needed_from(slot_named(*primary_.facts, name));
-      if (!is_to_be_changed(name, position, true)) continue;
-      start(ActionKind::kKeepSlot, name, position);
+      const Lsn position = &node_ == &primary_ ? Lsn{} : needed_from(slot_of(other.name, *primary_.facts));
+      if (!is_to_be_changed(slot_of(other.name, facts_), position, true)) continue;
+      start(ActionKind::kKeepSlot, slot_of_node(other.name), position);
       return;
     }
     if (&node_ == &primary_)
@@ -71,16 +77,25 @@ class SlotKeeping {
 
   // Those that are here first: where no more can be made, they must not stand still.
   void copy_slots_of_others() {
-    for (const bool is_here : {true, false}) {
-      for (const auto& slot : primary_.facts->slots) {
-        const bool is_others = !slot.name.starts_with(kSlotPrefix);
-        if (is_others && is_free(slot.name) != is_here && copy(slot)) return;
+    std::vector<const PhysicalSlot*> missing;
+    for (const auto& slot : primary_.facts->slots) {
+      if (slot.name.starts_with(kSlotPrefix)) continue;
+      if (is_free(slot.name)) {
+        missing.push_back(&slot);
+      } else if (copy(slot)) {
+        return;
       }
+    }
+    for (const PhysicalSlot* slot : missing) {
+      if (copy(*slot)) return;
     }
   }
 
   // Whether something is to be done for it.
   [[nodiscard]] bool copy(const PhysicalSlot& slot) {
+    const bool reserves_wal = slot.restart_lsn.valid() || slot.wal_status == "lost";
+    const Lsn position = needed_from(&slot);
+    if (!is_to_be_changed(slot_named(facts_, slot.name), position, reserves_wal)) return false;
     const KeptSlot kept{node_.name, slot.name};
     if (is_free(slot.name)) {
       // Whoever makes one on both may have made this one since it was asked: then it is his.
@@ -88,9 +103,6 @@ class SlotKeeping {
     } else if (!decision_.next.kept_slots.contains(kept)) {
       return false;  // somebody's own
     }
-    const bool reserves_wal = slot.restart_lsn.valid() || slot.wal_status == "lost";
-    const Lsn position = needed_from(&slot);
-    if (!is_to_be_changed(slot.name, position, reserves_wal)) return false;
     if (start(ActionKind::kKeepSlot, slot.name, position, reserves_wal)) decision_.next.kept_slots.insert(kept);
     return true;
   }
@@ -115,8 +127,8 @@ class SlotKeeping {
     return std::min(facts_.checkpoint_redo, kept->restart_lsn);
   }
 
-  [[nodiscard]] bool is_to_be_changed(const std::string& name, Lsn position, bool reserves_wal) const {
-    const PhysicalSlot* slot = slot_named(facts_, name);
+  // `slot` of this node; nullptr: it has none of the name.
+  [[nodiscard]] bool is_to_be_changed(const PhysicalSlot* slot, Lsn position, bool reserves_wal) const {
     if (slot == nullptr) return true;
     // The primary made up its mind to keep no more for this node: its rejoin begins with a new slot.
     if (slot->active_pid || &node_ == &primary_) return false;

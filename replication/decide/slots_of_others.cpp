@@ -71,12 +71,14 @@ void review_kept_slots(const Situation& situation, const NodeView& primary, Clus
   // What the primary has is its readers' own.
   std::erase_if(next.kept_slots,
                 [&](const KeptSlot& kept) { return kept.node == primary.name && has_slot(*primary.facts, kept.slot); });
-  const auto to_be_made = next.kept_slots;  // on the primary
+  // What is left of it is yet to be made there, and is wanted on the standbys too.
+  const auto is_wanted = [&](const std::string& slot) {
+    return has_slot(*primary.facts, slot) || next.kept_slots.contains({primary.name, slot});
+  };
   std::erase_if(next.kept_slots, [&](const KeptSlot& kept) {
     const NodeView* node = situation.view.node(kept.node);
-    const bool is_wanted = has_slot(*primary.facts, kept.slot) || to_be_made.contains({primary.name, kept.slot});
-    return !is_wanted && node != nullptr && node->answers_as_standby() && !has_slot(*node->facts, kept.slot) &&
-           is_up_to_date(situation, *node);
+    return node != nullptr && node->answers_as_standby() && !has_slot(*node->facts, kept.slot) &&
+           !is_wanted(kept.slot) && is_up_to_date(situation, *node);
   });
 }
 

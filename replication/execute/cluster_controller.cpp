@@ -99,9 +99,12 @@ void ClusterController::step(const std::vector<NodeView>& nodes, Now now) {
       decision_.decide_again_at = std::min(decision_.decide_again_at, started_at_ + kAdoptionPatience);
 
     // Nothing is told of a memory that stays as it is.
-    const std::optional<ClusterMemory> before = decision_.next == memory_ ? std::nullopt : std::optional(memory_);
-    const auto then = [this, before](Now later) { act(before, later); };
-    if (make_durable(decision_.next, now, then) != Durable::kYes) return;
+    std::optional<ClusterMemory> before;
+    if (decision_.next != memory_) before = memory_;
+    if (before || !state_error_.empty()) {
+      const auto then = [this, before](Now later) { act(before, later); };
+      if (make_durable(decision_.next, now, then) != Durable::kYes) return;
+    }
     act(before, now);
     if (decision_.transition.empty()) return;
   }

@@ -9,16 +9,21 @@ namespace {
 
 constexpr std::string_view kAny = "ANY ";
 constexpr std::string_view kFirst = "FIRST ";
-constexpr std::string_view kNobody = "pgkeel: nobody";  // no node is called so (config)
+constexpr std::string_view kNobodyQuoted = "\"pgkeel: nobody\"";  // no node is called so (config)
+constexpr std::string_view kNobody = kNobodyQuoted.substr(1, kNobodyQuoted.size() - 2);
 
-std::string text_of(std::string_view method, std::uint32_t acks, std::string names,
+// Quoted: a node may be called "any" or "first". Names of nodes have no quotes in them (config).
+std::string text_of(std::string_view method, std::uint32_t acks, std::string_view before_members,
                     const std::vector<std::string>& members) {
+  std::string text(method);
+  text.append(std::to_string(acks)).append(" (").append(before_members);
+  const char* before = before_members.empty() ? "\"" : ", \"";
   for (const auto& member : members) {
-    if (!names.empty()) names += ", ";
-    // Quoted: a node may be called "any" or "first". Names of nodes have no quotes in them (config).
-    names.append("\"").append(member).append("\"");
+    text.append(before).append(member).append("\"");
+    before = ", \"";
   }
-  return std::string(method) + std::to_string(acks) + " (" + names + ")";
+  text += ")";
+  return text;
 }
 
 }  // namespace
@@ -28,8 +33,7 @@ std::string standby_names_text(const SyncQuorum& quorum) {
 }
 
 std::string standby_names_text_by_priority(const SyncQuorum& quorum) {
-  const std::string nobody = "\"" + std::string(kNobody) + "\"";
-  return quorum.empty() ? "" : text_of(kFirst, quorum.acks, nobody, quorum.members);
+  return quorum.empty() ? "" : text_of(kFirst, quorum.acks, kNobodyQuoted, quorum.members);
 }
 
 std::optional<SyncQuorum> parse_standby_names(const std::string& text) {

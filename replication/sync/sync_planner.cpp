@@ -28,6 +28,7 @@ SyncQuorum quorum(std::vector<std::string> members, std::uint32_t acks) {
 }
 
 std::vector<std::string> either(const std::vector<std::string>& left, const std::vector<std::string>& right) {
+  if (left == right) return left;
   std::vector<std::string> names;
   std::ranges::set_union(left, right, std::back_inserter(names));
   return names;
@@ -99,6 +100,14 @@ SyncState next_step(const SyncState& state, const SyncQuorum& goal) {
   next.in_force = meanwhile;
   next.settled = false;
   return next;
+}
+
+SyncState after_all_steps(SyncState state, const SyncQuorum& goal) {
+  while (true) {
+    SyncState next = next_step(state, goal);
+    if (next == state) return state;
+    state = std::move(next);
+  }
 }
 
 }  // namespace pgkeel

@@ -54,4 +54,7 @@ struct SyncState {
 // a change of memory that must be durable before synchronous_standby_names is changed for it, and may be the last one.
 SyncState next_step(const SyncState& state, const SyncQuorum& goal);
 
+// The state after all steps up to the one that has to wait.
+SyncState after_all_steps(SyncState state, const SyncQuorum& goal);
+
 }  // namespace pgkeel
