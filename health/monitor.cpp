@@ -320,11 +320,12 @@ void Monitor::run_sql(const std::string& node, std::string sql, Duration limit,
 }
 
 void Monitor::run_sql_apart(const std::string& node, std::string sql, Duration limit,
-                            std::function<void(Result<SqlRows, SqlError>)> done, MaySend may_send) {
+                            std::function<void(Result<SqlRows, SqlError>)> done, MaySend may_send, Session session) {
   auto* found = inner_->find(node);
   if (found == nullptr) return inner_->refuse(std::move(done), node);
   auto& apart = inner_->apart;
-  const auto place = apart.emplace(apart.end(), inner_->loop, found->access, inner_->statement_sessions, limit);
+  const std::string& name = session == Session::kOfProbes ? inner_->probe_sessions : inner_->statement_sessions;
+  const auto place = apart.emplace(apart.end(), inner_->loop, found->access, name, limit);
   const auto finish = [this, place, done = std::move(done)](Result<SqlRows, SqlError> answer) {
     const auto call = done;
     inner_->apart.erase(place);

@@ -71,8 +71,10 @@ class Monitor {
                std::function<void(Result<SqlRows, SqlError>)> done, MaySend may_send = nullptr);
 
   // The same on a connection of its own that is closed afterwards: for what takes long (CHECKPOINT).
+  enum class Session { kOfStatements, kOfProbes };  // whose application_name it bears
   void run_sql_apart(const std::string& node, std::string sql, Duration limit,
-                     std::function<void(Result<SqlRows, SqlError>)> done, MaySend may_send = nullptr);
+                     std::function<void(Result<SqlRows, SqlError>)> done, MaySend may_send = nullptr,
+                     Session session = Session::kOfStatements);
 
  private:
   struct Inner;

@@ -32,11 +32,7 @@ void ClusterService::agree_through(Coordination& coordination, Sights sights,
   wires.changed = [this] { agreement_changed(); };
   wires.tell = [this](const std::string& text) { record_now(LogLevel::kWarning, "coordination", "", text); };
   agreed_.emplace(loop_, config_.name, coordination, std::move(wires));
-  executor_.line().share(coordination.name(), [this](const std::string& node, std::size_t sessions) {
-    record_of_node(LogLevel::kWarning, "coordination", node,
-                   "ended " + std::to_string(sessions) + (sessions == 1 ? " session" : " sessions") +
-                       " of a pgkeel that led before, so that it can order nothing here any more");
-  });
+  executor_.line().share(coordination.name());
 }
 
 // A route that is closed, or on the move, is no matter of what others see.

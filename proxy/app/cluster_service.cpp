@@ -7,6 +7,7 @@
 #include "proxy/app/record_parts.h"
 #include "proxy/io/clock.h"
 #include "proxy/io/loop.h"
+#include "replication/execute/order_line.h"
 
 namespace pgkeel {
 namespace {
@@ -73,6 +74,11 @@ ClusterService::ClusterService(Loop& loop, const ClusterConfig& config, const Qu
       decide_again_(loop, [this] { step(); }),
       adopt_(std::move(adopt)),
       own_memory_(std::move(memory)) {
+  executor_.line().tell_of_ended([this](const std::string& node, std::size_t sessions) {
+    record_of_node(LogLevel::kWarning, "node", node,
+                   "ended " + std::to_string(sessions) + (sessions == 1 ? " session" : " sessions") +
+                       " of earlier orders, so that none of them is carried out after a newer one");
+  });
   follow_read_only_config();
 }
 

@@ -29,7 +29,7 @@ SELECT current_setting('server_version_num')::int >= 150000 AS from_15,
 ALTER ROLE $monitor$ REPLICATION;
 GRANT CONNECT ON DATABASE $monitor_database$ TO $monitor$;
 GRANT pg_monitor TO $monitor$;         -- settings, who streams, the list of WAL
-GRANT pg_signal_backend TO $monitor$;  -- ends the sessions of an old primary that only SQL reaches, and of pgkeels that led before
+GRANT pg_signal_backend TO $monitor$;  -- ends the sessions of an old primary that only SQL reaches, and of its own older orders
 GRANT EXECUTE ON FUNCTION pg_catalog.pg_promote(boolean, integer) TO $monitor$;
 GRANT EXECUTE ON FUNCTION pg_catalog.pg_reload_conf() TO $monitor$;
 -- Timeline history files. It could read any file of the data directory with it, as the replication role can.

@@ -1,11 +1,13 @@
-// The way of SQL from the executor to the nodes. A pgkeel that is alone sends at once. Of several, only the leader
-// sends, and to each node only after the sessions have ended in which one that led before could still have something
-// done.
+// The way of SQL from the executor to the nodes. What was ordered at a node, and has no known outcome, is never carried
+// out after something that was ordered later: where a statement got no answer (a cut link sends it on for minutes),
+// and where an earlier process may have sent one, the next order to that node first ends the sessions of all earlier
+// ones, and waits until they are gone. A pgkeel that is alone sends at once else. Of several, only the leader sends,
+// and it ends the sessions of whoever led before in the same way.
 //
-// A session of orders bears the term as its application_name. A statement is sent only if the pgkeel leads when its
-// session is there already: so whoever led before has no session that the new leader does not find, and whatever it
-// still sends (its process was frozen between that look and the write) goes into one that has ended. Control thread
-// only.
+// A session of orders bears a name that says so, of several pgkeels the term, as its application_name. A statement is
+// sent only if that holds still (its node is clear, the pgkeel leads) when its session is there already: so nobody has
+// a session that whoever orders later does not find, and whatever is still sent (a process was frozen between that look
+// and the write) goes into one that has ended. Control thread only.
 #pragma once
 
 #include <cstddef>
@@ -30,11 +32,15 @@ class OrderLine {
  public:
   using Done = std::function<void(Result<SqlRows, SqlError>)>;
 
-  OrderLine(Loop& loop, Monitor& monitor) : loop_(loop), monitor_(monitor) {}
+  OrderLine(Loop& loop, Monitor& monitor);
 
-  // One of several pgkeels, of this name: nothing is sent until it leads. `cleared`: so many sessions of pgkeels that
-  // led before have ended at this node.
-  void share(const std::string& name, std::function<void(const std::string& node, std::size_t sessions)> cleared);
+  // `ended`: so many sessions of earlier orders have ended at this node.
+  void tell_of_ended(std::function<void(const std::string& node, std::size_t sessions)> ended) {
+    ended_ = std::move(ended);
+  }
+
+  // One of several pgkeels, of this name: nothing is sent until it leads.
+  void share(const std::string& name);
 
   // It leads, as long as `leads` says so. These nodes are cleared at once, any other before its first order.
   void begin_term(std::uint64_t term, std::function<bool()> leads, const std::vector<std::string>& nodes);
@@ -51,31 +57,44 @@ class OrderLine {
   void run_sql(const std::string& node, std::string sql, Duration limit, Done done);
   void run_sql_apart(const std::string& node, std::string sql, Duration limit, Done done);
 
+  // No order: it may come late, and is not ended for the sake of a newer one.
+  void checkpoint(const std::string& node, Duration limit, Done done);
+
+  // What was ordered at this node so far is over, answered or not: it is not carried out after the next order.
+  void supersede(const std::string& node);
+
  private:
+  using Cleared = std::function<void(const Result<void, SqlError>& cleared)>;
   struct Clearing {
     explicit Clearing(Loop& loop, std::function<void()> look) : again(loop, std::move(look)) {}
 
     Instant began{};
     std::size_t sessions = 0;
-    std::vector<std::function<void(const Result<void>& cleared)>> waiting;
+    std::vector<Cleared> waiting;
     Timer again;
   };
+  struct Node {
+    bool is_clear = false;  // every earlier order has an answer, or no session any more
+    std::size_t unanswered = 0;
+    std::unique_ptr<Clearing> clearing;  // under way
+  };
+  void when_cleared(const std::string& node, Cleared act);
+  [[nodiscard]] Result<void> may_send(const std::string& node) const;
+  [[nodiscard]] Done counted(const std::string& node, Done done);
   void clear(const std::string& node);
   void end_older_sessions(const std::string& node);
   void take_count(const std::string& node, const Result<SqlRows, SqlError>& answer);
-  void finish_clearing(const std::string& node, const Result<void>& outcome);
-  void when_cleared(const std::string& node, std::function<void(const Result<void>& cleared)> act);
+  void finish_clearing(const std::string& node, const Result<void, SqlError>& outcome);
 
   Loop& loop_;
   Monitor& monitor_;
   bool is_shared_ = false;
   std::string name_;
-  std::function<void(const std::string& node, std::size_t sessions)> cleared_;
+  std::function<void(const std::string& node, std::size_t sessions)> ended_;
   std::uint64_t term_ = 0;
-  std::function<bool()> leads_;           // empty: no term
-  std::map<std::string, bool> is_clear_;  // in this term
-  std::map<std::string, std::unique_ptr<Clearing>> clearings_;
-  std::shared_ptr<bool> term_lives_;
+  std::function<bool()> leads_;  // empty: no term
+  std::map<std::string, Node> nodes_;
+  std::shared_ptr<bool> term_lives_ = std::make_shared<bool>(true);  // … or this, where it is alone
 };
 
 }  // namespace pgkeel

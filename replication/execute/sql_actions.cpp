@@ -219,8 +219,8 @@ void follow(const SqlConversation& conversation, const Action& action, ActionDon
 }
 
 void checkpoint(const SqlConversation& conversation, const Action& action, ActionDone done) {
-  conversation.line.run_sql_apart(
-      action.node, "CHECKPOINT", kCheckpointLimit, [action, done = std::move(done)](const SqlResult& answer) {
+  conversation.line.checkpoint(
+      action.node, kCheckpointLimit, [action, done = std::move(done)](const SqlResult& answer) {
         done(sql_outcome(action, answer.has_value(), answer ? "written" : describe(answer.error())));
       });
 }
@@ -242,6 +242,7 @@ void fence_by_sql(const SqlConversation& conversation, const Action& action, Act
     done(std::move(status));
   };
   OrderLine& line = conversation.line;
+  line.supersede(action.node);  // a promotion that is under way, say
   line.run_sql_apart(action.node, "ALTER SYSTEM SET synchronous_standby_names = " + quote_literal(kFencingStandbyName),
                      kSqlAnswerLimit, [&line, node = action.node, end_sessions, finish](const SqlResult& answer) {
                        if (!answer) return finish(answer);
@@ -259,7 +260,7 @@ void prepare_upstream(const SqlConversation& conversation, const Action& action,
                  [done](const SqlResult& answer) { done(answer ? cell(*answer, 0) : ""); });
   };
   const auto checkpoint = [&line, upstream, list_wal, fail] {
-    line.run_sql_apart(upstream, "CHECKPOINT", kCheckpointLimit, [list_wal, fail](const SqlResult& answer) {
+    line.checkpoint(upstream, kCheckpointLimit, [list_wal, fail](const SqlResult& answer) {
       if (!answer) return fail(answer.error());
       list_wal();
     });

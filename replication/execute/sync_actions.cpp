@@ -120,11 +120,10 @@ class SettingStandbyNames : public std::enable_shared_from_this<SettingStandbyNa
     if (cell(rows, 2) != "0") return mark();
     if (++looks_for_waiters_ < kLooksForWaiters) return look_again();
     // The checkpointer tells the backends that they must wait; it looks at its settings before each checkpoint.
-    conversation_.line.run_sql_apart(action_.node, "CHECKPOINT", kCheckpointLimit,
-                                     [self = shared_from_this()](const SqlResult& answer) {
-                                       if (!answer) return self->finish(Error{describe(answer.error())});
-                                       self->mark();
-                                     });
+    conversation_.line.checkpoint(action_.node, kCheckpointLimit, [self = shared_from_this()](const SqlResult& answer) {
+      if (!answer) return self->finish(Error{describe(answer.error())});
+      self->mark();
+    });
   }
 
   void look_again() {

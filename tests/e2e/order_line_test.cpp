@@ -1,5 +1,6 @@
-// How orders of several pgkeels get to a real server: nothing of one that led before is left when the next one's first
-// order is carried out, and nothing is sent by one that does not lead when it is about to be.
+// How orders get to a real server: nothing that was ordered before and has no known outcome is left when the next order
+// is carried out, whether this pgkeel gave it, an earlier process, or one that led before; and nothing is sent by one
+// that does not lead when it is about to be.
 #include "replication/execute/order_line.h"
 
 #include <memory>
@@ -15,7 +16,9 @@
 #include "proxy/io/loop.h"
 #include "proxy/io/timer.h"
 #include "tests/support/postgres_server.h"
+#include "tests/support/sql_connection.h"
 #include "tests/support/temporary_folder.h"
+#include "tests/support/wait_until.h"
 
 using namespace pgkeel;
 using namespace pgkeel::test;
@@ -33,6 +36,10 @@ struct Commander {
             event_loop, cluster_of(server), [] {}, [](const std::string&) { return Instant{}; }),
         line(event_loop, monitor) {
     monitor.start();
+    line.tell_of_ended([this](const std::string& node, std::size_t sessions) {
+      CHECK(node == "a");
+      ended += sessions;
+    });
   }
 
   static ClusterConfig cluster_of(const PostgresServer& server) {
@@ -43,20 +50,14 @@ struct Commander {
     return cluster;
   }
 
-  void share(const std::string& name) {
-    line.share(name, [this](const std::string& node, std::size_t sessions) {
-      CHECK(node == "a");
-      ended += sessions;
-    });
-  }
   void begin_term(std::uint64_t term) {
     line.begin_term(term, [this] { return leads; }, {});
   }
 
-  std::shared_ptr<std::optional<Answer>> order(const std::string& sql, bool apart = false) {
+  std::shared_ptr<std::optional<Answer>> order(const std::string& sql, bool apart = false, Duration limit = 20s) {
     auto answer = std::make_shared<std::optional<Answer>>();
     const auto take = [answer](Answer result) { *answer = std::move(result); };
-    apart ? line.run_sql_apart("a", sql, 20s, take) : line.run_sql("a", sql, 20s, take);
+    apart ? line.run_sql_apart("a", sql, limit, take) : line.run_sql("a", sql, limit, take);
     return answer;
   }
   Answer outcome(const std::shared_ptr<std::optional<Answer>>& answer) {
@@ -85,18 +86,50 @@ struct Commander {
 
 constexpr const char* kOwnSession =
     "SELECT application_name FROM pg_stat_activity WHERE pid = pg_catalog.pg_backend_pid()";
+constexpr Duration kNotLong = 300ms * kSlowdown;  // enough to send it; it waits for a lock then
 constexpr const char* kSessionsOfOne =
     "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'pgkeel term 5 of one'";
 
 }  // namespace
 
-TEST_CASE("a pgkeel that is alone sends at once, under its own name") {
+TEST_CASE("an order of a pgkeel that is alone is never carried out after a newer one") {
   const TemporaryFolder folder;
   const auto server = PostgresServer::primary(folder, "a");
+  server->query("CREATE TABLE late (id int)");
+  SqlConnection holder(server->conninfo());
+  holder.query("BEGIN");
+  holder.query("LOCK late");
   Loop loop;
   Commander alone(loop, *server);
-  CHECK(alone.value(kOwnSession) == "pgkeel");
-  CHECK(alone.value(kOwnSession, true) == "pgkeel");
+  CHECK(alone.value(kOwnSession) == "pgkeel orders");
+  CHECK(alone.value(kOwnSession, true) == "pgkeel orders");
+  CHECK(alone.ended == 0);
+
+  SUBCASE("where it got no answer") {
+    CHECK_FALSE(alone.outcome(alone.order("INSERT INTO public.late VALUES (1)", false, kNotLong)).has_value());
+    CHECK(alone.value("SELECT 2") == "2");
+    CHECK(alone.ended == 1);
+    CHECK(alone.value("SELECT 3") == "3");
+    CHECK(alone.ended == 1);  // once is enough
+  }
+  SUBCASE("where an earlier process had given it") {
+    Commander earlier(loop, *server);
+    CHECK_FALSE(earlier.outcome(earlier.order("INSERT INTO public.late VALUES (1)", false, kNotLong)).has_value());
+    Commander next(loop, *server);
+    CHECK(next.value("SELECT 2") == "2");
+    CHECK(next.ended >= 1);  // and those that have no order under way, if they have come back already
+  }
+  SUBCASE("where one that must not be held up by it comes before its answer") {
+    const auto under_way = alone.order("INSERT INTO public.late VALUES (1)", false, kNotLong);
+    const auto behind_it = alone.order("INSERT INTO public.late VALUES (2)");
+    alone.line.supersede("a");
+    CHECK(alone.value("SELECT 2", true) == "2");
+    CHECK(alone.ended == 1);
+    CHECK_FALSE(alone.outcome(under_way).has_value());
+    CHECK(alone.outcome(behind_it).error().message.find("no known outcome") != std::string::npos);
+  }
+  holder.query("COMMIT");
+  CHECK(server->value("SELECT count(*) FROM late") == "0");
 }
 
 TEST_CASE(
@@ -106,8 +139,8 @@ TEST_CASE(
   Loop loop;
   Commander one(loop, *server);
   Commander two(loop, *server);
-  one.share("one");
-  two.share("two");
+  one.line.share("one");
+  two.line.share("two");
   CHECK(one.outcome(one.order("SELECT 1")).error().message.find("does not lead") != std::string::npos);
 
   one.begin_term(5);
@@ -133,7 +166,7 @@ TEST_CASE("who does not lead any more when its session is there sends nothing") 
   const auto server = PostgresServer::primary(folder, "a");
   Loop loop;
   Commander one(loop, *server);
-  one.share("one");
+  one.line.share("one");
   one.begin_term(5);
   REQUIRE(one.value("SELECT 1") == "1");
   for (const bool apart : {false, true}) {
@@ -155,8 +188,8 @@ TEST_CASE("where an older session does not end, nothing is ordered; when it has,
   Loop loop;
   Commander one(loop, *server);
   Commander two(loop, *server);
-  one.share("one");
-  two.share("two");
+  one.line.share("one");
+  two.line.share("two");
   one.begin_term(5);
   const pid_t backend = std::stoi(one.value("SELECT pg_catalog.pg_backend_pid()"));
   ::kill(backend, SIGSTOP);

@@ -8,9 +8,11 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <utility>
 
 #include "tests/simulation/checkers.h"
 #include "tests/simulation/host_work.h"
+#include "tests/simulation/order_line.h"
 #include "tests/simulation/world.h"
 
 namespace pgkeel::simulation {
@@ -28,9 +30,9 @@ class Executor {
 
  private:
   using Answer = std::function<void(bool succeeded)>;
-  void sql(std::size_t node, std::function<void(Server&)> work, Answer answered);
-  void deliver(std::size_t node, std::shared_ptr<std::function<void(Server&)>> work, std::shared_ptr<Answer> answered,
-               Instant given_up_at);
+  void sql(std::size_t node, std::function<void(Server&)> work, Answer answered) {
+    lines_[node].order(std::move(work), std::move(answered));
+  }
   void job(Duration time, std::function<void()> next);
   void wait_until(std::function<bool()> good, std::function<bool()> bad, Instant limit, Answer done);
 
@@ -60,12 +62,12 @@ class Executor {
   void keep_slot(const Action& action, const Done& done);
   void checkpoint(const Action& action, const Done& done);
 
-  [[nodiscard]] Duration delay_to(std::size_t node);
   Server& server(const std::string& name) { return world_.servers[static_cast<std::size_t>(name[0] - 'a')]; }
 
   World& world_;
   Checkers& checkers_;
   std::deque<HostWork> own_work_;     // per node: by pgkeel itself
+  std::deque<OrderLine> lines_;       // per node: by SQL
   std::set<std::string> broken_off_;  // nodes whose start or rejoin by an agent shall end
   std::uint64_t last_job_id_ = 100;
   std::uint64_t life_ = 0;

@@ -70,7 +70,7 @@ void Executor::call_agent_again(const std::shared_ptr<AgentCall>& call, Duration
 
 void Executor::call_agent(const std::shared_ptr<AgentCall>& call) {
   const std::size_t node = server(call->action.node).number;
-  job(delay_to(node), [this, call, node] {
+  job(world_.delay_to(node), [this, call, node] {
     const auto& agent = world_.agents[node];
     const bool is_called = agent != nullptr && agent->up() && world_.reaches(world_.pgkeel(), world_.agent_of(node));
     if (is_called) return agent_answers(call);
@@ -142,6 +142,7 @@ void Executor::fence_by_sql(const Action& action, const Done& done) {
     outcome.fence = well ? FenceStrength::kWeak : FenceStrength::kNone;
     done(outcome);
   };
+  lines_[node].supersede();
   sql(
       node, [](Server& there) { there.sync.alter_system(quorum_of(kFencingStandbyName)); },
       [=, this](bool well) {

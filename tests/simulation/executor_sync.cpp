@@ -68,12 +68,11 @@ void Executor::look_at_walsenders(const Action& action, const Quorum& names, con
 // The checkpointer reads its settings before each checkpoint.
 void Executor::wait_for_flag(const Action& action, const Done& done) {
   job(world_.random.between(5ms, 800ms), [=, this] {
-    sql(
-        server(action.node).number, [](Server& there) { there.sync.checkpoint(); },
-        [=, this](bool well) {
-          if (!well) return done(failed(action, "no answer"));
-          mark_position(action, done);
-        });
+    lines_[server(action.node).number].checkpoint([](Server& there) { there.sync.checkpoint(); },
+                                                  [=, this](bool well) {
+                                                    if (!well) return done(failed(action, "no answer"));
+                                                    mark_position(action, done);
+                                                  });
   });
 }
 

@@ -59,6 +59,8 @@ const char* mutant_name(Mutant mutant) {
       return "meddling-ignored";
     case Mutant::kSilenceIsDeath:
       return "silence-is-death";
+    case Mutant::kOlderOrdersLeft:
+      return "older-orders-left";
     case Mutant::kMaintenanceIgnored:
       return "maintenance-ignored";
     case Mutant::kNodeOutIgnored:

@@ -24,6 +24,7 @@ enum class Mutant {
   kCandidateNamesForgotten,  // synchronous_standby_names of the candidate stays as it is
   kKeptSlotsForgotten,       // the state does not say which slots of others are pgkeel's
   kSilenceIsDeath,           // an agent that does not answer is taken for the death of its server
+  kOlderOrdersLeft,          // what was ordered and got no answer is left when something newer is ordered
   // In what decides.
   kTooFewPositions,     // one position less than needed is read
   kPromiseKept,         // the promise outlives its epoch
@@ -53,7 +54,7 @@ constexpr Mutant kAllMutants[] = {Mutant::kStoreLost,          Mutant::kStoreLat
                                   Mutant::kNodeOutIgnored,     Mutant::kStopIgnored,
                                   Mutant::kKeptSlotsForgotten, Mutant::kSlotMovedTooFar,
                                   Mutant::kSlowStandbyKept,    Mutant::kItsWordIsEnough,
-                                  Mutant::kPartedLeft};
+                                  Mutant::kPartedLeft,         Mutant::kOlderOrdersLeft};
 const char* mutant_name(Mutant mutant);
 
 // It shows only where there are commits that must be kept; … and where they are on some of several standbys.

@@ -223,8 +223,11 @@ void PgkeelProcess::answer_later(const ClusterMemory& memory) {
       world_.random.chance(0.05) ? world_.random.between(20ms, 500ms) : world_.random.between(1ms, 20ms);
   world_.queue.after(takes, [this, memory, life = life_] {
     if (life != life_) return;  // it was not sent yet
+    const ClusterMemory known = disk_.or_else ? *disk_.or_else : disk_.memory;
     write(memory);
+    disk_.or_else = known;  // asleep, it has not heard of it
     on_control([this] {
+      disk_.or_else.reset();
       try {
         effect();
         controller_->stored({}, world_.queue.both_clocks());

@@ -70,6 +70,12 @@ void World::make_dense() {
   if (is_about_promises(mutant) && !keeps_commits()) setting.policy.durability = Durability::kAvailable;
 }
 
+Duration World::delay_to(std::size_t server) {
+  if (random.chance(0.02)) return random.between(50ms, 800ms);
+  if (servers[server].host == Host::kOwn) return random.between(50us, 500us);
+  return random.between(setting.network_delay / 2, setting.network_delay * 3 / 2);
+}
+
 Server* World::server(const std::string& name) {
   const auto number = static_cast<std::size_t>(name.empty() ? '~' : name[0]) - 'a';
   return number < servers.size() ? &servers[number] : nullptr;

@@ -117,6 +117,9 @@ class World {
     if (traced_) write_trace(text());
   }
 
+  // Of what pgkeel sends to this server, or the server to it.
+  [[nodiscard]] Duration delay_to(std::size_t server);
+
   [[nodiscard]] bool keeps_commits() const { return setting.policy.durability != Durability::kAsync; }
   [[nodiscard]] Server* server(const std::string& name);  // nullptr: there is none of this name
   Server& any_server() { return servers[random.below(servers.size())]; }
