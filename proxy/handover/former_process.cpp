@@ -17,7 +17,8 @@ constexpr Duration kPatience = std::chrono::seconds(2);
 }  // namespace
 
 FormerProcess::FormerProcess(Loop& loop, FormerHandle handle, Callbacks callbacks)
-    : pid_(handle.pid),
+    : loop_(loop),
+      pid_(handle.pid),
       process_(std::move(handle.process)),
       callbacks_(std::move(callbacks)),
       draining_(std::move(handle.draining)),
@@ -37,6 +38,11 @@ void FormerProcess::say_serving() {
 
 void FormerProcess::publish_route(const std::string& cluster, Route route, std::function<void()> applied,
                                   std::function<void()> drained) {
+  if (has_ended_) {  // and nobody has destroyed us yet
+    loop_.defer(std::move(applied));
+    loop_.defer(std::move(drained));
+    return;
+  }
   HandoverMessage message;
   message.word = HandoverWord::kRoute;
   message.number = ++orders_given_;
@@ -118,6 +124,7 @@ void FormerProcess::end_it(std::string reason) {
 }
 
 void FormerProcess::ended() {
+  has_ended_ = true;
   death_.set_interest({});
   patience_.stop();
   link_.stop_reading();

@@ -43,7 +43,7 @@ class FormerProcess {
   void say_serving();
 
   // As WorkerPool's, for the sessions there. Where it does not answer in time it is killed: the callbacks come when its
-  // sessions are closed, or its process is gone, and never before.
+  // sessions are closed, or its process is gone, and never before; not from inside this call.
   void publish_route(const std::string& cluster, Route route, std::function<void()> applied,
                      std::function<void()> drained);
 
@@ -71,6 +71,7 @@ class FormerProcess {
   void end_it(std::string reason);
   void ended();
 
+  Loop& loop_;
   const pid_t pid_;
   Descriptor process_;
   Callbacks callbacks_;
@@ -79,6 +80,7 @@ class FormerProcess {
   std::map<std::string, std::uint64_t> draining_;
   std::map<std::string, Instant> deadlines_;  // as they were told
   std::string reason_;
+  bool has_ended_ = false;
   DescriptorLink link_;
   FdWatch death_;
   Timer patience_;
