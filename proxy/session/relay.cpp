@@ -190,6 +190,7 @@ bool Session::queue_to_client(Bytes bytes) {
 // False: another pgkeel may have opened another route by now, and the session ends.
 bool Session::may_write_to_server() {
   if (!access_point_.shared().write_deadline.is_over()) return true;
+  if (state_ == State::kEstablished) count_end();
   end_with_error(SqlState::kAdminShutdown, "terminating connection: this pgkeel has not renewed its lease in time");
   return false;
 }
@@ -231,19 +232,21 @@ bool Session::flush_to_client() {
   return true;
 }
 
-void Session::flush_to_server() {
+// False: the server's link is gone. After a failed write it is there, with the server's last words.
+bool Session::flush_to_server() {
   while (to_server_.waiting_bytes() > 0) {
-    if (!may_write_to_server()) return;
+    if (!may_write_to_server()) return false;
     const IoResult result = server_->write(to_server_.waiting());
     if (result.kind == IoResult::Kind::kError) {
       server_write_failed();
-      return;
+      return true;
     }
-    if (result.kind == IoResult::Kind::kWouldBlock) return;
+    if (result.kind == IoResult::Kind::kWouldBlock) return true;
     to_server_.sent(result.bytes);
   }
   server_->await_writable(false);
   client_.resume_reading(PauseReason::kPeerBufferFull);
+  return true;
 }
 
 void Session::server_write_failed() {

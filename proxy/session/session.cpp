@@ -100,7 +100,7 @@ void Session::handle_server(FdInterest ready) {
       return;
     case State::kLogin:
     case State::kEstablished:
-      if (ready.writable && to_server_.waiting_bytes() > 0) flush_to_server();
+      if (ready.writable && to_server_.waiting_bytes() > 0 && !flush_to_server()) return;
       if (server_->reading_paused()) {
         if (ready.peer_closed) server_->acknowledge_peer_closed();
         return;

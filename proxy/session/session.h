@@ -204,7 +204,7 @@ class Session {
   bool may_write_to_server();
   bool queue_to_server(Bytes bytes);
   bool flush_to_client();
-  void flush_to_server();
+  [[nodiscard]] bool flush_to_server();
   void server_write_failed();
 
   AccessPoint& access_point_;

@@ -38,3 +38,25 @@ TEST_CASE("what a server says passes also past the deadline") {
   session.server.send(answer);
   CHECK(session.client.receive(answer.size()) == answer);
 }
+
+TEST_CASE(
+    "past the deadline a server that is lost with bytes of its client in the way is not heard, and one error is said") {
+  ProxyUnderTest proxy;
+  proxy.route_to_a(1);
+  auto session = proxy.establish(proxy.a);
+  std::string copy = query("copy t from stdin");
+  while (copy.size() < (64U << 20)) copy += message('d', std::string(8000, 'c'));
+  send_until_blocked(proxy, session.client, copy);
+  proxy.set_write_deadline(Instant{since_boot()});
+  session.server.reset();  // its link is readable and writable at once
+  const auto error = last_error(session.client.receive_to_end());
+  CHECK(error.field('C') == "57P01");
+  CHECK(error.field('M').find("has not renewed its lease") != std::string::npos);
+  CHECK(!session.client.ended_by_reset());
+  session.client.close();
+  CHECK(wait_until([&] { return proxy.stats().open == 0; }));
+  proxy.in_control_thread([] {});  // what is reported is there
+  CHECK(!proxy.has_evidence(LinkEvidence::Kind::kBroken, "a"));
+  CHECK(proxy.stats().errors_by_sqlstate.at("57P01") == 1);
+  CHECK(proxy.stats().ended_busy == 1);
+}

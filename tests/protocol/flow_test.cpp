@@ -16,21 +16,6 @@ using namespace std::chrono_literals;
 
 namespace {
 
-// Sends until nothing is taken any more and the proxy has stopped reading, for so many milliseconds; returns how much
-// was taken.
-std::size_t send_until_blocked(ProxyUnderTest& proxy, Peer& sender, std::string_view bytes, int quiet_max = 20) {
-  std::size_t sent = 0;
-  for (int quiet = 0; quiet < quiet_max;) {
-    const auto read_before = proxy.bytes_read();
-    const std::size_t more = sender.send_what_fits(bytes.substr(sent));
-    sent += more;
-    REQUIRE(sent < bytes.size());
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    quiet = more == 0 && proxy.bytes_read() == read_before ? quiet + 1 : 0;
-  }
-  return sent;
-}
-
 std::string rows_of(std::size_t bytes) {
   std::string rows;
   for (std::uint32_t row = 0; rows.size() < bytes; ++row)

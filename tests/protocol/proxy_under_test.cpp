@@ -238,6 +238,19 @@ ProxyUnderTest::Established ProxyUnderTest::establish(PeerListener& server_liste
   return {std::move(client), std::move(server)};
 }
 
+std::size_t send_until_blocked(const ProxyUnderTest& proxy, Peer& sender, std::string_view bytes, int quiet_max) {
+  std::size_t sent = 0;
+  for (int quiet = 0; quiet < quiet_max;) {
+    const auto read_before = proxy.bytes_read();
+    const std::size_t more = sender.send_what_fits(bytes.substr(sent));
+    sent += more;
+    REQUIRE(sent < bytes.size());
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    quiet = more == 0 && proxy.bytes_read() == read_before ? quiet + 1 : 0;
+  }
+  return sent;
+}
+
 wire_test::Heard last_error(std::string_view heard) {
   const auto messages = wire_test::split_messages(heard);
   REQUIRE_FALSE(messages.empty());

@@ -8,6 +8,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -120,6 +121,10 @@ class ProxyUnderTest {
   mutable std::mutex mutex_;
   std::vector<LinkEvidence> evidence_;
 };
+
+// Sends until nothing is taken any more and the proxy has stopped reading, for so many milliseconds; returns how much
+// was taken.
+std::size_t send_until_blocked(const ProxyUnderTest& proxy, Peer& sender, std::string_view bytes, int quiet_max = 20);
 
 // The only error among what a client heard last, checked to be a FATAL after which nothing came.
 wire_test::Heard last_error(std::string_view heard);
