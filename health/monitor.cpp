@@ -49,6 +49,8 @@ struct Monitor::Inner {
               [&inner] { inner.look_for_stall(); }),
           runner(inner.loop, *access, inner.statement_sessions, kKeptStatementTimeout,
                  [this, &inner] { inner.hurry(*this); }),
+          client_runner(inner.loop, *access, inner.probe_sessions, kKeptStatementTimeout,
+                        [this, &inner] { inner.hurry(*this); }),
           next_probe(inner.loop, [this, &inner] { inner.begin_probe(*this); }) {
       probe.set_session_name(inner.probe_sessions);
       if (config.agent) agent.emplace(config.address.port);
@@ -72,6 +74,7 @@ struct Monitor::Inner {
     FailureDetector detector;
     Probe probe;
     SqlRunner runner;
+    SqlRunner client_runner;
     std::optional<PostmasterWatch> postmaster;  // of a local node
     std::optional<AgentEvidence> agent;         // of a node with an agent
     Timer next_probe;
@@ -124,7 +127,9 @@ struct Monitor::Inner {
     }
     for (const auto& node : old) {
       if (!node) continue;
-      for (auto& done : node->runner.give_up()) refuse(std::move(done), node->name);
+      for (SqlRunner* runner : {&node->runner, &node->client_runner}) {
+        for (auto& done : runner->give_up()) refuse(std::move(done), node->name);
+      }
     }
     if (!started) return;
     for (Node* node : fresh) start(*node);
@@ -308,6 +313,7 @@ void Monitor::name_sessions(const std::string& probes, const std::string& statem
   inner_->statement_sessions = statements;
   for (const auto& node : inner_->nodes) {
     node->probe.set_session_name(probes);
+    node->client_runner.set_session_name(probes);
     node->runner.set_session_name(statements);
   }
 }
@@ -317,6 +323,13 @@ void Monitor::run_sql(const std::string& node, std::string sql, Duration limit,
   auto* found = inner_->find(node);
   if (found == nullptr) return inner_->refuse(std::move(done), node);
   found->runner.run(std::move(sql), limit, std::move(done), std::move(may_send));
+}
+
+void Monitor::run_sql_for_clients(const std::string& node, std::string sql, Duration limit,
+                                  std::function<void(Result<SqlRows, SqlError>)> done) {
+  auto* found = inner_->find(node);
+  if (found == nullptr) return inner_->refuse(std::move(done), node);
+  found->client_runner.run(std::move(sql), limit, std::move(done));
 }
 
 void Monitor::run_sql_apart(const std::string& node, std::string sql, Duration limit,

@@ -70,6 +70,11 @@ class Monitor {
   void run_sql(const std::string& node, std::string sql, Duration limit,
                std::function<void(Result<SqlRows, SqlError>)> done, MaySend may_send = nullptr);
 
+  // The same on another kept connection, made at the first of these: for what clients wait for. They and those who
+  // give orders do not wait for each other.
+  void run_sql_for_clients(const std::string& node, std::string sql, Duration limit,
+                           std::function<void(Result<SqlRows, SqlError>)> done);
+
   // The same on a connection of its own that is closed afterwards: for what takes long (CHECKPOINT).
   enum class Session { kOfStatements, kOfProbes };  // whose application_name it bears
   void run_sql_apart(const std::string& node, std::string sql, Duration limit,

@@ -38,11 +38,13 @@ ClusterService::ClusterService(Loop& loop, const ClusterConfig& config, const Qu
       commit_waits_([this](const std::string& node, std::string sql, Duration limit, auto done) {
         monitor_.run_sql(node, std::move(sql), limit, std::move(done));
       }),
-      scram_verifiers_([this](const std::string& node, std::string sql, Duration limit,
-                              auto done) { monitor_.run_sql(node, std::move(sql), limit, std::move(done)); },
-                       [this](LogLevel severity, const std::string& node, const std::string& text) {
-                         record_of_node(severity, "node", node, text);
-                       }),
+      scram_verifiers_(
+          [this](const std::string& node, std::string sql, Duration limit, auto done) {
+            monitor_.run_sql_for_clients(node, std::move(sql), limit, std::move(done));
+          },
+          [this](LogLevel severity, const std::string& node, const std::string& text) {
+            record_of_node(severity, "node", node, text);
+          }),
       agents_(make_agent_links()),
       executor_(
           loop, config_, monitor_, hosts(), [this](const ActionStatus& outcome) { action_ended(outcome); },

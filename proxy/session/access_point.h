@@ -169,6 +169,13 @@ class AccessPoint {
   // and this one is left out for a moment.
   [[nodiscard]] bool turn_elsewhere(std::size_t node_index);
   void heard_from(std::size_t node_index, Instant now);
+  // Whether what the node stores of passwords could be read when it was asked for last.
+  [[nodiscard]] bool verifiers_can_be_read(std::size_t node_index) const {
+    return node_index < node_signs_.size() && node_signs_[node_index].verifiers_can_be_read;
+  }
+  void note_verifiers(std::size_t node_index, bool can_be_read) {
+    if (node_index < node_signs_.size()) node_signs_[node_index].verifiers_can_be_read = can_be_read;
+  }
   void report(LinkEvidence::Kind kind, const std::string& node, std::uint64_t epoch, std::string detail);
   void handshake_failed(const IpAddress& peer, const std::string& problem);
   void forward_cancel(AcceptedClient client, const CancelKey& key, std::string packet);
@@ -200,6 +207,7 @@ class AccessPoint {
     const std::string node;
     std::atomic<Instant::rep> last_bytes{0};
     Instant left_out_until{};  // of the read-only endpoint
+    bool verifiers_can_be_read = false;
   };
   std::deque<NodeSigns> node_signs_;  // grows only in set_settings()
   WaitingRoom waiting_room_;

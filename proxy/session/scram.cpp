@@ -40,7 +40,7 @@ bool Session::scram_takes(std::uint32_t code, Bytes message) {
                                client_.tls() ? client_.tls()->own_end_point_hash() : std::string()},
           server);
     }
-    const ScramBridge::Step step = scram_->server_offers(message);
+    const ScramBridge::Step step = scram_->server_offers(message, access_point_.verifiers_can_be_read(node_index_));
     if (step.kind == ScramBridge::Step::Kind::kPassOn) {
       scram_.reset();
       return false;
@@ -107,6 +107,7 @@ void Session::ask_for_verifier() {
       {.cluster = access_point_.shared().name, .node = target_.node, .user = std::move(user)},
       [this, asked = std::weak_ptr<ScramBridge>(scram_)](VerifierAnswer answer) {
         if (asked.expired() || state_ != State::kLogin) return;  // the login has ended, or begun anew
+        access_point_.note_verifiers(node_index_, answer.readable);
         const ScramBridge::Step step = scram_->verifier_is_here(std::move(answer));
         take_scram_step(step);
       });

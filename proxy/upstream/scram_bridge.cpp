@@ -34,7 +34,7 @@ Step server_talks_nonsense() {
 
 }  // namespace
 
-Step ScramBridge::server_offers(Bytes message) {
+Step ScramBridge::server_offers(Bytes message, bool verifiers_can_be_read) {
   const auto mechanisms = parse_sasl_mechanisms(message);
   const auto offers = [&](std::string_view name) {
     return mechanisms && std::ranges::find(*mechanisms, name) != mechanisms->end();
@@ -48,8 +48,9 @@ Step ScramBridge::server_offers(Bytes message) {
   const bool client_can_bind = !client_.end_point_hash.empty();
   // One certificate on both sides: what the client binds to is what the server expects.
   if (server_offers_plus_ && client_can_bind && client_.end_point_hash == server_.end_point_hash) return pass_on();
-  if (client_can_bind) return {.kind = Step::Kind::kAskForVerifier};
-  if (!server_offers_plus_) return pass_on();
+  if (client_can_bind && !verifiers_can_be_read) return {.kind = Step::Kind::kAskForVerifier};
+  if (!client_can_bind && !server_offers_plus_) return pass_on();
+  plus_offered_ = client_can_bind;
   return offer();
 }
 

@@ -54,7 +54,8 @@ class ScramBridge {
   };
 
   // ---- what is heard; messages are whole, with their header ----
-  Step server_offers(Bytes message);
+  // `verifiers_can_be_read`: lately they could, and the one that is needed is asked for when the client has spoken.
+  Step server_offers(Bytes message, bool verifiers_can_be_read = false);
   Step verifier_is_here(VerifierAnswer answer);
   Step client_says(Bytes message);
   Step server_challenges(Bytes message);

@@ -1,6 +1,8 @@
 // SCRAM exchanges that the access point joins: what passes in which order, and logins that are repeated once the client
 // has proven itself. The client is that of RFC 7677 (password "pencil"), in clear, and thinks that the server cannot
 // bind to a channel (y), which the server, in TLS, can.
+#include <atomic>
+#include <memory>
 #include <string>
 
 #include <doctest/doctest.h>
@@ -216,5 +218,25 @@ TEST_CASE("a client that talks of something else inside an exchange is refused")
     REQUIRE(client.receive(offer.size()) == offer);
     client.send(noise);
     CHECK(last_error(client.receive_to_end()).field('C') == "08P01");
+  }
+}
+
+TEST_CASE("where verifiers could be read lately, a client costs no question before it speaks") {
+  std::atomic<int> questions = 0;
+  ProxyUnderTest::Options options = with_tls(ClientTlsMode::kAllow, {.workers = 1});
+  options.verifier_source = [&](const VerifierQuestion&, const VerifierSink& sink) {
+    ++questions;
+    sink({.readable = true, .verifier = std::make_shared<const ScramVerifier>(verifier())});
+  };
+  ProxyUnderTest proxy(options);
+  proxy.route_to_a(1);
+  for (int login = 1; login <= 2; ++login) {
+    TlsPeer client = encrypted(proxy);
+    client.send(startup_message());
+    Peer server = proxy.a.accept();
+    server.receive(startup_message().size());
+    server.send(authentication(10, "SCRAM-SHA-256\0\0"sv));
+    CHECK(client.receive(kOffer.size()) == kOffer);
+    CHECK(questions == 1);
   }
 }

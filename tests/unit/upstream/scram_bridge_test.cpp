@@ -251,3 +251,22 @@ TEST_CASE("whoever has proven itself is logged in again without a word of it") {
   }
   CHECK(bridge.take_owed_to_client().empty());
 }
+
+TEST_CASE(
+    "binding is offered without a verifier where verifiers could be read lately, and the client's words wait for it") {
+  ScramBridge bridge(kClientTls, kClear);
+  check_tells_client(bridge.server_offers(as_bytes(kPlain), true), kBoth);
+  CHECK(says(bridge, client_first("SCRAM-SHA-256-PLUS", kBound)).kind == Kind::kAskForVerifier);
+  SUBCASE("it is there") {
+    CHECK(bridge.verifier_is_here(known()).kind == Kind::kTellServer);
+  }
+  SUBCASE("it cannot be read any more") {
+    check_refused(bridge.verifier_is_here({.readable = false, .problem = "gone"}), SqlState::kCannotConnect, "gone");
+  }
+}
+
+TEST_CASE("a client that does not bind needs no verifier, though binding was offered") {
+  ScramBridge bridge(kClientTls, kClear);
+  check_tells_client(bridge.server_offers(as_bytes(kPlain), true), kBoth);
+  CHECK(says(bridge, client_first("SCRAM-SHA-256", "n,,")).kind == Kind::kPassOn);
+}
