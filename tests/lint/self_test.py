@@ -174,6 +174,14 @@ class LintTest(unittest.TestCase):
         self.assert_found(check_headers.check, {"health/c.h": HEADER + '#include "health/b.h"\ninline int c = b;\n'})
         self.assert_found(check_headers.check, {"health/b.h": HEADER}, "health/c.h:1: does not compile alone: ")
 
+    def test_a_header_that_a_source_begins_with_is_left_to_the_build(self):
+        header = {"health/a.h": HEADER + "inline std::string a;\n"}
+        self.assert_found(check_headers.check, header | {"health/a.cpp": '// It is.\n#include "health/a.h"\n'})
+        late = {"health/a.cpp": '#include <string>\n#include "health/a.h"\n'}
+        self.assert_found(check_headers.check, header | late, "health/a.h:1: does not compile alone: ")
+        defined = {"health/a.cpp": '#define A\n#include "health/a.h"\n'}
+        self.assert_found(check_headers.check, header | defined, "health/a.h:1: does not compile alone: ")
+
     def test_code_that_is_not_formatted_is_found_where_the_version_fits(self):
         if check_format.program_of_the_right_version() is None:
             self.skipTest("needs clang-format of the version that the tree is written with")
