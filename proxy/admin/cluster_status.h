@@ -142,6 +142,14 @@ struct MemberStatus {
   bool has_lease = false;
   bool follows_route = false;           // all its workers have taken the newest route over
   std::vector<std::string> differs_in;  // keys of the configuration that all must have in common
+  std::string cannot_decide;            // for this cluster, if it leads, and why; empty: it can, or has not said
+};
+
+// How often this pgkeel has handed the leadership over since it started, by the reason.
+struct HandOverCounts {
+  std::uint64_t ordered = 0;
+  std::uint64_t by_sight = 0;  // another one hears from a primary, and this one does not
+  std::uint64_t unable = 0;    // it could not decide
 };
 
 // Where clients find the leader.
@@ -166,6 +174,7 @@ struct AgreementStatus {
   std::size_t promises_held = 0;           // they are asked for then only
   std::optional<VipStatus> vip;
   std::vector<MemberStatus> members;
+  HandOverCounts hand_overs;
 };
 
 struct ClusterStatus {

@@ -143,7 +143,8 @@ Json agreement_to_json(const std::optional<AgreementStatus>& agreement) {
                        {"leads", member.leads},
                        {"has_lease", member.has_lease},
                        {"follows_route", member.follows_route},
-                       {"differs_in", member.differs_in}});
+                       {"differs_in", member.differs_in},
+                       {"cannot_decide", member.cannot_decide.empty() ? Json(nullptr) : Json(member.cannot_decide)}});
   }
   return {{"leader", agreement->leader.empty() ? Json(nullptr) : Json(agreement->leader)},
           {"term", agreement->term},

@@ -195,6 +195,7 @@ void AgreedCluster::write_wish(Instant now) {
                               if (alive.expired() || !wish_ || number != wishes_) return;
                               wish_->writing = false;
                               wish_->written = result.has_value();
+                              wish_->unwritten = result ? "" : result.error().message;
                               if (result) return;
                               wish_->write_again_at = Coordination::now() + kWriteAgainPause;
                               wires_.tell("the route is not written yet: " + result.error().message);

@@ -44,6 +44,8 @@ class AgreedCluster {
   [[nodiscard]] bool serves() const;
   // Every worker here follows the newest route, and may.
   [[nodiscard]] bool is_settled() const;
+  // Why the route that this leader wants is not written; empty: it is, or none is wanted.
+  [[nodiscard]] std::string unwritten() const { return wish_ ? wish_->unwritten : ""; }
   // How the members agree now.
   [[nodiscard]] AgreementStatus status() const;
   // Who leads; empty: nobody does now.
@@ -66,6 +68,7 @@ class AgreedCluster {
     Done drained;
     bool writing = false;
     bool written = false;
+    std::string unwritten{};  // why the newest attempt failed
     Instant write_again_at{};
   };
   void review_soon();

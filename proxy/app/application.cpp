@@ -233,6 +233,7 @@ Application::~Application() {
   signals_.clear();
   clusters_.clear();
   leadership_.reset();
+  unserved_.reset();
   vip_agreement_.reset();
   vip_.reset();
   peers_.reset();

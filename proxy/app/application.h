@@ -19,6 +19,7 @@
 #include "proxy/app/cluster_service.h"
 #include "proxy/app/configuration_ledger.h"
 #include "proxy/app/leadership.h"
+#include "proxy/app/unserved_clusters.h"
 #include "proxy/base/result.h"
 #include "proxy/handover/former_mark.h"
 #include "proxy/handover/former_process.h"
@@ -118,6 +119,7 @@ class Application final : private HandoverGiver::Owner {
   [[nodiscard]] PeerView own_view() const;
   void agreement_changed();
   void add_agreement(ClusterStatus& status) const;
+  void review_unserved();
   void stop_among_others(bool next_one_listens);
   void end_clients_among_others(bool next_one_listens);
   void sights_changed();
@@ -174,6 +176,7 @@ class Application final : private HandoverGiver::Owner {
   std::unique_ptr<VipHolder> vip_;  // where this host can have one
   std::unique_ptr<VipAgreement> vip_agreement_;
   std::unique_ptr<Leadership> leadership_;
+  std::optional<UnservedClusters> unserved_;
   std::string told_coordination_problem_;
   Instant coordination_problem_told_at_{};
   std::uint64_t told_term_ = 0;

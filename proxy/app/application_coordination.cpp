@@ -1,6 +1,7 @@
 // The part of Application that makes this pgkeel one of several.
 #include <algorithm>
 #include <map>
+#include <set>
 #include <utility>
 
 #include "config/shared_settings.h"
@@ -69,6 +70,7 @@ Result<void> Application::open_coordination() {
   wires.views = [this] { return peers_->views(); };
   wires.tell = [this](LogLevel severity, const std::string& text) { record(severity, "coordination", text); };
   leadership_ = std::make_unique<Leadership>(loop_, *coordinator_, !config.vip.address.empty(), std::move(wires));
+  unserved_.emplace(*coordinator_, [this](std::function<void()> act) { workers_->follow_up(std::move(act)); });
   if (membership_) coordinator_->go_on_with_lease(membership_->lease, membership_->renewed_at);
   const auto opened = open_vip();
   membership_.reset();
@@ -93,6 +95,7 @@ void Application::give_up_membership() {
                                 .lease = coordinator_->lease(),
                                 .renewed_at = coordinator_->membership().renewed_at()};
   leadership_.reset();
+  unserved_.reset();
   vip_agreement_.reset();
   if (vip_) vip_->leave_to_successor();
   vip_.reset();
@@ -136,6 +139,7 @@ PeerView Application::own_view() const {
   PeerView view;
   view.name = own_member_name(config_.coordination);
   view.version = pgkeel_version();
+  view.obstacles = leadership_->obstacles();
   for (const auto& cluster : clusters_) {
     for (const auto& node : cluster->status().nodes) {
       PeerNodeView& seen = view.nodes[cluster->name()][node.name];
@@ -199,19 +203,36 @@ void Application::agreement_changed() {
   peers_->members_are(addresses);
   if (stopping_) return;
   for (const auto& cluster : clusters_) cluster->review_agreement();
+  review_unserved();
   leadership_->review();
   if (vip_agreement_) vip_agreement_->review();
 }
 
+// Sessions that are left in a former process are none of what is served here.
+void Application::review_unserved() {
+  if (!formers_.empty()) return;
+  std::set<std::string> served;
+  for (const auto& cluster : clusters_) served.insert(cluster->name());
+  unserved_->review(served);
+}
+
 void Application::add_agreement(ClusterStatus& status) const {
   if (!status.agreement) return;
+  status.agreement->hand_overs = leadership_->hand_overs();
+  const auto seen = peers_->views();
   for (auto& member : status.agreement->members) {
+    const auto theirs = seen.find(member.name);
+    const auto obstacles = member.is_self         ? leadership_->obstacles()
+                           : theirs != seen.end() ? theirs->second.view.obstacles
+                                                  : std::map<std::string, std::string>();
+    if (const auto obstacle = obstacles.find(status.name); obstacle != obstacles.end())
+      member.cannot_decide = obstacle->second;
     const auto differences = peers_->differences().find(member.name);
     if (differences != peers_->differences().end()) member.differs_in = differences->second;
     // One that cannot be asked has told etcd a digest.
     const auto& members = coordinator_->membership().state().members;
     const auto told = members.find(member.name);
-    if (told == members.end() || member.is_self || peers_->views().contains(member.name)) continue;
+    if (told == members.end() || member.is_self || seen.contains(member.name)) continue;
     if (told->second.configuration != digest_of(shared_settings(config_)))
       member.differs_in = {"something that it cannot be asked for now"};
   }

@@ -61,7 +61,23 @@ LedCluster ClusterService::as_led() const {
           .failure_timeout = config_.detection.failure_timeout,
           .hears_primary = own == Liveness::kAlive || own == Liveness::kLate,
           .heard_by = sight.heard_by,
-          .under_way = what_is_under_way()};
+          .under_way = what_is_under_way(),
+          .obstacle = obstacle()};
+}
+
+std::optional<Obstacle> ClusterService::obstacle() const {
+  if (term_ == 0 && unfinished_actions_ > 0)
+    return Obstacle{"an action that it began when it led before has not ended", ""};
+  if (!unreadable_.empty()) return Obstacle{"what etcd keeps cannot be read: " + unreadable_, ""};
+  if (term_ == 0) return std::nullopt;
+  if (!controller_.state_error().empty())
+    return Obstacle{"its state cannot be stored: " + controller_.state_error(), ""};
+  if (const std::string why = agreed_->unwritten(); !why.empty())
+    return Obstacle{"its route cannot be written: " + why, ""};
+  const auto uncleared = executor_.line().obstacles();
+  if (uncleared.empty()) return std::nullopt;
+  return Obstacle{"no order gets to " + uncleared.begin()->first + ": " + uncleared.begin()->second,
+                  uncleared.begin()->first};
 }
 
 void ClusterService::tell_of_sights(Instant now) {
@@ -97,6 +113,7 @@ void ClusterService::begin_term(std::uint64_t term) {
     tell_unreadable(memory.error().message);
     return;
   }
+  unreadable_.clear();
   term_ = term;
   ++tenure_;
   std::vector<std::string> answering;
@@ -138,12 +155,14 @@ void ClusterService::learn() {
   learned_version_ = version;
   auto memory = agreed_memory();
   if (!memory) return tell_unreadable(memory.error().message);
+  unreadable_.clear();
   controller_ = ClusterController(config_.name, policy_of(config_, ""), *memory, *this);
   if (route) controller_.resume(*route);
   step_soon();
 }
 
 void ClusterService::tell_unreadable(const std::string& problem) {
+  unreadable_ = problem;
   const Instant now = monotonic_now();
   constexpr Duration kTellAgain = std::chrono::minutes(1);
   if (unreadable_told_at_ != Instant{} && now - unreadable_told_at_ < kTellAgain) return;
@@ -177,8 +196,9 @@ void ClusterService::give_order(const OperatorOrder& order, bool preview, OrderA
   OrderAnswer answer;
   if (agreed_ && term_ == 0) {
     const std::string& leader = agreed_->leader();
-    answer.reason = agreed_->term() != 0
-                        ? "this pgkeel leads, but decides nothing yet; `pgkeel events` tells where it cannot; try again"
+    const auto in_the_way = obstacle();
+    answer.reason = agreed_->term() != 0 ? "this pgkeel leads, but decides nothing yet" +
+                                               (in_the_way ? ": " + in_the_way->why : std::string()) + "; try again"
                     : leader.empty() ? "no pgkeel leads now; try again"
                                      : "pgkeel " + leader + " leads: give the order to that one";
     return answered(std::move(answer));

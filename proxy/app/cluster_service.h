@@ -61,6 +61,8 @@ class ClusterService final : private ClusterController::Effects {
   // What the others see may have changed.
   void sights_changed();
   [[nodiscard]] LedCluster as_led() const;
+  // What would keep this pgkeel from deciding for the cluster, or does.
+  [[nodiscard]] std::optional<Obstacle> obstacle() const;
   // It is late, or failed, as far as this pgkeel alone can tell.
   [[nodiscard]] bool primary_is_doubtful() const;
 
@@ -185,6 +187,7 @@ class ClusterService final : private ClusterController::Effects {
   std::size_t unfinished_actions_ = 0;
   std::function<void(const Result<void>&)> order_stored_;  // answers who gave it
   std::vector<WaitingOrder> waiting_orders_;
+  std::string unreadable_;  // why what etcd keeps of the cluster cannot be read; empty: it can
   Instant unreadable_told_at_{};
   std::optional<ReadOnlyAccess> read_only_;  // where there is such an endpoint
   Instant own_trouble_told_at_{};

@@ -1,5 +1,6 @@
 #include "proxy/app/leadership.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "proxy/io/clock.h"
@@ -9,6 +10,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
+constexpr const char* kNotServed = "its configuration has no such cluster, and that of another pgkeel has";
 constexpr Duration kHandOverLimit = 10s;  // then it is told that nobody has taken it
 
 bool hears(const PeerNodeView& node) {
@@ -23,6 +25,19 @@ const PeerNodeView* node_in(const PeerView& view, const std::string& cluster, co
   return found == nodes->second.end() ? nullptr : &found->second;
 }
 
+// A server that answers, in whatever role.
+bool is_heard(const PeerNodeView* node) {
+  return node != nullptr &&
+         (node->liveness == liveness_name(Liveness::kAlive) || node->liveness == liveness_name(Liveness::kLate));
+}
+
+// What it says that keeps it from deciding; empty: nothing.
+std::string says_unable(const std::string& member, const PeerView& view) {
+  if (view.obstacles.empty()) return "";
+  return "pgkeel " + member + " says that it cannot decide for " + view.obstacles.begin()->first + ": " +
+         view.obstacles.begin()->second;
+}
+
 LeadAnswer refusal(std::string reason) {
   LeadAnswer answer;
   answer.reason = std::move(reason);
@@ -35,7 +50,12 @@ Leadership::Leadership(Loop& loop, Coordination& coordination, bool moves_addres
     : coordination_(coordination),
       moves_address_(moves_address),
       wires_(std::move(wires)),
-      limit_(loop, [this] { review(); }) {}
+      limit_(loop, [this] { review(); }),
+      patience_(loop, [this] { review(); }) {}
+
+std::map<std::string, std::string> Leadership::obstacles() const {
+  return inability_.told(monotonic_now());
+}
 
 std::vector<OtherSight> Leadership::sights_of(const std::string& cluster, const std::string& node) const {
   std::vector<OtherSight> sights;
@@ -64,6 +84,7 @@ PrimariesHeard Leadership::heard_by(const SeenView& seen) const {
 
 void Leadership::review() {
   look_at_heir();
+  look_at_obstacles();
   look_at_sights();
 }
 
@@ -97,32 +118,71 @@ void Leadership::look_at_heir() {
   if (answered) answered(answer);
 }
 
-void Leadership::look_at_sights() {
-  if (!coordination_.membership().leads(Coordination::now())) return;
-  const auto clusters = wires_.clusters();
+SuccessionView Leadership::look_around(const std::vector<LedCluster>& clusters) const {
   SuccessionView view;
-  bool is_wanted = false;
+  view.handed_over_at = handed_over_at_;
   for (const auto& cluster : clusters) {
     view.own[cluster.name] = cluster.hears_primary;
     if (!cluster.under_way.empty()) view.under_way[cluster.name] = cluster.under_way;
-    if (!cluster.heard_by.empty()) is_wanted = true;
+    if (cluster.obstacle) view.obstacles[cluster.name] = *cluster.obstacle;
   }
-  if (!is_wanted) return told_.clear();
   const AgreedState& state = coordination_.membership().state();
   for (const auto& [member, seen] : wires_.views()) {
-    if (state.members.contains(member) && state.roster.members.contains(member)) view.others[member] = heard_by(seen);
+    if (!state.members.contains(member) || !state.roster.members.contains(member)) continue;
+    view.others[member] = heard_by(seen);
+    for (const auto& [cluster, nodes] : seen.view.nodes) {
+      if (!view.own.contains(cluster)) view.obstacles[cluster] = {kNotServed, ""};
+    }
+    if (const std::string why = says_unable(member, seen.view); !why.empty()) view.unable[member] = why;
+    for (const auto& [cluster, obstacle] : view.obstacles) {
+      if (!obstacle.node.empty() && !is_heard(node_in(seen.view, cluster, obstacle.node)))
+        view.out_of_reach[member] = "pgkeel " + member + " does not hear from " + obstacle.node + " of " + cluster;
+    }
   }
-  view.handed_over_at = handed_over_at_;
-  const Succession succession = decide_succession(view, monotonic_now());
+  return view;
+}
+
+void Leadership::look_at_obstacles() {
+  const Membership& membership = coordination_.membership();
+  const Instant now = monotonic_now();
+  const auto clusters = wires_.clusters();
+  const SuccessionView view = look_around(clusters);
+  inability_.look(membership.leads(Coordination::now()), view.obstacles, now);
+  const auto lasts_from = inability_.lasts_from();
+  if (!lasts_from) {
+    patience_.stop();
+    return told_of_unable_.clear();
+  }
+  if (now < *lasts_from) return patience_.start_once(*lasts_from - now);
+  const Succession succession = decide_succession_of_unable(view);
+  const std::string what =
+      "this one cannot decide for " + succession.cluster + ": " + view.obstacles.at(succession.cluster).why;
+  if (!succession.heir.empty()) {
+    if (!membership.is_in_touch(Coordination::now())) return;
+    inability_.handed_over(now);
+    return hand_over(succession.heir, what, &HandOverCounts::unable, {});
+  }
+  if (std::exchange(told_of_unable_, view.obstacles.begin()->first) == told_of_unable_) return;
+  wires_.tell(LogLevel::kError, what + "; the leadership is not handed over: " + succession.why_not);
+}
+
+void Leadership::look_at_sights() {
+  if (!coordination_.membership().leads(Coordination::now())) return;
+  const auto clusters = wires_.clusters();
+  if (std::ranges::all_of(clusters, [](const auto& cluster) { return cluster.heard_by.empty(); })) return told_.clear();
+  const Succession succession = decide_succession(look_around(clusters), monotonic_now());
   if (!succession.heir.empty() && coordination_.membership().is_in_touch(Coordination::now())) {
     return hand_over(succession.heir,
-                     "this one does not hear from the primary of " + succession.cluster + ", and that one does", {});
+                     "this one does not hear from the primary of " + succession.cluster + ", and that one does",
+                     &HandOverCounts::by_sight, {});
   }
   if (succession.why_not.empty() || std::exchange(told_, succession.why_not) == succession.why_not) return;
   wires_.tell(LogLevel::kWarning, "the leadership is not handed over: " + succession.why_not);
 }
 
-void Leadership::hand_over(const std::string& heir, const std::string& why, Answered answered) {
+void Leadership::hand_over(const std::string& heir, const std::string& why, std::uint64_t HandOverCounts::*reason,
+                           Answered answered) {
+  ++(hand_overs_.*reason);
   handing_over_ = HandingOver{heir, monotonic_now(), std::move(answered)};
   wires_.tell(LogLevel::kWarning, "the leadership is handed over to pgkeel " + heir + ": " + why);
   coordination_.hand_over(heir);
@@ -137,7 +197,7 @@ std::string Leadership::why_not_now() const {
   }
   if (!membership.is_in_touch(Coordination::now())) return "etcd does not answer now; try again when it does";
   for (const auto& cluster : wires_.clusters()) {
-    if (!cluster.under_way.empty()) return cluster.under_way;
+    if (!cluster.under_way.empty() && !cluster.obstacle) return cluster.under_way;
   }
   return "";
 }
@@ -172,7 +232,8 @@ std::string Leadership::why_not(const std::string& member) const {
 // The first that can; empty: none, and why.
 std::string Leadership::choose(std::string& reason) const {
   for (const auto& member : other_members()) {
-    const std::string why = why_not(member);
+    std::string why = why_not(member);
+    if (why.empty()) why = says_unable(member, wires_.views().at(member).view);
     if (why.empty()) return member;
     reason += (reason.empty() ? "no other pgkeel can lead: " : "; ") + why;
   }
@@ -193,14 +254,17 @@ void Leadership::order(const LeadRequest& request, const std::string& by, Answer
     if (!request.preview) wires_.tell(LogLevel::kWarning, "lead, from " + by + ": refused: " + reason);
     return answered(refusal(std::move(reason)));
   }
-  if (!request.preview) return hand_over(heir, "an operator ordered it (" + by + ")", std::move(answered));
+  if (!request.preview)
+    return hand_over(heir, "an operator ordered it (" + by + ")", &HandOverCounts::ordered, std::move(answered));
+  const std::string unable = says_unable(heir, wires_.views().at(heir).view);
   LeadAnswer answer;
   answer.accepted = true;
   answer.leader = heir;
   answer.consequences = "pgkeel " + heir + " leads instead of " + coordination_.name() +
                         ", and nobody decides for the moment in between. Routes stay as they are, and clients stay "
                         "connected" +
-                        (moves_address_ ? ", but for those at the virtual IP, which moves: they connect anew." : ".");
+                        (moves_address_ ? ", but for those at the virtual IP, which moves: they connect anew." : ".") +
+                        (unable.empty() ? "" : " But " + unable + ".");
   answered(std::move(answer));
 }
 

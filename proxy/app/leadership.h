@@ -1,8 +1,9 @@
 // Who of several pgkeels leads, as far as this one has a say: a leader hands over where it alone does not hear from a
-// primary (replication/coordination/succession decides), or where an operator orders it. Level-triggered: review()
-// looks at the whole. Control thread only; callbacks never come from inside a call, but for those of order().
+// primary, or cannot decide (replication/coordination/succession), or where an operator orders it. Level-triggered:
+// review() looks at the whole. Control thread only; callbacks never come from inside a call, but for those of order().
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
@@ -11,6 +12,7 @@
 #include <vector>
 
 #include "health/shared_sight.h"
+#include "proxy/admin/cluster_status.h"
 #include "proxy/admin/lead_answer.h"
 #include "proxy/base/log.h"
 #include "proxy/io/timer.h"
@@ -30,6 +32,7 @@ struct LedCluster {
   bool hears_primary = false;  // this pgkeel alone
   std::string heard_by;        // the other pgkeel that hears from the primary, which failed for this one
   std::string under_way;       // what must end before another one may decide; empty: nothing
+  std::optional<Obstacle> obstacle = std::nullopt;  // that keeps this pgkeel from deciding, or would
 };
 
 class Leadership {
@@ -50,6 +53,10 @@ class Leadership {
   // An operator's, who is told in `by`. Answered at once where it is refused or a preview, else when another one leads.
   void order(const LeadRequest& request, const std::string& by, Answered answered);
 
+  // Clusters for which this one could not decide, and why, as the others are told.
+  [[nodiscard]] std::map<std::string, std::string> obstacles() const;
+  [[nodiscard]] const HandOverCounts& hand_overs() const { return hand_overs_; }  // by this one
+
   // What the other members hear from this node, as a primary.
   [[nodiscard]] std::vector<OtherSight> sights_of(const std::string& cluster, const std::string& node) const;
 
@@ -59,9 +66,12 @@ class Leadership {
     Instant since{};
     Answered answered;  // nothing: nobody waits for it
   };
-  void hand_over(const std::string& heir, const std::string& why, Answered answered);
+  void hand_over(const std::string& heir, const std::string& why, std::uint64_t HandOverCounts::*reason,
+                 Answered answered);
   void look_at_heir();
+  void look_at_obstacles();
   void look_at_sights();
+  [[nodiscard]] SuccessionView look_around(const std::vector<LedCluster>& clusters) const;
   [[nodiscard]] PrimariesHeard heard_here() const;
   [[nodiscard]] PrimariesHeard heard_by(const SeenView& seen) const;
   [[nodiscard]] std::string why_not_now() const;
@@ -75,8 +85,12 @@ class Leadership {
   bool is_heir_ = false;
   std::optional<Instant> handed_over_at_;  // to this one
   std::optional<HandingOver> handing_over_;
-  std::string told_;  // why it is not handed over although another one hears more
+  std::string told_;            // why it is not handed over although another one hears more
+  std::string told_of_unable_;  // why it is not handed over although this one cannot decide
+  Inability inability_;
+  HandOverCounts hand_overs_;
   Timer limit_;
+  Timer patience_;
 };
 
 }  // namespace pgkeel

@@ -133,6 +133,8 @@ std::string coordination_lines(const Json& coordination, const Painter& painter)
       state += coordination.at("routes").get<bool>()
                    ? fmt::format(", and may for {} ms more", coordination.at("may_route_for_ms").get<std::int64_t>())
                    : ", " + painter(Paint::kBad, "lets nobody through");
+    if (const Json why = member.value("cannot_decide", Json()); why.is_string())
+      state += "; " + painter(Paint::kBad, "cannot decide") + ": " + why.get<std::string>();
     std::string keys;
     for (const auto& key : member.at("differs_in")) keys += (keys.empty() ? "" : ", ") + key.get<std::string>();
     if (!keys.empty()) state += "; " + painter(Paint::kWarning, "configured differently") + " in " + keys;

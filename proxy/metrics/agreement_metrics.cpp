@@ -38,6 +38,10 @@ void add_own(Families& families, const AgreementStatus& agreement) {
   }
   families.family("pgkeel_agreement_age_seconds", "Since etcd confirmed this pgkeel's lease", MetricType::Gauge);
   if (agreement.etcd_heard_ago) families.add({}, seconds(*agreement.etcd_heard_ago));
+  families.family("pgkeel_leadership_handed_over_total", "By this pgkeel, since it started", MetricType::Counter);
+  families.add({{"reason", "order"}}, number(agreement.hand_overs.ordered));
+  families.add({{"reason", "sight"}}, number(agreement.hand_overs.by_sight));
+  families.add({{"reason", "unable"}}, number(agreement.hand_overs.unable));
   families.family("pgkeel_vip_held", "1 where this pgkeel has the virtual IP", MetricType::Gauge);
   if (agreement.vip) families.add({{"address", agreement.vip->address}}, agreement.vip->is_held ? 1 : 0);
 }
@@ -76,6 +80,13 @@ void add_agreement(Families& families, const std::vector<ClusterStatus>& cluster
     if (!cluster.agreement) continue;
     for (const auto& member : cluster.agreement->members)
       families.add({{"cluster", cluster.name}, {"member", member.name}}, member.follows_route ? 1 : 0);
+  }
+  families.family("pgkeel_member_cannot_decide", "1 where the pgkeel could not decide for the cluster, as it says",
+                  MetricType::Gauge);
+  for (const auto& cluster : clusters) {
+    if (!cluster.agreement) continue;
+    for (const auto& member : cluster.agreement->members)
+      families.add({{"cluster", cluster.name}, {"member", member.name}}, member.cannot_decide.empty() ? 0 : 1);
   }
   families.family("pgkeel_may_route_seconds",
                   "How much longer this pgkeel may let clients through without another word of etcd or the others",

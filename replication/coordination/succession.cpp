@@ -35,6 +35,10 @@ Succession decide_succession(const SuccessionView& view, Instant now) {
   for (const auto& [member, heard] : view.others) {
     const auto gained = heard_besides(heard, view.own);
     if (gained.empty()) continue;
+    if (const auto unable = view.unable.find(member); unable != view.unable.end()) {
+      succession.why_not = unable->second;
+      continue;
+    }
     if (const std::string lost = not_heard_by(view.own, heard); !lost.empty()) {
       succession.why_not = "pgkeel " + member + " hears from the primary of " + gained.front() +
                            ", but not from that of " + lost + ", which this one hears";
@@ -54,6 +58,39 @@ Succession decide_succession(const SuccessionView& view, Instant now) {
     succession.again_at = *view.handed_over_at + kHandOverPause;
   }
   if (!succession.why_not.empty()) succession.heir.clear();
+  return succession;
+}
+
+Succession decide_succession_of_unable(const SuccessionView& view) {
+  Succession succession;
+  if (view.obstacles.empty()) return succession;
+  succession.cluster = view.obstacles.begin()->first;
+  std::string& why_not = succession.why_not;
+  const auto speaks_against = [&why_not](const std::string& clause) {
+    why_not += (why_not.empty() ? "" : "; ") + clause;
+  };
+  for (const auto& [member, heard] : view.others) {
+    const std::string lost = not_heard_by(view.own, heard);
+    if (const auto unable = view.unable.find(member); unable != view.unable.end()) {
+      speaks_against(unable->second);
+    } else if (const auto far = view.out_of_reach.find(member); far != view.out_of_reach.end()) {
+      speaks_against(far->second);
+    } else if (!lost.empty()) {
+      speaks_against("pgkeel " + member + " does not hear from the primary of " + lost + ", which this one hears");
+    } else {
+      succession.heir = member;
+      break;
+    }
+  }
+  if (succession.heir.empty()) {
+    if (why_not.empty()) why_not = "no other pgkeel answers";
+    return succession;
+  }
+  why_not.clear();
+  for (const auto& [cluster, what] : view.under_way) {
+    if (!view.obstacles.contains(cluster)) why_not = "something is under way: " + what;
+  }
+  if (!why_not.empty()) succession.heir.clear();
   return succession;
 }
 

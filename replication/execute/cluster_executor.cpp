@@ -94,6 +94,10 @@ OrderLine& ClusterExecutor::line() {
   return context_->line;
 }
 
+const OrderLine& ClusterExecutor::line() const {
+  return context_->line;
+}
+
 void ClusterExecutor::start(const Action& action) {
   const auto found = hosts_.find(action.node);
   const std::string doubt = local_doubt(action.node);

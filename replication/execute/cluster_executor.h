@@ -34,6 +34,7 @@ class ClusterExecutor {
 
   // How SQL gets to the nodes: open to a pgkeel that is alone, and among several to the leader.
   [[nodiscard]] OrderLine& line();
+  [[nodiscard]] const OrderLine& line() const;
 
   void start(const Action& action);
 

@@ -17,6 +17,7 @@ using namespace std::chrono_literals;
 constexpr Duration kAnswerLimit = 2s;
 constexpr Duration kLookAgain = 5ms;     // whether a session that was told to end has
 constexpr Duration kSessionsEndIn = 2s;  // else the orders for that node fail, and the next one tries again
+constexpr Duration kTryAgain = 2s;
 constexpr const char* kOfOneThatIsAlone = "pgkeel orders";
 constexpr const char* kOfTerms = "pgkeel term ";
 
@@ -75,6 +76,7 @@ void OrderLine::end_term() {
   if (!leads_) return;
   leads_ = nullptr;
   term_lives_.reset();
+  uncleared_.clear();
   monitor_.name_sessions(session_of_name(name_), session_of_name(name_));
   for (auto& [name, node] : nodes_) {
     node.is_clear = false;
@@ -82,6 +84,19 @@ void OrderLine::end_term() {
     if (!clearing) continue;
     for (const auto& act : clearing->waiting) loop_.defer([act] { act(SqlError{"", not_leading().message}); });
   }
+}
+
+bool OrderLine::answers(const std::string& node) const {
+  const Liveness liveness = monitor_.health(node, monotonic_now()).suspicion.liveness;
+  return liveness == Liveness::kAlive || liveness == Liveness::kLate;
+}
+
+std::map<std::string, std::string> OrderLine::obstacles() const {
+  std::map<std::string, std::string> obstacles;
+  for (const auto& [node, uncleared] : uncleared_) {
+    if (answers(node)) obstacles[node] = uncleared->why;
+  }
+  return obstacles;
 }
 
 Result<void> OrderLine::may_act() const {
@@ -167,7 +182,14 @@ void OrderLine::take_count(const std::string& node, const Result<SqlRows, SqlErr
 
 void OrderLine::finish_clearing(const std::string& node, const Result<void, SqlError>& outcome) {
   const auto clearing = std::exchange(nodes_.at(node).clearing, nullptr);
-  if (outcome) nodes_.at(node).is_clear = true;
+  uncleared_.erase(node);
+  if (outcome) {
+    nodes_.at(node).is_clear = true;
+  } else if (is_shared_ && answers(node)) {
+    auto& uncleared = uncleared_[node];
+    uncleared = std::make_unique<Uncleared>(loop_, outcome.error().message, [this, node] { clear(node); });
+    uncleared->again.start_once(kTryAgain);
+  }
   if (outcome && clearing->sessions > 0 && ended_) ended_(node, clearing->sessions);
   for (const auto& act : clearing->waiting) act(outcome);
 }

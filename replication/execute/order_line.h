@@ -16,6 +16,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "proxy/base/result.h"
@@ -50,6 +51,10 @@ class OrderLine {
   // In which orders are given now; 0: this pgkeel is alone, or none.
   [[nodiscard]] std::uint64_t term() const { return leads_ ? term_ : 0; }
 
+  // Nodes that answer, and that could not be cleared when that was tried last, and why: no order gets there. They are
+  // tried again every few seconds.
+  [[nodiscard]] std::map<std::string, std::string> obstacles() const;
+
   // An error: it does not lead, and nothing would be sent.
   [[nodiscard]] Result<void> may_act() const;
 
@@ -78,6 +83,13 @@ class OrderLine {
     std::size_t unanswered = 0;
     std::unique_ptr<Clearing> clearing;  // under way
   };
+  struct Uncleared {
+    Uncleared(Loop& loop, std::string reason, std::function<void()> try_again)
+        : why(std::move(reason)), again(loop, std::move(try_again)) {}
+
+    std::string why;
+    Timer again;
+  };
   void when_cleared(const std::string& node, Cleared act);
   [[nodiscard]] Result<void> may_send(const std::string& node) const;
   [[nodiscard]] Done counted(const std::string& node, Done done);
@@ -85,6 +97,7 @@ class OrderLine {
   void end_older_sessions(const std::string& node);
   void take_count(const std::string& node, const Result<SqlRows, SqlError>& answer);
   void finish_clearing(const std::string& node, const Result<void, SqlError>& outcome);
+  [[nodiscard]] bool answers(const std::string& node) const;
 
   Loop& loop_;
   Monitor& monitor_;
@@ -94,6 +107,7 @@ class OrderLine {
   std::uint64_t term_ = 0;
   std::function<bool()> leads_;  // empty: no term
   std::map<std::string, Node> nodes_;
+  std::map<std::string, std::unique_ptr<Uncleared>> uncleared_;
   std::shared_ptr<bool> term_lives_ = std::make_shared<bool>(true);  // … or this, where it is alone
 };
 

@@ -96,7 +96,11 @@ std::string to_json(const PeerView& view) {
                           {"heard_ms_ago", std::max<std::int64_t>(0, to_milliseconds(node.heard_ago))}};
     }
   }
-  return dump({{"name", view.name}, {"version", view.version}, {"settings", view.settings}, {"clusters", clusters}});
+  return dump({{"name", view.name},
+               {"version", view.version},
+               {"settings", view.settings},
+               {"clusters", clusters},
+               {"obstacles", view.obstacles}});
 }
 
 Result<PeerView> parse_peer_view(std::string_view text) {
@@ -106,6 +110,10 @@ Result<PeerView> parse_peer_view(std::string_view text) {
   PeerView view{.name = text_of(json, "name"), .version = text_of(json, "version"), .settings = {}, .nodes = {}};
   if (view.name.empty() || !settings.is_object() || !clusters.is_object()) return unreadable("the view");
   for (const auto& [path, value] : settings.items()) view.settings[path] = text_of(value);
+  // An earlier version does not tell.
+  if (const Json& obstacles = member(json, "obstacles"); obstacles.is_object()) {
+    for (const auto& [cluster, why] : obstacles.items()) view.obstacles[cluster] = text_of(why);
+  }
   for (const auto& [cluster, nodes] : clusters.items()) {
     if (!nodes.is_object()) return unreadable("the view");
     for (const auto& [name, node] : nodes.items()) {

@@ -40,6 +40,7 @@ struct PeerView {
   std::string version;
   SharedSettings settings;                                           // so that they can name what differs
   std::map<std::string, std::map<std::string, PeerNodeView>> nodes;  // by cluster and name
+  std::map<std::string, std::string> obstacles{};  // clusters for which it could not decide, if it led, and why
 
   friend bool operator==(const PeerView&, const PeerView&) = default;
 };

@@ -42,7 +42,10 @@ struct Arguments {
 struct Step {
   const Fault* fault = nullptr;
   Duration lasts{};
+  bool must_show = false;  // what comes of the fault is waited for
 };
+
+constexpr Duration kShowsLimit = 60s;
 
 // One of each sort, and not long: for every run of the tests.
 std::vector<Step> short_set(bool with_disks, bool with_agents) {
@@ -65,16 +68,23 @@ std::vector<Step> short_set(bool with_disks, bool with_agents) {
 
 // The same for several pgkeels.
 std::vector<Step> short_set_of_several() {
-  return {{&fault("freeze leader"), 6s},
+  return {{&fault("kill leader"), 0s, true},
+          {&fault("freeze leader"), Pgkeels::kLease, true},
+          {&fault("cut leader and etcd"), 0s, true},
+          {&fault("cut leader and primary"), 0s, true},
+          {&fault("cut leader and its peers"), 2s, true},
           {&fault("cut leader and primary from all but clients"), 6s},
-          {&fault("kill quorum of etcd"), 5s},
+          {&fault("kill leader of etcd"), 0s, true},
+          {&fault("kill quorum of etcd"), Pgkeels::kLease, true},
           {&fault("kill leader and primary"), 500ms}};
 }
 
 // The same where clients know but the virtual IP.
 std::vector<Step> short_set_of_the_vip() {
-  return {
-      {&fault("kill leader"), 5s}, {&fault("restart every pgkeel in turn"), 0s}, {&fault("cut leader and etcd"), 5s}};
+  return {{&fault("kill leader"), 0s, true},
+          {&fault("every pgkeel in turn: pgkeel restart"), 0s},
+          {&fault("restart every pgkeel in turn"), 0s},
+          {&fault("cut leader and etcd"), 0s, true}};
 }
 
 // Short ones are as likely as long ones.
@@ -115,9 +125,13 @@ class Run {
     const Roles roles = cast();
     const auto errors_before = workload_.errors();
     const auto connects_before = workload_.connects();
+    const std::size_t without_vip_before = vip_ ? vip_->looks_without_holder() : 0;
     const Instant began = monotonic_now();
     step.fault->begin(cluster_, roles, random_);
     std::this_thread::sleep_for(step.lasts);
+    if (step.must_show && step.fault->shows &&
+        !test::wait_until([&] { return step.fault->shows(cluster_, roles); }, kShowsLimit))
+      throw std::runtime_error("what must come of \"" + result.kind + "\" does not");
     cluster_.undo();
     const Instant undone = monotonic_now();
     if (!cluster_.settle()) throw std::runtime_error("after \"" + result.kind + "\" it does not become normal");
@@ -138,6 +152,10 @@ class Run {
       refused_in_turn_ += connects.failed - connects_before.failed;
       std::cout << "could not connect: " << connects.last_failure << std::endl;
     }
+    const bool is_noticed = !result.client_errors.empty() || connects.failed > connects_before.failed ||
+                            (vip_ && vip_->looks_without_holder() > without_vip_before);
+    result.is_unwanted =
+        (step.fault->keeps_primary && result.primary_changed) || (step.fault->is_unnoticed && is_noticed);
     rounds_.push_back(result);
     std::cout << line_about(round, result) << std::endl;
   }
@@ -155,6 +173,8 @@ class Run {
     totals.connects = workload_.connects().done;
     totals.connects_failed = workload_.connects().failed;
     totals.connects_refused_in_turn = refused_in_turn_;
+    totals.unwanted =
+        static_cast<std::size_t>(std::ranges::count_if(rounds_, [](const auto& round) { return round.is_unwanted; }));
     totals.rebuilt = cluster_.rebuilt();
     totals.late_writes =
         count_late_writes(workload_.attempts(), executed_at(), cluster_.pgkeels().freezes(), Pgkeels::kLease);

@@ -32,6 +32,10 @@ struct Fault {
   bool needs_agents = false;
   Among among = Among::kAnyNumber;
   bool lets_everybody_connect = false;  // no connect may fail in it
+  bool is_unnoticed = false;            // nor a statement, and the virtual IP is never away
+  bool keeps_primary = false;           // nothing happens to a server, or to what all pgkeels see of it: no failover
+  // What must have come of it when it has lasted, in the fixed sets; none: nothing but what is checked of all.
+  std::function<bool(Cluster&, const Roles&)> shows = nullptr;
 };
 
 std::vector<Fault> faults_of_several_pgkeels();

@@ -58,37 +58,81 @@ void restart_in_turn(Cluster& cluster) {
   }
 }
 
+// The same by a process that takes over from each.
+void take_over_in_turn(Cluster& cluster) {
+  for (const auto& name : cluster.pgkeels().names()) {
+    cluster.pgkeels().restart(name);
+    if (!cluster.pgkeels().wait_until_all_route()) throw std::runtime_error(name + " does not route again");
+  }
+}
+
+bool another_leads(Cluster& cluster, const Roles& roles) {
+  const std::string leader = cluster.pgkeels().leader();
+  return !leader.empty() && leader != roles.leader;
+}
+
+bool same_leads(Cluster& cluster, const Roles& roles) {
+  return cluster.pgkeels().leader() == roles.leader;
+}
+
+bool another_etcd_leads(Cluster& cluster, const Roles& roles) {
+  const std::string leader = cluster.pgkeels().etcd().leader();
+  return !leader.empty() && leader != roles.etcd_leader;
+}
+
 Fault several(const char* kind, std::function<void(Cluster&, const Roles&, Random&)> begin) {
   return {.kind = kind, .begin = std::move(begin), .among = Among::kSeveral};
 }
 
+// Of those that no server is hit by, and that leave it to a pgkeel that hears the primary to decide.
+Fault without_failover(const char* kind, std::function<void(Cluster&, const Roles&, Random&)> begin,
+                       std::function<bool(Cluster&, const Roles&)> shows = nullptr) {
+  Fault fault = several(kind, std::move(begin));
+  fault.keeps_primary = true;
+  fault.shows = std::move(shows);
+  return fault;
+}
+
 std::vector<Fault> of_pgkeels() {
-  return {
-      several("kill leader", [](Cluster& c, const Roles& r, Random&) { c.pgkeels().kill(r.leader); }),
-      several("kill follower", [](Cluster& c, const Roles& r, Random&) { c.pgkeels().kill(r.follower); }),
-      several("freeze leader", [](Cluster& c, const Roles& r, Random&) { c.pgkeels().freeze(r.leader); }),
-      several("freeze follower", [](Cluster& c, const Roles& r, Random&) { c.pgkeels().freeze(r.follower); }),
-      several("end leader in order", [](Cluster& c, const Roles& r, Random&) { c.pgkeels().end_in_order(r.leader); }),
-      several("end follower in order",
-              [](Cluster& c, const Roles& r, Random&) { c.pgkeels().end_in_order(r.follower); }),
-      {.kind = "restart every pgkeel in turn",
-       .begin = [](Cluster& c, const Roles&, Random&) { restart_in_turn(c); },
-       .among = Among::kSeveral,
-       .lets_everybody_connect = true},
+  std::vector<Fault> faults = {
+      without_failover(
+          "kill leader", [](Cluster& c, const Roles& r, Random&) { c.pgkeels().kill(r.leader); }, another_leads),
+      without_failover("kill follower", [](Cluster& c, const Roles& r, Random&) { c.pgkeels().kill(r.follower); }),
+      without_failover(
+          "freeze leader", [](Cluster& c, const Roles& r, Random&) { c.pgkeels().freeze(r.leader); }, another_leads),
+      without_failover("freeze follower", [](Cluster& c, const Roles& r, Random&) { c.pgkeels().freeze(r.follower); }),
+      without_failover(
+          "end leader in order", [](Cluster& c, const Roles& r, Random&) { c.pgkeels().end_in_order(r.leader); },
+          another_leads),
+      without_failover("end follower in order",
+                       [](Cluster& c, const Roles& r, Random&) { c.pgkeels().end_in_order(r.follower); }),
+      without_failover("restart every pgkeel in turn", [](Cluster& c, const Roles&, Random&) { restart_in_turn(c); }),
+      without_failover("every pgkeel in turn: pgkeel restart",
+                       [](Cluster& c, const Roles&, Random&) { take_over_in_turn(c); }),
   };
+  Fault& restarted = *(faults.end() - 2);
+  Fault& taken_over = faults.back();
+  restarted.lets_everybody_connect = taken_over.lets_everybody_connect = taken_over.is_unnoticed = true;
+  return faults;
 }
 
 std::vector<Fault> of_the_network() {
   return {
-      several("cut leader and etcd", [](Cluster& c, const Roles& r, Random&) { cut_from_etcd(c, r.leader); }),
-      several("cut follower and etcd", [](Cluster& c, const Roles& r, Random&) { cut_from_etcd(c, r.follower); }),
-      several("cut leader and primary",
-              [](Cluster& c, const Roles& r, Random&) { c.network().cut_both_ways(r.leader, r.primary); }),
-      several("cut follower and primary",
-              [](Cluster& c, const Roles& r, Random&) { c.network().cut_both_ways(r.follower, r.primary); }),
-      several("cut leader and its peers",
-              [](Cluster& c, const Roles& r, Random&) { cut_from(c, r.leader, c.pgkeels().names()); }),
-      several("isolate leader", [](Cluster& c, const Roles& r, Random&) { c.network().isolate(r.leader); }),
+      without_failover(
+          "cut leader and etcd", [](Cluster& c, const Roles& r, Random&) { cut_from_etcd(c, r.leader); },
+          another_leads),
+      without_failover("cut follower and etcd",
+                       [](Cluster& c, const Roles& r, Random&) { cut_from_etcd(c, r.follower); }),
+      without_failover(
+          "cut leader and primary",
+          [](Cluster& c, const Roles& r, Random&) { c.network().cut_both_ways(r.leader, r.primary); }, another_leads),
+      without_failover("cut follower and primary",
+                       [](Cluster& c, const Roles& r, Random&) { c.network().cut_both_ways(r.follower, r.primary); }),
+      without_failover(
+          "cut leader and its peers",
+          [](Cluster& c, const Roles& r, Random&) { cut_from(c, r.leader, c.pgkeels().names()); }, same_leads),
+      without_failover(
+          "isolate leader", [](Cluster& c, const Roles& r, Random&) { c.network().isolate(r.leader); }, another_leads),
       several("cut leader and primary from all but clients",
               [](Cluster& c, const Roles& r, Random&) { cut_off_leader_and_primary(c, r); }),
   };
@@ -96,18 +140,21 @@ std::vector<Fault> of_the_network() {
 
 std::vector<Fault> of_etcd() {
   return {
-      several("kill leader of etcd",
-              [](Cluster& c, const Roles& r, Random&) { c.pgkeels().etcd().kill(r.etcd_leader); }),
-      several("freeze leader of etcd",
-              [](Cluster& c, const Roles& r, Random&) { c.pgkeels().etcd().freeze(r.etcd_leader); }),
-      several("isolate leader of etcd",
-              [](Cluster& c, const Roles& r, Random&) { c.network().isolate(r.etcd_leader); }),
-      several("kill quorum of etcd", [](Cluster& c, const Roles& r, Random&) { kill_quorum(c, r); }),
-      several("kill quorum of etcd, then leader",
-              [](Cluster& c, const Roles& r, Random&) {
-                kill_quorum(c, r);
-                c.pgkeels().kill(r.leader);
-              }),
+      without_failover(
+          "kill leader of etcd", [](Cluster& c, const Roles& r, Random&) { c.pgkeels().etcd().kill(r.etcd_leader); },
+          another_etcd_leads),
+      without_failover("freeze leader of etcd",
+                       [](Cluster& c, const Roles& r, Random&) { c.pgkeels().etcd().freeze(r.etcd_leader); }),
+      without_failover("isolate leader of etcd",
+                       [](Cluster& c, const Roles& r, Random&) { c.network().isolate(r.etcd_leader); }),
+      without_failover(
+          "kill quorum of etcd", [](Cluster& c, const Roles& r, Random&) { kill_quorum(c, r); },
+          [](Cluster& c, const Roles&) { return c.pgkeels().go_on_by_promises(); }),
+      without_failover("kill quorum of etcd, then leader",
+                       [](Cluster& c, const Roles& r, Random&) {
+                         kill_quorum(c, r);
+                         c.pgkeels().kill(r.leader);
+                       }),
   };
 }
 

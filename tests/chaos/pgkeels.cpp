@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <csignal>
+#include <stdexcept>
 #include <utility>
 
 #include "proxy/io/clock.h"
+#include "tests/support/successor.h"
 #include "tests/support/wait_until.h"
 
 namespace pgkeel::chaos {
@@ -88,6 +90,15 @@ void Pgkeels::start_all() {
   }
 }
 
+void Pgkeels::restart(const std::string& name) {
+  const auto at_host = network_.visit(name);
+  PgkeelProcess& process = *processes_.at(name);
+  test::Successor successor(process);
+  if (!test::wait_serves(process, successor.pid()) || !test::wait_alone(process))
+    throw std::runtime_error("nobody takes over from " + name);
+  process.follow_by(std::move(successor.process()));
+}
+
 void Pgkeels::freeze(const std::string& name) {
   ::kill(processes_.at(name)->pid(), SIGSTOP);
   frozen_since_[name] = monotonic_now();
@@ -137,6 +148,17 @@ bool Pgkeels::routes(const std::string& name) const {
 
 bool Pgkeels::all_route() const {
   return std::ranges::all_of(names_, [this](const std::string& name) { return routes(name); });
+}
+
+bool Pgkeels::go_on_by_promises() const {
+  return std::ranges::any_of(names_, [this](const std::string& name) {
+    const Json now = status_of(name);
+    if (!now.is_object()) return false;
+    const Json& coordination = now["coordination"];
+    return coordination["etcd_problem"].is_string() && coordination["routes"] == true &&
+           coordination["promises_wanted"] == names_.size() - 1 &&
+           coordination["promises_held"] == coordination["promises_wanted"];
+  });
 }
 
 bool Pgkeels::wait_until_all_route() const {

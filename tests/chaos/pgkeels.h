@@ -43,6 +43,8 @@ class Pgkeels {
   void start_all();  // etcd too
   void kill(const std::string& name) { processes_.at(name)->kill(); }
   void end_in_order(const std::string& name) { processes_.at(name)->terminate(); }
+  // As `pgkeel restart` does: another process takes over from it.
+  void restart(const std::string& name);
   void freeze(const std::string& name);
   void thaw_all();  // etcd too
   void kill_all();
@@ -51,6 +53,8 @@ class Pgkeels {
   [[nodiscard]] nlohmann::json status() const;
   // Each of them routes, and knows that all the others do.
   [[nodiscard]] bool all_route() const;
+  // One of them says that etcd does not answer, and lets clients through as all the others promise.
+  [[nodiscard]] bool go_on_by_promises() const;
   [[nodiscard]] bool wait_until_all_route() const;
   [[nodiscard]] bool routes(const std::string& name) const;
   [[nodiscard]] std::string leader() const;  // empty: none says that it leads

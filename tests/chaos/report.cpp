@@ -33,7 +33,8 @@ std::string line_about(std::size_t round, const RoundResult& result) {
       "s  {}lost {}{}",
       fmt::localtime(std::chrono::system_clock::to_time_t(std::chrono::system_clock::now())), round, result.kind,
       milliseconds(result.fault_lasted) / 1000, milliseconds(result.gap), milliseconds(result.gap_of_one),
-      milliseconds(result.settled) / 1000, result.primary_changed ? "new primary  " : "", result.lost, errors);
+      milliseconds(result.settled) / 1000, result.primary_changed ? "new primary  " : "", result.lost,
+      (result.is_unwanted ? "  UNWANTED" : "") + errors);
 }
 
 nlohmann::ordered_json summary(const std::vector<RoundResult>& rounds, const Totals& totals) {
@@ -76,6 +77,7 @@ nlohmann::ordered_json summary(const std::vector<RoundResult>& rounds, const Tot
       {"connects", totals.connects},
       {"connects_failed", totals.connects_failed},
       {"connects_refused_in_turn", totals.connects_refused_in_turn},
+      {"unwanted", totals.unwanted},
       {"client_errors", totals.client_errors},
       {"failure", totals.failure.empty() ? nlohmann::ordered_json(nullptr) : nlohmann::ordered_json(totals.failure)},
       {"faults", faults}};

@@ -21,6 +21,7 @@ struct RoundResult {
   std::size_t lost = 0;
   std::map<std::string, std::size_t> client_errors;
   bool primary_changed = false;
+  bool is_unwanted = false;  // the primary changed, or a client noticed, where it must not
 };
 
 struct Totals {
@@ -40,13 +41,14 @@ struct Totals {
   std::size_t connects = 0;            // of a client that does nothing else
   std::size_t connects_failed = 0;
   std::size_t connects_refused_in_turn = 0;  // of these, while nothing happened but a restart of one after the other
+  std::size_t unwanted = 0;                  // rounds in which the primary changed, or a client noticed, in vain
   std::size_t rebuilt = 0;                   // standbys, by the harness
   std::map<std::string, std::size_t> client_errors;
   std::string failure;  // why the run ended early; empty: it did not
 
   [[nodiscard]] bool is_good() const {
     return failure.empty() && lost + two_primary_moments + late_writes + two_epoch_moments + two_holder_moments +
-                                      connects_refused_in_turn ==
+                                      connects_refused_in_turn + unwanted ==
                                   0;
   }
 };

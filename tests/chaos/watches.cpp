@@ -77,8 +77,10 @@ void VipWatch::look() {
            std::ranges::any_of(*held, [this](const HeldAddress& each) { return each.address.address == address_; });
   };
   while (!stopping_) {
+    bool is_held = false;
     for (auto& [host, table] : tables_) {
       if (!has_it(table)) continue;
+      is_held = true;
       const std::lock_guard lock(mutex_);
       if (holder_ == host) continue;
       // The one before may have lost it since it was looked at.
@@ -86,6 +88,7 @@ void VipWatch::look() {
       holder_ = host;
       moved_at_ = monotonic_now();
     }
+    if (!is_held) ++looks_without_holder_;
     std::this_thread::sleep_for(2ms);
   }
 }

@@ -47,6 +47,8 @@ class VipWatch {
 
   // One had it before and after another one was seen with it.
   [[nodiscard]] std::size_t moments_with_two() const { return moments_with_two_; }
+  // Looks at which nobody had it.
+  [[nodiscard]] std::size_t looks_without_holder() const { return looks_without_holder_; }
   // When it was last seen at another host than before; before the first: the clock's beginning.
   [[nodiscard]] Instant moved_at() const;
   [[nodiscard]] std::string holder() const;  // who was last seen with it
@@ -58,6 +60,7 @@ class VipWatch {
   std::map<std::string, AddressTable> tables_;
   std::atomic<bool> stopping_{false};
   std::atomic<std::size_t> moments_with_two_{0};
+  std::atomic<std::size_t> looks_without_holder_{0};
   mutable std::mutex mutex_;  // guards the two below
   std::string holder_;
   Instant moved_at_{};

@@ -8,6 +8,7 @@
 #include "tests/e2e/config_file.h"
 #include "tests/support/agent_process.h"
 #include "tests/support/etcd_server.h"
+#include "tests/support/sql_connection.h"
 #include "tests/support/tcp_relay.h"
 #include "tests/support/wait_until.h"
 
@@ -49,13 +50,36 @@ struct Two {
   PgkeelProcess& of(const std::string& name) { return *pgkeels.at(name); }
   [[nodiscard]] bool leads(const std::string& name) { return of(name).status()["coordination"]["leads"] == true; }
   [[nodiscard]] bool told(const std::string& name, const std::string& words) { return has_event(of(name), words); }
-  // What a member of this name is told to differ in, as the other one sees it.
-  [[nodiscard]] nlohmann::json differences_of(const std::string& name, const std::string& seen_by) {
+  // By order, as soon as nothing is under way.
+  void lead(const std::string& instead_of, const std::string& name) {
+    VerbResult done;
+    CHECK_MESSAGE(wait_until([&] {
+                    done = of(instead_of).run_verb({"lead", "--to", name, "--yes"});
+                    return done.exit_status == 0;
+                  }),
+                  done.error_output);
+  }
+  // An order that names nobody is refused so, as soon as nothing is under way that it would be refused for.
+  [[nodiscard]] bool refuses_to_lead_away(const std::string& leader, const std::string& words) {
+    VerbResult refused;
+    const bool is_said = wait_until([&] {
+      refused = of(leader).run_verb({"lead", "--yes"});
+      return refused.error_output.find(words) != std::string::npos;
+    });
+    INFO(refused.error_output);
+    CHECK(refused.exit_status == 1);
+    return is_said;
+  }
+  // The member of this name, as the other one, or itself, sees it.
+  [[nodiscard]] nlohmann::json member(const std::string& name, const std::string& seen_by) {
     const auto status = of(seen_by).status();
     for (const auto& member : status["coordination"]["members"]) {
-      if (member["name"] == name) return member["differs_in"];
+      if (member["name"] == name) return member;
     }
-    return {};
+    return nlohmann::json::object();
+  }
+  [[nodiscard]] nlohmann::json differences_of(const std::string& name, const std::string& seen_by) {
+    return member(name, seen_by)["differs_in"];
   }
 
   EtcdServer etcd;
@@ -123,6 +147,59 @@ TEST_CASE("the leadership is handed over by order, and back; whoever is asked wr
   CHECK(writers.statement_errors().empty());
   CHECK(writers.connect_errors().empty());
   MESSAGE("leadership handed over twice: longest gap ", to_milliseconds(writers.longest_gap()), " ms");
+}
+
+// A path on which who is connected goes on, and nobody new gets through: the primary answers the probes of "one", and
+// no session for the orders of its next term can be had.
+TEST_CASE("a leader that is heard by the servers and gets no order to one of them hands over, and is not asked again") {
+  Two both;
+  both.lead("one", "two");
+  REQUIRE_MESSAGE(wait_until([&] { return both.told("two", "this pgkeel leads, and decides from now on"); }),
+                  both.of("two").describe());
+  Writers writers(both.of("two").conninfo(), 2);
+  REQUIRE(writers.wait_for_more(20));
+  both.relay->let_nobody_new_through();
+  both.lead("two", "one");
+  const auto cannot_decide = [&](const std::string& seen_by) {
+    return both.member("one", seen_by)["cannot_decide"].dump().find("no order gets to a") != std::string::npos;
+  };
+  CHECK(wait_until([&] { return cannot_decide("one"); }));
+  CHECK(wait_until([&] { return cannot_decide("two"); }));
+  REQUIRE_MESSAGE(wait_until([&] { return both.leads("two"); }), both.of("one").describe());
+  CHECK(both.told("one", "the leadership is handed over to pgkeel two: this one cannot decide for test: no order"));
+  REQUIRE_MESSAGE(wait_until([&] { return both.of("two").status()["condition"] == "normal"; }),
+                  both.of("two").describe());
+  CHECK(metric(both.of("one"), "pgkeel_leadership_handed_over_total{reason=\"unable\"}") == 1);
+
+  // It is not led by "one" again by itself; an order that names nobody passes it over, and says why.
+  CHECK(both.refuses_to_lead_away("two", "pgkeel one says that it cannot decide for test: it led, and could not"));
+  REQUIRE(writers.wait_for_more(20));
+  writers.stop();
+  CHECK(writers.statement_errors().empty());
+  CHECK(both.of("two").status()["route"] == "a");
+}
+
+TEST_CASE("a cluster that not every pgkeel serves: one that does comes to lead, and no route waits for the others") {
+  Two both;
+  const auto server = PostgresServer::primary(both.folder, "x");
+  const std::uint16_t port = free_port();
+  const ConfigFile file(both.of("two"));
+  file.write(file.original() + "\n[cluster.more]\nlisten = \"127.0.0.1:" + std::to_string(port) +
+             "\"\nmonitor = { user = \"postgres\", database = \"postgres\" }\n[[cluster.more.node]]\nname = \"x\"\n" +
+             "host = \"127.0.0.1\"\nport = " + std::to_string(server->port()) + "\n");
+  reload(both.of("two"));
+  REQUIRE_MESSAGE(wait_until([&] { return both.leads("two"); }), both.of("one").describe());
+  CHECK(both.told("one",
+                  "the leadership is handed over to pgkeel two: this one cannot decide for more: its configuration "
+                  "has no such cluster"));
+  REQUIRE_MESSAGE(wait_until([&] { return both.of("two").status("more")["route"] == "x"; }), both.of("two").describe());
+  SqlConnection client("host=127.0.0.1 port=" + std::to_string(port) + " user=postgres dbname=postgres");
+  CHECK(client.value("SELECT 1") == "1");
+  for (const auto& member : both.of("two").status("more")["coordination"]["members"]) {
+    CHECK(member["follows_route"] == true);
+    CHECK(member["cannot_decide"].is_null() == (member["name"] == "two"));
+  }
+  CHECK(both.refuses_to_lead_away("two", "pgkeel one does not hear from the primary of more"));
 }
 
 TEST_CASE("what a reload makes different is told, and that it is the same again") {

@@ -5,8 +5,8 @@ import urllib.request
 
 # One that is alone has nothing to tell of these.
 OF_SEVERAL = frozenset(f"pgkeel_{name}" for name in (
-    "agreement_age_seconds", "etcd_reachable", "leader_known", "leader_term", "leads", "lease_remaining_seconds", "may_route_seconds",
-    "member_differences", "member_follows_route", "member_has_lease", "member_leads", "promises_held", "promises_wanted", "vip_held"))
+    "agreement_age_seconds", "etcd_reachable", "leader_known", "leader_term", "leadership_handed_over_total", "leads",
+    "lease_remaining_seconds", "may_route_seconds", "member_cannot_decide", "member_differences", "member_follows_route", "member_has_lease", "member_leads", "promises_held", "promises_wanted", "vip_held"))
 
 
 def documented_metrics(page):

@@ -9,6 +9,8 @@
 
 #include <httplib.h>
 
+#include "tests/support/wait_until.h"
+
 namespace pgkeel::test {
 namespace {
 
@@ -100,6 +102,11 @@ void PgkeelProcess::kill() {
 
 void PgkeelProcess::terminate() {
   process_->end(20s);
+}
+
+void PgkeelProcess::follow_by(BackgroundProcess successor) {
+  if (!wait_until([this] { return !running(); })) throw std::runtime_error("pgkeel does not end after it was followed");
+  process_.emplace(std::move(successor));
 }
 
 Json PgkeelProcess::status(const std::string& cluster) const {

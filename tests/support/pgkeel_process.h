@@ -65,6 +65,8 @@ class PgkeelProcess {
   [[nodiscard]] std::string log_text() const;
   [[nodiscard]] std::uint16_t admin_port() const { return admin_port_; }
   [[nodiscard]] BackgroundProcess& process() { return *process_; }
+  // It has taken over: waits for the end of the one before, and goes on with this.
+  void follow_by(BackgroundProcess successor);
 
   // Runs another verb of the same binary with this configuration.
   [[nodiscard]] VerbResult run_verb(std::vector<std::string> arguments) const;

@@ -66,7 +66,7 @@ void TcpRelay::run() {
   while (!is_over_) {
     std::vector<pollfd> watched;
     if (!is_cut_) {
-      watched.push_back({listening_, POLLIN, 0});
+      watched.push_back({listening_, static_cast<short>(is_for_nobody_new_ ? 0 : POLLIN), 0});
       for (const auto& [client, server] : links) {
         watched.push_back({client, POLLIN, 0});
         watched.push_back({server, POLLIN, 0});

@@ -275,6 +275,7 @@ function drawMember(cluster, member) {
   if (member.is_self) marks.push(["this one", "calm"]);
   if (!member.has_lease) marks.push(["gone", "bad"]);
   else marks.push(member.follows_route ? ["follows the route", "good"] : ["has not followed the route", "warn"]);
+  if (member.cannot_decide) marks.push(["cannot decide", "bad"]);
   if (member.differs_in.length > 0) marks.push(["configured differently", "warn"]);
   return element("article", { className: `card member ${member.has_lease ? "" : "silent"}`, "aria-label": `Pgkeel ${member.name}` }, [
     element("header", {}, [element("h3", { text: member.name }),
@@ -286,6 +287,7 @@ function drawMember(cluster, member) {
       ["Route acknowledged", !member.has_lease ? null : member.follows_route ? `yes, epoch ${cluster.epoch}` : "not the newest"],
       ["Clients here", !member.is_self ? null : !coordination.routes ? "are not let through"
         : `may be let through for ${durationText(coordination.may_route_for_ms)} without another word`],
+      ["Cannot decide", member.cannot_decide],
       ["Differs in", member.differs_in.join(", ") || null],
     ]))]);
 }

@@ -195,6 +195,49 @@ TEST_CASE("one that was handed the leadership does not hand it back at once, and
   CHECK(led.told[0].starts_with("the leadership is not handed over: it was handed over to this one less"));
 }
 
+TEST_CASE("a leader that cannot decide waits a while, and tells the others meanwhile") {
+  Led led;
+  led.clusters[0].obstacle = Obstacle{"no order gets to a: timeout", "a"};
+  led.leadership.review();
+  CHECK(led.coordination.handed_to.empty());
+  CHECK(led.leadership.obstacles().at("orders") == "no order gets to a: timeout");
+  led.clusters[0].obstacle.reset();
+  led.leadership.review();
+  CHECK(led.leadership.obstacles().empty());
+  CHECK(led.told.empty());
+}
+
+TEST_CASE("one in whose configuration a cluster of the others is missing says that it cannot decide for it") {
+  Led led;
+  led.views["two"].view.nodes["stock"]["x"] = {"alive", true, 100ms};
+  led.leadership.review();
+  CHECK(led.leadership.obstacles().at("stock") ==
+        "its configuration has no such cluster, and that of another pgkeel has");
+  led.clusters.push_back(led.clusters[0]);
+  led.clusters[1].name = "stock";
+  led.leadership.review();
+  CHECK(led.leadership.obstacles().empty());
+}
+
+TEST_CASE("an order passes over one that says that it cannot decide, but for one that names it") {
+  Led led;
+  led.views["two"].view.obstacles["orders"] = "no order gets to a: timeout";
+  const std::string unable = "pgkeel two says that it cannot decide for orders: no order gets to a: timeout";
+  CHECK(led.order().reason == "no other pgkeel can lead: " + unable);
+  CHECK(led.coordination.handed_to.empty());
+  CHECK(led.order("two", true).consequences.ends_with(" But " + unable + "."));
+  led.leadership.order({"two", false}, "127.0.0.1:4242", [](const LeadAnswer&) {});
+  CHECK(led.coordination.handed_to == "two");
+  CHECK(led.leadership.hand_overs().ordered == 1);
+}
+
+TEST_CASE("what is under way where the leader cannot decide keeps nobody from ordering another one to lead") {
+  Led led;
+  led.clusters[0].under_way = "cluster orders: its state is not stored: timeout";
+  led.clusters[0].obstacle = Obstacle{"its state cannot be stored: timeout", ""};
+  CHECK(led.order("two", true).accepted);
+}
+
 TEST_CASE("what the others hear of a node is as old as their answers") {
   Led led;
   const auto sights = led.leadership.sights_of("orders", "a");

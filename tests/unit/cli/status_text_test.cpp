@@ -84,6 +84,11 @@ TEST_CASE("of several pgkeels each has a line") {
                  "  pgkeel three (gone): has no lease\n"
                  "  pgkeel two (this one, 1.0, 10.0.0.1:7434): follows the route, and may for 2500 ms more; configured "
                  "differently in cluster.orders.durability, coordination.lease\n") != std::string::npos);
+  cluster.agreement->members[0].cannot_decide = "no order gets to a: timeout";
+  const auto unable = status_text(clusters_json({cluster}, {}), plain);
+  REQUIRE(unable);
+  CHECK(unable->find("leads, has not followed the route yet; cannot decide: no order gets to a: timeout\n") !=
+        std::string::npos);
   cluster.agreement->routes = false;
   cluster.agreement->leader.clear();
   const auto worse = status_text(clusters_json({cluster}, {}), plain);

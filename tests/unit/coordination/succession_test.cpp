@@ -80,3 +80,46 @@ TEST_CASE("paths that come and go do not pass the leadership to and fro") {
   CHECK(waits.again_at == kNow + kHandOverPause);
   CHECK(decide_succession(view, waits.again_at).heir == "two");
 }
+
+TEST_CASE("one that says that it cannot decide does not follow a leader that hears less") {
+  SuccessionView view = two_clusters(false, true);
+  view.others["two"] = {{"orders", true}, {"stock", true}};
+  view.unable["two"] = "pgkeel two says that it cannot decide for orders: …";
+  CHECK(decide_succession(view, kNow).heir.empty());
+  CHECK(decide_succession(view, kNow).why_not == view.unable["two"]);
+}
+
+TEST_CASE("one that cannot decide hands over to the first that can, and hears all that it hears itself") {
+  SuccessionView view = two_clusters(true, true);
+  view.others["four"] = view.others["three"] = view.others["two"] = {{"orders", true}, {"stock", true}};
+  CHECK(decide_succession_of_unable(view).heir.empty());  // it can
+  view.obstacles["stock"] = {"no order gets to b", "b"};
+  view.others["five"] = {{"orders", true}};
+  view.unable["four"] = "pgkeel four says that it cannot decide for stock: …";
+  view.out_of_reach["three"] = "pgkeel three does not hear from b of stock";
+  const Succession succession = decide_succession_of_unable(view);
+  CHECK(succession.heir == "two");
+  CHECK(succession.cluster == "stock");
+  CHECK(succession.why_not.empty());
+
+  view.others.erase("two");
+  const Succession stays = decide_succession_of_unable(view);
+  CHECK(stays.heir.empty());
+  CHECK(stays.why_not ==
+        "pgkeel five does not hear from the primary of stock, which this one hears; pgkeel four says that it cannot "
+        "decide for stock: …; pgkeel three does not hear from b of stock");
+  view.others.clear();
+  CHECK(decide_succession_of_unable(view).why_not == "no other pgkeel answers");
+}
+
+TEST_CASE("what is under way keeps a leader only in clusters for which it can decide") {
+  SuccessionView view = two_clusters(true, true);
+  view.others["two"] = {{"orders", true}, {"stock", true}};
+  view.obstacles["stock"] = {"its state cannot be stored", ""};
+  view.under_way["stock"] = "cluster stock: its route is on the move";
+  CHECK(decide_succession_of_unable(view).heir == "two");
+  view.under_way["orders"] = "cluster orders: a switchover is under way";
+  CHECK(decide_succession_of_unable(view).heir.empty());
+  CHECK(decide_succession_of_unable(view).why_not ==
+        "something is under way: cluster orders: a switchover is under way");
+}

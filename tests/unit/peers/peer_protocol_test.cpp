@@ -32,7 +32,8 @@ PeerView view() {
   return {.name = "left",
           .version = "0.1.0",
           .settings = {{"cluster.orders.durability", "\"strict\""}},
-          .nodes = {{"orders", {{"a", {"alive", true, 250ms}}, {"b", {"silent", false, 7s}}}}}};
+          .nodes = {{"orders", {{"a", {"alive", true, 250ms}}, {"b", {"silent", false, 7s}}}}},
+          .obstacles = {{"orders", "no order gets to b"}}};
 }
 
 }  // namespace
@@ -61,6 +62,12 @@ TEST_CASE("what is written is read back") {
 
   CHECK(parse_cancel_answer(cancel_answer_json(true)));
   CHECK_FALSE(parse_cancel_answer(cancel_answer_json(false)));
+}
+
+TEST_CASE("the view of an earlier version tells of no obstacles") {
+  const auto seen = parse_peer_view(R"({"name":"left","version":"0.1","settings":{},"clusters":{}})");
+  REQUIRE(seen);
+  CHECK(seen->obstacles.empty());
 }
 
 TEST_CASE("what a promise must say is missing or odd: it is none") {
