@@ -26,8 +26,9 @@ Worker::Worker(const ProxyConfig& limits, const WorkerShare& share,
           wakeup_.post([sink, answer = std::move(answer)] { sink(answer); });
         });
       }),
-      services_{loop_,      *resolver_,    std::span(*read_buffer_), limits_, share.clients, clients_max_,
-                newcomers_, cancel_judge_, verifier_source_},
+      unproven_(share.unproven, clients_max_),
+      services_{loop_,     *resolver_,    std::span(*read_buffer_), limits_, share.clients, clients_max_, newcomers_,
+                unproven_, cancel_judge_, verifier_source_},
       on_evidence_(on_evidence) {
   for (const auto& cluster : clusters) add_cluster(*cluster);
 }

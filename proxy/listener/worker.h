@@ -22,8 +22,9 @@ namespace pgkeel {
 
 // What a worker has of what is the process's.
 struct WorkerShare {
-  std::atomic<std::uint32_t>& clients;  // of all workers
-  std::uint32_t clients_max = 0;        // of all workers
+  std::atomic<std::uint32_t>& clients;   // of all workers
+  std::atomic<std::uint32_t>& unproven;  // of these, logins of UnprovenLogins
+  std::uint32_t clients_max = 0;         // of all workers
 };
 
 class Worker {
@@ -109,6 +110,7 @@ class Worker {
   CancelJudge cancel_judge_;        // answers in this worker's thread
   VerifierSource verifier_source_;  // so does this
   Newcomers newcomers_;
+  UnprovenLogins unproven_;
   const WorkerServices services_;
   std::function<void(LinkEvidence)> on_evidence_;
   std::vector<std::unique_ptr<AccessPoint>> access_points_;

@@ -99,7 +99,7 @@ Listener::OnClient WorkerPool::Inner::on_client(std::size_t place) {
 }
 
 void WorkerPool::Inner::make_workers(std::uint32_t count) {
-  const WorkerShare share{clients, plan.clients};
+  const WorkerShare share{clients, unproven, plan.clients};
   for (std::uint32_t index = 0; index < count; ++index) {
     workers.push_back(std::make_unique<Worker>(
         proxy, share, clusters,

@@ -97,6 +97,7 @@ struct WorkerPool::Inner {
   std::optional<DescriptorBudget> descriptors;
   std::optional<DescriptorBudget> newcomers;
   std::atomic<std::uint32_t> clients{0};
+  std::atomic<std::uint32_t> unproven{0};
   std::atomic<std::uint32_t> next_worker{0};
   std::vector<std::unique_ptr<Worker>> workers;
   bool running = false;

@@ -33,6 +33,7 @@
 #include "proxy/session/moved_session.h"
 #include "proxy/session/newcomers.h"
 #include "proxy/session/session_counters.h"
+#include "proxy/session/unproven_logins.h"
 #include "proxy/session/verifier_question.h"
 #include "proxy/session/waiting_room.h"
 
@@ -94,6 +95,7 @@ struct WorkerServices {
   std::atomic<std::uint32_t>& clients;  // of all workers, against clients_max
   const std::uint32_t& clients_max;     // max_client_connections, or what there are descriptors for
   Newcomers& newcomers;
+  UnprovenLogins& unproven;
   const CancelJudge& cancel_judge;        // answers on the loop's thread
   const VerifierSource& verifier_source;  // so does this
 

@@ -98,6 +98,7 @@ void Session::release_server() {
   securing_.reset();
   scram_.reset();
   wipe(client_words_);
+  leave_unproven();
   server_.reset();
   is_reader_ = {};
   descriptors_.shrink_to(1);

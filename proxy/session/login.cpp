@@ -16,7 +16,7 @@ namespace {
 
 constexpr std::size_t kKeptBackBytesMax = 65536;
 constexpr Duration kFirstAttemptTime = std::chrono::seconds(1);
-constexpr std::uint32_t kAuthenticationOk = 0;
+constexpr std::string_view kTooManyConnections = "53300";
 
 }  // namespace
 
@@ -89,12 +89,17 @@ void Session::take_a_place() {
     return;
   }
   if (nothing_to_wait_for()) return tell_of_stop();
-  auto& clients = access_point_.services().clients;
-  const std::uint32_t most = access_point_.services().clients_max;
-  counted_as_client_ = clients.fetch_add(1, std::memory_order_relaxed) < most;
-  if (!counted_as_client_) clients.fetch_sub(1, std::memory_order_relaxed);
-  if (!counted_as_client_ || !descriptors_.grow()) {
-    const std::uint32_t configured = access_point_.services().limits.max_client_connections;
+  auto& services = access_point_.services();
+  const std::uint32_t most = services.clients_max;
+  const auto take = [&] {
+    if (!counted_as_client_) {
+      counted_as_client_ = services.clients.fetch_add(1, std::memory_order_relaxed) < most;
+      if (!counted_as_client_) services.clients.fetch_sub(1, std::memory_order_relaxed);
+    }
+    return counted_as_client_ && descriptors_.grow();
+  };
+  if (!take() && !(services.unproven.end_longest_silent(services.loop.now()) && take())) {
+    const std::uint32_t configured = services.limits.max_client_connections;
     end_with_error(SqlState::kTooManyConnections,
                    most == configured && !counted_as_client_
                        ? "too many clients: max_client_connections of pgkeel is " + std::to_string(configured)
@@ -305,24 +310,6 @@ bool Session::handle_login_message() {
   return true;
 }
 
-void Session::authentication_asked(Bytes message) {
-  const auto code = authentication_code(message);
-  if (code && scram_takes(*code, message)) return;
-  if (code == kAuthenticationOk) {
-    if (scram_ && scram_->client_is_proven()) settle_with_client(message);
-    login_->authenticated = true;
-    client_.pause_reading(PauseReason::kLogin);  // a login that may be repeated must not have taken more from it
-    run_clock(Clock::kLogin);
-    return;
-  }
-  // From here on the login can't be repeated: a nonce or a salt is good for one server only.
-  login_->challenge_forwarded = true;
-  access_point_.waiting_room().attempt_answered(*this);
-  run_clock(Clock::kLogin);
-  client_.resume_reading(PauseReason::kLogin);
-  forward_kept_back();
-}
-
 void Session::login_refused(std::span<std::byte> message) {
   announce_crash_as_shutdown(message);
   const ErrorFields fields = parse_error_fields(message);
@@ -335,6 +322,11 @@ void Session::login_refused(std::span<std::byte> message) {
     else
       attempt_lost(cause);
     return;
+  }
+  if (fields.sqlstate == kTooManyConnections) {
+    leave_unproven();
+    auto& services = access_point_.services();
+    services.unproven.end_longest_silent(services.loop.now());
   }
   // A wrong password, an unknown database, too many connections: the server's word to its client.
   access_point_.waiting_room().attempt_answered(*this);

@@ -143,10 +143,6 @@ void Session::commit_wait_interrupted() {
 }
 
 void Session::client_finished() {
-  if (state_ == State::kLogin) {
-    vanish();
-    return;
-  }
   // Half closed: the server still has answers for it. All that was read is with the server's socket by now.
   to_server_.drop_partial();
   server_->shut_down_writing();

@@ -14,10 +14,6 @@ constexpr std::size_t kNameBytesMax = 63;  // PostgreSQL cuts the name of a role
 
 }  // namespace
 
-bool Session::login_can_be_repeated() const {
-  return !login_->challenge_forwarded || (scram_ && scram_->client_is_proven());
-}
-
 // The server lets us in, which is the end of the client's exchange too, however many servers it took.
 void Session::settle_with_client(Bytes authentication_ok) {
   const std::size_t before = login_->looked_at - authentication_ok.size();
@@ -80,7 +76,7 @@ void Session::take_scram_step(const ScramBridge::Step& step) {
       login_->challenge_forwarded = true;
       login_->kept_back.insert(login_->looked_at, step.text);
       login_->looked_at += step.text.size();
-      if (!scram_->client_is_proven()) client_.resume_reading(PauseReason::kLogin);
+      if (!scram_->client_is_proven()) await_words();
       forward_kept_back();
       return;
     case Kind::kTellServer:
@@ -91,12 +87,6 @@ void Session::take_scram_step(const ScramBridge::Step& step) {
       end_with_error(step.refusal.sqlstate, step.refusal.message);
       return;
   }
-}
-
-void Session::pass_on_client_words() {
-  scram_.reset();
-  std::string words = std::exchange(client_words_, {});
-  pass_on_from_client(std::as_writable_bytes(std::span(words)));
 }
 
 void Session::ask_for_verifier() {
@@ -111,28 +101,6 @@ void Session::ask_for_verifier() {
         const ScramBridge::Step step = scram_->verifier_is_here(std::move(answer));
         take_scram_step(step);
       });
-}
-
-void Session::read_client_words() {
-  while (state_ == State::kLogin && scram_ && !client_.reading_paused()) {
-    std::size_t wanted = kMessageHeaderBytes;
-    if (client_words_.size() >= kMessageHeaderBytes) {
-      wanted = std::size_t{read_uint32(as_bytes(client_words_).subspan(1, 4))} + 1;
-      const bool is_response = client_words_.front() == 'p';
-      if (!is_response || wanted < kMessageHeaderBytes || wanted > kWholeMessageBytes) {
-        end_with_error(SqlState::kProtocolViolation, "expected a SASL response of the client");
-        return;
-      }
-    }
-    if (client_words_.size() < wanted) {
-      if (!read_exactly(client_words_, wanted)) return;
-      continue;
-    }
-    const ScramBridge::Step step = scram_->client_says(as_bytes(client_words_));
-    const bool passes = step.kind == ScramBridge::Step::Kind::kPassOn;
-    if (!passes) wipe(client_words_);
-    take_scram_step(step);
-  }
 }
 
 }  // namespace pgkeel

@@ -56,7 +56,7 @@ void Session::handle_client(FdInterest ready) {
     case State::kEstablished:
       if (client_.reading_paused())
         client_ready_while_not_read(ready);
-      else if (ready.readable && scram_)
+      else if (ready.readable && state_ == State::kLogin)
         read_client_words();
       else if (ready.readable)
         relay_from_client();

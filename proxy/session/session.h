@@ -5,9 +5,9 @@
 //                  ^____________|______________|___________|  each state may go to kClosing (with an error) or to gone
 //
 // A login goes back to kWaiting as long as no challenge of the server has been passed on to the client, or the client
-// has proven to us who it is. What is relayed, and
-// how: relay.cpp. TLS on both sides: encryption.cpp. SCRAM: scram.cpp. The login: login.cpp. The role of the
-// server: role.cpp. To another process and from one: moving.cpp. How it all ends: ending.cpp.
+// has proven to us who it is. What is relayed, and how: relay.cpp. TLS on both sides: encryption.cpp. The login:
+// login.cpp; how the client proves who it is: challenge.cpp, scram.cpp. The role of the server: role.cpp. To another
+// process and from one: moving.cpp. How it all ends: ending.cpp.
 #pragma once
 
 #include <cstdint>
@@ -29,6 +29,7 @@
 #include "proxy/session/moved_session.h"
 #include "proxy/session/newcomers.h"
 #include "proxy/session/relay_buffer.h"
+#include "proxy/session/unproven_logins.h"
 #include "proxy/upstream/scram_bridge.h"
 #include "proxy/upstream/tls_opening.h"
 #include "proxy/wire/commit_watch.h"
@@ -76,6 +77,9 @@ class Session {
   // ---- for Newcomers ----
   // It has been silent for too long: it gets its place now, if it has said who it is, or goes.
   void give_way();
+
+  // ---- for UnprovenLogins ----
+  void give_up_login();  // others wait for its place
 
   // ---- for WaitingRoom ----
   [[nodiscard]] LoginGate::Ticket ticket() const { return ticket_; }  // 0: it has never waited
@@ -162,13 +166,18 @@ class Session {
   void wait_again();
   void read_login_answer();
   bool handle_login_message();  // false: there is no whole one
-  void authentication_asked(Bytes message);
   void login_refused(std::span<std::byte> message);
   void login_link_lost(std::string cause);
   void kept_back_too_much();
   void forward_kept_back();
 
+  // challenge.cpp
+  void authentication_asked(Bytes message);
   [[nodiscard]] bool login_can_be_repeated() const;
+  void await_words();
+  void leave_unproven();
+  void read_client_words();
+  void pass_on_client_words();
 
   // role.cpp
   [[nodiscard]] bool role_is_right() const;
@@ -183,9 +192,7 @@ class Session {
   void drop_login_message(Bytes message);
   void settle_with_client(Bytes authentication_ok);
   void take_scram_step(const ScramBridge::Step& step);
-  void pass_on_client_words();
   void ask_for_verifier();
-  void read_client_words();
 
   // moving.cpp
   [[nodiscard]] bool is_in_clear() const;
@@ -222,6 +229,7 @@ class Session {
   // Until it has its place among the clients, or is gone.
   std::optional<Newcomers::Place> newcomer_;
   DescriptorShare newcomer_place_;
+  std::optional<UnprovenLogins::Place> unproven_;  // while its client has been asked for a proof
 
   RelayBuffer to_server_;
   RelayBuffer to_client_;
@@ -251,7 +259,7 @@ class Session {
   bool all_addresses_refused_ = true;
   std::unique_ptr<Login> login_;         // from take_a_place() to finish_login()
   std::shared_ptr<ScramBridge> scram_;   // while an exchange is joined; shared so that a late answer finds it gone
-  std::string client_words_;             // a message of the client in it, as far as it has come
+  std::string client_words_;             // a message of the client's login, as far as it has come
   std::optional<CancelKey> cancel_key_;  // registered
   CancelRegistry::EntryId cancel_entry_ = 0;
 

@@ -1,5 +1,7 @@
 // Who is let in, at what pace, how long a login may take, and how everybody is sent home at a shutdown.
+#include <memory>
 #include <string>
+#include <vector>
 
 #include <doctest/doctest.h>
 
@@ -165,4 +167,72 @@ TEST_CASE("a shutdown ends when the last client has gone, or at its limit") {
   auto lazy = impatient.establish(impatient.a);
   impatient.stop(20ms);
   CHECK(last_error(lazy.client.receive_to_end()).field('C') == "57P01");
+}
+
+namespace {
+
+// A client that its server has asked for a password.
+struct Challenged {
+  explicit Challenged(ProxyUnderTest& proxy) : client(begin_login(proxy)), server(accept_startup(proxy.a)) {
+    server.send(authentication(3));
+    REQUIRE(client.receive_message() == authentication(3));
+  }
+  Peer client;
+  Peer server;
+};
+
+}  // namespace
+
+TEST_CASE("where no place is left, a client that does not prove who it is makes room, and one that did does not") {
+  ProxyUnderTest proxy({.proxy = {.workers = 1, .max_client_connections = 2}});
+  proxy.route_to_a(1);
+  Challenged proven(proxy);
+  proven.client.send(password("secret"));
+  REQUIRE(proven.server.receive_message() == password("secret"));
+  Challenged silent(proxy);
+  // It has its time.
+  Peer early = begin_login(proxy);
+  CHECK(last_error(early.receive_to_end()).field('C') == "53300");
+  CHECK_FALSE(silent.client.has_something_to_read());
+  Peer client;
+  REQUIRE(wait_until([&] {
+    client = begin_login(proxy);
+    return wait_until([&] { return client.has_something_to_read() || proxy.a.somebody_waits(); }) &&
+           proxy.a.somebody_waits();
+  }));
+  Peer server = accept_startup(proxy.a);
+  server.send(login_answer());
+  CHECK(client.receive(login_answer().size()) == login_answer());
+  const auto error = last_error(silent.client.receive_to_end());
+  CHECK(error.field('C') == "08001");
+  CHECK(error.field('M').find("others wait for its place") != std::string::npos);
+  CHECK_FALSE(proven.client.has_something_to_read());
+}
+
+TEST_CASE("clients that do not prove who they are have a part of the places, and the longest silent goes") {
+  ProxyUnderTest proxy({.proxy = {.workers = 1, .max_client_connections = 250}});
+  proxy.route_to_a(1);
+  std::vector<std::unique_ptr<Challenged>> silent;
+  for (int i = 0; i < 64; ++i) silent.push_back(std::make_unique<Challenged>(proxy));
+  REQUIRE(wait_until([&] {
+    silent.push_back(std::make_unique<Challenged>(proxy));
+    return silent.size() == 240 || silent.front()->client.has_something_to_read();
+  }));
+  CHECK(last_error(silent.front()->client.receive_to_end()).field('C') == "08001");
+  CHECK_FALSE(silent.back()->client.has_something_to_read());
+}
+
+TEST_CASE("where the server has no place left, a client that does not prove who it is makes room") {
+  ProxyUnderTest proxy({.proxy = {.workers = 1}});
+  proxy.route_to_a(1);
+  Challenged silent(proxy);
+  REQUIRE(wait_until([&] {
+    Peer client = begin_login(proxy);
+    Peer server = accept_startup(proxy.a);
+    server.send(report('E', "FATAL", "53300", "sorry, too many clients already"));
+    server.close();
+    CHECK(last_error(client.receive_to_end()).field('C') == "53300");
+    return silent.client.has_something_to_read();
+  }));
+  CHECK(last_error(silent.client.receive_to_end()).field('C') == "08001");
 }

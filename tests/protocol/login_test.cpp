@@ -347,3 +347,49 @@ TEST_CASE("with tell_client_address the server sees from where its client comes"
   CHECK(server.receive(seen.size()) == seen);
   finish_login(client, server);
 }
+
+TEST_CASE("what a client sends behind its password waits until the server's role is known") {
+  ProxyUnderTest proxy({.proxy = {.workers = 1}});
+  proxy.route_to_a(1);
+  Peer client = begin_login(proxy);
+  Peer server = accept_startup(proxy.a);
+  server.send(authentication(3));
+  REQUIRE(client.receive_message() == authentication(3));
+  client.send(password("secret") + query("insert into t values (1)"));
+  CHECK(server.receive_message() == password("secret"));
+  SUBCASE("and is its own then") {
+    finish_login(client, server);
+    CHECK(server.receive_message() == query("insert into t values (1)"));
+  }
+  SUBCASE("and never reaches one that is lost before") {
+    server.finish_sending();
+    CHECK(last_error(client.receive_to_end()).field('C') == "08001");
+    CHECK(server.receive_to_end().empty());
+  }
+}
+
+TEST_CASE("what is no answer to a challenge ends the login, and does not reach the server") {
+  for (const std::string& said : {query("select 1"), message('p', std::string(70'000, 'x')), "p" + int32_bytes(3)}) {
+    ProxyUnderTest proxy({.proxy = {.workers = 1}});
+    proxy.route_to_a(1);
+    Peer client = begin_login(proxy);
+    Peer server = accept_startup(proxy.a);
+    server.send(authentication(3));
+    REQUIRE(client.receive_message() == authentication(3));
+    client.send(said);
+    CHECK(last_error(client.receive_to_end()).field('C') == "08P01");
+    CHECK(server.receive_to_end().empty());
+  }
+}
+
+TEST_CASE("a client that says goodbye instead of its password is gone") {
+  ProxyUnderTest proxy({.proxy = {.workers = 1}});
+  proxy.route_to_a(1);
+  Peer client = begin_login(proxy);
+  Peer server = accept_startup(proxy.a);
+  server.send(authentication(3));
+  REQUIRE(client.receive_message() == authentication(3));
+  client.send(terminate());
+  CHECK(client.receive_to_end().empty());
+  CHECK(server.receive_to_end().empty());
+}

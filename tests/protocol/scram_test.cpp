@@ -169,6 +169,24 @@ TEST_CASE("whoever has proven itself is logged in again, and sees nothing of it"
     server.send(login_answer());
     check_logged_in(client, kAccepted);
   }
+  SUBCASE("the server is lost, and the next one wants an md5 password: 08001") {
+    {
+      ScramServer lost(proxy.a);
+      prove(client, lost);
+      lost.peer().receive_message();
+    }
+    Peer raw = proxy.a.accept();
+    raw.receive(ssl_request().size());
+    raw.send("S");
+    TlsPeer server(std::move(raw),
+                   {.is_server = true, .certificate_file = certificates().cert, .key_file = certificates().key});
+    server.shake_hands();
+    server.receive(startup_message().size());
+    server.send(authentication(5, "salt"));
+    const auto error = last_error(client.receive_to_end());
+    CHECK(error.field('C') == "08001");
+    CHECK(error.field('M').find("another method of authentication") != std::string::npos);
+  }
 }
 
 TEST_CASE("a server that is lost before the client has proven anything ends the login with 08001") {

@@ -76,8 +76,8 @@ AccessPointHarness::AccessPointHarness(const Options& options) : server_tls_(opt
       config.name, Endpoint::kWrite,
       std::make_shared<const AccessSettings>(config, *AllowList::parse({"0.0.0.0/0", "::/0"})), tls, 0);
   access_point_ = std::make_unique<AccessPoint>(
-      WorkerServices{loop_, resolver_, std::span(read_buffer_), limits_, clients_, clients_max_, newcomers_, judge_,
-                     verifiers_},
+      WorkerServices{loop_, resolver_, std::span(read_buffer_), limits_, clients_, clients_max_, newcomers_, unproven_,
+                     judge_, verifiers_},
       *cluster_, [](const LinkEvidence&) {}, [] {});
 }
 

@@ -70,6 +70,8 @@ class AccessPointHarness {
   std::atomic<std::uint32_t> clients_{0};
   const std::uint32_t clients_max_ = 100;
   Newcomers newcomers_;
+  std::atomic<std::uint32_t> unproven_count_{0};
+  UnprovenLogins unproven_{unproven_count_, clients_max_};
   CancelJudge judge_;
   VerifierSource verifiers_;
   DescriptorBudget descriptors_{1000};
