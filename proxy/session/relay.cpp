@@ -183,11 +183,19 @@ bool Session::queue_to_client(Bytes bytes) {
   return true;
 }
 
-// False: another pgkeel may have opened another route by now, and the session ends.
+// False: another pgkeel may have opened another route by now, and the link to the server is gone.
 bool Session::may_write_to_server() {
   if (!access_point_.shared().write_deadline.is_over()) return true;
-  if (state_ == State::kEstablished) count_end();
-  end_with_error(SqlState::kAdminShutdown, "terminating connection: this pgkeel has not renewed its lease in time");
+  const std::string cause = "this pgkeel has not renewed its lease in time";
+  server_->reset();
+  if (state_ == State::kEstablished) {
+    count_end();
+    end_with_error(SqlState::kAdminShutdown, "terminating connection: " + cause);
+  } else if (login_can_be_repeated()) {
+    attempt_lost(cause);
+  } else {
+    end_with_error(SqlState::kCannotConnect, "could not connect: " + cause);
+  }
   return false;
 }
 

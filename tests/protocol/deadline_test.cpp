@@ -60,3 +60,40 @@ TEST_CASE(
   CHECK(proxy.stats().errors_by_sqlstate.at("57P01") == 1);
   CHECK(proxy.stats().ended_busy == 1);
 }
+
+TEST_CASE("a login past the deadline is held, and goes on when the deadline has moved") {
+  ProxyUnderTest proxy;
+  proxy.route_to_a(1);
+  proxy.set_write_deadline(Instant{since_boot()});
+  Peer client = proxy.connect();
+  client.send(startup_message());
+  CHECK(proxy.a.accept().receive_to_end().empty());
+  CHECK_FALSE(client.has_something_to_read());
+  proxy.set_write_deadline(Instant{since_boot()} + 1h);
+  Peer server;
+  std::string heard;
+  // An attempt may have failed just before.
+  REQUIRE(wait_until([&] {
+    server = proxy.a.accept();
+    heard = server.receive(startup_message().size());
+    return !heard.empty();
+  }));
+  CHECK(heard == startup_message());
+  server.send(login_answer());
+  CHECK(client.receive(login_answer().size()) == login_answer());
+}
+
+TEST_CASE("a login that cannot be repeated past the deadline ends with 08001") {
+  ProxyUnderTest proxy;
+  proxy.route_to_a(1);
+  Peer client = proxy.connect();
+  client.send(startup_message());
+  Peer server = proxy.a.accept();
+  server.receive(startup_message().size());
+  server.send(authentication(3));
+  REQUIRE(client.receive_message() == authentication(3));
+  proxy.set_write_deadline(Instant{since_boot()});
+  client.send(password("secret"));
+  CHECK(last_error(client.receive_to_end()).field('C') == "08001");
+  CHECK(server.receive_to_end().empty());
+}
