@@ -12,7 +12,8 @@ void WorkerPool::on_strange_cancel(StrangeCancel tell) {
 
 void WorkerPool::Inner::watch_strange_cancels(SharedCluster& cluster) {
   if (!strange_cancel) return;
-  cluster.on_strange_cancel = [this, name = cluster.name](const CancelKey& key) {
+  cluster.on_strange_cancel = [this, name = cluster.name](const CancelKey& key, const IpAddress& sender, Instant now) {
+    if (!strange_cancels.take(sender, now)) return;
     control.post([this, name, key] { strange_cancel(name, key); });
   };
 }

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "proxy/cancel/cancel_allowance.h"
 #include "proxy/io/descriptor_budget.h"
 #include "proxy/io/loop.h"
 #include "proxy/io/timer.h"
@@ -81,6 +82,7 @@ struct WorkerPool::Inner {
   CancelJudge cancel_judge;
   VerifierSource verifier_source;
   StrangeCancel strange_cancel;
+  CancelAllowance strange_cancels;
   void watch_strange_cancels(SharedCluster& cluster);
   Wakeup control;
   Timer stop_limit;

@@ -225,7 +225,8 @@ void AccessPoint::handshake_failed(const IpAddress& peer, const std::string& pro
 void AccessPoint::forward_cancel(AcceptedClient client, const CancelKey& key, std::string packet) {
   const auto owner = shared_.cancel_registry.find(key);
   // The client's connection ends here and now: it need not wait until somebody is found.
-  if (!owner && shared_.on_strange_cancel && !shutting_down_) shared_.on_strange_cancel(key);
+  if (!owner && shared_.on_strange_cancel && !shutting_down_)
+    shared_.on_strange_cancel(key, client.peer, services_.loop.now());
   const bool may_be_sent =
       owner && owner->epoch == route_->epoch && route_->server_of(owner->node) != nullptr && !shutting_down_;
   if (!may_be_sent || cancels_.size() >= kCancelsMax || !client.descriptors.grow()) return;

@@ -82,8 +82,9 @@ struct SharedCluster {
   CancelRegistry cancel_registry;
   WriteDeadline write_deadline;
   ReaderCounts readers;  // of the read-only endpoint
-  // Told of cancel requests whose key is none of these; empty: nobody is. Any thread; set before the first client.
-  std::function<void(const CancelKey& key)> on_strange_cancel;
+  // Told of cancel requests whose key is none of these, and who sent them; empty: nobody is. Any thread; set before the
+  // first client.
+  std::function<void(const CancelKey& key, const IpAddress& sender, Instant now)> on_strange_cancel;
 };
 
 // What the clusters of one worker share.
