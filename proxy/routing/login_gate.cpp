@@ -25,7 +25,7 @@ void LoginGate::set_rate(std::uint32_t logins_per_second) {
   rate_ = logins_per_second;
   burst_ = std::max(2.0, rate_ * kBurstSeconds);
   under_way_max_ = std::max(kUnderWayMin, static_cast<std::size_t>(rate_ * kUnderWaySeconds));
-  if (logins_per_second == 0) limited_ = false;
+  if (logins_per_second == 0) limit_ = Limit::kNone;
 }
 
 LoginGate::Ticket LoginGate::enter() {
@@ -49,15 +49,17 @@ bool LoginGate::try_pass(Ticket ticket, Instant now) {
   const std::lock_guard lock(mutex_);
   const auto place = waiting_.find(ticket);
   if (place == waiting_.end()) return false;
-  if (limited_ && waiting_.size() == 1 && now - limited_since_ >= kRush) limited_ = false;
-  if (limited_) {
-    refill(now);
+  ease(now);
+  if (limit_ != Limit::kNone) {
     // Tokens and places belong to those in front, although their worker has not asked yet.
-    const std::size_t places = under_way_max_ - std::min(under_way_max_, under_way_.size());
-    std::size_t left = std::min(static_cast<std::size_t>(tokens_), places);
+    std::size_t left = under_way_max_ - std::min(under_way_max_, under_way_.size());
+    if (limit_ == Limit::kRate) {
+      refill(now);
+      left = std::min(left, static_cast<std::size_t>(tokens_));
+    }
     for (auto ahead = waiting_.begin(); ahead != place && left > 0; ++ahead) --left;
     if (left == 0) return false;
-    tokens_ -= 1;
+    if (limit_ == Limit::kRate) tokens_ -= 1;
   }
   waiting_.erase(place);
   under_way_.insert(ticket);
@@ -72,10 +74,27 @@ void LoginGate::settle(Ticket ticket) {
 void LoginGate::limit_from(Instant now) {
   const std::lock_guard lock(mutex_);
   if (rate_ <= 0) return;
-  limited_ = true;
+  limit_ = Limit::kRate;
+  eased_for_ = 0;
   limited_since_ = now;
   filled_at_ = now;
   tokens_ = 1;
+}
+
+// Somebody waits.
+void LoginGate::ease(Instant now) {
+  if (limit_ == Limit::kNone || now - limited_since_ < kRush) return;
+  if (waiting_.size() == 1) {
+    limit_ = Limit::kNone;
+    return;
+  }
+  if (eased_for_ == 0) eased_for_ = next_ticket_;
+  if (*waiting_.begin() < eased_for_) return;
+  // Where the queue becomes no shorter, more come than the server answers, and no limit would change that.
+  const bool goes_on = limit_ == Limit::kRate || waiting_.size() <= queued_ / 2;
+  limit_ = goes_on ? Limit::kUnderWay : Limit::kNone;
+  eased_for_ = next_ticket_;
+  queued_ = waiting_.size();
 }
 
 void LoginGate::refill(Instant now) {

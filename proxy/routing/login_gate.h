@@ -31,10 +31,15 @@ class LoginGate {
   bool try_pass(Ticket ticket, Instant now);
   void settle(Ticket ticket);  // the server has answered its login, or that is over
 
-  // From now on logins pass at the rate, until all who wait are through and the rush behind them is over.
+  // From now on logins pass at the rate, until all who wait are through and the rush behind them is over. It ends also
+  // where more come than the rate, as they did before: those who came during the rush pass at the rate, then those who
+  // have queued up behind them as fast as the server answers, until nobody waits or the queue becomes no shorter.
   void limit_from(Instant now);
 
  private:
+  enum class Limit { kNone, kRate, kUnderWay };
+
+  void ease(Instant now);
   void refill(Instant now);
 
   std::mutex mutex_;  // guards all below
@@ -44,7 +49,9 @@ class LoginGate {
   std::set<Ticket> waiting_;
   std::set<Ticket> under_way_;
   Ticket next_ticket_ = 1;
-  bool limited_ = false;
+  Limit limit_ = Limit::kNone;
+  Ticket eased_for_ = 0;    // when nobody with a lower one waits, the limit is eased; 0: the rush is not over
+  std::size_t queued_ = 0;  // when it was eased last
   double tokens_ = 0;
   Instant filled_at_{};
   Instant limited_since_{};

@@ -141,3 +141,65 @@ TEST_CASE("a stream of newcomers at the full rate holds up nobody who came befor
   CHECK(world.overtaken_max < places_of(200));
   CHECK(world.longest_wait < 16s);
 }
+
+TEST_CASE("a stream above the rate, which the server bore before the failover, is not limited for ever") {
+  World world(200, 1000, 8);
+  world.arrive(1000);
+  std::size_t queued_max = 0;
+  for (std::size_t step = 1; step <= 60'000; ++step) {
+    if (step % 10 < 3) world.arrive(1);  // 300 a second
+    world.tick();
+    queued_max = std::max(queued_max, world.waiting.size());
+    if (step == 9'000) CHECK(world.passed <= 9 * 200 + 100);  // the rush is held to the rate
+  }
+  // 1000, and what the rush of ten seconds and its end add.
+  CHECK(queued_max < 3500);
+  CHECK(world.waiting.size() < places_of(200));
+  CHECK(world.overtaken_max < places_of(200));
+}
+
+TEST_CASE("what has queued up behind the rush passes no faster than the server answers") {
+  LoginGate gate(200);
+  gate.limit_from(kStart);
+  Instant now = kStart;
+  std::vector<LoginGate::Ticket> waiting;
+  for (int i = 0; i < 100; ++i) waiting.push_back(gate.enter());
+  now += 10s;
+  REQUIRE(gate.try_pass(waiting.front(), now));  // from here on it is known who came during the rush
+  gate.settle(waiting.front());
+  for (int i = 0; i < 1000; ++i) waiting.push_back(gate.enter());
+  std::size_t passed = 1;
+  while (passed < 100) {
+    now += 5ms;
+    if (!gate.try_pass(waiting[passed], now)) continue;
+    gate.settle(waiting[passed++]);
+  }
+  // The others: as many as may be under way, whatever the time.
+  std::size_t at_once = 0;
+  while (passed < waiting.size() && gate.try_pass(waiting[passed], now)) {
+    ++passed;
+    ++at_once;
+  }
+  CHECK(at_once == places_of(200));
+}
+
+TEST_CASE("a stream above what the server does is not held up for ever either") {
+  LoginGate gate(200);
+  gate.limit_from(kStart);
+  std::deque<LoginGate::Ticket> waiting;
+  std::deque<LoginGate::Ticket> in_service;
+  bool all_pass = false;
+  for (Instant now = kStart; now < kStart + 300s && !all_pass; now += 10ms) {
+    for (int i = 0; i < 10; ++i) waiting.push_back(gate.enter());  // 1000 a second, of which it does 500
+    for (int i = 0; i < 5 && !in_service.empty(); ++i) {
+      gate.settle(in_service.front());
+      in_service.pop_front();
+    }
+    while (!waiting.empty() && gate.try_pass(waiting.front(), now)) {
+      in_service.push_back(waiting.front());
+      waiting.pop_front();
+    }
+    all_pass = waiting.empty();
+  }
+  CHECK(all_pass);
+}
