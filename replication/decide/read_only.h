@@ -4,7 +4,10 @@
 // How far a standby is behind is measured against the primary itself: the positions that its probes told are kept, each
 // with the time when the probe began. A standby that has replayed one of them has everything that was committed up to
 // that time. So the standby of an idle primary is not behind, whatever the age of its last transaction, and one that is
-// cut off is, as soon as the primary goes on. Where the primary is not heard, nothing is known to be fresh.
+// cut off is, as soon as the primary goes on. Where the primary is not heard, nothing is known to be fresh; but where
+// it lives, and only does not tell its position (it is overloaded, or has no slot left for the probe), not to know is
+// not to be behind. A standby that has replayed all that is known of the primary, and what it receives, keeps its
+// sessions, and gets the new ones before the primary does, whom they would only add to.
 #pragma once
 
 #include <cstdint>
@@ -79,17 +82,25 @@ class ReadOnlyEndpoint {
     std::optional<Instant> within_since = {};  // close enough, without a break
   };
 
-  void note_position(const NodeView& primary);
+  using Positions = std::deque<Position>;
+
+  static void note(Positions& positions, Position position);
+  // Nothing: it has reached none of them.
+  static std::optional<Duration> lag_behind(const Positions& positions, const NodeView& standby);
   [[nodiscard]] Reader judge(const NodeView& node, const NodeView* primary) const;
   void measure(const NodeView& standby, Reader& reader) const;
+  [[nodiscard]] std::string why_unfit(const NodeView& standby, const NodeView* primary, Instant now) const;
   [[nodiscard]] std::string why_behind(const NodeView& standby, const NodeView* primary, const Reader& reader,
                                        Instant now) const;
+  [[nodiscard]] bool only_primary_is_mute(const NodeView& standby, const NodeView& primary, const Reader& reader) const;
+  void prefer_unknown_to_mute_primary(std::vector<Reader>& readers, const std::set<std::string>& unknown) const;
   void apply_patience(Reader& reader, const std::string& why_behind, Instant now);
 
   ReadOnlyPolicy policy_;
   std::uint64_t epoch_ = 0;
   std::string primary_;
-  std::deque<Position> positions_;  // of the primary, oldest first
+  Positions positions_;                        // of the primary, oldest first
+  std::map<std::string, Positions> received_;  // of each standby that streams: what it has of the primary's WAL
   std::map<std::string, Standing> standings_;
 };
 

@@ -198,6 +198,7 @@ TEST_CASE("a standby that is cut off is behind as soon as the primary goes on, w
 TEST_CASE("while the primary is not heard nothing is known to be fresh") {
   Story story;
   story.pass(5s, 0x100);
+  story.node("a").suspicion.liveness = Liveness::kSilent;
   const Instant heard_last = story.now;
   for (int step = 0; step < 6; ++step) {
     story.now += 500ms;
@@ -213,6 +214,79 @@ TEST_CASE("while the primary is not heard nothing is known to be fresh") {
   other.decide();
   CHECK(other.standing("b") == Readability::kBehind);
   CHECK(other.reader("b").why_not == "there is no primary that b could be measured against");
+}
+
+namespace {
+
+// What a primary writes that lives and does not answer, and the standbys have at once.
+void pass_mute(Story& story, Duration time, std::uint64_t written, const std::set<std::string>& standing_still = {}) {
+  const Instant end = story.now + time;
+  do {
+    story.now += 500ms;
+    for (const char* standby : {"b", "c"}) {
+      story.node(standby).facts_at = story.now;
+      story.facts(standby).wal_receiver_written.value += written;
+      if (!standing_still.contains(standby)) story.facts(standby).replayed.value += written;
+    }
+    story.decide();
+  } while (story.now < end);
+}
+
+Story story_of_a_mute_primary() {
+  Story story;
+  story.pass(5s, 0x100);
+  for (const char* standby : {"b", "c"}) story.facts(standby).wal_receiver_written = story.facts(standby).replayed;
+  return story;
+}
+
+}  // namespace
+
+TEST_CASE("a primary that lives and does not answer costs no standby its sessions, and gets no new ones") {
+  Story story = story_of_a_mute_primary();
+  SUBCASE("it writes") {
+    pass_mute(story, 60s, 0x100);
+  }
+  SUBCASE("it does not") {
+    pass_mute(story, 60s, 0);
+  }
+  CHECK(story.standing("b") == Readability::kEligible);
+  CHECK(story.standing("c") == Readability::kEligible);
+  story.facts("a").wal_position = story.facts("b").replayed;
+  story.pass(500ms, 0x100);
+  CHECK(story.standing("b") == Readability::kEligible);
+}
+
+TEST_CASE("beside a mute primary a standby that does not replay what it receives is behind, and excluded in the end") {
+  Story story = story_of_a_mute_primary();
+  pass_mute(story, 3s, 0x100, {"b"});
+  CHECK(story.standing("b") == Readability::kBehind);
+  CHECK(story.standing("c") == Readability::kEligible);
+  pass_mute(story, 6s, 0x100, {"b"});
+  CHECK(story.standing("b") == Readability::kExcluded);
+}
+
+TEST_CASE("a standby that was behind when the primary fell mute gets no new sessions, and is not excluded for that") {
+  Story story;
+  story.pass(5s, 0x100);
+  story.pass(3s, 0x100, {"b", "c"});
+  REQUIRE(story.standing("b") == Readability::kBehind);
+  for (const char* standby : {"b", "c"}) {
+    story.facts(standby).replayed = story.facts("a").wal_position;
+    story.facts(standby).wal_receiver_written = story.facts("a").wal_position;
+  }
+  pass_mute(story, 1500ms, 0);
+  pass_mute(story, 60s, 0);
+  CHECK(story.standing("b") == Readability::kBehind);
+  CHECK(story.reader("b").why_not.starts_with("a has not told its position for "));
+}
+
+TEST_CASE("a standby whose stream has ended beside a mute primary is not fresh") {
+  Story story = story_of_a_mute_primary();
+  pass_mute(story, 3s, 0);
+  story.facts("b").wal_receiver_streaming = false;
+  pass_mute(story, 500ms, 0);
+  CHECK(story.reader("b").why_not == "b does not stream");
+  CHECK(story.standing("c") == Readability::kEligible);
 }
 
 TEST_CASE("who does not answer, is promoted, or is on another history may not be read from at all") {
