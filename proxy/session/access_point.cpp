@@ -64,6 +64,7 @@ void AccessPoint::set_route(std::shared_ptr<const Route> route, std::function<vo
   const bool same_server =
       route->epoch == route_->epoch && route->target == route_->target && route->readers == route_->readers;
   const bool same = same_server && route->mode == route_->mode;
+  const std::uint64_t epoch_before = route_->epoch;
   route_ = std::move(route);
   if (same) return;
   on_drained_ = nullptr;
@@ -72,7 +73,7 @@ void AccessPoint::set_route(std::shared_ptr<const Route> route, std::function<vo
     Session& session = **at++;
     session.follow_route();
   }
-  if (!same_server) abandon_cancels();
+  if (!same_server) abandon_cancels_elsewhere(epoch_before);
   const bool drains = route_->mode == RouteMode::kDraining;
   waiting_room_.open_doors(route_->leads_somewhere() && !drains && !shutting_down_, drains);
   if (!drains) return;
@@ -108,6 +109,7 @@ void AccessPoint::end_clients_of(const IpAddress& address, const std::string& ca
 void AccessPoint::remove(const std::string& cause) {
   gone_ = true;
   shut_down(cause);
+  abandon_cancels();
 }
 
 std::vector<MovedSession> AccessPoint::move_out() {
@@ -231,28 +233,30 @@ void AccessPoint::forward_cancel(AcceptedClient client, const CancelKey& key, st
       owner && owner->epoch == route_->epoch && route_->server_of(owner->node) != nullptr && !shutting_down_;
   if (!may_be_sent || cancels_.size() >= kCancelsMax || !client.descriptors.grow()) return;
   const std::uint64_t number = ++cancels_begun_;
-  cancels_[number] = std::make_unique<CancelForwarder>(
+  auto forwarder = std::make_unique<CancelForwarder>(
       services_.loop, std::move(client), std::move(packet), [this, number](CancelForwarder::End end) {
         if (end == CancelForwarder::End::kForwarded) counters_.cancels_forwarded.add();
         if (end == CancelForwarder::End::kNotAllowed) counters_.cancels_held_back.add();
-        retired_cancels_.push_back(std::move(cancels_.extract(number).mapped()));
+        retired_cancels_.push_back(std::move(cancels_.extract(number).mapped().forwarder));
         reaper_.start_once(Duration::zero());
       });
+  cancels_[number] = {*route_->server_of(owner->node), std::move(forwarder)};
   if (!settings_->keeps_commit_waits) {
-    cancel_answered(number, owner->node, true);
+    cancel_answered(number, true);
     return;
   }
   services_.cancel_judge({.cluster = shared_.name, .node = owner->node, .process_id = key.process_id},
-                         [this, number, node = owner->node](bool may_go) { cancel_answered(number, node, may_go); });
+                         [this, number](bool may_go) { cancel_answered(number, may_go); });
 }
 
-void AccessPoint::cancel_answered(std::uint64_t number, const std::string& node, bool may_go) {
+void AccessPoint::cancel_answered(std::uint64_t number, bool may_go) {
   const auto cancel = cancels_.find(number);
   if (cancel == cancels_.end()) return;  // it took too long, or the route has changed
+  const auto& [server, forwarder] = cancel->second;
   if (may_go)
-    cancel->second->start(services_.resolver, route_->server_of(node)->address, tls_.servers);
+    forwarder->start(services_.resolver, server.address, tls_.servers);
   else
-    cancel->second->refuse();
+    forwarder->refuse();
 }
 
 void AccessPoint::retire(Session& session) {
@@ -262,10 +266,26 @@ void AccessPoint::retire(Session& session) {
   on_session_gone_();
 }
 
+void AccessPoint::abandon_cancels_elsewhere(std::uint64_t epoch_before) {
+  if (route_->epoch != epoch_before) return abandon_cancels();
+  for (auto at = cancels_.begin(); at != cancels_.end();) {
+    auto& [server, forwarder] = at->second;
+    const RouteTarget* leads_to = route_->server_of(server.node);
+    if (leads_to != nullptr && *leads_to == server) {
+      ++at;
+      continue;
+    }
+    forwarder->abandon();
+    retired_cancels_.push_back(std::move(forwarder));
+    at = cancels_.erase(at);
+  }
+  reaper_.start_once(Duration::zero());
+}
+
 void AccessPoint::abandon_cancels() {
   for (auto& [number, cancel] : cancels_) {
-    cancel->abandon();
-    retired_cancels_.push_back(std::move(cancel));
+    cancel.forwarder->abandon();
+    retired_cancels_.push_back(std::move(cancel.forwarder));
   }
   cancels_.clear();
   reaper_.start_once(Duration::zero());

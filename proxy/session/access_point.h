@@ -191,7 +191,9 @@ class AccessPoint {
   void session_drained();  // one of these has
 
  private:
-  void cancel_answered(std::uint64_t number, const std::string& node, bool may_go);
+  void cancel_answered(std::uint64_t number, bool may_go);
+  // Of those that are on their way, the ones that the route does not lead to where they go any more; or all.
+  void abandon_cancels_elsewhere(std::uint64_t epoch_before);
   void abandon_cancels();
   void reap();
 
@@ -225,7 +227,11 @@ class AccessPoint {
   std::list<std::unique_ptr<Session>> sessions_;
   std::list<std::unique_ptr<Session>> retired_sessions_;
   std::uint64_t cancels_begun_ = 0;
-  std::map<std::uint64_t, std::unique_ptr<CancelForwarder>> cancels_;  // by number
+  struct Cancel {
+    RouteTarget server;
+    std::unique_ptr<CancelForwarder> forwarder;
+  };
+  std::map<std::uint64_t, Cancel> cancels_;  // by number
   std::vector<std::unique_ptr<CancelForwarder>> retired_cancels_;
 };
 

@@ -219,6 +219,89 @@ TEST_CASE("a cancel request of the read-only endpoint goes to the node of its se
   CHECK(other.receive_to_end().empty());
 }
 
+namespace {
+
+// A read-only endpoint where cancel requests wait for a judge.
+struct Judged {
+  std::vector<CancelAnswer> answers;  // control thread only
+  ProxyUnderTest proxy{
+      {.durability = Durability::kAvailable,
+       .read_only = true,
+       .cancel_judge = [this](const CancelQuestion&, const CancelAnswer& answer) { answers.push_back(answer); }}};
+
+  // Of the session of establish().
+  Peer begin_cancel() {
+    const std::size_t before = asked();
+    Peer cancel = proxy.connect_read_only();
+    cancel.send(cancel_request(4711, "\1\2\3\4"));
+    REQUIRE(wait_until([&] { return asked() == before + 1; }));
+    return cancel;
+  }
+  std::size_t asked() {
+    std::size_t count = 0;
+    proxy.in_control_thread([&] { count = answers.size(); });
+    return count;
+  }
+  void answer() {
+    proxy.in_control_thread([&] { answers.back()(true); });
+  }
+};
+
+Route only_b(const ProxyUnderTest& proxy) {
+  Route route = both_standbys(proxy);
+  route.readers.erase(route.readers.begin());
+  return route;
+}
+
+}  // namespace
+
+TEST_CASE("a change of other readers does not cost a session its cancel request") {
+  Judged judged;
+  judged.proxy.publish_read_only(only_b(judged.proxy));
+  auto session = establish(judged.proxy, judged.proxy.b, kStandbyLogin);
+  Peer cancel = judged.begin_cancel();
+  SUBCASE("another one comes") {
+    judged.proxy.publish_read_only(both_standbys(judged.proxy));
+  }
+  SUBCASE("its own takes no new sessions") {
+    Route route = only_b(judged.proxy);
+    route.readers.front().takes_new = false;
+    judged.proxy.publish_read_only(route);
+  }
+  judged.answer();
+  CHECK(judged.proxy.b.accept().receive(16) == cancel_request(4711, "\1\2\3\4"));
+  CHECK(wait_until([&] { return judged.proxy.read_only_stats().sessions.cancels_forwarded == 1; }));
+}
+
+TEST_CASE("a cancel request for a node that is read from no more goes nowhere") {
+  Judged judged;
+  judged.proxy.publish_read_only(only_b(judged.proxy));
+  auto session = establish(judged.proxy, judged.proxy.b, kStandbyLogin);
+  Peer cancel = judged.begin_cancel();
+  Route route = both_standbys(judged.proxy);
+  route.readers.pop_back();
+  judged.proxy.publish_read_only(route);
+  CHECK(cancel.receive_to_end().empty());
+  judged.answer();
+  judged.proxy.publish_read_only(both_standbys(judged.proxy));  // comes to every worker behind the answer
+  CHECK_FALSE(judged.proxy.b.somebody_waits());
+}
+
+TEST_CASE("a cancel request is dropped with its endpoint, and an answer that comes when that is back does nothing") {
+  Judged judged;
+  judged.proxy.publish_read_only(only_b(judged.proxy));
+  auto session = establish(judged.proxy, judged.proxy.b, kStandbyLogin);
+  Peer cancel = judged.begin_cancel();
+  judged.proxy.configured.clusters[0].listen_read_only = {};
+  REQUIRE(judged.proxy.reload() == "");
+  judged.proxy.configured.clusters[0].listen_read_only = {"127.0.0.1", 0};
+  REQUIRE(judged.proxy.reload() == "");
+  judged.answer();
+  CHECK(cancel.receive_to_end().empty());
+  judged.proxy.publish_read_only(both_standbys(judged.proxy));
+  CHECK_FALSE(judged.proxy.b.somebody_waits());
+}
+
 TEST_CASE("a drain holds sessions of the read-only endpoint between two transactions") {
   ProxyUnderTest proxy(read_only());
   Route route = both_standbys(proxy);
