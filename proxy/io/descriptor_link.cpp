@@ -18,6 +18,12 @@ namespace {
 
 constexpr int kMessagesAtOnce = 64;  // then others on the loop have their turn
 constexpr int kBacklog = 4;
+constexpr Duration kShortagePause = std::chrono::milliseconds(10);
+
+// Of memory, or of descriptors that may be under way at a time: it passes, and nothing tells when.
+bool is_shortage(int problem) {
+  return problem == ENOBUFS || problem == ENOMEM || problem == ETOOMANYREFS;
+}
 
 Error system_error(const std::string& what) {
   return Error{what + ": " + std::strerror(errno)};
@@ -127,6 +133,10 @@ Result<void> send_and_wait(const Descriptor& link, const LinkMessage& message) {
     const int problem = send_now(link.number(), message);
     if (problem == 0) return {};
     if (problem == EINTR) continue;
+    if (is_shortage(problem)) {
+      ::poll(nullptr, 0, static_cast<int>(to_milliseconds(kShortagePause)));
+      continue;
+    }
     if (problem != EAGAIN) return Error{std::string("the link is broken: ") + std::strerror(problem)};
     pollfd writable{link.number(), POLLOUT, 0};
     ::poll(&writable, 1, -1);
@@ -157,14 +167,20 @@ DescriptorLink::DescriptorLink(Loop& loop, Descriptor socket, std::function<void
     : socket_(std::move(socket)),
       on_message_(std::move(on_message)),
       on_end_(std::move(on_end)),
-      watch_(std::make_unique<FdWatch>(loop, socket_.number(), [this](FdInterest what) { ready(what); })) {
+      watch_(std::make_unique<FdWatch>(loop, socket_.number(), [this](FdInterest what) { ready(what); })),
+      again_(loop, [this] {
+        if (is_unusable_)
+          fail();
+        else
+          flush();
+      }) {
   update_interest();
 }
 
 DescriptorLink::~DescriptorLink() = default;
 
 void DescriptorLink::send(LinkMessage message) {
-  if (ended_) return;
+  if (ended_ || is_unusable_) return;
   waiting_.push_back(std::move(message));
   if (waiting_.size() == 1) flush();
 }
@@ -209,7 +225,19 @@ void DescriptorLink::flush() {
   while (!waiting_.empty()) {
     const int problem = send_now(socket_.number(), waiting_.front());
     if (problem == EAGAIN || problem == EINTR) break;
-    // Who is gone is found at the end of what it has sent.
+    if (is_shortage(problem)) {
+      again_.start_once(kShortagePause);
+      break;
+    }
+    // Who is gone is found at the end of what it has sent. Else no message may be left out: what came behind it would
+    // be taken for all there is.
+    const bool is_gone = problem == EPIPE || problem == ECONNRESET;
+    if (problem != 0 && !is_gone) {
+      is_unusable_ = true;
+      waiting_.clear();
+      again_.start_once(Duration::zero());
+      break;
+    }
     waiting_.pop_front();
   }
   update_interest();
@@ -218,12 +246,13 @@ void DescriptorLink::flush() {
 void DescriptorLink::fail() {
   ended_ = true;
   waiting_.clear();
+  again_.stop();
   update_interest();
   if (const auto ended = std::exchange(on_end_, nullptr)) ended();
 }
 
 void DescriptorLink::update_interest() {
-  watch_->set_interest({.readable = reads_ && !ended_, .writable = !waiting_.empty() && !ended_});
+  watch_->set_interest({.readable = reads_ && !ended_, .writable = !waiting_.empty() && !ended_ && !again_.active()});
 }
 
 Result<std::unique_ptr<LinkListener>> LinkListener::open(Loop& loop, const std::string& folder, const std::string& name,

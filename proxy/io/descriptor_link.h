@@ -13,6 +13,7 @@
 #include "proxy/base/time.h"
 #include "proxy/io/descriptor.h"
 #include "proxy/io/fd_watch.h"
+#include "proxy/io/timer.h"
 
 namespace pgkeel {
 
@@ -46,7 +47,8 @@ Result<LinkMessage> receive_and_wait(const Descriptor& link, Duration limit);
 // The same on a loop. Loop's thread only; it may be destroyed inside its callbacks.
 class DescriptorLink {
  public:
-  // `on_end`: the other end is gone, or sent what is no message; called once, nothing comes after it.
+  // `on_end`: the other end is gone, or sent what is no message, or a message of ours cannot be sent; called once, not
+  // from inside send(), and nothing comes after it.
   DescriptorLink(Loop& loop, Descriptor socket, std::function<void(LinkMessage)> on_message,
                  std::function<void()> on_end);
   ~DescriptorLink();
@@ -74,9 +76,11 @@ class DescriptorLink {
   std::function<void()> on_end_;
   std::deque<LinkMessage> waiting_;
   bool ended_ = false;
+  bool is_unusable_ = false;  // one of ours was lost
   bool reads_ = true;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
   std::unique_ptr<FdWatch> watch_;
+  Timer again_;  // behind a message that could not be sent
 };
 
 // Where others connect to. Loop's thread only.
