@@ -13,6 +13,7 @@ using namespace std::chrono_literals;
 
 constexpr Duration kStartLimit = 30s;  // from its hello to "we could serve"
 constexpr Duration kGiveLimit = 10s;   // while nobody decides
+constexpr Duration kServeLimit = 10s;  // while nobody serves, although another process decides
 constexpr Duration kEndLimit = 2s;     // for a process to end that has closed its link
 
 }  // namespace
@@ -93,7 +94,7 @@ void HandoverGiver::heard(LinkMessage link_message) {
   if (stage_ == Stage::kGreeted && message->word == HandoverWord::kHello) return offer(*message);
   if (stage_ == Stage::kOffered && message->word == HandoverWord::kReady) return give();
   if (stage_ == Stage::kGiven && message->word == HandoverWord::kReceived) {
-    patience_.stop();
+    patience_.start_once(kServeLimit);
     // It decides once it has this, and it may be dead before it says so.
     stage_ = Stage::kLetGo;
     answer(HandoverWord::kGo, 0);
@@ -101,6 +102,7 @@ void HandoverGiver::heard(LinkMessage link_message) {
     return;
   }
   if (stage_ == Stage::kLetGo && message->word == HandoverWord::kServing) {
+    patience_.stop();
     stage_ = Stage::kFormer;
     owner_.successor_serves(successor_);
     answer(HandoverWord::kMain, 0);
