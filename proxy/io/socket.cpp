@@ -225,7 +225,7 @@ void Socket::set_link_options() {
   set_option(descriptor_, IPPROTO_TCP, TCP_KEEPIDLE, kKeepaliveIdleSeconds);
   set_option(descriptor_, IPPROTO_TCP, TCP_KEEPINTVL, kKeepaliveIntervalSeconds);
   set_option(descriptor_, IPPROTO_TCP, TCP_KEEPCNT, kKeepaliveProbes);
-  set_acknowledge_limit(true);
+  set_acknowledge_limit(!peer_has_closed_its_window());  // of one that comes from another process it may have
 }
 
 void Socket::set_acknowledge_limit(bool limited) {

@@ -39,6 +39,7 @@ Session::Session(AccessPoint& access_point, AcceptedClient client, MovedSession 
 void Session::go_on_here() {
   if (state_ == State::kEstablished) {
     newcomer_place_.shrink_to(0);
+    review_acknowledge_limits();
     follow_route();
     return;
   }

@@ -114,6 +114,11 @@ TEST_CASE("a peer that does not read is not taken for one that is gone") {
     link.review_acknowledge_limit();
     return acknowledge_limit(descriptor) == 0;
   }));
+  // Nor by another process that takes over.
+  auto duplicate = duplicate_socket(descriptor);
+  REQUIRE(duplicate);
+  duplicate->set_link_options();
+  CHECK(acknowledge_limit(descriptor) == 0);
 
   CHECK(test::wait_until([&] {
     while (receiver->first.read(std::as_writable_bytes(std::span(chunk))).kind == IoResult::Kind::kBytes) {
