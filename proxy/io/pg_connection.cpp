@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 
 #include <libpq-fe.h>
+#include <openssl/crypto.h>
 
 #include "proxy/io/fd_watch.h"
 #include "proxy/io/loop.h"
@@ -70,8 +71,10 @@ SqlRows rows_of(const PGresult* result) {
       if (PQgetisnull(result, row, column) != 0) {
         values.emplace_back(std::nullopt);
       } else {
-        values.emplace_back(
-            std::string(PQgetvalue(result, row, column), static_cast<std::size_t>(PQgetlength(result, row, column))));
+        char* value = PQgetvalue(result, row, column);
+        const auto size = static_cast<std::size_t>(PQgetlength(result, row, column));
+        values.emplace_back(std::string(value, size));
+        OPENSSL_cleanse(value, size);  // it may be what is stored of a password
       }
     }
   }
