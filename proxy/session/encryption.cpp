@@ -36,11 +36,13 @@ void Session::encryption_requested(bool for_tls) {
   startup_packet_.clear();
   startup_packet_size_ = 0;
   const bool accepted = for_tls && access_point_.tls().clients;
+  if (accepted && !is_allowed()) return refuse_not_allowed();  // a handshake costs us more than it does anybody else
   const char answer = accepted ? kTlsAccepted : kTlsRefused;
   if (queue_to_client(as_bytes(std::string_view(&answer, 1))) && accepted) begin_tls({});
 }
 
 void Session::begin_direct_tls() {
+  if (!is_allowed()) return vanish();  // what it would understand is TLS
   tls_is_direct_ = true;
   begin_tls(as_bytes(std::exchange(startup_packet_, {})));
 }

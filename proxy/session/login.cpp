@@ -21,7 +21,7 @@ constexpr std::string_view kTooManyConnections = "53300";
 }  // namespace
 
 void Session::read_startup() {
-  while (state_ == State::kStartup) {
+  while (state_ == State::kStartup && !client_.is_shaking_hands()) {
     const std::size_t wanted = startup_packet_size_ == 0 ? 4 : startup_packet_size_;
     if (!read_exactly(startup_packet_, wanted)) return;
     if (startup_packet_size_ == 0) {
@@ -49,7 +49,7 @@ void Session::handle_startup_packet() {
   }
   if (const auto* cancel = std::get_if<CancelRequest>(&*packet)) {
     // Who may not log in may not cancel either: a key can be overheard. There is no answer to a cancel request.
-    if (!access_point_.settings().allow_list.allows(peer_)) {
+    if (!is_allowed()) {
       vanish();
       return;
     }
@@ -75,12 +75,17 @@ void Session::handle_startup_packet() {
   encryption_requested(std::holds_alternative<SslRequest>(*packet));
 }
 
+bool Session::is_allowed() const {
+  return access_point_.settings().allow_list.allows(peer_);
+}
+
+void Session::refuse_not_allowed() {
+  end_with_error(SqlState::kNotAllowed, "client address " + format_ip_address(peer_) +
+                                            " is not allowed to use cluster \"" + access_point_.shared().name + "\"");
+}
+
 void Session::take_a_place() {
-  if (!access_point_.settings().allow_list.allows(peer_)) {
-    end_with_error(SqlState::kNotAllowed, "client address " + format_ip_address(peer_) +
-                                              " is not allowed to use cluster \"" + access_point_.shared().name + "\"");
-    return;
-  }
+  if (!is_allowed()) return refuse_not_allowed();
   if (must_encrypt() && !client_.tls()) {
     end_with_error(SqlState::kNotAllowed, "cluster \"" + access_point_.shared().name +
                                               "\" takes encrypted connections only (client_tls is \"" +

@@ -154,6 +154,8 @@ class Session {
   // login.cpp
   void read_startup();
   void handle_startup_packet();
+  [[nodiscard]] bool is_allowed() const;
+  void refuse_not_allowed();
   void take_a_place();
   void leave_newcomers();
   void connect_to_next_address();

@@ -206,3 +206,17 @@ TEST_CASE("half a handshake is cut off by login_timeout, and an early end is not
   gone.close();
   CHECK(wait_all_gone(proxy));
 }
+
+TEST_CASE("a client from a network that is not allowed gets no handshake: 28000, or nothing where TLS comes first") {
+  ProxyUnderTest::Options options = with_tls(ClientTlsMode::kRequire);
+  options.allow = {"10.0.0.0/8"};
+  ProxyUnderTest proxy(options);
+  proxy.route_to_a(1);
+  Peer client = proxy.connect();
+  client.send(ssl_request());
+  CHECK(last_error(client.receive_to_end()).field('C') == "28000");
+  TlsPeer direct(proxy.connect(), trusting());
+  direct.peer().send(direct.take_output());
+  CHECK(direct.peer().receive_to_end().empty());
+  CHECK(proxy.stats().client_handshakes == 0);
+}
