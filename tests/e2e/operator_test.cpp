@@ -5,6 +5,7 @@
 
 #include "proxy/io/background_process.h"
 #include "tests/e2e/cluster_fixture.h"
+#include "tests/e2e/route_errors.h"
 
 using namespace pgkeel;
 using namespace pgkeel::test;
@@ -47,6 +48,8 @@ TEST_CASE(
   REQUIRE_MESSAGE(cluster.pgkeel->wait_normal("b"), cluster.pgkeel->describe());
   writers.stop();
   CHECK(writers.count_lost(cluster.pgkeel->conninfo()) == 0);
+  CHECK(most_route_errors_of_one(writers) <= 1);
+  CHECK(writers.connect_errors().empty());
   cluster.check_roles("b");
   CHECK(cluster.pgkeel->status()["orders"][0]["state"] == "done");
   const auto decisions = cluster.pgkeel->run_verb({"decisions", "test", "--json"});
@@ -98,6 +101,8 @@ TEST_CASE("an order outlives pgkeel: killed in the middle of it, the next start 
 TEST_CASE("a standby that was shut down is started again by order, and rebuilt by order") {
   Cluster cluster;
   auto& b = cluster.server("b");
+  Writers writers(cluster.pgkeel->conninfo(), 2);
+  REQUIRE(writers.wait_for_more(20));
   b.stop("fast");
   REQUIRE(cluster.pgkeel->wait_for([](const auto& now) {
     return now["nodes"][1]["note"].template get<std::string>().find("shut down cleanly") != std::string::npos;
@@ -110,6 +115,11 @@ TEST_CASE("a standby that was shut down is started again by order, and rebuilt b
   CAPTURE(rebuilt.output);
   check_done(rebuilt);
   REQUIRE_MESSAGE(cluster.pgkeel->wait_normal("a"), cluster.pgkeel->describe());
+  REQUIRE(writers.wait_for_more(20));
+  writers.stop();
+  CHECK(writers.statement_errors().empty());
+  CHECK(writers.connect_errors().empty());
+  CHECK(writers.count_lost(cluster.server("a").conninfo()) == 0);
   cluster.check_roles("a");
   CHECK_FALSE(std::filesystem::exists(b.data_directory() + "/base/only-in-the-old-one"));
   const std::filesystem::path parent = std::filesystem::path(b.data_directory()).parent_path();
@@ -123,7 +133,8 @@ TEST_CASE("a standby promoted by hand beside the primary is a collision, until a
     const std::string other = kept == "a" ? "b" : "a";
     Cluster cluster;
     cluster.server("a").query("CREATE TABLE sides (side text)");
-    REQUIRE(cluster.server("a").wait_caught_up("b"));
+    Writers writers(cluster.pgkeel->conninfo(), 2);
+    REQUIRE(writers.wait_for_more(20));
     cluster.server("b").query("SELECT pg_promote()");
     cluster.server("a").query("INSERT INTO sides VALUES ('a')");
     cluster.server("b").query("INSERT INTO sides VALUES ('b')");
@@ -136,6 +147,12 @@ TEST_CASE("a standby promoted by hand beside the primary is a collision, until a
     check_refused(cluster.pgkeel->run_verb({"failover", "test", "--yes"}), "pgkeel resolve");
     check_done(cluster.pgkeel->run_verb({"resolve", "test", "--keep", kept, "--yes"}));
     REQUIRE_MESSAGE(cluster.pgkeel->wait_normal(kept), cluster.pgkeel->describe());
+    REQUIRE_MESSAGE(writers.wait_for_more(20), cluster.pgkeel->describe());
+    writers.stop();
+    CHECK(most_route_errors_of_one(writers) <= (kept == "a" ? 0 : 1));
+    CHECK(writers.connect_errors().empty());
+    // What clients wrote to the one that is given up is set aside with it.
+    if (kept == "a") CHECK(writers.count_lost(cluster.server("a").conninfo()) == 0);
     cluster.check_roles(kept);
     CHECK(cluster.pgkeel->status()["epoch"] == (kept == "a" ? 1 : 2));
     CHECK(cluster.server(kept).value("SELECT string_agg(side, ',') FROM sides") == kept);

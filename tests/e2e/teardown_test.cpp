@@ -3,6 +3,7 @@
 
 #include "tests/e2e/agent_fixture.h"
 #include "tests/e2e/cluster_fixture.h"
+#include "tests/e2e/route_errors.h"
 #include "tests/support/sql_connection.h"
 
 using namespace pgkeel;
@@ -56,11 +57,18 @@ TEST_CASE("a cluster that is torn down is a clean stand-alone primary with a sta
   CHECK(pgkeel.run_verb({"teardown", "test"}).exit_status == 2);
   CHECK(pgkeel.run_verb({"teardown", "test", "--name", "tset"}).exit_status == 2);
   CHECK(pgkeel.status()["condition"] == "normal");
+  Writers writers(pgkeel.conninfo(), 2);
+  REQUIRE(writers.wait_for_more(20));
   const auto verb = pgkeel.run_verb({"teardown", "test", "--name", "test"});
   INFO(verb.output);
   INFO(verb.error_output);
   REQUIRE(verb.exit_status == 0);
   CHECK(verb.output.find("b stays a standby of a, without a slot") != std::string::npos);
+  REQUIRE(wait_until([&] { return !writers.connect_errors().empty(); }));
+  writers.stop();
+  CHECK(most_route_errors_of_one(writers) <= 1);
+  for (const auto& error : writers.connect_errors()) CHECK(error.find("is torn down") != std::string::npos);
+  CHECK(writers.count_lost(cluster.server("a").conninfo()) == 0);
   check_left(cluster);
   try {
     session.query("SELECT 1");

@@ -14,6 +14,7 @@ using namespace std::chrono_literals;
 
 Writers::Writers(std::string conninfo, std::size_t count) : conninfo_(std::move(conninfo)) {
   SqlConnection(conninfo_).query("CREATE TABLE IF NOT EXISTS written (id text PRIMARY KEY)");
+  statement_errors_of_.resize(count);
   for (std::size_t writer = 0; writer < count; ++writer) threads_.emplace_back([this, writer] { write(writer); });
 }
 
@@ -42,6 +43,7 @@ void Writers::write(std::size_t writer) {
           connection.query("INSERT INTO written VALUES ('" + id + "')");
         } catch (const SqlError& error) {
           const std::lock_guard lock(mutex_);
+          ++statement_errors_of_[writer];
           const bool only_noticed = error.sqlstate.empty() && !error.notice_sqlstate.empty();
           ++statement_errors_[only_noticed ? error.notice_sqlstate + " as a notice" : error.sqlstate];
           break;
@@ -82,6 +84,11 @@ std::size_t Writers::count_lost(const std::string& conninfo) const {
 std::map<std::string, std::size_t> Writers::statement_errors() const {
   const std::lock_guard lock(mutex_);
   return statement_errors_;
+}
+
+std::size_t Writers::most_statement_errors_of_one() const {
+  const std::lock_guard lock(mutex_);
+  return statement_errors_of_.empty() ? 0 : std::ranges::max(statement_errors_of_);
 }
 
 std::vector<std::string> Writers::connect_errors() const {

@@ -31,6 +31,8 @@ class Writers {
   // SQLSTATEs of failed statements ("57P01 as a notice" where libpq gave it to the notice receiver only, see SqlError;
   // "" where it saw only a broken link); and messages of failed connects.
   [[nodiscard]] std::map<std::string, std::size_t> statement_errors() const;
+  // … of the writer that had the most of them.
+  [[nodiscard]] std::size_t most_statement_errors_of_one() const;
   [[nodiscard]] std::vector<std::string> connect_errors() const;
   // When each row was acknowledged, to any of them.
   [[nodiscard]] std::vector<Instant> acknowledged_at() const;
@@ -43,6 +45,7 @@ class Writers {
   mutable std::mutex mutex_;  // guards all below
   std::vector<std::string> acknowledged_;
   std::map<std::string, std::size_t> statement_errors_;
+  std::vector<std::size_t> statement_errors_of_;  // by writer
   std::vector<std::string> connect_errors_;
   std::vector<Instant> acknowledged_at_;
   std::vector<std::thread> threads_;
