@@ -4,7 +4,7 @@ const assert = require("node:assert/strict");
 const { execFileSync } = require("node:child_process");
 const fs = require("node:fs");
 const { test, before, after } = require("node:test");
-const { kPgkeel, kScreenshots, asServerUser, card, giveOrderTo, openBrowser, openPage, startDemo } = require("./support.cjs");
+const { kPgkeel, kScreenshots, asServerUser, card, giveOrderTo, openBrowser, openPage, startDemo, waitFor } = require("./support.cjs");
 
 let demo, browser, address, token, config;
 
@@ -94,6 +94,76 @@ test("an order is refused without the token, looked at first, given, and watched
     assert.deepEqual(each.problems, []);
     await each.close();
   }
+});
+
+test("what was answered to another question is not offered", async () => {
+  const page = await openConsole();
+  await condition(page, "Normal");
+  await page.getByRole("button", { name: "Failover…" }).click();
+  const dialog = page.getByRole("dialog");
+  const give = dialog.getByRole("button", { name: "Failover now" });
+  await dialog.getByLabel("Token").fill(token);
+  let answer;
+  await page.route("**/failover", async (route) => {
+    const fetched = await route.fetch();
+    await new Promise((resolve) => { answer = resolve; });
+    await route.fulfill({ response: fetched });
+  });
+  const answered = page.waitForResponse("**/failover");
+  await dialog.getByRole("button", { name: "What would happen?" }).click();
+  await waitFor("the question", () => answer);
+  await dialog.getByLabel("Acknowledged commits may be lost").check();
+  answer();
+  await answered;
+  await page.evaluate(() => new Promise((resolve) => { setTimeout(resolve); }));
+  assert.ok(await give.isDisabled());
+  assert.equal(await dialog.getByText(/57P01/).count(), 0);
+  await page.unroute("**/failover");
+  await dialog.getByRole("button", { name: "What would happen?" }).click();
+  await dialog.getByText(/57P01/).waitFor();
+  assert.ok(await give.isEnabled());
+  await page.close();
+});
+
+test("where too many are told live, the page asks, and says so", async () => {
+  const readers = [];
+  await waitFor("all places", async () => {  // that of a page which was closed is free again soon
+    const reader = await fetch(`${address}/api/v1/events`, { headers: { Accept: "text/event-stream" } });
+    if (reader.status === 200) readers.push(reader.body);
+    return readers.length === 8;
+  });
+  const page = await openPage(browser, address, {}, "every 2 s");
+  await condition(page, "Normal");
+  await page.locator("#events tr").first().waitFor();
+  for (const reader of readers) await reader.cancel();
+  await page.getByText("live", { exact: true }).waitFor();
+  assert.deepEqual(page.problems, []);
+  await page.close();
+});
+
+test("the primary dies under an open page: it is told in words, and in colour, and read aloud", async () => {
+  const page = await openConsole();
+  await condition(page, "Normal");
+  const active = await activeNode(page);
+  const standby = active === "a" ? "b" : "a";
+  await page.evaluate(() => {
+    window.seen = [];
+    const heading = document.getElementById("condition-word");
+    const note = () => window.seen.push({ word: heading.textContent, tone: document.getElementById("condition").dataset.tone,
+      live: heading.closest("[aria-live]")?.getAttribute("aria-live") });
+    new MutationObserver(note).observe(document.getElementById("condition"), { subtree: true, childList: true, characterData: true, attributes: true });
+  });
+  const directory = new RegExp(`name = "${active}"[^]*?data_directory = "([^"]+)"`).exec(fs.readFileSync(config, "utf8"))[1];
+  process.kill(Number(fs.readFileSync(`${directory}/postmaster.pid`, "utf8").split("\n")[0]), "SIGKILL");
+  await card(page, standby).getByText("active", { exact: true }).waitFor();
+  await page.locator("#events").getByText(`${active} failed: postmaster`).first().waitFor();
+  await condition(page, "Normal");
+  const seen = await page.evaluate(() => window.seen);
+  assert.ok(seen.some(({ word, tone }) => /Degraded|No route/.test(word) && tone !== "good"), JSON.stringify(seen));
+  assert.ok(seen.every(({ live }) => live === "polite" || live === "assertive"), JSON.stringify(seen[0]));
+  await card(page, active).getByText("streaming", { exact: true }).waitFor();
+  assert.deepEqual(page.problems, []);
+  await page.close();
 });
 
 test("maintenance, a stop and a start are ordered, and each says what becomes of clients", async () => {

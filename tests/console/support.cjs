@@ -55,7 +55,7 @@ async function startDemo() {
 const openBrowser = () => chromium.launch({ executablePath: kChromium, args: ["--no-sandbox"] });
 
 // Its `problems`: errors of the page, and whatever it asks of anybody else.
-async function openPage(browser, address, options = {}) {
+async function openPage(browser, address, options = {}, link = "live") {
   const page = await browser.newPage({ viewport: { width: 1280, height: 900 }, ignoreHTTPSErrors: true, ...options });
   page.setDefaultTimeout(kPatience);
   page.problems = [];
@@ -64,7 +64,7 @@ async function openPage(browser, address, options = {}) {
     if (!request.url().startsWith(`${address}/`) && !request.url().startsWith("data:")) page.problems.push(request.url());
   });
   await page.goto(address);
-  await page.getByText("live", { exact: true }).waitFor();
+  await page.locator("#link", { hasText: link }).waitFor();
   return page;
 }
 

@@ -3,6 +3,7 @@
 
 const kEventsShown = 300;
 const kEventsAtFirst = 60;  // the others are a press of a button away
+const kAskPauseMs = 2000;
 const kPlotSeconds = 120;
 const kSeverities = ["debug", "info", "warning", "error"];
 const kTones = {
@@ -386,31 +387,56 @@ function showLink(live, text) {
   setText("link", text);
 }
 
+function takeClusters(clusters) {
+  const first = state.clusters.length === 0;
+  state.clusters = clusters;
+  keepLags();
+  draw();
+  if (first) drawEvents();
+}
+
+function takeEvent(event) {
+  if (event.id <= (state.events.at(-1)?.id ?? 0)) return;
+  state.events.push(event);
+  if (state.events.length > 5 * kEventsShown) state.events.splice(0, kEventsShown);
+  drawEvents();
+}
+
+const sayNoAnswer = () => showLink(false, "pgkeel does not answer; what is shown is old");
+
+async function askOnce() {
+  try {
+    takeClusters((await (await fetch("api/v1/clusters")).json()).clusters);
+    (await (await fetch(`api/v1/events?after=${state.events.at(-1)?.id ?? 0}`)).json()).events.forEach(takeEvent);
+    showLink(true, "every 2 s: too many others are told live");
+  } catch {
+    sayNoAnswer();
+  }
+}
+
 function listen() {
   const stream = new EventSource("api/v1/events?clusters=1");
   stream.addEventListener("clusters", (message) => {
-    const first = state.clusters.length === 0;
-    state.clusters = JSON.parse(message.data).clusters;
-    keepLags();
+    takeClusters(JSON.parse(message.data).clusters);
     showLink(true, "live");
-    draw();
-    if (first) drawEvents();
   });
-  stream.addEventListener("event", (message) => {
-    const event = JSON.parse(message.data);
-    if (event.id <= (state.events.at(-1)?.id ?? 0)) return;
-    state.events.push(event);
-    if (state.events.length > 5 * kEventsShown) state.events.splice(0, kEventsShown);
-    drawEvents();
-  });
-  stream.addEventListener("error", () => {
-    showLink(false, "pgkeel does not answer; what is shown is old");
-    if (stream.readyState === EventSource.CLOSED) setTimeout(listen, 2000);  // refused; a lost one comes back by itself
+  stream.addEventListener("event", (message) => takeEvent(JSON.parse(message.data)));
+  stream.addEventListener("error", async () => {
+    if (stream.readyState !== EventSource.CLOSED) return sayNoAnswer();  // a lost one comes back by itself
+    await askOnce();  // a refused one does not
+    setTimeout(listen, kAskPauseMs);
   });
 }
 
 // ---- orders ----------------------------------------------------------------------------------------------------------
-const order = { name: "", cluster: "" };
+// `opening` and `question` grow: an answer that comes when something else is asked already is not shown.
+const order = { name: "", cluster: "", opening: 0, question: 0 };
+
+function askAnew() {
+  ++order.question;
+  byId("order-give").disabled = true;
+  sayAnswer(kOrders[order.name].what, false);
+}
 
 function orderBody() {
   const kind = kOrders[order.name];
@@ -441,15 +467,19 @@ async function post(body) {
 
 async function ask(preview) {
   byId("order-give").disabled = true;
+  const { opening } = order;
+  const question = ++order.question;
+  const isOld = () => opening !== order.opening || (preview && question !== order.question);
   try {
     const { answer, refused } = await post({ ...orderBody(), ...(preview ? { preview: true } : {}) });
+    if (isOld()) return;
     if (refused) return sayAnswer(`Refused: ${refused}`, true);
     if (!preview) return sayAnswer(`Ordered. ${answer.consequences}`, false);
     const stake = answer.bytes_at_stake ? ` ${bytesText(answer.bytes_at_stake)} of WAL are at stake.` : "";
     sayAnswer(answer.consequences + stake, false);
     byId("order-give").disabled = false;
   } catch (problem) {
-    sayAnswer(`pgkeel does not answer: ${problem.message}`, true);
+    if (!isOld()) sayAnswer(`pgkeel does not answer: ${problem.message}`, true);
   }
 }
 
@@ -458,6 +488,7 @@ function openOrder(name, node) {
   const cluster = shownCluster();
   order.name = name;
   order.cluster = cluster.name;
+  ++order.opening;
   setText("order-title", `${kind.label.replace("…", "")} of ${cluster.name}`);
   setText("order-give", `${kind.label.replace("…", "")} now`);
   const choices = node ? [[node, node]]
@@ -468,8 +499,7 @@ function openOrder(name, node) {
   byId("order-loss-label").hidden = !kind.loss;
   byId("order-rebuild-label").hidden = !kind.rebuild;
   byId("order-loss").checked = byId("order-rebuild").checked = false;
-  byId("order-give").disabled = true;
-  sayAnswer(kind.what, false);
+  askAnew();
   byId("order").showModal();
   byId("order-token").focus();
 }
@@ -494,7 +524,7 @@ document.addEventListener("click", ({ target }) => {
 byId("order-preview").addEventListener("click", () => ask(true));
 byId("order-give").addEventListener("click", () => ask(false));
 for (const id of ["order-target", "order-loss", "order-rebuild"]) {
-  byId(id).addEventListener("change", () => { byId("order-give").disabled = true; });
+  byId(id).addEventListener("change", askAnew);
 }
 byId("order-token").addEventListener("keydown", (event) => {
   if (event.key !== "Enter") return;
@@ -508,5 +538,13 @@ byId("events-more").addEventListener("click", () => {
   drawEvents();
 });
 
-await learnOrders();
-listen();
+async function begin() {
+  try {
+    await learnOrders();
+    listen();
+  } catch {
+    sayNoAnswer();
+    setTimeout(begin, kAskPauseMs);
+  }
+}
+begin();
