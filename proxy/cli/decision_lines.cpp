@@ -67,9 +67,10 @@ std::string wal_block(const Json& record) {
   const Json had_more = wal.value("old_primary_had_more", Json(nullptr));
   const Json lost = wal.value("lost", Json(nullptr));
   if (lost.is_object()) {
-    lines.push_back(fmt::format("{} alone had {} committed transactions, {} bytes of WAL: pgkeel lost {} {}", from,
-                                lost.at("transactions").get<std::uint64_t>(), lost.at("wal_bytes").get<std::uint64_t>(),
-                                record.at("cluster").get<std::string>(), lost.at("report").get<std::string>()));
+    lines.push_back(fmt::format("{} alone had {}, {} bytes of WAL: pgkeel lost {} {}", from,
+                                committed_transactions(lost.at("transactions").get<std::uint64_t>()),
+                                lost.at("wal_bytes").get<std::uint64_t>(), record.at("cluster").get<std::string>(),
+                                lost.at("report").get<std::string>()));
   } else if (had_more == true) {
     lines.push_back(from + " had WAL that " + to + " lacks: it is set aside (pgkeel lost " +
                     record.at("cluster").get<std::string>() + ")");
@@ -142,6 +143,10 @@ std::string decision_lines(const Json& record) {
   if (record.contains("fence")) text += block("old primary", {record["fence"].get<std::string>()});
   if (record.contains("wal")) text += wal_block(record) + clients_block(record) + beside_rows_block(record);
   return text;
+}
+
+std::string committed_transactions(std::uint64_t count) {
+  return std::to_string(count) + (count == 1 ? " committed transaction" : " committed transactions");
 }
 
 }  // namespace pgkeel

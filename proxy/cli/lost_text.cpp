@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include "proxy/cli/decision_lines.h"
+
 namespace pgkeel {
 namespace {
 
@@ -116,8 +118,9 @@ Json lost_list_json(const std::vector<QuarantineEntry>& entries) {
 
 std::string lost_report_text(const QuarantineEntry& entry, const Json& report, const std::vector<Json>& transactions) {
   const auto lost = report.value("lost", Json::object());
-  std::string text = fmt::format("{}: {} committed transactions of {} are not in the cluster ({} of WAL, {} to {})\n",
-                                 entry.id, entry.transactions, entry.divergence.node, bytes_text(entry.wal_bytes),
+  std::string text = fmt::format("{}: {} of {} {} not in the cluster ({} of WAL, {} to {})\n", entry.id,
+                                 committed_transactions(entry.transactions), entry.divergence.node,
+                                 entry.transactions == 1 ? "is" : "are", bytes_text(entry.wal_bytes),
                                  word(lost, "wal_from"), word(lost, "wal_to"));
   text += fmt::format("  {} left timeline {} at {}; {} was on timeline {}\n", entry.divergence.upstream,
                       entry.divergence.fork_timeline, word(lost, "wal_from"), entry.divergence.node,

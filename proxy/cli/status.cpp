@@ -45,7 +45,8 @@ int run_status(const StatusOptions& options) {
   // A pgkeel that is restarted meanwhile is watched on.
   while (std::cout) {
     if (on_screen) {
-      std::cout << as_screen(text ? *text : "pgkeel: " + text.error().message + "\n") << std::flush;
+      std::cout << as_screen(text ? *text : "pgkeel: " + text.error().message + "\n", screen_size(STDOUT_FILENO))
+                << std::flush;
     } else if (text) {
       std::cout << *text << (options.json ? "" : "\n") << std::flush;
     } else {

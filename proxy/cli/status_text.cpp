@@ -203,8 +203,8 @@ std::string cluster_text(const Json& cluster, const Painter& painter) {
   for (const auto& lost : cluster.value("lost", Json::array())) {
     const auto transactions = lost.at("transactions").get<std::uint64_t>();
     if (transactions == 0) continue;
-    text += fmt::format("  {}: {} committed transactions ({} of WAL) that {} alone had: pgkeel lost {} {}\n",
-                        painter(Paint::kWarning, "lost"), transactions, bytes_text(lost.at("wal_bytes")),
+    text += fmt::format("  {}: {} ({} of WAL) that {} alone had: pgkeel lost {} {}\n", painter(Paint::kWarning, "lost"),
+                        committed_transactions(transactions), bytes_text(lost.at("wal_bytes")),
                         lost.at("node").get<std::string>(), cluster.at("name").get<std::string>(),
                         lost.at("report").get<std::string>());
   }

@@ -24,7 +24,16 @@ class Painter {
 // A terminal, TERM is not "dumb", and NO_COLOR is not set (https://no-color.org).
 [[nodiscard]] bool wants_colours(int descriptor);
 
-// Writes the text over what was on the screen, without a flicker.
-std::string as_screen(std::string_view text);
+struct ScreenSize {
+  std::size_t rows = 24;
+  std::size_t columns = 80;
+};
+
+// Of the terminal; 24 x 80 where it does not tell.
+[[nodiscard]] ScreenSize screen_size(int descriptor);
+
+// Writes the text over what was on the screen, without a flicker. What does not fit is left out from below, and the
+// last row says how much: a screen that scrolls could not be written over. Long lines go on in the next row. Pure.
+std::string as_screen(std::string_view text, ScreenSize size);
 
 }  // namespace pgkeel

@@ -170,5 +170,11 @@ TEST_CASE("colours are put around a text only where they are wanted") {
   CHECK(Painter(true)(Paint::kBad, "no route") == "\033[31mno route\033[0m");
   CHECK(Painter(true)(Paint::kPlain, "a") == "a");
   CHECK(Painter(false)(Paint::kBad, "no route") == "no route");
-  CHECK(as_screen("a\nb\n") == "\033[Ha\033[K\nb\033[K\n\033[J");
+  CHECK(as_screen("a\nb\n", {24, 80}) == "\033[Ha\033[K\nb\033[K\n\033[J");
+  CHECK(as_screen("a\nb\n", {3, 80}) == "\033[Ha\033[K\nb\033[K\n\033[J");
+  CHECK(as_screen("a\nb\nc\n", {3, 80}) == "\033[Ha\033[K\nb\033[K\n... 1 more\033[K\033[J");
+  CHECK(as_screen("123456\nb\nc\n", {3, 5}) == "\033[H123456\033[K\n... 2 more\033[K\033[J");
+  // Colours take no column, nor does a character of two bytes more than one.
+  CHECK(as_screen("\033[32m12345\033[0m\n1\u00b54\n", {3, 5}).find("more") == std::string::npos);
+  CHECK(as_screen("123456\n", {1, 5}) == "\033[H... 1 more\033[K\033[J");
 }
