@@ -126,6 +126,9 @@ int write_out(const Found& found, const std::string& folder) {
   const auto report = write_rows(found, target);
   if (!report) return refuse(report.error().message);
   for (const auto& text : report->problems) say("but: " + text);
+  for (const auto& text : report->left_out) say("in no file: " + text);
+  if (!report->complete())
+    say("the files are NOT COMPLETE: what is in no file is in " + entry.data + " alone; keep it");
   std::cout << report->tables << " tables: " << report->inserted << " rows inserted, " << report->updated
             << " updated, " << report->deleted
             << " deleted or with another key; how to bring them back: " << target.string() << "/README.txt\n";

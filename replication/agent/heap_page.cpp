@@ -1,5 +1,6 @@
 #include "replication/agent/heap_page.h"
 
+#include <algorithm>
 #include <cstring>
 #include <optional>
 
@@ -32,6 +33,7 @@ constexpr std::uint16_t kXmaxIsMulti = 0x1000;
 constexpr std::uint16_t kUpdated = 0x2000;
 constexpr std::uint16_t kKeysUpdated = 0x2000;  // infomask2
 constexpr std::uint16_t kHotUpdated = 0x4000;   // infomask2
+constexpr std::uint16_t kHeapOnly = 0x8000;     // infomask2
 
 template <class Number>
 Number number_at(std::span<const std::byte> bytes, std::size_t position) {
@@ -45,12 +47,16 @@ void put_number(std::span<std::byte> bytes, std::size_t position, Number value) 
   std::memcpy(bytes.data() + position, &value, sizeof value);
 }
 
-std::size_t line_pointers(std::span<const std::byte> page) {
-  if (page.size() < kPageHeaderBytes) return 0;
+bool has_page_header(std::span<const std::byte> page) {
+  if (page.size() < kPageHeaderBytes) return false;
   const auto lower = number_at<std::uint16_t>(page, 12);
   const auto upper = number_at<std::uint16_t>(page, 14);
-  if (lower < kPageHeaderBytes || lower > upper || upper > page.size()) return 0;
-  return (lower - kPageHeaderBytes) / kLinePointerBytes;
+  return lower >= kPageHeaderBytes && lower <= upper && upper <= page.size();
+}
+
+std::size_t line_pointers(std::span<const std::byte> page) {
+  if (!has_page_header(page)) return 0;
+  return (number_at<std::uint16_t>(page, 12) - kPageHeaderBytes) / kLinePointerBytes;
 }
 
 struct Place {
@@ -70,6 +76,10 @@ std::optional<Place> place_of(std::span<const std::byte> page, std::size_t offse
 }
 
 }  // namespace
+
+bool is_heap_page(std::span<const std::byte> page) {
+  return has_page_header(page) || std::ranges::all_of(page, [](std::byte byte) { return byte == std::byte{0}; });
+}
 
 std::vector<HeapTuple> read_heap_page(std::span<const std::byte> page) {
   std::vector<HeapTuple> tuples;
@@ -96,6 +106,7 @@ std::vector<HeapTuple> read_heap_page(std::span<const std::byte> page) {
     tuple.xmax_locks_only =
         (infomask & kXmaxLockOnly) != 0 || (infomask & (kXmaxIsMulti | kXmaxExclusiveLock)) == kXmaxExclusiveLock;
     tuple.is_update = (infomask & kUpdated) != 0;
+    tuple.is_heap_only = (infomask2 & kHeapOnly) != 0;
     tuple.moved_to_partition = tuple.next.offset == kMovedPartitionsOffset;
     tuple.keys_updated = (infomask2 & kKeysUpdated) != 0;
     tuple.data = row.subspan(data_begin);

@@ -27,11 +27,15 @@ struct HeapTuple {
   bool xmax_invalid = false;  // nobody, or rolled back
   bool xmax_is_multi = false;
   bool xmax_locks_only = false;
-  bool is_update = false;  // it replaced another version
+  bool is_update = false;     // it replaced another version
+  bool is_heap_only = false;  // likewise, on the same page, and no indexed column was changed by that
   bool moved_to_partition = false;
   bool keys_updated = false;        // by xmax: it was deleted, or a column of a unique index was changed
   std::span<const std::byte> data;  // its columns; points into the page
 };
+
+// Whether it is a page of a table, or one that was never written to.
+bool is_heap_page(std::span<const std::byte> page);
 
 // In the order of their line pointers. Nothing where this is no page of a table.
 std::vector<HeapTuple> read_heap_page(std::span<const std::byte> page);

@@ -1,6 +1,6 @@
 #include "replication/agent/lost_export.h"
 
-#include <algorithm>
+#include <array>
 #include <filesystem>
 #include <map>
 #include <optional>
@@ -18,6 +18,8 @@
 #include "replication/agent/lost_reading.h"
 #include "replication/agent/lost_rows.h"
 #include "replication/agent/lost_table.h"
+#include "replication/agent/lost_tables.h"
+#include "replication/agent/saved_pages.h"
 
 namespace pgkeel {
 namespace {
@@ -27,6 +29,9 @@ using Json = nlohmann::json;
 
 constexpr const char* kUnfinishedFile = "/.pgkeel-export";
 constexpr const char* kRevivedFile = "/.pgkeel-revived.json";
+constexpr const char* kSavedPagesFile = "/.pgkeel-pages";
+constexpr const char* kIncompleteSummary = "/incomplete.json";
+constexpr std::size_t kRevivedBytesMax = std::size_t{1} << 30U;
 
 TransactionSet lost_xids(const LostHistory& history) {
   TransactionSet xids;
@@ -39,149 +44,116 @@ TransactionSet lost_xids(const LostHistory& history) {
 
 class Export {
  public:
-  Export(const QuarantineEntry& entry, LocalServerConfig server, std::string target,
+  Export(const QuarantineEntry& entry, LocalServerConfig server, std::string target, OpenDiverged open,
          const std::function<void(const std::string&)>& progress, std::uint16_t port)
-      : entry_(entry), server_(std::move(server)), target_(std::move(target)), say_(progress), port_(port) {}
+      : entry_(entry),
+        server_(std::move(server)),
+        target_(std::move(target)),
+        in_place_(open == OpenDiverged::kInPlace),
+        say_(progress),
+        port_(port) {}
 
   Result<LostExportReport> run(const LostReading& reading) {
     lost_ = lost_xids(reading.history);
-    if (const auto text = read_file(target_ + kRevivedFile)) {
-      const auto before = Json::parse(*text, nullptr, false);
-      if (before.is_object()) revived_before_ = before;
-    }
+    revived_before_ = read_revived();
     const auto control = DataDirectory(server_).control_data();
     if (!control) return control.error();
     pages_.emplace(control->block_bytes, control->segment_blocks);
+    leave_out_what_is_in_no_table(reading);
     if (auto found = find_rows(reading); !found) return found.error();
-    if (auto revived = revive_old_rows(); !revived) return revived.error();
-    if (auto written = write_tables(); !written) return written.error();
-    if (auto written = write_summary(reading); !written) return written.error();
+    auto written = revive_old_rows();
+    if (written) written = write_tables();
+    // Its server is stopped by now, however it ended.
+    if (in_place_) {
+      if (auto put = put_back_revived_pages(server_, target_); !put) return put.error();
+    }
+    if (written) written = write_summary(reading);
+    if (!written) return written.error();
     return report_;
   }
 
  private:
+  void leave_out_what_is_in_no_table(const LostReading& reading) {
+    if (!reading.whole) report_.left_out = reading.problems;
+    for (const auto& transaction : reading.history.prepared) {
+      report_.left_out.push_back(
+          "transaction " + std::to_string(transaction.xid) +
+          ", which is prepared and was not ended, is in no file: only the data directory has it");
+    }
+  }
+
   // The first opening: the server recovers, and what is on its pages then is read from their files.
   Result<void> find_rows(const LostReading& reading) {
     say_("opening it alone");
     auto server = IsolatedServer::start(server_, false, say_, port_);
     if (!server) return server.error();
-    if (auto written = ask_isolated(**server, "postgres", "CHECKPOINT"); !written) return written.error();
+    if (auto written = ask_isolated(**server, kMaintenanceDatabase, "CHECKPOINT"); !written) return written.error();
     catalog_.emplace(server_.data_directory, pages_->block_bytes());
     ask_for_sequences(reading.history, *catalog_);
-    std::map<std::uint32_t, std::uint32_t> updaters;
-    const auto updater_of = [&](std::uint32_t multixact) {
-      const auto known = updaters.find(multixact);
-      if (known != updaters.end()) return known->second;
-      const auto member = ask_isolated(**server, "postgres",
-                                       "SELECT xid FROM pg_get_multixact_members('" + std::to_string(multixact) +
-                                           "') WHERE mode IN ('upd', 'nokeyupd')");
-      const bool any = member && !member->rows.empty() && member->rows[0][0];
-      return updaters[multixact] = any ? static_cast<std::uint32_t>(std::stoul(*member->rows[0][0])) : 0;
-    };
-    std::size_t done = 0;
-    for (const auto& [file, blocks] : reading.history.touched_blocks) {
-      ++done;
-      const auto relation = catalog_->relation(file);
-      if (!relation || relation->is_catalog) continue;
-      const bool is_toast = relation->kind == 't';
-      if (!is_toast && relation->kind != 'r' && relation->kind != 'm') continue;
-      if (is_toast) {
-        toast_files_.emplace_back(file, &blocks);
-        continue;
-      }
-      LostRowFinder finder(lost_, updater_of);
-      const auto path = catalog_->path_of(file);
-      if (!path) continue;
-      pages_->read(*path, blocks,
-                   [&](std::uint32_t block, std::span<const HeapTuple> tuples) { finder.add_page(block, tuples); });
-      LostTable table;
-      table.file = file;
-      table.relation = *relation;
-      table.rows = finder.find();
-      add_revived_before(table);
-      if (!table.rows.any() && table.rows.deletions == 0) continue;
-      table.database = catalog_->database_name(file.database).value_or("");
-      say_("looking at " + table.database + "." + relation->schema + "." + relation->name + " (" +
-           std::to_string(done) + " of " + std::to_string(reading.history.touched_blocks.size()) + " files)");
-      compare_with_log(reading, table);
-      if (auto described = describe_lost_table(**server, table); !described)
-        table.problems.push_back(described.error().message);
-      tables_.push_back(std::move(table));
-    }
+    auto found = LostTableFinder(**server, *catalog_, *pages_, lost_).find(reading.history, revived_before_, say_);
+    if (!found) return found.error();
+    found_ = std::move(*found);
+    report_.left_out.insert(report_.left_out.end(), found_.left_out.begin(), found_.left_out.end());
     return (*server)->stop();
-  }
-
-  static void compare_with_log(const LostReading& reading, LostTable& table) {
-    std::uint64_t in_log = 0;
-    for (const auto& transaction : reading.history.committed) {
-      const auto found = transaction.work.rows.find(table.file);
-      if (found != transaction.work.rows.end()) in_log += found->second.deleted;
-    }
-    if (in_log <= table.rows.deletions) return;
-    table.problems.push_back(std::to_string(in_log - table.rows.deletions) +
-                             " deleted rows are no longer on their pages, which were cleaned up since: their keys "
-                             "cannot be told");
   }
 
   // The server does not show what was deleted, unless it seems not to have been; nor would it keep the parts of such a
   // row in a TOAST table.
   Result<void> revive_old_rows() {
-    if (auto noted = note_revived(); !noted) return noted;
-    for (const auto& table : tables_) {
-      const auto path = catalog_->path_of(table.file);
-      if (path && !table.old_rows().empty()) {
-        if (auto revived = pages_->revive(*path, table.old_rows()); !revived) return revived;
-      }
+    auto rows = found_.toast;
+    for (const auto& table : found_.tables) {
+      if (auto old = table.old_rows(); !old.empty()) rows[table.file] = std::move(old);
     }
-    for (const auto& [file, blocks] : toast_files_) {
-      const auto path = catalog_->path_of(file);
-      if (!path) continue;
-      std::vector<RowPointer> gone;
-      pages_->read(*path, *blocks, [&](std::uint32_t block, std::span<const HeapTuple> tuples) {
-        for (const auto& tuple : tuples) {
-          if (!tuple.xmax_invalid && lost_.contains(tuple.xmax)) gone.push_back({block, tuple.offset});
-        }
-      });
-      if (auto revived = pages_->revive(*path, gone); !revived) return revived;
+    if (auto noted = note_revived(); !noted) return noted;
+    if (in_place_) {
+      SavedPages saved(target_ + kSavedPagesFile, server_.data_directory);
+      for (const auto& [file, old] : rows) {
+        if (auto kept = pages_->save(catalog_->path_of(file).value_or(""), old, saved); !kept) return kept;
+      }
+      if (auto finished = saved.finish(); !finished) return finished;
+    }
+    for (const auto& [file, old] : rows) {
+      if (auto revived = pages_->revive(catalog_->path_of(file).value_or(""), old); !revived) return revived;
     }
     return {};
   }
 
-  // Once revived they cannot be told from rows that nobody touched: if we are cut off, the next export needs this.
+  // If we are cut off, and the log has such a page by then, the next export cannot tell them from rows that nobody
+  // touched.
   [[nodiscard]] Result<void> note_revived() const {
-    Json revived = Json::object();
-    for (const auto& table : tables_) {
-      auto& rows = revived[format_relation_file(table.file)] = Json::array();
+    Json revived = Json::array();
+    for (const auto& table : found_.tables) {
+      Json rows = Json::array();
       for (const auto& row : table.old_rows()) rows.push_back({row.block, row.offset});
+      revived.push_back({{"file", {table.file.tablespace, table.file.database, table.file.number}}, {"rows", rows}});
     }
     return write_durably(target_ + kRevivedFile, revived.dump(), 0600);
   }
 
-  // Of an export in place that was cut off.
-  void add_revived_before(LostTable& table) const {
-    const auto found = revived_before_.find(format_relation_file(table.file));
-    if (found == revived_before_.end() || !found->is_array()) return;
-    auto& deleted = table.rows.deleted;
-    for (const auto& row : *found) {
-      if (!row.is_array() || row.size() != 2 || !row[0].is_number_unsigned() || !row[1].is_number_unsigned()) continue;
-      deleted.push_back({row[0].get<std::uint32_t>(), row[1].get<std::uint16_t>()});
-      ++table.rows.deletions;
+  [[nodiscard]] RevivedRows read_revived() const {
+    RevivedRows revived;
+    const auto text = read_file(target_ + kRevivedFile, kRevivedBytesMax);
+    const auto before = text ? Json::parse(*text, nullptr, false) : Json();
+    try {
+      for (const auto& table : before) {
+        const auto file = table.at("file").get<std::array<std::uint32_t, 3>>();
+        auto& rows = revived[{file[0], file[1], file[2]}];
+        for (const auto& row : table.at("rows")) rows.push_back({row.at(0), row.at(1)});
+      }
+    } catch (const Json::exception&) {  // somebody edited it
+      return {};
     }
-    std::ranges::sort(deleted);
-    const auto repeated = std::ranges::unique(deleted);
-    deleted.erase(repeated.begin(), repeated.end());
+    return revived;
   }
 
   Result<void> write_tables() {
     auto server = IsolatedServer::start(server_, true, say_, port_);
     if (!server) return server.error();
     std::size_t done = 0;
-    for (auto& table : tables_) {
+    for (auto& table : found_.tables) {
       say_("writing " + table.database + "." + table.relation.schema + "." + table.relation.name + " (" +
-           std::to_string(++done) + " of " + std::to_string(tables_.size()) + " tables)");
-      if (table.columns.empty()) continue;
+           std::to_string(++done) + " of " + std::to_string(found_.tables.size()) + " tables)");
       if (auto written = write_table(**server, table); !written) return written;
-      ++report_.tables;
     }
     for (const auto& [database, name] : sequences_to_ask_) {
       const auto value = ask_isolated(**server, database, "SELECT last_value FROM " + name);
@@ -193,9 +165,28 @@ class Export {
   }
 
   Result<void> write_table(const IsolatedServer& server, LostTable& table) {
+    Json json = {{"database", table.database},
+                 {"schema", table.relation.schema},
+                 {"table", table.relation.name},
+                 {"columns", table.columns},
+                 {"key", table.key}};
+    if (table.relation.is_partition) json["is_partition"] = true;
+    if (!table.columns.empty()) {
+      if (auto written = write_rows(server, table, json); !written) return written;
+    }
+    json["problems"] = table.problems;
+    json["left_out"] = table.left_out;
+    const auto name = table.database + "." + table.quoted_name() + ": ";
+    for (const auto& problem : table.problems) report_.problems.push_back(name + problem);
+    for (const auto& what : table.left_out) report_.left_out.push_back(name + what);
+    described_.push_back(std::move(json));
+    return {};
+  }
+
+  Result<void> write_rows(const IsolatedServer& server, LostTable& table, Json& json) {
     auto connection = BlockingSql::connect(server.conninfo(table.database));
     if (!connection) {
-      table.problems.push_back(connection.error().message);
+      table.left_out.push_back(connection.error().message);
       return {};
     }
     struct Part {
@@ -207,13 +198,8 @@ class Export {
     const auto& key = table.key.empty() ? table.columns : table.key;
     const Part parts[] = {{"inserted", table.rows.inserted, table.columns, report_.inserted},
                           {"updated", table.rows.updated, table.columns, report_.updated},
+                          {"inserted_or_updated", table.rows.unrooted, table.columns, report_.updated},
                           {"deleted", table.old_rows(), key, report_.deleted}};
-    Json json = {{"database", table.database},
-                 {"schema", table.relation.schema},
-                 {"table", table.relation.name},
-                 {"columns", table.columns},
-                 {"key", table.key}};
-    if (table.relation.is_partition) json["is_partition"] = true;
     for (const auto& part : parts) {
       if (part.rows.empty()) continue;
       const auto name = safe_file_part(table.database) + "/" + safe_file_part(table.relation.schema) + "." +
@@ -223,11 +209,7 @@ class Export {
       part.total += *written;
       json[part.name] = {{"file", name}, {"rows", *written}};
     }
-    json["problems"] = table.problems;
-    for (const auto& problem : table.problems) {
-      report_.problems.push_back(table.database + "." + table.quoted_name() + ": " + problem);
-    }
-    described_.push_back(std::move(json));
+    ++report_.tables;
     return {};
   }
 
@@ -239,6 +221,8 @@ class Export {
                     {"wal_to", format_lsn(reading.wal_end)},
                     {"tables", described_},
                     {"sequences", sequences_},
+                    {"complete", report_.complete()},
+                    {"left_out", report_.left_out},
                     {"problems", reading.problems}};
     // What the report says of tables that were made, dropped, truncated or written anew: rows alone do not tell it.
     const auto report = read_report(entry_.folder);
@@ -253,7 +237,9 @@ class Export {
     if (auto written = write_durably(target_ + "/README.txt", readme, 0644); !written) return written;
     if (auto synced = sync_file_system(target_); !synced) return synced;
     const auto text = summary.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
-    return write_durably(target_ + "/summary.json", text, 0644);
+    // In place of a copy it counts only where it is complete.
+    const bool counts = report_.complete() || !in_place_;
+    return write_durably(target_ + (counts ? "/summary.json" : kIncompleteSummary), text, 0644);
   }
 
   void ask_for_sequences(const LostHistory& history, CatalogFiles& catalog) {
@@ -272,21 +258,27 @@ class Export {
   const QuarantineEntry& entry_;
   LocalServerConfig server_;
   std::string target_;
+  bool in_place_;
   std::function<void(const std::string&)> say_;
   std::uint16_t port_;
   TransactionSet lost_;
   std::optional<LostPages> pages_;
   std::optional<CatalogFiles> catalog_;
-  std::vector<LostTable> tables_;
-  std::vector<std::pair<RelationFile, const std::vector<std::uint32_t>*>> toast_files_;
+  LostTables found_;
+  RevivedRows revived_before_;
   std::vector<std::pair<std::string, std::string>> sequences_to_ask_;
-  Json revived_before_ = Json::object();
   Json described_ = Json::array();
   Json sequences_ = Json::array();
   LostExportReport report_;
 };
 
 }  // namespace
+
+Result<void> put_back_revived_pages(const LocalServerConfig& server, const std::string& target) {
+  const auto owner = DataDirectory(server).owner();
+  if (!owner) return owner.error();
+  return put_back_pages(target + kSavedPagesFile, server.data_directory, *owner);
+}
 
 // Ours from an export that was cut off, or nobody's.
 Result<void> prepare_export_folder(const std::string& target) {
@@ -321,6 +313,9 @@ Result<LostExportReport> export_lost_rows(const QuarantineEntry& entry, const Lo
                                           std::uint16_t port) {
   auto there = server;
   there.data_directory = data_directory;
+  if (open == OpenDiverged::kInPlace) {
+    if (auto put = put_back_revived_pages(there, target); !put) return put.error();
+  }
   if (auto prepared = prepare_export_folder(target); !prepared) return prepared.error();
   if (open == OpenDiverged::kWorkingCopy) {
     if (auto removed = remove_durably(target + kRevivedFile); !removed) return removed.error();
@@ -331,8 +326,8 @@ Result<LostExportReport> export_lost_rows(const QuarantineEntry& entry, const Lo
   auto copy = open == OpenDiverged::kInPlace ? DivergedCopy::in_place(there, entry.folder)
                                              : DivergedCopy::make(there, entry.folder, target, progress);
   if (!copy) return copy.error();
-  auto report = Export(entry, (*copy)->server(), target, progress, port).run(*reading);
-  if (report) {
+  auto report = Export(entry, (*copy)->server(), target, open, progress, port).run(*reading);
+  if (report && (report->complete() || open == OpenDiverged::kWorkingCopy)) {
     if (auto finished = finish_export_folder(target); !finished) return finished.error();
   }
   return report;

@@ -46,11 +46,13 @@ One folder for each database, in it for each table, as far as there is something
                                   before they were updated
   <schema>.<table>.updated.csv    rows that were updated, as they were at the end
   <schema>.<table>.inserted.csv   rows that were inserted, as they were at the end
+  <schema>.<table>.inserted_or_updated.csv   the same, of which it can't be told any more which of both they were
 What is no letter, digit, "_" or "-" in a name is written as %XX. CSV as PostgreSQL's COPY reads it (FORMAT csv, HEADER);
 an empty field without quotes is NULL; generated columns are left out. UTF-8.
 
 summary.json says how many rows are in each file, which tables were made, dropped, truncated or written anew, where
-sequences stood, and what could not be told. Triggers did their work on the old primary already: their rows are in the
+sequences stood, what could not be told ("problems"), and what only the data directory has ("left_out"; "complete" says
+whether there is none). Triggers did their work on the old primary already: their rows are in the
 files too.
 
 To bring a table back by hand, look first at what the cluster did with the same rows since; then, on the primary:

@@ -132,6 +132,7 @@ std::string to_json(const ExportRecord& record) {
                     {"updated", record.report.updated},
                     {"deleted", record.report.deleted},
                     {"problems", record.report.problems},
+                    {"left_out", record.report.left_out},
                     {"files", std::move(files)}});
 }
 
@@ -148,6 +149,7 @@ Result<ExportRecord> parse_export_record(std::string_view text) {
   record.report.updated = members.number<std::uint64_t>("updated");
   record.report.deleted = members.number<std::uint64_t>("deleted");
   record.report.problems = texts_in(members, "problems", kLinesMax);
+  if (json.contains("left_out")) record.report.left_out = texts_in(members, "left_out", kLinesMax);
   for (const auto& row : members.array("files", kFilesMax)) {
     Members inner(row);
     ExportedFile file{inner.text("name"), inner.number<std::uint64_t>("bytes")};

@@ -94,8 +94,10 @@ class Reading {
       if (reading->history.may_begin_earlier && from > begin_of_timeline_ && oldest > 1) {
         problems_.push_back("the log before " + format_lsn(from) +
                             " is gone: what a transaction wrote before that is not counted");
+        whole_ = false;
       }
       reading->problems.insert(reading->problems.begin(), problems_.begin(), problems_.end());
+      reading->whole = reading->whole && whole_;
       return reading;
     }
   }
@@ -128,6 +130,7 @@ class Reading {
         "where its history parted from the cluster's is not known: all transactions are listed that its "
         "log still has, from " +
         format_lsn(fork_) + " on; the cluster may have some of them");
+    whole_ = false;
     return {};
   }
 
@@ -139,6 +142,7 @@ class Reading {
     if (next == segments.numbers.end()) return Error{"its log from " + format_lsn(begin) + " on is gone"};
     problems_.push_back("its log from " + format_lsn(begin) + " to " + format_lsn(segments.begin_of(*next)) +
                         " is gone: the transactions in it cannot be told");
+    whole_ = false;
     begin = segments.begin_of(*next);
     return {};
   }
@@ -169,6 +173,7 @@ class Reading {
       auto stopped = dump(stretch, records);
       if (!stopped) return stopped.error();
       if (!stopped->empty()) reading.problems.push_back("pg_waldump stopped early: " + *stopped);
+      reading.whole = reading.whole && stopped->empty() && records.gaps() == 0;
       disbelieved += records.disbelieved();
       if (records.gaps() > 0) {
         reading.problems.push_back(std::to_string(records.gaps()) + " records of its log could not be understood");
@@ -215,6 +220,7 @@ class Reading {
   Lsn begin_of_timeline_;  // of the first stretch: no transaction that it commits began before that
   std::vector<Stretch> stretches_;
   std::vector<std::string> problems_;
+  bool whole_ = true;
 };
 
 }  // namespace

@@ -20,6 +20,7 @@ struct LostReading {
   Lsn wal_end;                        // the end of the last record that was read
   Lsn read_from;                      // earlier than the fork: transactions that were open there
   std::vector<std::string> problems;  // what restricts it, one line each
+  bool whole = true;                  // by these it lacks nothing that may have been lost
 };
 
 // Once `break_off` is requested it fails. `server`: the programs and the user; its data directory is that of the

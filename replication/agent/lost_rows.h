@@ -5,10 +5,12 @@
 #include <functional>
 #include <map>
 #include <span>
+#include <string>
 #include <unordered_set>
 #include <vector>
 
 #include "replication/agent/heap_page.h"
+#include "replication/agent/lost_history.h"
 
 namespace pgkeel {
 
@@ -21,10 +23,24 @@ struct LostRows {
   std::vector<RowPointer> deleted;
   std::vector<RowPointer> old_keys;
   std::vector<RowPointer> replaced;  // the cluster's version of every other updated row, as far as it is still there
-  std::uint64_t deletions = 0;       // that were seen, also of rows that the cluster never had
+  // The newest version of rows whose first versions are no longer on their pages, so that it is not known who inserted
+  // them. settle_with_log() tells where that can only have been the cluster.
+  std::vector<RowPointer> unrooted;
+  std::uint64_t old_keys_unknown = 0;  // of rows whose first versions are gone: those that may have another key now
 
-  [[nodiscard]] bool any() const { return !inserted.empty() || !updated.empty() || !deleted.empty(); }
+  // Versions that were seen, also of rows that the cluster never had.
+  std::uint64_t insertions = 0;
+  std::uint64_t updates = 0;
+  std::uint64_t deletions = 0;
+
+  [[nodiscard]] bool any() const {
+    return !inserted.empty() || !updated.empty() || !deleted.empty() || !unrooted.empty();
+  }
 };
+
+// Compares what was found on the pages with what the log says of the same table: what was cleaned up since is told, one
+// line for each kind. `unrooted` goes to `updated` where the log leaves no doubt.
+std::vector<std::string> settle_with_log(LostRows& rows, const RowCounts& in_log);
 
 class LostRowFinder {
  public:
@@ -39,6 +55,7 @@ class LostRowFinder {
     bool by_lost = false;       // inserted by a lost transaction
     bool gone_by_lost = false;  // deleted or replaced by one
     bool is_update = false;
+    bool is_heap_only = false;
     bool key_changed = false;
     bool moved = false;
     std::uint32_t xmin = 0;

@@ -16,6 +16,7 @@ namespace {
 namespace files = std::filesystem;
 
 constexpr std::size_t kRowsAtOnce = 200;
+constexpr const char* kLockNotAvailable = "55P03";
 
 Result<std::vector<std::string>> names(const IsolatedServer& server, const std::string& database,
                                        const std::string& sql) {
@@ -46,6 +47,19 @@ Result<SqlRows> ask_isolated(const IsolatedServer& server, const std::string& da
   auto answer = connection->run(sql);
   if (!answer) return Error{answer.error().message};
   return std::move(*answer);
+}
+
+Result<void> let_in(const IsolatedServer& server, const std::string& database) {
+  const auto refuses =
+      ask_isolated(server, kMaintenanceDatabase,
+                   "SELECT 1 FROM pg_database WHERE NOT datallowconn AND datname = " + quote_literal(database));
+  if (!refuses) return refuses.error();
+  if (refuses->rows.empty()) return {};
+  const auto opened = ask_isolated(
+      server, kMaintenanceDatabase,
+      "SET transaction_read_only = off; ALTER DATABASE " + quote_identifier(database) + " ALLOW_CONNECTIONS true");
+  if (!opened) return opened.error();
+  return {};
 }
 
 Result<void> describe_lost_table(const IsolatedServer& server, LostTable& table) {
@@ -90,18 +104,25 @@ Result<std::uint64_t> write_lost_rows(BlockingSql& connection, LostTable& table,
   };
   for (std::size_t begin = 0; begin < rows.size(); begin += kRowsAtOnce) {
     const auto end = std::min(begin + kRowsAtOnce, rows.size());
-    if (copy(begin, end)) continue;
+    const auto together = copy(begin, end);
+    if (together) continue;
+    if (together.error().sqlstate == kLockNotAvailable) {
+      unreadable += rows.size() - begin;
+      table.left_out.push_back(std::to_string(rows.size() - begin) + " rows for " + path +
+                               " cannot be read: a prepared transaction holds the table's lock");
+      break;
+    }
     for (auto index = begin; index < end; ++index) {
       const auto copied = copy(index, index + 1);
       if (copied) continue;
       ++unreadable;
-      table.problems.push_back("the row at (" + std::to_string(rows[index].block) + "," +
+      table.left_out.push_back("the row at (" + std::to_string(rows[index].block) + "," +
                                std::to_string(rows[index].offset) + ") cannot be read: " + copied.error().message);
       if (copied.error().sqlstate.empty()) return Error{"the server is gone: " + copied.error().message};
     }
   }
   if (count + unreadable < rows.size()) {
-    table.problems.push_back(std::to_string(rows.size() - count - unreadable) + " rows for " + path +
+    table.left_out.push_back(std::to_string(rows.size() - count - unreadable) + " rows for " + path +
                              " are not shown by the server");
   }
   file.close();

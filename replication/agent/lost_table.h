@@ -13,6 +13,9 @@
 
 namespace pgkeel {
 
+// For questions that are about no database: every cluster has it, and nobody needs to keep clients out of it.
+constexpr const char* kMaintenanceDatabase = "template1";
+
 struct LostTable {
   RelationFile file;
   NamedRelation relation;
@@ -20,7 +23,8 @@ struct LostTable {
   LostRows rows;
   std::vector<std::string> columns;
   std::vector<std::string> key;       // primary key or replica identity; empty: it has neither
-  std::vector<std::string> problems;  // what keeps the files from being whole
+  std::vector<std::string> left_out;  // what the directory has of the lost rows and the files have not
+  std::vector<std::string> problems;  // what neither has any more
 
   [[nodiscard]] std::string quoted_name() const;
   // Of which rows the cluster's version is to be read; they ascend.
@@ -29,6 +33,9 @@ struct LostTable {
 
 // On a connection of its own.
 Result<SqlRows> ask_isolated(const IsolatedServer& server, const std::string& database, const std::string& sql);
+
+// A database that lets nobody in (ALLOW_CONNECTIONS false) lets us in from now on.
+Result<void> let_in(const IsolatedServer& server, const std::string& database);
 
 // Fills in its columns and its key.
 Result<void> describe_lost_table(const IsolatedServer& server, LostTable& table);

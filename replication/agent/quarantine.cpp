@@ -229,7 +229,11 @@ Result<std::string> Quarantine::begin_export(const Divergence& divergence, const
     auto as_then = divergence;
     as_then.wal_end = entry.divergence.wal_end;  // opening it has written to its log
     const bool grown = divergence.wal_end >= entry.divergence.wal_end && divergence.fork == entry.divergence.fork;
-    if (entry.data.empty() && !entry.has_export && grown && is_same(entry.divergence, as_then)) return entry.folder;
+    if (!entry.data.empty() || !grown || !is_same(entry.divergence, as_then)) continue;
+    if (divergence.wal_end) {
+      if (auto noted = note_wal_end(entry.folder, *divergence.wal_end); !noted) return noted.error();
+    }
+    return entry.folder;
   }
   return make_report(divergence, time_stamp, "");
 }

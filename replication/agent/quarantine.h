@@ -55,7 +55,7 @@ class Quarantine {
                                    const std::string& moved_aside) const;
 
   // A folder for an export that is made in place of a copy, and its report. The one of an export that was cut off is
-  // gone on with.
+  // gone on with, and its report reaches from now on as far as the log does.
   Result<std::string> begin_export(const Divergence& divergence, const std::string& time_stamp) const;
   // The server was opened for the export: what it wrote by that into its log is no divergence of its own.
   static Result<void> note_wal_end(const std::string& quarantine, Lsn wal_end);

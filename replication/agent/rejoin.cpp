@@ -56,6 +56,12 @@ Result<RejoinReport> Rejoin::run() {
 }
 
 Result<RejoinReport> Rejoin::go_on(const RejoinProgress& progress, UpstreamAccess& upstream) {
+  if (progress.step == RejoinStep::kExport) {
+    say_("an earlier rejoin was cut off while it wrote out the rows that this node alone has");
+    if (auto ended = end_export(progress.quarantine); !ended) return ended.error();
+    export_was_cut_off_ = true;
+    return make_standby(upstream);
+  }
   report_.quarantine = progress.quarantine;
   if (progress.step != RejoinStep::kSwap) {
     options_.discard_old_data = false;  // what it held can't be told any more
@@ -169,6 +175,8 @@ std::string Rejoin::obstacle_to_rewind(const ControlData& control, const Upstrea
 Result<RejoinReport> Rejoin::rewind(const Divergence& divergence, const UpstreamAccess& upstream) {
   if (const auto kept = quarantine_.find(divergence)) {
     report_.quarantine = *kept;
+  } else if (export_was_cut_off_) {
+    if (auto exported = export_rows(divergence); !exported) return exported.error();
   } else if (const auto room = quarantine_.check_room_for_copy(); room) {
     say_("setting aside what it alone has");
     auto copied = quarantine_.copy(divergence, time_stamp(), say_);
@@ -180,10 +188,7 @@ Result<RejoinReport> Rejoin::rewind(const Divergence& divergence, const Upstream
   } else {
     const auto why = room.error().message + "; " + beside.error().message;
     say_(why + "; so the rows that it alone has are written out first");
-    if (auto exported = export_rows(divergence); !exported) {
-      return Error{why + "; and the rows that it alone has cannot be written out: " + exported.error().message +
-                   "; make room and rejoin again"};
-    }
+    if (auto exported = export_rows(divergence); !exported) return Error{why + "; and " + exported.error().message};
   }
   say_("what it alone has is in " + report_.quarantine);
   tell_what_is_lost("");

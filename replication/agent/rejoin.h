@@ -42,6 +42,8 @@ class Rejoin {
   Result<RejoinReport> rewind(const Divergence& divergence, const UpstreamAccess& upstream);
   Result<RejoinReport> rebuild(const std::optional<Divergence>& divergence, const UpstreamAccess& upstream);
   Result<void> export_rows(const Divergence& divergence);
+  Result<void> write_rows_out(const std::string& folder);
+  Result<void> end_export(const std::string& quarantine) const;
   [[nodiscard]] Result<void> check_room_beside() const;
   void look_for_parting(Diagnosis& diagnosis, const ControlData& control, const UpstreamAccess& upstream) const;
   [[nodiscard]] std::optional<Lsn> where_it_parted(const Divergence& divergence, const ControlData& control,
@@ -65,6 +67,7 @@ class Rejoin {
   RejoinMarker marker_;
   Quarantine quarantine_;
   RejoinReport report_;
+  bool export_was_cut_off_ = false;  // it is gone on with, whatever room there is now
 };
 
 }  // namespace pgkeel

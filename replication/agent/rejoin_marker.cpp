@@ -24,7 +24,7 @@ struct StepName {
   RejoinStep step;
   const char* name;
 };
-constexpr std::array kStepNames = {StepName{RejoinStep::kRewind, "rewind"},
+constexpr std::array kStepNames = {StepName{RejoinStep::kExport, "export"}, StepName{RejoinStep::kRewind, "rewind"},
                                    StepName{RejoinStep::kBasebackup, "basebackup"},
                                    StepName{RejoinStep::kSwap, "swap"}};
 

@@ -13,6 +13,7 @@
 namespace pgkeel {
 
 enum class RejoinStep {
+  kExport,      // it is opened alone, and pages of it may be other than they were: `quarantine` has the export
   kRewind,      // the data directory is being changed in place
   kBasebackup,  // the data directory is not to be used again; a new one is made beside it
   kSwap,        // the new one is complete, and takes its place

@@ -44,14 +44,42 @@ TEST_CASE("rows are told by their chains of versions") {
                              version(6, 100, 101, 7), version(7, 101, 102, 7, true),  // came and went
                              version(8, 60, 70, 8),                                   // deleted, by none of them
                              with_key, version(10, 100, 102, 11, true), version(11, 102, 0, 11, true),
-                             version(12, 102, 55, 12),         // its deletion was rolled back
-                             version(13, 102, 0, 13, true)});  // what it replaced is cleaned up
+                             version(12, 102, 55, 12),       // its deletion was rolled back
+                             version(13, 102, 0, 13, true),  // what they replaced is cleaned up
+                             version(14, 101, 102, 14, true)});
   CHECK(rows.inserted == Places{{0, 2}, {0, 12}});
-  CHECK(rows.updated == Places{{0, 4}, {0, 11}, {0, 13}});
-  CHECK(rows.deleted == Places{{0, 5}});
+  CHECK(rows.updated == Places{{0, 4}, {0, 11}});
+  CHECK(rows.unrooted == Places{{0, 13}});
+  CHECK(rows.deleted == Places{{0, 5}, {0, 14}});
   CHECK(rows.old_keys == Places{{0, 9}});
   CHECK(rows.replaced == Places{{0, 3}});
-  CHECK(rows.deletions == 2);
+  CHECK(rows.insertions == 3);
+  CHECK(rows.updates == 6);
+  CHECK(rows.deletions == 3);
+}
+
+TEST_CASE("what is no longer on the pages is told by the log") {
+  auto heap_only = version(1, 100, 0, 1, true);
+  heap_only.is_heap_only = true;
+  const auto found = rows_of({heap_only, version(2, 100, 0, 2), version(3, 50, 101, 3)});
+  using Lines = std::vector<std::string>;
+
+  auto rows = found;
+  CHECK(settle_with_log(rows, {.inserted = 1, .updated = 1, .deleted = 1}) == Lines{});
+  CHECK(rows.updated == Places{{0, 1}});  // nobody's insertion is missing
+  CHECK(rows.unrooted.empty());
+
+  rows = found;
+  const auto lines = settle_with_log(rows, {.inserted = 2, .updated = 3, .deleted = 4});
+  REQUIRE(lines.size() == 3);
+  CHECK(lines[0].starts_with("3 deleted rows are no longer on their pages"));
+  CHECK(lines[1].starts_with("of up to 2 updates the earlier version is no longer on its page"));
+  CHECK(lines[2].starts_with("the first versions of 1 rows are no longer on their pages"));
+  CHECK(rows.updated.empty());
+  CHECK(rows.unrooted == Places{{0, 1}});
+
+  rows = rows_of({version(1, 100, 0, 1, true)});
+  CHECK(settle_with_log(rows, {.inserted = 0, .updated = 1, .deleted = 0}).size() == 1);  // it may have another key
 }
 
 TEST_CASE("locks are no deletions, and of a multixact its updater counts") {
@@ -89,6 +117,8 @@ TEST_CASE("pages of any content are read without harm") {
     revive_tuples(page, offsets);
   }
   CHECK(read_heap_page({}).empty());
+  CHECK(is_heap_page(std::vector<std::byte>(8192)));  // made, and not written to yet
+  CHECK_FALSE(is_heap_page(std::vector<std::byte>(8192, std::byte{0xff})));
 }
 
 TEST_CASE("file names are safe, and statements are quoted") {

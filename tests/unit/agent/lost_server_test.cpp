@@ -107,6 +107,10 @@ CREATE TABLE to_drop (x int);
 CREATE TABLE to_truncate (x int);
 INSERT INTO to_truncate VALUES (1);
 CREATE SEQUENCE counter;
+CREATE TABLE swept (id int PRIMARY KEY, v int);
+INSERT INTO swept VALUES (1, 1), (2, 2), (3, 3), (4, 4);
+CREATE TABLE swept_clean (id int PRIMARY KEY);
+INSERT INTO swept_clean VALUES (1), (2);
 CREATE TABLE locked (id int PRIMARY KEY, v int);
 INSERT INTO locked VALUES (1, 1), (2, 2);
 )sql";
@@ -120,6 +124,10 @@ TEST_CASE("every row that an isolated primary wrote alone is in the report and i
   std::unique_ptr<SqlConnection> open;  // until the crash
   isolated.run(kCommon, [&](PostgresServer& a) {
     SqlConnection sql(a.conninfo());
+    sql.query("DELETE FROM swept WHERE id = 1; UPDATE swept SET id = 1002 WHERE id = 2");
+    sql.query("INSERT INTO swept VALUES (9, 1); UPDATE swept SET v = 2 WHERE id = 9; DELETE FROM swept_clean");
+    sql.query("VACUUM swept");
+    sql.query("VACUUM swept_clean");
     sql.query("INSERT INTO keyed VALUES (100, 'new, with \"quotes\" and a\nnewline')");
     sql.query("UPDATE keyed SET v = 'changed' WHERE id = 1");
     sql.query("UPDATE keyed SET v = 'changed twice' WHERE id = 1");
@@ -213,7 +221,16 @@ TEST_CASE("every row that an isolated primary wrote alone is in the report and i
   REQUIRE_MESSAGE(exported, exported.error().message);
   const auto summary = Json::parse(text_of(target + "/summary.json"), nullptr, false);
   INFO(summary.dump(1));
-  CHECK(exported->problems.empty());
+  REQUIRE(exported->left_out.size() == 1);
+  CHECK(exported->left_out[0].ends_with(
+      "which is prepared and was not ended, is in no file: only the data directory has it"));
+  CHECK(summary["complete"] == false);
+  REQUIRE(exported->problems.size() == 4);
+  CHECK(exported->problems[0].starts_with("postgres.\"public\".\"swept\": 1 deleted rows are no longer"));
+  CHECK(exported->problems[1].starts_with("postgres.\"public\".\"swept\": of up to 1 updates"));
+  CHECK(exported->problems[2].starts_with("postgres.\"public\".\"swept\": the first versions of 2 rows"));
+  CHECK(exported->problems[3].starts_with(
+      "postgres.\"public\".\"swept_clean\": the file of its rows was dropped, emptied"));
   const auto file = [&](const std::string& name) { return rows_in(target + "/" + name + ".csv"); };
   CHECK(file("postgres/public.keyed.inserted") == Lines{"100,\"new, with \"\"quotes\"\" and a", "newline\"",
                                                         "101,second", "103,", "201,top", "203,sub", "300,prepared",
@@ -231,6 +248,8 @@ TEST_CASE("every row that an isolated primary wrote alone is in the report and i
   CHECK(file("postgres/public.wide.updated") == Lines{"22," + std::string(9000, 'x')});
   CHECK(file("postgres/public.wide.deleted") == Lines{"1", "2"});
   CHECK(file("postgres/public.many.inserted").size() == 3000);
+  CHECK(file("postgres/public.swept.inserted_or_updated") == Lines{"1002,2", "9,2"});
+  CHECK(file("postgres/public.swept.updated").empty());
   CHECK(file("postgres/public.locked.updated") == Lines{"1,10"});
   CHECK(file("other%20db/public.there.inserted") == Lines{"1", "2"});
   CHECK(file("postgres/public.t.inserted").empty());
@@ -267,12 +286,34 @@ class TightFolder {
   bool mounted_ = false;
 };
 
-TEST_CASE("without room for a copy or a new directory the rows are written out before the rewind, also when cut off") {
-  Isolated isolated({});
-  isolated.run(kCommon, [](PostgresServer& a) {
+// With checksums, so that a page that was changed behind the server's back and left so is found.
+void enable_checksums(ServerPair& pair) {
+  for (auto* server : {pair.b.get(), pair.a.get()}) server->stop();
+  for (const auto* server : {pair.a.get(), pair.b.get()}) {
+    const auto local = server->local();
+    const auto enabled = DataDirectory(local).run("pg_checksums", {"--enable", "-D", local.data_directory}, 60s);
+    if (!enabled) throw std::runtime_error(enabled.error().message);
+  }
+  for (auto* server : {pair.a.get(), pair.b.get()}) server->start();
+}
+
+TEST_CASE("without room for a copy or a new directory all rows are written out before the rewind, or nothing is done") {
+  Isolated isolated({.settings = {"max_prepared_transactions = 5"}});
+  enable_checksums(isolated.pair);
+  isolated.pair.a->query("CREATE DATABASE closed");
+  Isolated::each_statement(*isolated.pair.a, kCommon);
+  SqlConnection began_before(isolated.pair.a->conninfo());  // pg_rewind does not look at the pages that it wrote
+  began_before.query("BEGIN; DELETE FROM keyed WHERE id = 7");
+  isolated.pair.a->query("CHECKPOINT");
+  isolated.run("", [&](PostgresServer& a) {
+    began_before.query("COMMIT");
     a.query("INSERT INTO keyed VALUES (100, 'new')");
     a.query("DELETE FROM keyed WHERE id IN (3, 4)");
     a.query("UPDATE keyed SET v = 'changed' WHERE id = 1");
+    SqlConnection sql(a.conninfo("postgres", "closed"));
+    sql.query("CREATE TABLE there (id int); INSERT INTO there VALUES (1)");
+    sql.query("BEGIN; LOCK TABLE there; INSERT INTO there VALUES (2); PREPARE TRANSACTION 'left'");
+    a.query("ALTER DATABASE closed ALLOW_CONNECTIONS false");
   });
   const TightFolder tight(isolated.pair.folder, isolated.pair.a->data_directory());
   if (!tight.mounted()) {
@@ -293,6 +334,27 @@ TEST_CASE("without room for a copy or a new directory the rows are written out b
   }
   waitpid(child, nullptr, 0);
   CHECK(wait_until([&] { return server.look().nothing_runs(); }));
+  CHECK_FALSE(server.start(20s));  // not with these rows
+
+  const auto refused = isolated.pair.rejoin(server, upstream);
+  REQUIRE_FALSE(refused);
+  INFO(refused.error().message);
+  CHECK(refused.error().message.find("so that nothing is rewound: transaction ") != std::string::npos);
+  CHECK(refused.error().message.find("1 rows for ") != std::string::npos);
+  CHECK(refused.error().message.find("a prepared transaction holds the table's lock") != std::string::npos);
+  const auto check_pages = [&] {
+    const auto checked = DataDirectory(settings).run("pg_checksums", {"--check", "-D", settings.data_directory}, 60s);
+    CHECK_MESSAGE(checked, checked.error().message);
+  };
+  check_pages();
+  // It is as it was: somebody mends it, as the message says.
+  REQUIRE(server.start(20s));
+  CHECK(isolated.pair.a->value("SELECT count(*) FROM keyed WHERE id IN (3, 4, 7, 100)") == "1");
+  isolated.pair.a->query("ALTER DATABASE closed ALLOW_CONNECTIONS true");
+  SqlConnection(isolated.pair.a->conninfo("postgres", "closed")).query("ROLLBACK PREPARED 'left'");
+  isolated.pair.a->query("ALTER DATABASE closed ALLOW_CONNECTIONS false");
+  isolated.pair.a->query("INSERT INTO keyed VALUES (101, 'meanwhile')");
+  REQUIRE(server.stop(StopMode::kFast, 20s));
 
   const auto report = isolated.pair.rejoin(server, upstream);
   INFO(isolated.pair.said());
@@ -301,15 +363,17 @@ TEST_CASE("without room for a copy or a new directory the rows are written out b
   const auto entries = read_quarantine(quarantine_folder_of(settings), settings.data_directory);
   REQUIRE(entries.size() == 1);
   CHECK(entries[0].has_export);
-  CHECK(entries[0].transactions == 3);
+  CHECK(entries[0].transactions >= 10);
   CHECK(entries[0].named);
   const auto rows = report->quarantine + "/export/postgres/public.keyed.";
-  CHECK(rows_in(rows + "inserted.csv") == Lines{"100,new"});
+  CHECK(rows_in(rows + "inserted.csv") == Lines{"100,new", "101,meanwhile"});
   CHECK(rows_in(rows + "updated.csv") == Lines{"1,changed"});
-  CHECK(rows_in(rows + "deleted.csv") == Lines{"3", "4"});
+  CHECK(rows_in(rows + "deleted.csv") == Lines{"3", "4", "7"});
+  CHECK(rows_in(report->quarantine + "/export/closed/public.there.inserted.csv") == Lines{"1"});
   CHECK(isolated.pair.b->wait_streams("a"));
-  CHECK(isolated.pair.a->value("SELECT count(*) FROM keyed WHERE id IN (3, 4, 100)") == "2");
-  REQUIRE(server.fence(20s));
+  CHECK(isolated.pair.a->value("SELECT count(*) FROM keyed WHERE id IN (3, 4, 7, 100)") == "3");
+  REQUIRE(server.stop(StopMode::kFast, 20s));
+  check_pages();
 }
 
 TEST_CASE("a directory that was moved aside is reported and exported, with what was made since its last checkpoint") {
