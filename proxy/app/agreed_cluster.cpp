@@ -33,6 +33,14 @@ std::uint64_t AgreedCluster::term() const {
   return membership.leads(Coordination::now()) ? membership.state().term : 0;
 }
 
+Instant AgreedCluster::may_act_until(const std::string& node) const {
+  const Membership& membership = coordination_.membership();
+  const Instant leads_until = term() != 0 ? membership.lease_ends() : Instant{};
+  const auto newest = route();
+  if (!newest || newest->node != node) return leads_until;
+  return std::max(leads_until, membership.serve_until(cluster_));
+}
+
 const SharedMemory* AgreedCluster::memory() const {
   const auto& memories = coordination_.membership().state().memories;
   const auto found = memories.find(cluster_);

@@ -38,6 +38,9 @@ class AgreedCluster {
   [[nodiscard]] std::uint64_t term() const;
   // nullptr: nobody has stored one yet.
   [[nodiscard]] const SharedMemory* memory() const;
+  // By the clock of a Membership: this pgkeel leads, or may lead clients to this node, so that nobody is promoted in
+  // its place yet. In the past: neither.
+  [[nodiscard]] Instant may_act_until(const std::string& node) const;
   // Nothing: none was written yet.
   [[nodiscard]] std::optional<RouteOrder> route() const;
   // Clients are let through here.

@@ -132,6 +132,11 @@ void ClusterService::begin_term(std::uint64_t term) {
   step_soon();
 }
 
+void ClusterService::tell_agents_of_term() {
+  if (!agreed_) return;
+  for (const auto& [node, agent] : agents_) agent->acting_until().set(agreed_->may_act_until(node));
+}
+
 void ClusterService::end_term() {
   term_ = 0;
   executor_.line().end_term();

@@ -91,6 +91,7 @@ void ClusterService::reconfigure(const ClusterConfig& wanted, const QuarantineCo
   if (read_only_ && !had_read_only)
     lead_readers(
         controller_.published_route(), [] {}, [] {});
+  tell_agents_of_term();
   for (AgentLink* link : new_links) link->start();
   step_soon();
 }

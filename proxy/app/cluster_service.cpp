@@ -98,6 +98,7 @@ void ClusterService::start(const std::map<std::string, Route>& open_routes) {
   host_watch_.start();
   certificates_.start();
   keeper_.start();
+  tell_agents_of_term();
   for (const auto& [node, agent] : agents_) agent->start();
   step_soon();
 }
@@ -211,6 +212,7 @@ void ClusterService::step() {
   const auto nodes = view_nodes(now.instant);
   if (agreed_ && term_ != agreed_->term())
     agreement_changed();  // whoever wakes up decides nothing before it has looked
+  tell_agents_of_term();
   if (agreed_) tell_of_sights(now.instant);
   if (agreed_ && term_ == 0) return look_on(nodes, now);
   if (waits_for_primary(nodes)) return;

@@ -129,6 +129,7 @@ class ClusterService final : private ClusterController::Effects {
   void learn();
   void tell_unreadable(const std::string& problem);
   void look_on(const std::vector<NodeView>& nodes, Now now);
+  void tell_agents_of_term();
   Result<ClusterController::Storing> store_agreed(const ClusterMemory& memory);
   void refuse_orders(const std::string& why);
   void add_agreement(ClusterStatus& status) const;

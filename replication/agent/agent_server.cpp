@@ -149,9 +149,9 @@ struct AgentServer::Inner {
   void heard() { last_heard = since_boot().count(); }
 
   // ?instance=I&after=N: answered at once where that is not what holds now; else when it changes, or after wait_ms.
-  // heard=N: the notices up to this one are written down.
+  // heard=N: the notices up to this one are written down. looks_only=1: of a pgkeel that could not stop this server.
   void watch(const httplib::Request& request, httplib::Response& response) {
-    heard();
+    if (!request.has_param("looks_only")) heard();
     if (const auto number = number_parameter(request, "heard"); number > 0) notices.heard(number);
     const bool known = request.get_param_value("instance") == instance;
     const auto after = number_parameter(request, "after");
@@ -203,7 +203,6 @@ struct AgentServer::Inner {
   }
 
   void submit(const httplib::Request& request, httplib::Response& response) {
-    heard();
     auto order = parse_job_request(request.body);
     if (!order) return answer(response, 400, error_json(order.error().message));
     const std::uint64_t term = order->term;
@@ -214,6 +213,7 @@ struct AgentServer::Inner {
                     error_json("an order of term " + std::to_string(term) + ", and a pgkeel that leads in term " +
                                std::to_string(admission->later_term) +
                                " has given orders here already (where etcd was made anew, restart the agent)"));
+    heard();
     if (!admission->accepted) {
       const auto& running = admission->record;
       return answer(response, 409,

@@ -179,7 +179,8 @@ struct AgentService::Inner {
     if (now < fence_not_before || jobs->running()) return;
     fence_not_before = now + kFenceAgainPause;
     const auto state = server.look();
-    if (state.nothing_runs() || state.has_standby_signal) return;
+    const bool runs = state.postmaster_pid || !state.other_pids.empty() || !state.unidentified_pids.empty();
+    if (!runs || state.has_standby_signal) return;
     JobRequest request;
     request.id = kOwnJobPrefix + std::to_string(now.count());
     request.kind = JobKind::kFence;

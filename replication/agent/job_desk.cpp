@@ -22,8 +22,9 @@ const char* const kCutOff =
 
 }  // namespace
 
-Result<std::unique_ptr<JobDesk>> JobDesk::open(std::string file, Work work, std::function<void()> on_change) {
-  std::unique_ptr<JobDesk> desk(new JobDesk(std::move(file), std::move(work), std::move(on_change)));
+Result<std::unique_ptr<JobDesk>> JobDesk::open(std::string file, Work work, std::function<void()> on_change,
+                                               Write write) {
+  std::unique_ptr<JobDesk> desk(new JobDesk(std::move(file), std::move(work), std::move(on_change), std::move(write)));
   std::error_code problem;
   if (!std::filesystem::exists(desk->file_, problem)) return desk;
   const auto text = read_file(desk->file_);
@@ -39,14 +40,19 @@ Result<std::unique_ptr<JobDesk>> JobDesk::open(std::string file, Work work, std:
     desk->records_.push_back(std::move(record));
   }
   if (desk->interrupted_.empty()) return desk;
-  if (const auto stored = desk->store(desk->records_); !stored) return stored.error();
+  if (const auto stored = desk->store(desk->records_); !stored) log(LogLevel::kError, "agent", stored.error().message);
   return desk;
 }
 
-JobDesk::JobDesk(std::string file, Work work, std::function<void()> on_change)
+Result<void> JobDesk::write_record(const std::string& file, const std::string& content) {
+  return write_durably(file, content);
+}
+
+JobDesk::JobDesk(std::string file, Work work, std::function<void()> on_change, Write write)
     : file_(std::move(file)),
       work_(std::move(work)),
       on_change_(std::move(on_change)),
+      write_(std::move(write)),
       clerk_([this] { store_late(); }) {}
 
 JobDesk::~JobDesk() {
@@ -68,32 +74,48 @@ void JobDesk::wait() {
   if (thread_.joinable()) thread_.join();
 }
 
-Result<JobDesk::Admission> JobDesk::submit(JobRequest request) {
-  const bool record_first = request.kind != JobKind::kFence;
-  std::unique_lock file_lock(file_mutex_, std::defer_lock);
-  if (record_first) file_lock.lock();
-  std::unique_lock lock(mutex_);
+// Under mutex_: why this is not a job to begin now.
+std::optional<Result<JobDesk::Admission>> JobDesk::in_the_way(const JobRequest& request) {
   if (request.term != 0 && request.term < newest_term_) return Admission{false, {}, newest_term_};
   newest_term_ = std::max(newest_term_, request.term);
   const auto known = std::ranges::find(records_, request.id, &JobRecord::id);
   if (known != records_.end()) return Admission{true, *known, 0};
   if (running_) return Admission{running_->same_work(request), records_.back(), 0};
   if (closed_) return Error{"the agent is about to end"};
-  if (thread_.joinable()) thread_.join();  // it has nothing left to do
+  return std::nullopt;
+}
 
-  auto records = records_;
-  if (records.size() >= kRecordsMost) records.pop_front();
+Result<JobDesk::Admission> JobDesk::submit(JobRequest request) {
   JobRecord record;
   record.id = request.id;
   record.kind = request.kind;
   record.node = request.node;
   record.started_at = wall_now();
-  records.push_back(record);
-  if (record_first) {
+  const auto with_it = [&] {
+    auto records = records_;
+    if (records.size() >= kRecordsMost) records.pop_front();
+    records.push_back(record);
+    return records;
+  };
+  std::unique_lock file_lock(file_mutex_, std::defer_lock);
+  std::unique_lock lock(mutex_, std::defer_lock);
+  if (request.kind != JobKind::kFence) {
+    file_lock.lock();
+    lock.lock();
+    if (auto other = in_the_way(request)) return *other;
+    const auto records = with_it();
+    lock.unlock();
     if (const auto stored = store(records); !stored) return stored.error();
     file_lock.unlock();
   }
-  records_ = std::move(records);
+  lock.lock();
+  if (auto other = in_the_way(request)) {
+    store_is_due_ = true;  // without it, where it was recorded
+    clerk_wakeup_.notify_one();
+    return *other;
+  }
+  if (thread_.joinable()) thread_.join();  // it has nothing left to do
+  records_ = with_it();
   running_ = request;
   break_off_ = std::stop_source();
   works_ = true;
@@ -103,7 +125,8 @@ Result<JobDesk::Admission> JobDesk::submit(JobRequest request) {
   } catch (const std::system_error& problem) {
     works_ = false;
     lock.unlock();
-    finish(JobState::kFailed, {false, std::string("no thread for the job: ") + problem.what(), {}, {}}, Recorded::kNow);
+    finish(JobState::kFailed, {false, std::string("no thread for the job: ") + problem.what(), {}, {}},
+           Recorded::kLater);
     lock.lock();
     return Admission{true, records_.back(), 0};
   }
@@ -132,7 +155,7 @@ void JobDesk::run(const JobRequest& request, const std::stop_token& break_off) {
     outcome.message = problem.what();
   }
   const JobState state = outcome.succeeded ? JobState::kDone : JobState::kFailed;
-  finish(state, std::move(outcome), request.kind == JobKind::kFence ? Recorded::kLater : Recorded::kNow);
+  finish(state, std::move(outcome), Recorded::kLater);
   works_ = false;
 }
 
@@ -149,9 +172,10 @@ void JobDesk::add_line(const std::string& line) {
 }
 
 void JobDesk::finish(JobState state, JobOutcome outcome, Recorded recorded) {
+  std::unique_lock file_lock(file_mutex_, std::defer_lock);
+  if (recorded == Recorded::kNow) file_lock.lock();
+  std::deque<JobRecord> records;
   {
-    std::unique_lock file_lock(file_mutex_, std::defer_lock);
-    if (recorded == Recorded::kNow) file_lock.lock();
     const std::lock_guard lock(mutex_);
     if (!running_) return;  // given up
     auto& record = records_.back();
@@ -166,11 +190,14 @@ void JobDesk::finish(JobState state, JobOutcome outcome, Recorded recorded) {
     if (recorded == Recorded::kLater) {
       store_is_due_ = true;
       clerk_wakeup_.notify_one();
-    } else if (const auto stored = store(records_); !stored) {
-      // A restart of the agent takes the job for interrupted: it is repeated then.
-      log(LogLevel::kError, "agent", stored.error().message);
+    } else {
+      records = records_;
     }
     news_.notify_all();
+  }
+  if (recorded == Recorded::kNow) {
+    // Where it fails, the next agent takes the job for interrupted, as it is.
+    if (const auto stored = store(records); !stored) log(LogLevel::kError, "agent", stored.error().message);
   }
   on_change_();
 }
@@ -226,7 +253,7 @@ void JobDesk::give_up() {
 Result<void> JobDesk::store(const std::deque<JobRecord>& records) const {
   std::vector<JobRecord> kept(records.begin(), records.end());
   for (auto& record : kept) record.lines.clear();
-  return write_durably(file_, to_json(kept));
+  return write_(file_, to_json(kept));
 }
 
 }  // namespace pgkeel

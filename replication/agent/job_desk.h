@@ -1,11 +1,13 @@
 // The jobs of an agent: one at a time, on a thread of its own, with a durable record, so that whoever asked may ask
 // again for the outcome, also after the agent was restarted. Passwords are in no record. Any thread.
 //
-// A fence does not wait for the disk, neither at its beginning nor at its end: a failover waits for it, and fsync may
-// take longer than all the rest. That is safe because the record announces nothing that the fence would have to follow
-// (the intent is durable at the pgkeel that orders it), and because to stop what is stopped changes nothing: where the
-// agent dies before the record is written, the caller, who has had no outcome yet or knows it already, finds no job of
-// its id, and orders the same fence once more.
+// A fence does not wait for the disk, neither at its beginning nor at its end, nor while another job is being recorded:
+// a failover waits for it, and fsync may take longer than all the rest. That is safe because the record announces
+// nothing that the fence would have to follow (the intent is durable at the pgkeel that orders it), and because to stop
+// what is stopped changes nothing: where the agent dies before the record is written, the caller, who has had no
+// outcome yet or knows it already, finds no job of its id, and orders the same fence once more. For the same reason the
+// end of any job is told before it is recorded: where the agent dies in between, whoever asks again finds it
+// interrupted, and repeats what changes nothing any more. No call holds `mutex_` while it writes.
 #pragma once
 
 #include <atomic>
@@ -38,10 +40,13 @@ class JobDesk {
   using Work = std::function<JobOutcome(const JobRequest& request, const NodeHost::Progress& progress,
                                         const std::stop_token& break_off)>;
 
+  using Write = std::function<Result<void>(const std::string& file, const std::string& content)>;
+
   // Reads the records in `file`. A job that was running then was cut off with the agent: it is given up, and said to
-  // be interrupted; what it has left half done is found by the next job. `on_change`: a job began or ended; on any
-  // thread.
-  static Result<std::unique_ptr<JobDesk>> open(std::string file, Work work, std::function<void()> on_change);
+  // be interrupted; what it has left half done is found by the next job. Where that cannot be written (a full disk), it
+  // is with the next record. `on_change`: a job began or ended; on any thread. `write`: durably.
+  static Result<std::unique_ptr<JobDesk>> open(std::string file, Work work, std::function<void()> on_change,
+                                               Write write = write_record);
   ~JobDesk();  // as wait()
   JobDesk(const JobDesk&) = delete;
   JobDesk& operator=(const JobDesk&) = delete;
@@ -74,7 +79,9 @@ class JobDesk {
   void wait();                                         // for the job's thread; no other is begun meanwhile
 
  private:
-  JobDesk(std::string file, Work work, std::function<void()> on_change);
+  static Result<void> write_record(const std::string& file, const std::string& content);
+  JobDesk(std::string file, Work work, std::function<void()> on_change, Write write);
+  [[nodiscard]] std::optional<Result<Admission>> in_the_way(const JobRequest& request);
   Result<void> store(const std::deque<JobRecord>& records) const;
   void store_late();
   void run(const JobRequest& request, const std::stop_token& break_off);
@@ -85,6 +92,7 @@ class JobDesk {
   const std::string file_;
   const Work work_;
   const std::function<void()> on_change_;
+  const Write write_;
   std::vector<JobRecord> interrupted_;
 
   std::atomic<bool> works_{false};

@@ -44,8 +44,10 @@ bool may_be_repeated(JobKind kind) {
 // One job, from its order to its end.
 class JobCall {
  public:
-  JobCall(AgentConnections& agent, Duration patience, const NodeHost::Progress& progress, std::stop_token break_off)
+  JobCall(AgentConnections& agent, const ActingUntil& acting, Duration patience, const NodeHost::Progress& progress,
+          std::stop_token break_off)
       : agent_(agent),
+        acting_(acting),
         patience_(patience),
         progress_(progress),
         break_off_(std::move(break_off)),
@@ -60,6 +62,10 @@ class JobCall {
         if (may_have_arrived) break_off(request.id);
         return Error{std::string(job_kind_name(request.kind)) + " was broken off before the agent took it up"};
       }
+      // Its term is over, and the agent may not know that yet where it was restarted.
+      if (!acting_.holds())
+        return Error{std::string(job_kind_name(request.kind)) +
+                     " is not ordered any more: another pgkeel may lead by now"};
       const auto answer = post(path("/jobs"), json, kCallLimit);
       may_have_arrived = may_have_arrived || !answer;
       if (answer && answer->status == 202) return parse_job_record(answer->body);
@@ -132,6 +138,7 @@ class JobCall {
   }
 
   AgentConnections& agent_;
+  const ActingUntil& acting_;
   const Duration patience_;
   const NodeHost::Progress& progress_;
   const std::stop_token break_off_;
@@ -141,8 +148,12 @@ class JobCall {
 }  // namespace
 
 AgentClient::AgentClient(std::string node, HostPort address, std::shared_ptr<AgentConnections> agent,
-                         std::shared_ptr<const AgentSilence> silence)
-    : node_(std::move(node)), address_(std::move(address)), agent_(std::move(agent)), silence_(std::move(silence)) {}
+                         std::shared_ptr<const AgentSilence> silence, std::shared_ptr<const ActingUntil> acting)
+    : node_(std::move(node)),
+      address_(std::move(address)),
+      agent_(std::move(agent)),
+      silence_(std::move(silence)),
+      acting_(std::move(acting)) {}
 
 JobRequest AgentClient::request(JobKind kind, Duration limit) const {
   JobRequest request;
@@ -156,7 +167,7 @@ JobRequest AgentClient::request(JobKind kind, Duration limit) const {
 }
 
 Result<JobRecord> AgentClient::carry_out(JobRequest request, Duration patience, const Progress& progress) const {
-  JobCall call(*agent_, patience, progress, break_off_);
+  JobCall call(*agent_, *acting_, patience, progress, break_off_);
   const Instant began = monotonic_now();
   for (int times = 1; true; ++times) {
     auto ordered = call.order(request);

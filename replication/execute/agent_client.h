@@ -11,6 +11,7 @@
 
 #include "replication/agent/agent_protocol.h"
 #include "replication/agent/node_host.h"
+#include "replication/execute/acting_until.h"
 #include "replication/execute/agent_connections.h"
 
 namespace pgkeel {
@@ -36,7 +37,8 @@ class AgentSilence {
 class AgentClient final : public NodeHost {
  public:
   AgentClient(std::string node, HostPort address, std::shared_ptr<AgentConnections> agent,
-              std::shared_ptr<const AgentSilence> silence);
+              std::shared_ptr<const AgentSilence> silence,
+              std::shared_ptr<const ActingUntil> acting = std::make_shared<const ActingUntil>());
 
   [[nodiscard]] std::string doubt() const override { return silence_->why(); }
   [[nodiscard]] std::shared_ptr<const NodeHost> breakable(std::stop_token break_off) const override;
@@ -60,6 +62,7 @@ class AgentClient final : public NodeHost {
   HostPort address_;
   std::shared_ptr<AgentConnections> agent_;
   std::shared_ptr<const AgentSilence> silence_;
+  std::shared_ptr<const ActingUntil> acting_;  // asked before each order
   std::stop_token break_off_;
   std::uint64_t term_ = 0;
 };

@@ -13,6 +13,7 @@
 #include "proxy/io/loop.h"
 #include "proxy/io/wakeup.h"
 #include "replication/execute/agent_client.h"
+#include "replication/execute/clock_distance.h"
 
 namespace pgkeel {
 namespace {
@@ -31,6 +32,7 @@ struct AgentLink::Inner {
         callbacks(std::move(told)),
         silence(std::make_shared<AgentSilence>("its agent at " + config.agent->url + " has not answered yet")),
         connections(std::make_shared<AgentConnections>(*config.agent)),
+        acting(std::make_shared<ActingUntil>()),
         wakeup(loop) {}
 
   ~Inner() {
@@ -59,9 +61,8 @@ struct AgentLink::Inner {
         if (ended.wait_for(lock, kCallAgain, [this] { return stopping; })) return;
         continue;
       }
-      // The shortest way of an answer tells best how far apart the two clocks are. Each new agent is measured anew.
-      const Duration apart = received_at.time_since_epoch() - report->clock;
-      clocks_apart = known && known->instance == report->instance ? std::min(clocks_apart, apart) : apart;
+      if (!known || known->instance != report->instance) clocks = {};  // each new agent is measured anew
+      const Duration clocks_apart = clocks.heard(report->clock, received_at);
       std::optional<Instant> ended_at;
       if (report->postmaster_ended) ended_at = std::min(Instant(*report->postmaster_ended + clocks_apart), received_at);
       known = *report;
@@ -87,6 +88,7 @@ struct AgentLink::Inner {
 
   std::string next_path() {
     std::string path = std::string(kAgentPathPrefix) + "/watch?wait_ms=" + std::to_string(to_milliseconds(kWait));
+    if (!acting->holds()) path += "&looks_only=1";
     if (known) path += "&instance=" + known->instance + "&after=" + std::to_string(known->sequence);
     const std::lock_guard lock(mutex);
     if (notices_heard > 0) path += "&heard=" + std::to_string(notices_heard);
@@ -130,13 +132,14 @@ struct AgentLink::Inner {
   const Callbacks callbacks;
   const std::shared_ptr<AgentSilence> silence;
   const std::shared_ptr<AgentConnections> connections;
+  const std::shared_ptr<ActingUntil> acting;
   std::optional<WallTime> agent_certificate_ends;  // control thread
   bool told_of_silence = false;                    // control thread
   std::string told_by;                             // control thread: the agent's instance
   std::uint64_t notices_told = 0;                  // control thread: of its notices
 
   std::optional<AgentReport> known;  // caller's thread
-  Duration clocks_apart{};           // caller's thread
+  ClockDistance clocks;              // caller's thread
 
   std::mutex mutex;  // guards the three below
   std::condition_variable ended;
@@ -152,12 +155,17 @@ AgentLink::AgentLink(Loop& loop, const NodeConfig& node, Callbacks callbacks)
 
 AgentLink::~AgentLink() = default;
 
+ActingUntil& AgentLink::acting_until() {
+  return *inner_->acting;
+}
+
 void AgentLink::start() {
   inner_->caller = std::thread([inner = inner_.get()] { inner->call_on(); });
 }
 
 std::shared_ptr<const NodeHost> AgentLink::host() const {
-  return std::make_shared<AgentClient>(inner_->node.name, inner_->node.address, inner_->connections, inner_->silence);
+  return std::make_shared<AgentClient>(inner_->node.name, inner_->node.address, inner_->connections, inner_->silence,
+                                       inner_->acting);
 }
 
 AgentLink::CertificateEnds AgentLink::certificates_end() const {

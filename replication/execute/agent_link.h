@@ -1,6 +1,7 @@
 // One node's agent as pgkeel keeps in touch with it: a call that is always open, which the agent answers in the moment
 // in which something changes, and otherwise now and then. Each call tells the agent that pgkeel lives, each answer
-// tells pgkeel that the agent does. An agent that does not answer is silence, and no evidence of anything. Control
+// tells pgkeel that the agent does. An agent that does not answer is silence, and no evidence of anything. A call of
+// one of several pgkeels that could not act on the node says so, and is no sign of life for fence_timeout. Control
 // thread; the calls themselves are made on a thread of its own.
 #pragma once
 
@@ -13,6 +14,7 @@
 #include "health/agent_evidence.h"
 #include "replication/agent/agent_protocol.h"
 #include "replication/agent/node_host.h"
+#include "replication/execute/acting_until.h"
 #include "replication/execute/agent_connections.h"
 
 namespace pgkeel {
@@ -33,6 +35,9 @@ class AgentLink {
   ~AgentLink();
   AgentLink(const AgentLink&) = delete;
   AgentLink& operator=(const AgentLink&) = delete;
+
+  // Set it before start(), where this pgkeel is not alone, and whenever it changes.
+  [[nodiscard]] ActingUntil& acting_until();
 
   // Begins to call; before that the agent counts as silent.
   void start();

@@ -233,20 +233,24 @@ void fence_by_sql(const SqlConversation& conversation, const Action& action, Act
       // Who is no superuser may not end a superuser's session; the others are ended all the same.
       "(pg_catalog.current_setting('is_superuser') = 'on' OR NOT EXISTS "
       "(SELECT FROM pg_catalog.pg_roles WHERE oid = usesysid AND rolsuper))";
-  const auto finish = [action, done](const SqlResult& answer) {
-    ActionStatus status = sql_outcome(action, answer.has_value(), "");
-    status.fence = answer ? FenceStrength::kWeak : FenceStrength::kNone;
+  const auto finish = [action, done](const SqlResult& set, const SqlResult& ended) {
+    ActionStatus status = sql_outcome(action, set && ended, "");
+    status.fence = status.succeeded ? FenceStrength::kWeak : FenceStrength::kNone;
     status.message =
-        answer ? "weak: by SQL, its sessions were ended and its commits wait for a standby that does not exist"
-               : describe(answer.error());
+        status.succeeded
+            ? "weak: by SQL, its sessions were ended and its commits wait for a standby that does not exist"
+            : describe(set ? ended.error() : set.error()) + (!set && ended ? "; its sessions were ended" : "");
     done(std::move(status));
   };
   OrderLine& line = conversation.line;
   line.supersede(action.node);  // a promotion that is under way, say
   line.run_sql_apart(action.node, "ALTER SYSTEM SET synchronous_standby_names = " + quote_literal(kFencingStandbyName),
-                     kSqlAnswerLimit, [&line, node = action.node, end_sessions, finish](const SqlResult& answer) {
-                       if (!answer) return finish(answer);
-                       line.run_sql_apart(node, end_sessions, kSqlAnswerLimit, finish);
+                     kSqlAnswerLimit, [&line, node = action.node, end_sessions, finish](const SqlResult& set) {
+                       // Where its disk is full, say, the sessions can be ended all the same.
+                       const bool answers = set || !set.error().sqlstate.empty();
+                       if (!answers) return finish(set, set);
+                       line.run_sql_apart(node, end_sessions, kSqlAnswerLimit,
+                                          [finish, set](const SqlResult& ended) { finish(set, ended); });
                      });
 }
 

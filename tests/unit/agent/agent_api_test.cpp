@@ -332,7 +332,12 @@ TEST_CASE("a primary whose agent hears no pgkeel for fence_timeout is stopped, a
   }
   CHECK(setup.pair.a->is_primary());
   const Instant unheard_since = monotonic_now();
-  REQUIRE(wait_until([&] { return !setup.pair.a->is_running(); }, 20s));
+  REQUIRE(wait_until(
+      [&] {
+        heard("&looks_only=1");  // by a pgkeel that could not stop it
+        return !setup.pair.a->is_running();
+      },
+      20s));
   CHECK(monotonic_now() - unheard_since >= 1500ms);
   try {
     setup.pair.a->start();  // by hand: it is a primary, and still nobody is heard
@@ -345,4 +350,19 @@ TEST_CASE("a primary whose agent hears no pgkeel for fence_timeout is stopped, a
   REQUIRE(report.notices.size() == 1);
   CHECK(report.notices.front().text.find("it was stopped, and no process of it is left") != std::string::npos);
   CHECK(heard("&heard=" + std::to_string(report.notices.front().number)).notices.empty());
+
+  // One that is down is left alone, whatever a crash has left behind.
+  const auto fences = [&] {
+    std::size_t count = 0;
+    const std::string log = setup.agent.log_text();
+    for (auto at = log.find("fence of"); at != std::string::npos; at = log.find("fence of", at + 1)) ++count;
+    return count;
+  };
+  const std::size_t fences_before = fences();
+  const std::string folder = setup.pair.a->data_directory();
+  std::ofstream(folder + "/postmaster.pid") << "4194304\n"
+                                            << folder << "\n1700000000\n"
+                                            << setup.pair.a->port() << "\n";
+  std::this_thread::sleep_for(3500ms);
+  CHECK(fences() == fences_before);
 }

@@ -21,11 +21,12 @@ namespace {
 
 // An agent that whoever calls it finds, but that never answers.
 struct SilentAgent {
-  [[nodiscard]] std::shared_ptr<const NodeHost> host(std::stop_token break_off) const {
+  [[nodiscard]] std::shared_ptr<const NodeHost> host(
+      std::stop_token break_off, std::shared_ptr<const ActingUntil> acting = std::make_shared<ActingUntil>()) const {
     const AgentAccessConfig access{"https://127.0.0.1:" + std::to_string(listener.port()),
                                    {certificates.ca, certificates.client_cert, certificates.client_key}};
     return AgentClient("a", {"127.0.0.1", 5432}, std::make_shared<AgentConnections>(access),
-                       std::make_shared<AgentSilence>(""))
+                       std::make_shared<AgentSilence>(""), std::move(acting))
         .breakable(std::move(break_off));
   }
 
@@ -58,4 +59,17 @@ TEST_CASE("an order that its agent does not take up is repeated until it is brok
   orders.join();
   CHECK_FALSE(started);
   CHECK(monotonic_now() - broken_off_at < 60s);  // its patience is more than ten minutes
+}
+
+TEST_CASE("an order that its agent does not take up is not repeated by a pgkeel that may have ceased to lead") {
+  SilentAgent agent;
+  const auto acting = std::make_shared<ActingUntil>();
+  Result<void> fenced;
+  std::thread orders([&, host = agent.host({}, acting)] { fenced = host->fence(10min); });
+  for (int times = 0; times < 3; ++times) agent.listener.accept().close();
+  acting->set(Instant{since_boot()});
+  agent.listener.close();
+  orders.join();
+  REQUIRE_FALSE(fenced);
+  CHECK(fenced.error().message.find("another pgkeel may lead by now") != std::string::npos);
 }

@@ -31,7 +31,10 @@ JobRequest request(const std::string& id, JobKind kind = JobKind::kFence) {
 
 // A desk whose jobs end when they are told to.
 struct Desk {
-  explicit Desk(std::string path) : file(std::move(path)) {
+  explicit Desk(
+      std::string path,
+      JobDesk::Write write = [](const auto& path, const auto& content) { return write_durably(path, content); })
+      : file(std::move(path)) {
     auto opened = JobDesk::open(
         file,
         [this](const JobRequest& order, const NodeHost::Progress& progress, const std::stop_token&) {
@@ -45,7 +48,7 @@ struct Desk {
           outcome.message = "as told";
           return outcome;
         },
-        [this] { ++changes; });
+        [this] { ++changes; }, std::move(write));
     REQUIRE_MESSAGE(opened, opened.error().message);
     desk = std::move(*opened);
   }
@@ -213,6 +216,61 @@ TEST_CASE("a fence waits for no disk, neither to begin nor to be told of, and is
   CHECK(desk.finish("2").state == JobState::kDone);
   CHECK(test::wait_until([&] { return std::filesystem::exists(state + "/jobs.json"); }));
   CHECK(Desk(state + "/jobs.json").desk->find("1", 0, 0s)->state == JobState::kDone);
+}
+
+TEST_CASE("a fence waits for no disk while another job is being recorded, and that one begins after it") {
+  const test::TemporaryFolder folder;
+  std::promise<void> disk_goes_on;
+  std::latch disk_hangs(1);
+  std::atomic<int> writes{0};
+  Desk desk(folder.path() + "/jobs.json", [&](const std::string& file, const std::string& content) {
+    if (++writes == 1) {
+      disk_hangs.count_down();
+      disk_goes_on.get_future().wait();
+    }
+    return write_durably(file, content);
+  });
+  auto stop = std::async(std::launch::async, [&] { return desk.desk->submit(request("stop", JobKind::kStop)); });
+  disk_hangs.wait();
+  CHECK_FALSE(desk.desk->running());
+  const auto fence = desk.desk->submit(request("fence"));
+  REQUIRE_MESSAGE(fence, fence.error().message);
+  CHECK(fence->accepted);
+  CHECK(desk.desk->running()->id == "fence");
+  SUBCASE("which has ended by then") {
+    CHECK(desk.finish("fence").state == JobState::kDone);
+    disk_goes_on.set_value();
+    CHECK(stop.get()->accepted);
+    CHECK(desk.finish("stop").state == JobState::kDone);
+  }
+  SUBCASE("which still runs then: it is refused, and no record of it stays") {
+    disk_goes_on.set_value();
+    const auto refused = stop.get();
+    REQUIRE(refused);
+    CHECK_FALSE(refused->accepted);
+    CHECK(refused->record.id == "fence");
+    CHECK(desk.finish("fence").state == JobState::kDone);
+    desk.desk.reset();
+    CHECK(Desk(folder.path() + "/jobs.json").desk->find("fence", 0, 0s)->state == JobState::kDone);
+    CHECK_FALSE(Desk(folder.path() + "/jobs.json").desk->find("stop", 0, 0s));
+  }
+}
+
+TEST_CASE("an agent whose disk is full when it comes back knows all the same what was cut off") {
+  const test::TemporaryFolder folder;
+  const std::string file = folder.path() + "/jobs.json";
+  {
+    Desk cut_off(file);
+    REQUIRE(cut_off.desk->submit(request("1", JobKind::kStop)));
+    std::filesystem::copy(file, file + ".kept");
+    cut_off.finish("1");
+  }
+  std::filesystem::rename(file + ".kept", file);
+  Desk again(file, [](const std::string&, const std::string&) { return Result<void>(Error{"no space left"}); });
+  REQUIRE(again.desk->interrupted().size() == 1);
+  CHECK(again.desk->find("1", 0, 0s)->state == JobState::kInterrupted);
+  REQUIRE(again.desk->submit(request("2")));  // a fence needs no room
+  CHECK(again.finish("2").state == JobState::kDone);
 }
 
 TEST_CASE("notices outlive the agent, until they were heard") {
