@@ -9,7 +9,7 @@ using namespace std::chrono_literals;
 
 Duration retry_pause(ActionKind kind, std::uint32_t failures) {
   const Duration longest = kind == ActionKind::kRejoin ? 10min : 60s;
-  Duration pause = 1s;
+  Duration pause = kind == ActionKind::kCutOff ? Duration(250ms) : Duration(1s);
   for (std::uint32_t i = 1; i < failures && pause < longest; ++i) pause *= 2;
   return std::min(pause, longest);
 }

@@ -7,7 +7,8 @@
 namespace pgkeel {
 
 // The pause doubles with each failure in a row, from 1 s to a minute, and for a rejoin, which may be long work that
-// fails at its end, to ten minutes. Nothing is ever given up.
+// fails at its end, to ten minutes. To cut a standby off is short work that keeps an old primary from acknowledging: it
+// is tried again after a quarter of a second first. Nothing is ever given up: what stands in the way is mended outside.
 Duration retry_pause(ActionKind kind, std::uint32_t failures);
 
 // From so many failures in a row on an operator is asked for help.

@@ -132,4 +132,7 @@ TEST_CASE("the pause before an action is tried again doubles from a second to a 
   CHECK(retry_pause(ActionKind::kRejoin, 6) == 32s);
   CHECK(retry_pause(ActionKind::kRejoin, 10) == 512s);
   CHECK(retry_pause(ActionKind::kRejoin, 4'000'000'000) == 10min);
+  CHECK(retry_pause(ActionKind::kCutOff, 1) == 250ms);
+  CHECK(retry_pause(ActionKind::kCutOff, 3) == 1s);
+  CHECK(retry_pause(ActionKind::kCutOff, 4'000'000'000) == 60s);
 }
