@@ -53,6 +53,10 @@ void Loop::defer(std::function<void()> task) {
   uv_idle_start(&deferred_->idle, [](uv_idle_t*) {});
 }
 
+bool Loop::waits_with_time_out() const {
+  return uv_backend_timeout(loop_.get()) >= 0;
+}
+
 Instant Loop::now() const {
   return Instant(std::chrono::milliseconds(uv_now(loop_.get())));
 }

@@ -29,6 +29,9 @@ class Loop {
   // The time at which the callbacks that run now became due: no system call, up to one round of callbacks old.
   [[nodiscard]] Instant now() const;
 
+  // A Timer runs, or there is something to do at once: see Beat for what that costs.
+  [[nodiscard]] bool waits_with_time_out() const;
+
   [[nodiscard]] uv_loop_s* handle() const { return loop_.get(); }
 
  private:

@@ -16,11 +16,8 @@ constexpr Duration kWindow = 10s;
 }  // namespace
 
 LoopLag::LoopLag(Loop& loop)
-    : timer_(loop, [this] { measure(); }), measured_at_(monotonic_now()), window_began_at_(measured_at_) {
-  timer_.start_once(kPeriod);
-}
+    : measured_at_(monotonic_now()), window_began_at_(measured_at_), beat_(loop, kPeriod, [this] { measure(); }) {}
 
-// Not a repeating timer: that keeps its own time, and would be early after it was late.
 void LoopLag::measure() {
   const Instant now = monotonic_now();
   const Duration lag = std::max(now - measured_at_ - kPeriod, Duration::zero());
@@ -31,7 +28,6 @@ void LoopLag::measure() {
   }
   worst_now_.store(std::max(worst_now_.load(std::memory_order_relaxed), lag.count()), std::memory_order_relaxed);
   measured_at_ = now;
-  timer_.start_once(kPeriod);
 }
 
 Duration LoopLag::worst() const {

@@ -5,7 +5,7 @@
 #include <atomic>
 
 #include "proxy/base/time.h"
-#include "proxy/io/timer.h"
+#include "proxy/io/beat.h"
 
 namespace pgkeel {
 
@@ -19,11 +19,11 @@ class LoopLag {
  private:
   void measure();
 
-  Timer timer_;
   Instant measured_at_;
   Instant window_began_at_;
   std::atomic<Duration::rep> worst_now_{0};
   std::atomic<Duration::rep> worst_before_{0};  // in the window before
+  Beat beat_;
 };
 
 }  // namespace pgkeel

@@ -9,7 +9,7 @@ namespace {
 // Generous: what is kept back and not used costs a few clients, what is missing may cost a failover.
 constexpr std::uint64_t kOfProcess = 64;   // log, state and event files, pipes of a program or two, name look-ups
 constexpr std::uint64_t kOfAdmin = 64;     // its requests are limited to fewer
-constexpr std::uint64_t kPerWorker = 8;    // of its loop
+constexpr std::uint64_t kPerWorker = 8;    // of its loop, and two beats
 constexpr std::uint64_t kPerEndpoint = 8;  // its listeners, its state file while it is written
 constexpr std::uint64_t kPerNode = 12;     // probe, knock, postmaster watch, and an action's connections and pipes
 constexpr std::uint64_t kDataPathMin = 16;

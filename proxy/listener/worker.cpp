@@ -5,6 +5,11 @@
 #include <utility>
 
 namespace pgkeel {
+namespace {
+
+constexpr Duration kAcknowledgeReview = std::chrono::seconds(20);
+
+}  // namespace
 
 Worker::Worker(const ProxyConfig& limits, const WorkerShare& share,
                const std::vector<std::unique_ptr<SharedCluster>>& clusters,
@@ -29,7 +34,10 @@ Worker::Worker(const ProxyConfig& limits, const WorkerShare& share,
       unproven_(share.unproven, clients_max_),
       services_{loop_,     *resolver_,    std::span(*read_buffer_), limits_, share.clients, clients_max_, newcomers_,
                 unproven_, cancel_judge_, verifier_source_},
-      on_evidence_(on_evidence) {
+      on_evidence_(on_evidence),
+      acknowledge_review_(loop_, kAcknowledgeReview, [this] {
+        for (const auto& access_point : access_points_) access_point->review_acknowledge_limits();
+      }) {
   for (const auto& cluster : clusters) add_cluster(*cluster);
 }
 

@@ -11,6 +11,7 @@
 #include <thread>
 #include <vector>
 
+#include "proxy/io/beat.h"
 #include "proxy/io/loop.h"
 #include "proxy/io/loop_lag.h"
 #include "proxy/io/resolver.h"
@@ -114,6 +115,7 @@ class Worker {
   const WorkerServices services_;
   std::function<void(LinkEvidence)> on_evidence_;
   std::vector<std::unique_ptr<AccessPoint>> access_points_;
+  Beat acknowledge_review_;
   std::vector<std::unique_ptr<Listener>> listeners_;  // by cluster; nothing where another worker accepts
   std::atomic<std::uint32_t> load_{0};                // sessions, those on their way here included
   bool accepting_ = false;                            // go_on_accepting() came, and no pause since

@@ -11,7 +11,6 @@ namespace pgkeel {
 namespace {
 
 constexpr std::size_t kCancelsMax = 256;  // under way at a time; more are closed unheard
-constexpr Duration kAcknowledgeReview = std::chrono::seconds(20);
 constexpr Duration kTellAgain = std::chrono::seconds(10);
 constexpr Duration kLeftOut = std::chrono::seconds(1);
 
@@ -30,12 +29,8 @@ AccessPoint::AccessPoint(WorkerServices services, SharedCluster& shared, std::fu
       route_(no_route_yet()),
       tls_(shared.tls),
       waiting_room_(services.loop, shared.login_gate, counters_),
-      reaper_(services.loop, [this] { reap(); }),
-      acknowledge_review_(services.loop, [this] {
-        for (const auto& session : sessions_) session->review_acknowledge_limits();
-      }) {
+      reaper_(services.loop, [this] { reap(); }) {
   set_settings(shared.settings);
-  acknowledge_review_.start_repeating(kAcknowledgeReview);
 }
 
 AccessPoint::~AccessPoint() = default;
@@ -58,6 +53,10 @@ void AccessPoint::set_settings(std::shared_ptr<const AccessSettings> settings) {
   for (const auto& node : settings_->nodes) {
     if (node_index(node) == node_signs_.size()) node_signs_.emplace_back(node);
   }
+}
+
+void AccessPoint::review_acknowledge_limits() {
+  for (const auto& session : sessions_) session->review_acknowledge_limits();
 }
 
 void AccessPoint::set_route(std::shared_ptr<const Route> route, std::function<void()> on_drained) {

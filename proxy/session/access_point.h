@@ -122,6 +122,9 @@ class AccessPoint {
   // drains, `on_drained` is called once, when no session of it is in a transaction.
   void set_route(std::shared_ptr<const Route> route, std::function<void()> on_drained);
 
+  // To be called every now and then: see Link.
+  void review_acknowledge_limits();
+
   // Sessions that are there stay, also those of networks that are not allowed any more.
   void set_settings(std::shared_ptr<const AccessSettings> settings);
 
@@ -217,7 +220,6 @@ class AccessPoint {
   std::deque<NodeSigns> node_signs_;  // grows only in set_settings()
   WaitingRoom waiting_room_;
   Timer reaper_;
-  Timer acknowledge_review_;
   bool shutting_down_ = false;
   bool gone_ = false;  // from the configuration
   Leaver goes_;
