@@ -7,20 +7,10 @@
 #include "proxy/io/loop.h"
 
 namespace pgkeel {
-namespace {
 
-using namespace std::chrono_literals;
-
-constexpr Duration kStartLimit = 30s;  // from its hello to "we could serve"
-constexpr Duration kGiveLimit = 10s;   // while nobody decides
-constexpr Duration kServeLimit = 10s;  // while nobody serves, although another process decides
-constexpr Duration kEndLimit = 2s;     // for a process to end that has closed its link
-
-}  // namespace
-
-Result<std::unique_ptr<HandoverGiver>> HandoverGiver::open(Loop& loop, const std::string& state_directory,
-                                                           Owner& owner) {
-  std::unique_ptr<HandoverGiver> giver(new HandoverGiver(loop, state_directory, owner));
+Result<std::unique_ptr<HandoverGiver>> HandoverGiver::open(Loop& loop, const std::string& state_directory, Owner& owner,
+                                                           const HandoverLimits& limits) {
+  std::unique_ptr<HandoverGiver> giver(new HandoverGiver(loop, state_directory, owner, limits));
   if (auto listens = giver->listen(); !listens) return listens.error();
   return giver;
 }
@@ -77,13 +67,13 @@ void HandoverGiver::greet(Descriptor link) {
   death_->set_interest({.readable = true});
   link_ = std::make_unique<DescriptorLink>(
       loop_, std::move(link), [this](LinkMessage message) { heard(std::move(message)); }, [this] { link_ended(); });
-  patience_.start_once(kStartLimit);
+  patience_.start_once(limits_.start);
 }
 
 void HandoverGiver::link_ended() {
   // Only its death proves that it does not decide: it ends by itself, or is ended.
   if (stage_ == Stage::kGiven || stage_ == Stage::kLetGo)
-    patience_.start_once(kEndLimit);
+    patience_.start_once(limits_.end);
   else
     lost("it closed the link", false);
 }
@@ -94,7 +84,7 @@ void HandoverGiver::heard(LinkMessage link_message) {
   if (stage_ == Stage::kGreeted && message->word == HandoverWord::kHello) return offer(*message);
   if (stage_ == Stage::kOffered && message->word == HandoverWord::kReady) return give();
   if (stage_ == Stage::kGiven && message->word == HandoverWord::kReceived) {
-    patience_.start_once(kServeLimit);
+    patience_.start_once(limits_.serve);
     // It decides once it has this, and it may be dead before it says so.
     stage_ = Stage::kLetGo;
     answer(HandoverWord::kGo, 0);
@@ -134,7 +124,7 @@ void HandoverGiver::offer(const HandoverMessage& hello) {
 void HandoverGiver::give() {
   if (const auto why_not = owner_.why_no_handover(); !why_not.empty()) return refuse(why_not);
   stage_ = Stage::kGiving;
-  patience_.start_once(kGiveLimit);
+  patience_.start_once(limits_.give);
   const std::weak_ptr<bool> alive = alive_;
   owner_.give_up(successor_, [this, alive](std::vector<LinkMessage> all) {
     if (alive.expired()) return;
@@ -208,9 +198,9 @@ void HandoverGiver::lost(const std::string& why, bool is_dead) {
 void HandoverGiver::go_on(bool released, const std::string& why) {
   const bool gave_up = stage_ == Stage::kGiving || stage_ == Stage::kGiven || stage_ == Stage::kLetGo;
   stage_ = Stage::kNone;
-  why_ended_.clear();
-  death_.reset();
   const std::string text = "process " + std::to_string(successor_) + " did not take over: " + why;
+  why_ended_.clear();  // `why` may be this
+  death_.reset();
   starting_.reset();
   if (gave_up) owner_.take_back(released);
   if (released) {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "proxy/base/result.h"
+#include "proxy/base/time.h"
 #include "proxy/handover/handover_message.h"
 #include "proxy/io/descriptor_link.h"
 #include "proxy/io/detached_process.h"
@@ -19,6 +20,14 @@
 namespace pgkeel {
 
 class Loop;
+
+// How long each step may take.
+struct HandoverLimits {
+  Duration start = std::chrono::seconds(30);  // from its hello to "we could serve"
+  Duration give = std::chrono::seconds(10);   // while nobody decides
+  Duration serve = std::chrono::seconds(10);  // while nobody serves, although another process decides
+  Duration end = std::chrono::seconds(2);     // for a process to end that has closed its link
+};
 
 class HandoverGiver {
  public:
@@ -48,7 +57,8 @@ class HandoverGiver {
   };
 
   // The socket in the state directory, whose lock we hold, is made at once.
-  static Result<std::unique_ptr<HandoverGiver>> open(Loop& loop, const std::string& state_directory, Owner& owner);
+  static Result<std::unique_ptr<HandoverGiver>> open(Loop& loop, const std::string& state_directory, Owner& owner,
+                                                     const HandoverLimits& limits = {});
   HandoverGiver(const HandoverGiver&) = delete;
   HandoverGiver& operator=(const HandoverGiver&) = delete;
 
@@ -75,10 +85,11 @@ class HandoverGiver {
     std::unique_ptr<FdWatch> death;
   };
 
-  HandoverGiver(Loop& loop, std::string state_directory, Owner& owner)
+  HandoverGiver(Loop& loop, std::string state_directory, Owner& owner, const HandoverLimits& limits)
       : loop_(loop),
         state_directory_(std::move(state_directory)),
         owner_(owner),
+        limits_(limits),
         patience_(loop, [this] { lost("it took too long", false); }) {}
   void greet(Descriptor link);
   void heard(LinkMessage message);
@@ -95,6 +106,7 @@ class HandoverGiver {
   Loop& loop_;
   const std::string state_directory_;
   Owner& owner_;
+  const HandoverLimits limits_;
   std::unique_ptr<LinkListener> listener_;
   Stage stage_ = Stage::kNone;
   pid_t successor_ = 0;

@@ -1,0 +1,117 @@
+#include "proxy/handover/handover_giver.h"
+
+#include <csignal>
+#include <functional>
+#include <optional>
+#include <string>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <utility>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+#include "proxy/handover/takeover.h"
+#include "proxy/io/loop.h"
+#include "tests/support/temporary_folder.h"
+#include "tests/unit/io/loop_runner.h"
+
+using namespace pgkeel;
+using namespace pgkeel::test;
+using namespace std::chrono_literals;
+
+namespace {
+
+struct Owner : HandoverGiver::Owner {
+  explicit Owner(Loop& its_loop) : loop(its_loop) {}
+
+  std::string why_no_handover() const override { return ""; }
+  std::vector<NamedSocket> listening_sockets() const override { return {}; }
+  void give_up(pid_t, std::function<void(std::vector<LinkMessage>)> given) override {
+    loop.defer([given = std::move(given)] { given({}); });
+  }
+  void take_back(bool released) override { taken_back = released; }
+  void let_go() override { has_let_go = true; }
+  void successor_serves(pid_t) override { is_served = true; }
+  void publish_route(const std::string&, Route, std::function<void()>, std::function<void()>) override {}
+  void set_write_deadline(const std::string&, Instant) override {}
+  bool may_follow(const std::string&, const Route&) const override { return true; }
+  void end(const std::string& why) override { ended = why; }
+  void handover_failed(const std::string& why) override { failure = why; }
+
+  Loop& loop;
+  std::optional<bool> taken_back;  // whether it had let go
+  bool has_let_go = false;
+  bool is_served = false;
+  std::string ended;
+  std::string failure;
+};
+
+void say(const Descriptor& link, HandoverWord word, std::uint64_t number = 0) {
+  HandoverMessage message;
+  message.word = word;
+  message.number = number;
+  static_cast<void>(send_and_wait(link, write_handover(std::move(message))));
+}
+
+void hear(const Descriptor& link, HandoverWord word) {
+  while (true) {
+    auto received = receive_and_wait(link, 30s);
+    if (!received) ::_exit(1);
+    const auto message = read_handover(std::move(*received));
+    if (message && message->word == word) return;
+  }
+}
+
+// A process that takes over, up to the point where it decides, and hangs then.
+pid_t start_one_that_hangs(const std::string& folder, bool serves) {
+  const pid_t child = ::fork();
+  REQUIRE(child >= 0);
+  if (child > 0) return child;
+  const auto link = connect_link(folder, kHandoverSocket);
+  if (!link) ::_exit(1);
+  say(*link, HandoverWord::kHello, kHandoverVersion);
+  hear(*link, HandoverWord::kOffered);
+  say(*link, HandoverWord::kReady);
+  hear(*link, HandoverWord::kGiven);
+  say(*link, HandoverWord::kReceived);
+  hear(*link, HandoverWord::kGo);
+  if (serves) say(*link, HandoverWord::kServing);
+  while (true) ::pause();
+}
+
+}  // namespace
+
+TEST_CASE("a process that decides and does not serve is ended, and this one goes on") {
+  const TemporaryFolder folder;
+  Loop loop;
+  Owner owner(loop);
+  auto giver = HandoverGiver::open(loop, folder.path(), owner, {.serve = 100ms});
+  REQUIRE(giver);
+  const pid_t child = start_one_that_hangs(folder.path(), false);
+  CHECK(run_until(
+      loop, [&] { return owner.taken_back.has_value(); }, 10s));
+  CHECK(owner.has_let_go);
+  CHECK(owner.taken_back == true);
+  CHECK(owner.failure.find("it took too long") != std::string::npos);
+  CHECK_FALSE((*giver)->is_under_way());
+  ::kill(child, SIGKILL);
+  ::waitpid(child, nullptr, 0);
+}
+
+TEST_CASE("a process that serves may be quiet for as long as it likes") {
+  const TemporaryFolder folder;
+  Loop loop;
+  Owner owner(loop);
+  auto giver = HandoverGiver::open(loop, folder.path(), owner, {.serve = 100ms});
+  REQUIRE(giver);
+  const pid_t child = start_one_that_hangs(folder.path(), true);
+  CHECK(run_until(
+      loop, [&] { return owner.is_served; }, 10s));
+  CHECK_FALSE(run_until(
+      loop, [&] { return owner.taken_back || !owner.ended.empty(); }, 300ms));
+  ::kill(child, SIGKILL);
+  ::waitpid(child, nullptr, 0);
+  CHECK(run_until(
+      loop, [&] { return !owner.ended.empty(); }, 10s));
+}
