@@ -101,4 +101,11 @@ std::vector<Instant> Writers::acknowledged_at() const {
   return acknowledged_at_;
 }
 
+Duration Writers::longest_gap() const {
+  const std::vector<Instant> times = acknowledged_at();
+  Duration longest{};
+  for (std::size_t i = 1; i < times.size(); ++i) longest = std::max(longest, times[i] - times[i - 1]);
+  return longest;
+}
+
 }  // namespace pgkeel::test

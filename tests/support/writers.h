@@ -36,6 +36,8 @@ class Writers {
   [[nodiscard]] std::vector<std::string> connect_errors() const;
   // When each row was acknowledged, to any of them.
   [[nodiscard]] std::vector<Instant> acknowledged_at() const;
+  // The longest time between two of these.
+  [[nodiscard]] Duration longest_gap() const;
 
  private:
   void write(std::size_t writer);
