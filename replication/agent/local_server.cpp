@@ -176,6 +176,8 @@ Result<void> LocalServer::start_in(const DataDirectory& directory, Duration limi
   ProgramCall call{.arguments = {directory.program("pg_ctl"), "start", "--pgdata", directory.path(), "--log", log,
                                  "--wait", "--timeout", std::to_string(seconds), "--silent"},
                    .limit = limit + 10s,
+                   // It may have a score that spares us, and it, from being killed for memory: its backends have none.
+                   .environment = {"PG_OOM_ADJUST_FILE=/proc/self/oom_score_adj"},
                    .os_user = directory.os_user(),
                    .break_off = break_off_,
                    // A postmaster that nobody can see yet would come up behind the back of whoever breaks this off.

@@ -14,6 +14,33 @@ SKIPPED = 77
 MOST_EXPOSED = {"pgkeel.service": 20, "pgkeel-agent.service": 25}
 
 
+# 10 s for open transactions, then 5 s for what is left of the sessions: systemd must not use force before.
+END_TAKES = 10 + 5
+# What makes a service stay up, or come back, with the reason why its absence hurts.
+PROMISES = {
+    ("Unit", "StartLimitIntervalSec"): ("0", "five fast failures would end all attempts to start"),
+    ("Service", "Restart"): ("always", "a crash would be the end"),
+    ("Service", "OOMPolicy"): ("continue", "a backend killed for memory would stop the service"),
+    ("Service", "OOMScoreAdjust"): ("-900", "it would be killed for memory among the first"),
+    ("Service", "KillMode"): ("process", "servers that run in the unit would end with it"),
+}
+
+
+def broken_promises(unit, text):
+    settings = {}
+    section = ""
+    for line in text.splitlines():
+        if line.startswith("["):
+            section = line.strip("[]")
+        elif "=" in line and not line.startswith("#"):
+            settings[section, line.partition("=")[0]] = line.partition("=")[2]
+    for key, (wanted, why) in PROMISES.items():
+        if settings.get(key) != wanted:
+            yield f"{unit}: {key[1]} is {settings.get(key)}, not {wanted}: {why}"
+    if int(settings["Service", "TimeoutStopSec"]) <= END_TAKES:
+        yield f"{unit}: TimeoutStopSec is {settings['Service', 'TimeoutStopSec']}: less than an orderly end takes"
+
+
 def main():
     build, pgkeel = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])
     if not shutil.which("systemd-analyze"):
@@ -24,6 +51,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         for unit, most in MOST_EXPOSED.items():
             path = pathlib.Path(folder) / unit
+            problems += broken_promises(unit, (build / unit).read_text())
             # The binary that was built: that the installed one is not there is no fault of the unit. Nor is that the
             # package's user, whom it makes when it is installed, is not here.
             text = re.sub(r"(?m)(?<==)/\S+/pgkeel(?= )", str(pgkeel), (build / unit).read_text())
