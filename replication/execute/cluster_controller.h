@@ -154,8 +154,9 @@ class ClusterController {
   std::optional<UnderWay> under_way_;
   Instant store_again_at_{};
   std::string last_summary_;
-  std::int64_t maintenance_told_ = 0;        // reminders, of the maintenance that is on
-  std::map<std::string, bool> told_failed_;  // per node, whether the last event about it said so
+  std::optional<WallTime> maintenance_since_;  // the oldest that is on
+  std::int64_t maintenance_told_ = 0;          // reminders, of that one
+  std::map<std::string, bool> told_failed_;    // per node, whether the last event about it said so
   // What became of each action, as it was told last; forgotten where the cluster's phase or the node's life changes.
   std::map<std::pair<ActionKind, std::string>, std::string> told_outcomes_;
 };

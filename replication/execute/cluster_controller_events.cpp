@@ -48,12 +48,15 @@ void ClusterController::remind_of_maintenance(Now now) {
   };
   if (memory_.maintenance) add("the cluster", *memory_.maintenance);
   for (const auto& [node, maintenance] : memory_.nodes_maintained) add(node, maintenance);
+  const std::optional<WallTime> since_before = std::exchange(maintenance_since_, since);
   if (!since) {
     maintenance_told_ = 0;
     return;
   }
   const Duration lasts = now.wall - *since;
   const std::int64_t reminders = lasts / kMaintenanceReminder;
+  // The oldest has ended, and this one goes on: it has its own hours.
+  if (since_before && since_before != since) maintenance_told_ = reminders;
   if (reminders > maintenance_told_) {
     tell(now, LogLevel::kWarning, "maintenance", "",
          "still under maintenance, since " + format_wall_time(*since) + ": " + what +
