@@ -36,8 +36,31 @@ install(FILES deploy/debian/pgkeel.toml DESTINATION "${CMAKE_INSTALL_FULL_SYSCON
 install(FILES deploy/debian/copyright README.md DESTINATION "${documents}")
 install(FILES config/example.toml DESTINATION "${documents}/examples" RENAME pgkeel.toml)
 install(FILES config/agent.example.toml DESTINATION "${documents}/examples" RENAME agent.toml)
-install(DIRECTORY deploy/observe DESTINATION "${documents}/examples")
-install(DIRECTORY deploy/docs DESTINATION "${documents}/deploy")
+# As they lie beside each other in the source: they lead to each other.
+install(DIRECTORY deploy/docs deploy/observe deploy/kubernetes deploy/docker deploy/systemd DESTINATION "${documents}/deploy" PATTERN "*.in" EXCLUDE)
+install(DIRECTORY deploy/examples DESTINATION "${documents}/deploy" USE_SOURCE_PERMISSIONS)
+install(FILES deploy/configuration.md DESTINATION "${documents}/deploy")
+install(FILES config/example.toml config/agent.example.toml DESTINATION "${documents}/config")
+install(FILES proxy/admin/openapi.json DESTINATION "${documents}/proxy/admin")
+# And what they say of how it works.
+foreach(page
+    config/README.md
+    health/README.md
+    proxy/README.md
+    proxy/handover/README.md
+    proxy/vip/README.md
+    replication/README.md
+    replication/agent/README.md
+    replication/coordination/README.md
+    replication/peers/README.md
+    replication/readiness/README.md
+    replication/state/FORMAT.md
+    tests/chaos/README.md
+    tests/drivers/README.md
+    tests/simulation/README.md)
+  cmake_path(GET page PARENT_PATH folder)
+  install(FILES "${page}" DESTINATION "${documents}/${folder}")
+endforeach()
 install(FILES "${PROJECT_BINARY_DIR}/changelog.gz" DESTINATION "${documents}" OPTIONAL)
 
 set(CPACK_GENERATOR DEB)
