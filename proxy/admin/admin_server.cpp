@@ -11,6 +11,7 @@
 #include "proxy/admin/balancer_answer.h"
 #include "proxy/admin/embedded.h"
 #include "proxy/admin/event_stream.h"
+#include "proxy/admin/host_check.h"
 #include "proxy/admin/order_json.h"
 #include "proxy/admin/query_number.h"
 #include "proxy/admin/status_json.h"
@@ -56,7 +57,7 @@ struct AdminServer::Inner {
   TokenGuard guard;
 
   explicit Inner(AdminSources from)
-      : sources(std::move(from)), server(kThreads, std::move(sources.tls)), guard(sources.token) {}
+      : sources(std::move(from)), server(kThreads, std::move(sources.tls)), guard(sources.tokens) {}
 
   using Handler = std::function<void(const httplib::Request&, httplib::Response&)>;
 
@@ -105,6 +106,20 @@ struct AdminServer::Inner {
     if (question != BalancerQuestion::kLeader) route("GET", path + "/{cluster}/{node}", answer);
   }
 
+  // Encrypted, nobody else's name leads here (host_check.h).
+  void check_host() {
+    server.set_pre_routing_handler([this](const httplib::Request& request, httplib::Response& response) {
+      if (server.is_encrypted() || is_for_machines(request.path)) return httplib::Server::HandlerResponse::Unhandled;
+      if (is_right_host(request.get_header_value("Host"), sources.hosts))
+        return httplib::Server::HandlerResponse::Unhandled;
+      answer_text(
+          response, 421,
+          "without TLS this pgkeel answers to its addresses, to localhost and to the name of its host only: ask by "
+          "one of these, or give it a certificate ([admin] tls), under whose names it answers");
+      return httplib::Server::HandlerResponse::Handled;
+    });
+  }
+
   void add_routes() {
     route_page("/", "text/html; charset=utf-8", console_html);
     route_page("/console.css", "text/css; charset=utf-8", console_css);
@@ -139,11 +154,11 @@ struct AdminServer::Inner {
     for (const OrderKind kind : kAllOrderKinds) {
       route("POST", std::string("/api/v1/clusters/{cluster}/") + order_name(kind),
             [this, kind](const httplib::Request& request, httplib::Response& response) {
-              if (may_change(request, response)) give_order(kind, request, response);
+              if (const auto by = who_changes(request, response)) give_order(kind, *by, request, response);
             });
     }
     route("POST", "/api/v1/reload", [this](const httplib::Request& request, httplib::Response& response) {
-      if (may_change(request, response)) reload(request, response);
+      if (const auto by = who_changes(request, response)) reload(*by, request, response);
     });
     route("GET", "/api/v1/events",
           [this](const httplib::Request& request, httplib::Response& response) { events(request, response); });
@@ -153,10 +168,10 @@ struct AdminServer::Inner {
       response.set_content(process_json(*process), "application/json");
     });
     route("POST", "/api/v1/restart", [this](const httplib::Request& request, httplib::Response& response) {
-      if (may_change(request, response)) restart(request, response);
+      if (const auto by = who_changes(request, response)) restart(*by, response);
     });
     route("POST", "/api/v1/lead", [this](const httplib::Request& request, httplib::Response& response) {
-      if (may_change(request, response)) lead(request, response);
+      if (const auto by = who_changes(request, response)) lead(*by, request, response);
     });
     route("GET", "/api/v1/openapi.json", [](const httplib::Request&, httplib::Response& response) {
       response.set_content(openapi_json(), "application/json");
@@ -179,11 +194,12 @@ struct AdminServer::Inner {
     });
   }
 
-  // Answers for itself where it says no.
-  bool may_change(const httplib::Request& request, httplib::Response& response) {
+  // Who it is that wants to change something, and from where, for those who ask later. Nothing: it may not, and has its
+  // answer.
+  std::optional<std::string> who_changes(const httplib::Request& request, httplib::Response& response) {
     if (!guard.has_token()) {
       answer_text(response, 503, "nothing can be changed here: there is no token; the log of pgkeel says why");
-      return false;
+      return std::nullopt;
     }
     const auto answer = guard.check(request.remote_addr, request.get_header_value("Authorization"), monotonic_now());
     const auto retry_after = std::to_string((to_milliseconds(answer.retry_after) + 999) / 1000);
@@ -194,8 +210,9 @@ struct AdminServer::Inner {
         hold_back();
         response.set_header("Retry-After", retry_after);
         answer_text(response, 429,
-                    "too many wrong tokens from " + request.remote_addr + "; wait " + retry_after + " s");
-        return false;
+                    "too many different wrong tokens from " + request.remote_addr +
+                        ": none from there is looked at for " + retry_after + " s");
+        return std::nullopt;
       case TokenGuard::Verdict::kMissing:
       case TokenGuard::Verdict::kWrong:
         if (answer.worth_telling) {
@@ -204,12 +221,16 @@ struct AdminServer::Inner {
         }
         response.set_header("WWW-Authenticate", "Bearer realm=\"pgkeel\"");
         answer_text(response, 401, "the bearer token of [admin] token_file is needed");
-        return false;
+        return std::nullopt;
     }
     const std::string type = request.get_header_value("Content-Type");
-    if (type.substr(0, type.find_first_of("; \t")) == "application/json") return true;
+    if (type.substr(0, type.find_first_of("; \t")) == "application/json") {
+      const std::string claimed = claimed_operator(request);
+      const std::string who = !answer.holder.empty() ? answer.holder + " at " : "";
+      return who + format_host_port(asker(request)) + (claimed.empty() ? "" : ", who says to be " + claimed);
+    }
     answer_text(response, 415, "the body must be application/json");
-    return false;
+    return std::nullopt;
   }
 
   // Who guesses waits for each answer, as long as nobody else needs the thread.
@@ -224,7 +245,15 @@ struct AdminServer::Inner {
     return {request.remote_addr, static_cast<std::uint16_t>(request.remote_port)};
   }
 
-  void give_order(OrderKind kind, const httplib::Request& request, httplib::Response& response) {
+  // Which account the verbs were run from: what anybody may write there, but whoever writes it has a token.
+  static std::string claimed_operator(const httplib::Request& request) {
+    const std::string name = request.get_header_value(kOperatorHeader);
+    constexpr std::size_t kNameLengthMax = 63;
+    const auto is_fit = [](char c) { return c > ' ' && c <= '~' && c != '"' && c != '\\'; };
+    return name.size() <= kNameLengthMax && std::ranges::all_of(name, is_fit) ? name : "";
+  }
+
+  void give_order(OrderKind kind, const std::string& by, const httplib::Request& request, httplib::Response& response) {
     auto parsed = parse_order(kind, request.body);
     if (!parsed) return answer_text(response, 400, parsed.error().message);
     with_cluster(request, response, [&](const ClusterStatus& cluster) {
@@ -236,7 +265,7 @@ struct AdminServer::Inner {
       };
       if (!order.node.empty() && !knows(order.node))
         return answer_text(response, 404, "cluster " + cluster.name + " has no node " + order.node);
-      order.given_by = format_host_port(asker(request));
+      order.given_by = by;
       order.given_at = wall_now();
       const std::uint64_t newest_event = sources.events->newest_id();
       const auto answer = sources.give_order(cluster.name, order, parsed->preview);
@@ -250,27 +279,27 @@ struct AdminServer::Inner {
     });
   }
 
-  void restart(const httplib::Request& request, httplib::Response& response) {
-    const auto begun = sources.restart ? sources.restart(format_host_port(asker(request))) : std::nullopt;
+  void restart(const std::string& by, httplib::Response& response) {
+    const auto begun = sources.restart ? sources.restart(by) : std::nullopt;
     if (!begun) return answer_text(response, 503, "the control thread does not answer; nothing is begun");
     response.status = *begun ? 202 : 409;
     if (*begun) response.set_header("Location", "/api/v1/process");
     response.set_content(restart_json(*begun), "application/json");
   }
 
-  void lead(const httplib::Request& request, httplib::Response& response) {
+  void lead(const std::string& by, const httplib::Request& request, httplib::Response& response) {
     const auto asked = parse_lead_request(request.body);
     if (!asked) return answer_text(response, 400, asked.error().message);
-    const auto answer = sources.lead ? sources.lead(*asked, format_host_port(asker(request))) : std::nullopt;
+    const auto answer = sources.lead ? sources.lead(*asked, by) : std::nullopt;
     if (!answer) return answer_text(response, 503, "the control thread does not answer; nothing is ordered");
     response.status = answer->accepted ? 200 : 409;
     response.set_content(lead_answer_json(*answer), "application/json");
   }
 
-  void reload(const httplib::Request& request, httplib::Response& response) {
+  void reload(const std::string& by, const httplib::Request& request, httplib::Response& response) {
     const auto preview = parse_reload_preview(request.body);
     if (!preview) return answer_text(response, 400, preview.error().message);
-    const auto answer = sources.reload("order from " + format_host_port(asker(request)), *preview);
+    const auto answer = sources.reload("order from " + by, *preview);
     if (!answer) return answer_text(response, 503, "the control thread does not answer; nothing is reloaded");
     response.status = answer->accepted ? 200 : 409;
     response.set_content(reload_answer_json(*answer, *preview), "application/json");
@@ -368,6 +397,7 @@ struct AdminServer::Inner {
 std::unique_ptr<AdminServer> AdminServer::start(Socket listening, AdminSources sources) {
   auto inner = std::make_unique<Inner>(std::move(sources));
   inner->server.set_payload_max_length(kRequestBytesMax);
+  inner->check_host();
   inner->add_routes();
   inner->port = listening.bound_port();
   const auto socket = std::make_shared<Socket>(std::move(listening));

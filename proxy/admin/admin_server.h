@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "proxy/admin/admin_token.h"
 #include "proxy/admin/cluster_status.h"
 #include "proxy/admin/configuration_status.h"
 #include "proxy/admin/lead_answer.h"
@@ -29,8 +30,9 @@ struct AdminSources {
   std::function<std::string(const std::vector<ClusterStatus>&)> metrics;  // in Prometheus' text format
   const EventLog* events = nullptr;
   const DecisionLog* decisions = nullptr;
-  std::string token;                       // empty: nothing can be changed
+  AdminTokens tokens;                      // empty: nothing can be changed
   std::shared_ptr<const TlsAcceptor> tls;  // none: plain HTTP
+  std::vector<std::string> hosts = {};     // names of ours by which it may be asked in clear, see host_check.h
   // Any thread. `preview`: nothing is changed. Nothing: no answer in time, and the order is not carried out.
   std::function<std::optional<OrderAnswer>(const std::string& cluster, const OperatorOrder&, bool preview)> give_order;
   std::function<std::optional<ProcessStatus>()> process;  // any thread; nothing: no answer in time

@@ -203,7 +203,7 @@ struct ClusterStatus {
   std::vector<LeftSlotStatus> left_slots;
   std::vector<MaintenanceStatus> maintenance;
   std::vector<LostReportStatus> lost_reports;  // oldest first
-  std::uint64_t lost_transactions = 0;         // of all reports since this process started
+  std::uint64_t lost_transactions = 0;         // of all reports that this process was the first to tell of
   std::uint64_t lost_wal_bytes = 0;
   std::vector<CertificateStatus> certificates;
   ClusterSessionStats sessions;              // of the write endpoint

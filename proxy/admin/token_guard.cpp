@@ -1,7 +1,11 @@
 #include "proxy/admin/token_guard.h"
 
 #include <algorithm>
+#include <arpa/inet.h>
+#include <array>
 #include <cctype>
+#include <functional>
+#include <span>
 
 #include "proxy/base/secret.h"
 
@@ -31,28 +35,54 @@ Duration pause_after(std::uint32_t wrong) {
   return std::min(pause, kLongestPause);
 }
 
+// A host has a whole network of IPv6 addresses to guess from.
+std::string network_of(const std::string& address) {
+  std::array<unsigned char, 16> bytes{};
+  if (::inet_pton(AF_INET6, address.c_str(), bytes.data()) != 1) return address;
+  constexpr std::array<unsigned char, 12> kMappedIpv4 = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+  const bool is_ipv4 = std::ranges::equal(kMappedIpv4, std::span(bytes).first(kMappedIpv4.size()));
+  if (is_ipv4 || address == "::1") return address;
+  constexpr std::size_t kNetworkBytes = 8;
+  return {bytes.begin(), bytes.begin() + kNetworkBytes};
+}
+
 }  // namespace
 
 TokenGuard::Answer TokenGuard::check(const std::string& address, std::string_view authorization, Instant now) {
   const std::lock_guard lock(mutex_);
-  const auto known = failures_.find(address);
-  const auto shown = bearer_token(authorization);
-  if (!shown.empty() && has_token() && equal_in_constant_time(shown, token_)) {
-    if (known != failures_.end()) failures_.erase(known);
-    return {.verdict = Verdict::kGranted, .retry_after = {}, .worth_telling = false};
-  }
+  const std::string network = network_of(address);
+  const auto known = failures_.find(network);
   if (known != failures_.end() && now < known->second.blocked_until)
     return {.verdict = Verdict::kTooMany, .retry_after = known->second.blocked_until - now, .worth_telling = false};
+  const auto shown = bearer_token(authorization);
   if (shown.empty()) return {};
+  if (const AdminToken* token = find(shown)) {
+    if (known != failures_.end()) failures_.erase(known);
+    return {.verdict = Verdict::kGranted, .retry_after = {}, .worth_telling = false, .holder = token->holder};
+  }
   make_room(now);
-  Failures& failures = failures_[address];
-  failures.count += 1;
+  Failures& failures = failures_[network];
   failures.last = now;
+  const std::size_t hash = std::hash<std::string_view>()(shown);
+  if (std::ranges::find(failures.hashes, hash) != failures.hashes.end())
+    return {.verdict = Verdict::kWrong, .retry_after = {}, .worth_telling = false};
+  if (failures.hashes.size() == kWrongFree) failures.hashes.erase(failures.hashes.begin());
+  failures.hashes.push_back(hash);
+  failures.count += 1;
   const Duration pause = pause_after(failures.count);
   failures.blocked_until = now + pause;
   return {.verdict = Verdict::kWrong,
           .retry_after = pause,
           .worth_telling = failures.count == 1 || pause > Duration::zero()};
+}
+
+// It takes as long whichever it is, and whether it is one.
+const AdminToken* TokenGuard::find(std::string_view shown) const {
+  const AdminToken* found = nullptr;
+  for (const AdminToken& token : tokens_) {
+    if (equal_in_constant_time(shown, token.text)) found = &token;
+  }
+  return found;
 }
 
 void TokenGuard::make_room(Instant now) {

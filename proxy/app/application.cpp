@@ -10,6 +10,7 @@
 #include "proxy/io/clock.h"
 #include "proxy/io/descriptor_limit.h"
 #include "proxy/io/durable_file.h"
+#include "proxy/io/host_name.h"
 #include "proxy/listener/listener.h"
 #include "proxy/metrics/exporter.h"
 
@@ -173,8 +174,7 @@ void Application::start_control(const std::map<std::string, Route>& open_routes)
 
 void Application::watch_signals() {
   for (const int number : {SIGTERM, SIGINT}) {
-    signals_.push_back(std::make_unique<SignalWatch>(
-        loop_, number, [this, number] { begin_stop(number == SIGTERM ? "SIGTERM" : "SIGINT"); }));
+    signals_.push_back(std::make_unique<SignalWatch>(loop_, number, [this, number] { stop_by_signal(number); }));
   }
   signals_.push_back(std::make_unique<SignalWatch>(loop_, SIGHUP, [this] { reload("SIGHUP", false); }));
   signals_.push_back(std::make_unique<SignalWatch>(loop_, SIGUSR2, [this] {
@@ -213,13 +213,14 @@ Result<void> Application::start_admin() {
   sources.lead = [this](const LeadRequest& request, const std::string& by) { return order_to_lead(request, by); };
   sources.audit = [this](const std::string& text) { audit(text); };
   // Clients are served whether an operator can change something or not.
-  if (auto token = read_or_make_token(config_.admin.token_file)) {
-    sources.token = std::move(*token);
+  if (auto tokens = read_or_make_tokens(config_.admin.token_file)) {
+    sources.tokens = std::move(*tokens);
   } else {
     log(LogLevel::kWarning, "admin",
-        token.error().message + "; until a restart nothing can be changed through [admin]");
+        tokens.error().message + "; until a restart nothing can be changed through [admin]");
   }
   sources.tls = admin_certificate_.acceptor();
+  sources.hosts = {config_.admin.listen.host, own_host_name()};
   auto socket = duplicate_socket(admin_socket_.descriptor());
   if (!socket) return Error{"the admin endpoint gets no descriptor: " + describe_system_error(socket.error().code)};
   admin_ = AdminServer::start(std::move(*socket), std::move(sources));
@@ -283,17 +284,6 @@ std::unique_ptr<ClusterService> Application::make_cluster(const ClusterConfig& c
 
 bool Application::jobs_run() const {
   return std::ranges::any_of(clusters_, [](const auto& cluster) { return cluster->jobs_run(); });
-}
-
-void Application::begin_stop(const std::string& why) {
-  if (std::exchange(stopping_, true)) return;
-  log(LogLevel::kInfo, "pgkeel", why + ": ending every client with 57P01, then this process");
-  const bool is_former = giver_ && giver_->is_former();
-  const bool next_one_listens = service_manager_.is_there() || is_former;
-  if (!is_former) service_manager_.tell("STOPPING=1");
-  if (coordinator_) return stop_among_others(next_one_listens);
-  workers_->stop(
-      kStopLimit, [this] { loop_.stop(); }, next_one_listens);
 }
 
 void Application::audit(const std::string& text) {

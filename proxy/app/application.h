@@ -55,8 +55,8 @@ class Application final : private HandoverGiver::Owner {
   static Result<std::unique_ptr<Application>> create(const Config& config, StartOptions options);
   ~Application() override;
 
-  // Serves until SIGTERM or SIGINT, then ends every client with 57P01 and returns; or until another process has taken
-  // over and the last session that stayed here has ended.
+  // Serves until SIGTERM or SIGINT, then ends every client with 57P01 (SIGTERM: behind its transaction, see
+  // stop_drain()) and returns; or until another process has taken over and the last session that stayed here has ended.
   void run();
 
   // A program (pg_rewind, …) still runs on a job thread: leave the process without waiting for it.
@@ -92,7 +92,14 @@ class Application final : private HandoverGiver::Owner {
   void record(LogLevel severity, const std::string& kind, const std::string& text);
   void write_admin_address() const;
   [[nodiscard]] std::vector<LoopStatus> loops() const;  // any thread
+
+  // application_stop.cpp
+  void stop_by_signal(int number);
+  [[nodiscard]] Duration stop_drain() const;  // how long a transaction may go on after SIGTERM
+  void begin_stop_drain(const std::string& why);
   void begin_stop(const std::string& why);
+  // From the first signal on.
+  [[nodiscard]] bool is_ending() const { return stopping_ || drain_for_stop_ != nullptr; }
 
   // application_reload.cpp
   // A reload that was looked into, and has changed nothing yet.
@@ -196,6 +203,7 @@ class Application final : private HandoverGiver::Owner {
   Timer drain_look_;
   Timer drain_limit_;
   bool stopping_ = false;
+  std::unique_ptr<Timer> drain_for_stop_;  // while open transactions may finish
   std::unique_ptr<Timer> stop_step_;       // of a stop among others
   std::vector<NamedSocket> deaf_sockets_;  // which must not refuse anybody as long as the virtual IP is here
   int stop_waits_for_ = 0;

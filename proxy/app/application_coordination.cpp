@@ -177,7 +177,7 @@ void Application::vip_is_leaving(const IpAddress& address) {
   if (stopping_) return;
   workers_->close_doors(AtTheDoor::kUnanswered);
   workers_->end_clients_of(address, "the virtual IP " + format_ip_address(address) + " moves to another pgkeel");
-  doors_.start_once(kVipTakesToLeave);
+  if (!is_ending()) doors_.start_once(kVipTakesToLeave);
 }
 
 void Application::agreement_changed() {

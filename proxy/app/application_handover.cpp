@@ -142,7 +142,7 @@ ProcessStatus Application::process_status() const {
 }
 
 std::string Application::why_no_handover() const {
-  if (stopping_) return "it is being stopped";
+  if (is_ending()) return "it is being stopped";
   for (const auto& cluster : clusters_) {
     if (auto why_not = cluster->why_no_handover(); !why_not.empty()) return why_not;
   }

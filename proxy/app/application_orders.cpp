@@ -7,6 +7,12 @@
 namespace pgkeel {
 
 std::optional<std::vector<ClusterStatus>> Application::ask_clusters() {
+  // A worker that is too busy to look through its sessions is told of as it was.
+  constexpr auto kCountLimit = std::chrono::milliseconds(200);
+  const auto counted = std::make_shared<std::promise<void>>();
+  auto has_counted = counted->get_future();
+  wakeup_->post([this, counted] { workers_->count_states([counted] { counted->set_value(); }); });
+  has_counted.wait_for(kCountLimit);
   return ask<std::vector<ClusterStatus>>([this] {
     std::vector<ClusterStatus> statuses;
     for (const auto& cluster : clusters_) {
@@ -42,7 +48,7 @@ std::optional<OrderAnswer> Application::put_order(const std::string& cluster, co
 
 std::optional<LeadAnswer> Application::order_to_lead(const LeadRequest& request, const std::string& by) {
   return ask_later<LeadAnswer>([this, request, by](Leadership::Answered answered) {
-    if (leadership_ && !stopping_) return leadership_->order(request, by, std::move(answered));
+    if (leadership_ && !is_ending()) return leadership_->order(request, by, std::move(answered));
     LeadAnswer answer;
     answer.reason = leadership_ ? "pgkeel is shutting down" : "this pgkeel is alone: [coordination] is not configured";
     answered(std::move(answer));

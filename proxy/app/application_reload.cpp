@@ -10,6 +10,7 @@
 #include "proxy/app/application.h"
 #include "proxy/app/logging.h"
 #include "proxy/app/reload_rules.h"
+#include "proxy/io/certificates.h"
 #include "proxy/io/clock.h"
 #include "proxy/io/durable_file.h"
 #include "proxy/listener/access_change.h"
@@ -34,6 +35,28 @@ void look_at_password_files(const Config& wanted, std::vector<std::string>& prob
   }
 }
 
+const NodeConfig* find_node(const ClusterConfig* cluster, const std::string& name) {
+  if (cluster == nullptr) return nullptr;
+  const auto found = std::ranges::find(cluster->nodes, name, &NodeConfig::name);
+  return found == cluster->nodes.end() ? nullptr : &*found;
+}
+
+// Nor must the link to an agent be given up for one that cannot be made. Those that stay keep what they have, whatever
+// has become of the files.
+void look_at_agents_certificates(const Config& running, const Config& wanted, std::vector<std::string>& problems) {
+  for (const auto& cluster : wanted.clusters) {
+    const ClusterConfig* was = find_config(running, cluster.name);
+    for (const auto& node : cluster.nodes) {
+      const NodeConfig* before = find_node(was, node.name);
+      if (!node.agent || (before != nullptr && before->agent == node.agent)) continue;
+      const auto& tls = node.agent->tls;
+      const auto usable = check_certificate_files(tls.ca, tls.cert, tls.key, CertificateRole::kProxy);
+      if (!usable)
+        problems.push_back("cluster." + cluster.name + ".node." + node.name + ".agent: " + usable.error().message);
+    }
+  }
+}
+
 }  // namespace
 
 ReloadAnswer Application::reload(const std::string& by, bool preview) {
@@ -46,7 +69,7 @@ ReloadAnswer Application::reload(const std::string& by, bool preview) {
 }
 
 std::string Application::why_no_reload() const {
-  if (stopping_) return "pgkeel is shutting down";
+  if (is_ending()) return "pgkeel is shutting down";
   if (giver_ && giver_->is_former()) return "another process has taken over: reload that one";
   // Either of the two processes may be the one that goes on, and the other one has read the file already.
   if (giver_ && giver_->is_under_way()) return "a restart in place is under way; reload again when that is over";
@@ -73,6 +96,7 @@ Application::Reload Application::prepare_reload() {
       problem_lines(validate(reload.wanted, {}, options_.config_path + ", with what waits for a restart")),
       std::back_inserter(answer.problems));
   look_at_password_files(reload.wanted, answer.problems);
+  look_at_agents_certificates(config_, reload.wanted, answer.problems);
   if (auto admin_tls = load_admin_tls(reload.wanted.admin.tls))
     reload.admin_tls = std::move(*admin_tls);
   else

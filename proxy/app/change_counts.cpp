@@ -2,7 +2,7 @@
 
 namespace pgkeel {
 
-void ChangeCounts::stored(Phase before, Phase after, Instant now) {
+void ChangeCounts::stored(Phase before, Phase after, bool is_switchover, Instant now) {
   if (after == Phase::kDraining) switchover_began_ = now;
   if (after == Phase::kFencing && before != Phase::kPromoting) {  // also one that a switchover became
     failover_began_ = now;
@@ -15,6 +15,8 @@ void ChangeCounts::stored(Phase before, Phase after, Instant now) {
   } else if (switchover_began_ != Instant{} && before == Phase::kPromoting) {
     ++switchovers_;
     last_switchover_ = now - switchover_began_;
+  } else if (before == Phase::kPromoting) {
+    ++(is_switchover ? switchovers_ : failovers_);
   }
   failover_began_ = switchover_began_ = {};
 }

@@ -1,5 +1,5 @@
-// Changes of a cluster's primary since this process started, and how long the newest took; fed with each change of
-// phase that is stored. Pure. One thread.
+// Changes of a cluster's primary that this process has finished, and how long the newest took that it began, too; fed
+// with each change of phase that is stored. Pure. One thread.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +11,8 @@ namespace pgkeel {
 
 class ChangeCounts {
  public:
-  void stored(Phase before, Phase after, Instant now);
+  // `is_switchover`: an order for one is carried out, which tells what an earlier process had begun.
+  void stored(Phase before, Phase after, bool is_switchover, Instant now);
 
   [[nodiscard]] std::uint64_t failovers() const { return failovers_; }
   [[nodiscard]] Duration last_failover() const { return last_failover_; }  // from the intent to the new route

@@ -7,6 +7,7 @@
 #include "proxy/app/record_parts.h"
 #include "proxy/io/clock.h"
 #include "proxy/io/loop.h"
+#include "replication/decide/orders.h"
 #include "replication/execute/order_line.h"
 
 namespace pgkeel {
@@ -243,7 +244,8 @@ void ClusterService::note_stored(const ClusterMemory& memory) {
   if (memory.phase == controller_.memory().phase) return;
   const Now now = clocks_now();
   recorder_.stored(controller_.memory(), memory, view_nodes(now.instant), now);
-  counts_.stored(controller_.memory().phase, memory.phase, now.instant);
+  const bool is_switchover = running_order(controller_.memory(), OrderKind::kSwitchover) != nullptr;
+  counts_.stored(controller_.memory().phase, memory.phase, is_switchover, now.instant);
 }
 
 void ClusterService::publish_route(const RouteOrder& order) {

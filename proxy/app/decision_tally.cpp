@@ -7,6 +7,14 @@ namespace {
 
 constexpr std::size_t kRecordsFollowed = 64;
 
+// What is told before it happens for the first time: a rate is made of two numbers.
+constexpr std::pair<const char*, const char*> kUsual[] = {
+    {"dead", "done"},         {"dead", "failed"},    {"dead", "refused"},    {"silent", "done"},
+    {"silent", "failed"},     {"silent", "refused"}, {"stuck", "done"},      {"stuck", "failed"},
+    {"stuck", "refused"},     {"operator", "done"},  {"operator", "failed"}, {"switchover", "done"},
+    {"switchover", "failed"},
+};
+
 // Few words, as labels want them: who wanted it, else what the failure detector said of the primary.
 std::string cause_of(const DecisionRecord& record) {
   if (record.kind == DecisionRecord::Kind::kSwitchover) return "switchover";
@@ -41,6 +49,9 @@ std::uint64_t DecisionTally::kept(const DecisionRecord& record, std::uint64_t id
 
 void DecisionTally::add_to(ClusterStatus& status) const {
   status.changes = counts();
+  for (const auto& [cause, result] : kUsual) {
+    if (!counts_.contains({cause, result})) status.changes.push_back({cause, result, 0});
+  }
   status.phases = phases();
 }
 

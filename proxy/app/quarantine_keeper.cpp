@@ -96,10 +96,6 @@ void QuarantineKeeper::take(const std::vector<Finding>& findings) {
       const auto& entry = told.entry;
       if (!entry.examined) continue;
       reports.push_back({entry.id, finding.node.name, entry.transactions, entry.wal_bytes});
-      if (counted_.insert(entry.id).second) {
-        lost_transactions_ += entry.transactions;
-        lost_wal_bytes_ += entry.wal_bytes;
-      }
       announce(finding, told);
     }
   }
@@ -120,6 +116,8 @@ void QuarantineKeeper::announce(const Finding& finding, const ToldEntry& told) {
   const auto& entry = told.entry;
   if (told.announced || !announced_.insert(entry.id).second) return;
   const auto& node = entry.divergence.node;
+  lost_transactions_ += entry.transactions;
+  lost_wal_bytes_ += entry.wal_bytes;
   found_({entry.id, node, entry.transactions, entry.wal_bytes});
   tell_(entry.transactions > 0 ? LogLevel::kWarning : LogLevel::kInfo, node,
         "the cluster lacks " + lost_text(entry) + " that " + node + " alone had: pgkeel lost " + cluster_.name + " " +

@@ -40,7 +40,7 @@ class QuarantineKeeper {
   void look_soon();
 
   [[nodiscard]] bool jobs_run() const { return !jobs_.idle() || !announcements_.idle(); }
-  // What is there, and the sums of all that was there since this process started.
+  // What is there, and the sums of what this process was the first to tell of.
   void add_to(ClusterStatus& status) const;
 
  private:
@@ -66,7 +66,6 @@ class QuarantineKeeper {
   bool look_again_ = false;  // asked for while a look was under way
   // Of look_after_quarantine(). Job threads, one at a time.
   std::shared_ptr<std::set<std::string>> tried_ = std::make_shared<std::set<std::string>>();
-  std::set<std::string> counted_;
   std::set<std::string> announced_;                                  // by this process
   std::map<std::string, std::vector<LostReportStatus>> reports_of_;  // by node, as they were told last
   std::vector<LostReportStatus> reports_;

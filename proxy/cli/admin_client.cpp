@@ -1,15 +1,18 @@
 #include "proxy/cli/admin_client.h"
 
 #include <charconv>
+#include <cstdlib>
 #include <string_view>
 #include <utility>
 
 #include <httplib.h>
 
 #include "config/values.h"
+#include "proxy/admin/admin_token.h"
 #include "proxy/io/clock.h"
 #include "proxy/io/durable_file.h"
 #include "proxy/io/https_client.h"
+#include "proxy/io/os_user.h"
 
 namespace pgkeel {
 namespace {
@@ -31,6 +34,13 @@ Result<HostPort> admin_address(const Config& config) {
   return address;
 }
 
+// Who is behind sudo, where it was used.
+std::string operator_name() {
+  if (const char* name = std::getenv("SUDO_USER"); name != nullptr && *name != '\0') return name;
+  const auto user = find_os_user("");
+  return user ? user->name : std::string();
+}
+
 // What is asked. `json` empty: a GET.
 struct Question {
   const std::string& path;
@@ -44,10 +54,12 @@ Result<HttpsAnswer> ask_plainly(const HostPort& address, const Question& questio
   client.set_connection_timeout(kConnectSeconds);
   client.set_read_timeout(question.limit);
   const Instant asked_at = monotonic_now();
-  const httplib::Result answer = question.json.empty()
-                                     ? client.Get(question.path)
-                                     : client.Post(question.path, {{"Authorization", "Bearer " + question.token}},
-                                                   question.json, "application/json");
+  const httplib::Result answer =
+      question.json.empty()
+          ? client.Get(question.path)
+          : client.Post(question.path,
+                        {{"Authorization", "Bearer " + question.token}, {kOperatorHeader, operator_name()}},
+                        question.json, "application/json");
   const std::string where = format_host_port(address);
   if (!answer && answer.error() == httplib::Error::Read) {
     const bool silent = monotonic_now() - asked_at >= question.limit;
@@ -84,6 +96,7 @@ Result<HttpsAnswer> ask_encrypted(const AdminTlsConfig& tls, HostPort address, c
   peer.is_agent = false;
   peer.name_must_match = !tls.ca.empty() && !is_anywhere;
   peer.bearer_token = question.token;
+  if (!question.json.empty()) peer.headers.push_back(std::string(kOperatorHeader) + ": " + operator_name());
   HttpsClient client(std::move(peer));
   auto answer = question.json.empty() ? client.get(question.path, question.limit, kAnswerBytesMax)
                                       : client.post(question.path, question.json, question.limit);

@@ -23,6 +23,8 @@ class HttpServer : public httplib::Server {
   // every peer soon shows its certificate to the new one. Any thread.
   void use(std::shared_ptr<const TlsAcceptor> tls);
 
+  [[nodiscard]] bool is_encrypted() const { return tls() != nullptr; }  // any thread
+
   // Serves whoever connects to a socket that listens already, instead of listen_after_bind(), until stop_serving(). The
   // socket is closed then, but not shut down: another process may listen at it too, and gets those who wait.
   void serve(Socket listening);

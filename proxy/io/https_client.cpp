@@ -57,6 +57,7 @@ struct HttpsClient::Inner {
     headers.reset(curl_slist_append(headers.release(), "Expect:"));
     if (!peer.bearer_token.empty())
       headers.reset(curl_slist_append(headers.release(), ("Authorization: Bearer " + peer.bearer_token).c_str()));
+    for (const std::string& header : peer.headers) headers.reset(curl_slist_append(headers.release(), header.c_str()));
   }
   ~Inner() {
     curl_easy_cleanup(easy);

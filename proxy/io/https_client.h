@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "proxy/base/result.h"
 #include "proxy/base/time.h"
@@ -17,9 +18,10 @@ struct HttpsPeer {
   std::string authority_pem;    // whom to believe
   std::string certificate_pem;  // that we show; empty: none
   std::string key_pem;
-  bool is_agent = true;           // by what its certificate is made for
-  bool name_must_match = true;    // false: where authority_pem is the one certificate that is expected
-  std::string bearer_token = {};  // empty: none is sent
+  bool is_agent = true;                   // by what its certificate is made for
+  bool name_must_match = true;            // false: where authority_pem is the one certificate that is expected
+  std::string bearer_token = {};          // empty: none is sent
+  std::vector<std::string> headers = {};  // "Name: value"
 };
 
 struct HttpsAnswer {

@@ -202,6 +202,12 @@ void Worker::follow_up(std::function<void()> done) {
   wakeup_.post(std::move(done));
 }
 
+void Worker::count_states() {
+  wakeup_.post([this] {
+    for (const auto& access_point : access_points_) access_point->count_states();
+  });
+}
+
 void Worker::close_doors(AtTheDoor newcomers) {
   wakeup_.post([this, newcomers] {
     doors_are_closed_ = true;
@@ -226,6 +232,12 @@ void Worker::open_doors() {
 void Worker::end_clients_of(const IpAddress& address, const std::string& cause) {
   wakeup_.post([this, address, cause] {
     for (const auto& access_point : access_points_) access_point->end_clients_of(address, cause);
+  });
+}
+
+void Worker::end_behind_transactions(const std::string& cause) {
+  wakeup_.post([this, cause] {
+    for (const auto& access_point : access_points_) access_point->end_behind_transactions(cause);
   });
 }
 

@@ -82,10 +82,12 @@ class Worker {
   // Of a client of another pgkeel: `client` has no socket.
   void forward_cancel(std::size_t cluster, AcceptedClient client, const CancelKey& key);
   void follow_up(std::function<void()> done);  // all that was posted before is done
+  void count_states();                         // AccessPoint's
 
   void close_doors(AtTheDoor newcomers);
   void open_doors();
   void end_clients_of(const IpAddress& address, const std::string& cause);
+  void end_behind_transactions(const std::string& cause);
   void shut_down(bool keep_listening);
   void quit();  // all is closed, and the loop ends
 

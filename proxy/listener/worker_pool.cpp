@@ -253,6 +253,19 @@ std::vector<Duration> WorkerPool::loop_lags() const {
   return lags;
 }
 
+void WorkerPool::count_states(std::function<void()> done) {
+  constexpr Duration kCountEvery = std::chrono::seconds(1);
+  auto& inner = *inner_;
+  const Instant now = monotonic_now();
+  if (!inner.running || now - inner.states_counted_at < kCountEvery) return done();
+  inner.states_counted_at = now;
+  const auto each_counted = inner.by_the_last(std::move(done));
+  for (const auto& worker : inner.workers) {
+    worker->count_states();
+    worker->follow_up(each_counted);
+  }
+}
+
 std::vector<ClusterSessionStats> WorkerPool::stats() const {
   std::vector<ClusterSessionStats> sums;
   for (std::size_t place = 0; place < inner_->places.size(); ++place) {

@@ -85,6 +85,10 @@ class WorkerPool {
   void close_doors(AtTheDoor newcomers);
   void open_doors();
   [[nodiscard]] std::uint64_t logins_under_way() const;
+  [[nodiscard]] std::uint64_t established_sessions() const;
+  // Before stop(), with the doors closed: sessions without an open transaction end with 57P01 and the cause, the others
+  // right behind theirs.
+  void end_behind_transactions(const std::string& cause);
   // Every worker has done what was asked of it before this.
   void follow_up(std::function<void()> done);
 
@@ -128,6 +132,10 @@ class WorkerPool {
 
   // Sums over the workers, per write endpoint; those of the start in the order of their configuration.
   [[nodiscard]] std::vector<ClusterSessionStats> stats() const;
+
+  // Has every worker look through its sessions, so that stats() knows in which state they are: no message on its way
+  // pays for that. Where it was done within a second they are as they were.
+  void count_states(std::function<void()> done);
 
   // Likewise of the read-only endpoint of a cluster that has one.
   [[nodiscard]] ReadOnlySessionStats read_only_stats(const std::string& cluster) const;

@@ -105,6 +105,7 @@ struct WorkerPool::Inner {
   bool running = false;
   bool started = false;  // once
   std::size_t workers_not_drained = 0;
+  Instant states_counted_at{};
   std::function<void()> stopped;
 };
 

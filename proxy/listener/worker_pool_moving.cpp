@@ -112,9 +112,19 @@ std::uint64_t WorkerPool::logins_under_way() const {
   for (std::size_t place = 0; place < inner_->places.size(); ++place) {
     const ClusterSessionStats stats = inner_->stats_of(place);
     // The workers count on while they are asked.
-    logins += stats.open - std::min(stats.open, stats.established + stats.held);
+    logins += stats.open - std::min(stats.open, stats.established + stats.held + stats.closing);
   }
   return logins;
+}
+
+std::uint64_t WorkerPool::established_sessions() const {
+  std::uint64_t sessions = 0;
+  for (std::size_t place = 0; place < inner_->places.size(); ++place) sessions += inner_->stats_of(place).established;
+  return sessions;
+}
+
+void WorkerPool::end_behind_transactions(const std::string& cause) {
+  for (const auto& worker : inner_->workers) worker->end_behind_transactions(cause);
 }
 
 void WorkerPool::follow_up(std::function<void()> done) {

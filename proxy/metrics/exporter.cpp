@@ -42,9 +42,17 @@ void add_clusters(Families& families, const std::vector<ClusterStatus>& clusters
        [](const ClusterStatus& cluster) { return seconds(cluster.last_switchover); }},
       {"pgkeel_client_connections_draining", "Client connections in a transaction that a switchover waits for", kGauge,
        [](const ClusterStatus& cluster) { return number(cluster.sessions.drain_awaits); }},
-      {"pgkeel_lost_transactions_total", "Committed transactions that diverged nodes alone had, by `pgkeel lost`",
+      {"pgkeel_quarantined_transactions",
+       "Committed transactions that diverged nodes alone had, in the reports that `pgkeel lost` has", kGauge,
+       [](const ClusterStatus& cluster) {
+         std::uint64_t transactions = 0;
+         for (const auto& report : cluster.lost_reports) transactions += report.transactions;
+         return number(transactions);
+       }},
+      {"pgkeel_lost_transactions_total",
+       "Committed transactions that diverged nodes alone had, of reports that this process was the first to tell of",
        kCounter, [](const ClusterStatus& cluster) { return number(cluster.lost_transactions); }},
-      {"pgkeel_lost_wal_bytes_total", "WAL that diverged nodes alone had", kCounter,
+      {"pgkeel_lost_wal_bytes_total", "WAL that diverged nodes alone had, likewise", kCounter,
        [](const ClusterStatus& cluster) { return number(cluster.lost_wal_bytes); }},
       {"pgkeel_client_connections", "Client connections now", kGauge,
        [](const ClusterStatus& cluster) { return number(cluster.sessions.open); }},
@@ -76,6 +84,14 @@ void add_clusters(Families& families, const std::vector<ClusterStatus>& clusters
       {"pgkeel_cancel_requests_held_back_total",
        "Cancel requests that were not forwarded because a commit waited for a standby, or that could not be ruled out",
        kCounter, [](const ClusterStatus& cluster) { return number(cluster.sessions.cancels_held_back); }},
+      {"pgkeel_sessions_idle", "Sessions without an open transaction", kGauge,
+       [](const ClusterStatus& cluster) { return number(cluster.sessions.by_state.idle); }},
+      {"pgkeel_sessions_in_transaction", "Sessions inside a transaction, whose client is to speak", kGauge,
+       [](const ClusterStatus& cluster) { return number(cluster.sessions.by_state.in_transaction); }},
+      {"pgkeel_sessions_busy", "Sessions with a statement on its way, or not answered yet", kGauge,
+       [](const ClusterStatus& cluster) { return number(cluster.sessions.by_state.busy); }},
+      {"pgkeel_sessions_in_commit", "Sessions with a COMMIT on its way", kGauge,
+       [](const ClusterStatus& cluster) { return number(cluster.sessions.by_state.in_commit); }},
       {"pgkeel_sessions_ended_idle_total", "Sessions that their server or route ended while no transaction was open",
        kCounter, [](const ClusterStatus& cluster) { return number(cluster.sessions.ended_idle); }},
       {"pgkeel_sessions_ended_in_transaction_total", "Sessions that their server or route ended inside a transaction",
@@ -406,7 +422,7 @@ std::string prometheus_text(const std::vector<ClusterStatus>& clusters, const Co
   add_loops(families, loops);
   add_read_only(families, clusters);
   add_agreement(families, clusters);
-  families.family("pgkeel_certificate_not_after_seconds", "When a certificate that pgkeel shows ends, as Unix time",
+  families.family("pgkeel_certificate_end_timestamp_seconds", "When a certificate that pgkeel shows ends, as Unix time",
                   MetricType::Gauge);
   for (const auto& cluster : clusters) {
     for (const auto& certificate : cluster.certificates)

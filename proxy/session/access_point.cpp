@@ -89,6 +89,14 @@ void AccessPoint::session_drained() {
   if (counters_.drain_awaits.value() == 0 && on_drained_) std::exchange(on_drained_, nullptr)();
 }
 
+void AccessPoint::end_behind_transactions(const std::string& cause) {
+  ending_cause_ = cause;
+  for (auto at = sessions_.begin(); at != sessions_.end();) {
+    Session& session = **at++;
+    session.leave();
+  }
+}
+
 void AccessPoint::shut_down(const std::string& cause) {
   shutting_down_ = true;
   waiting_room_.close_doors();
@@ -169,6 +177,15 @@ void AccessPoint::close_all() {
   }
   abandon_cancels();
   reap();
+}
+
+void AccessPoint::count_states() {
+  SessionsByState counts;
+  for (const auto& session : sessions_) session->count_state(counts);
+  counters_.idle.set(counts.idle);
+  counters_.in_transaction.set(counts.in_transaction);
+  counters_.busy.set(counts.busy);
+  counters_.in_commit.set(counts.in_commit);
 }
 
 Instant AccessPoint::last_bytes_from(const std::string& node) const {

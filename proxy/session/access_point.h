@@ -143,6 +143,9 @@ class AccessPoint {
   // told so.
   void take_over(AcceptedClient client, MovedSession moved);
 
+  // Each session ends with an error that names the cause as soon as no transaction of it is open; the others, logins
+  // among them, go on.
+  void end_behind_transactions(const std::string& cause);
   // Every session ends with an error that names the cause; clients that still come are closed.
   void shut_down(const std::string& cause);
   // The same, and nothing is served at this address any more.
@@ -153,6 +156,9 @@ class AccessPoint {
   void reopen();
   // All at once, without a word.
   void close_all();
+
+  // Looks through the sessions, and tells the counters.
+  void count_states();
 
   // No session is left, in whatever state.
   [[nodiscard]] bool empty() const { return sessions_.empty(); }
@@ -187,7 +193,9 @@ class AccessPoint {
   void forward_cancel(AcceptedClient client, const CancelKey& key, std::string packet);
   void retire(Session& session);  // destroyed soon, outside all callbacks
   [[nodiscard]] bool is_gone() const { return gone_; }
-  [[nodiscard]] bool is_left() const { return goes_ != nullptr; }
+  [[nodiscard]] bool is_left() const { return goes_ != nullptr || !ending_cause_.empty(); }
+  // Not empty: of the end of every session that no transaction keeps.
+  [[nodiscard]] const std::string& ending_cause() const { return ending_cause_; }
   void give_away(Session& session);
   void login_stays(const CancelKey& key, const CancelRegistry::Owner& owner);
   void await_drain();      // one more session that must end its transaction first
@@ -221,6 +229,7 @@ class AccessPoint {
   WaitingRoom waiting_room_;
   Timer reaper_;
   bool shutting_down_ = false;
+  std::string ending_cause_;
   bool gone_ = false;  // from the configuration
   Leaver goes_;
   KeyWitness stays_;

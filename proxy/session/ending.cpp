@@ -46,6 +46,20 @@ void Session::count_end() {
   }
 }
 
+void Session::count_state(SessionsByState& counts) const {
+  if (state_ != State::kEstablished) return;
+  switch (transaction_.outcome()) {
+    case TransactionOutcome::kNoneOpen:
+      ++counts.idle;
+      return;
+    case TransactionOutcome::kRolledBack:
+      ++counts.in_transaction;
+      return;
+    case TransactionOutcome::kUnknown:
+      ++(commit_.in_flight() ? counts.in_commit : counts.busy);
+  }
+}
+
 void Session::end_with_error(SqlState sqlstate, std::string message) {
   if (server_said_goodbye_ || client_terminated_) {
     begin_closing();
@@ -66,7 +80,7 @@ void Session::end_with_error(SqlState sqlstate, std::string message) {
 
 void Session::begin_closing() {
   release_server();
-  state_ = State::kClosing;
+  if (std::exchange(state_, State::kClosing) != State::kClosing) access_point_.counters().closing.add();
   to_client_.drop_partial();
   to_server_.clear();
   startup_packet_.clear();
@@ -120,7 +134,7 @@ void Session::vanish() {
   if (state_ == State::kGone) return;
   release_server();
   leave_newcomers();
-  state_ = State::kGone;
+  if (std::exchange(state_, State::kGone) == State::kClosing) access_point_.counters().closing.subtract();
   deadline_.stop();
   client_.close();
   access_point_.retire(*this);

@@ -102,12 +102,23 @@ MovedSession Session::move_out() {
 
 void Session::leave() {
   if (state_ == State::kGone) return;
+  if (!access_point_.ending_cause().empty()) return end_behind_transaction(access_point_.ending_cause());
   if (may_move()) return access_point_.give_away(*this);
   // It cannot go, or not yet. Its client is told where it loses nothing by that: right behind a transaction.
   if (state_ != State::kEstablished || is_in_clear()) return;
-  const bool idle = transaction_.outcome() == TransactionOutcome::kNoneOpen && to_server_.is_empty();
+  const bool idle = is_idle();
   if (!std::exchange(was_busy_while_leaving_, !idle)) return;
   if (idle) end_with_error(SqlState::kAdminShutdown, "terminating connection: pgkeel was restarted");
+}
+
+bool Session::is_idle() const {
+  return transaction_.outcome() == TransactionOutcome::kNoneOpen && to_server_.is_empty();
+}
+
+// What its client may have sent since was passed on to nobody.
+void Session::end_behind_transaction(const std::string& cause) {
+  if (state_ == State::kEstablished && is_idle())
+    end_with_error(SqlState::kAdminShutdown, "terminating connection: " + cause);
 }
 
 }  // namespace pgkeel

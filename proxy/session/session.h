@@ -29,6 +29,7 @@
 #include "proxy/session/moved_session.h"
 #include "proxy/session/newcomers.h"
 #include "proxy/session/relay_buffer.h"
+#include "proxy/session/session_stats.h"
 #include "proxy/session/unproven_logins.h"
 #include "proxy/upstream/scram_bridge.h"
 #include "proxy/upstream/tls_opening.h"
@@ -68,10 +69,11 @@ class Session {
   void become_newcomer();
   void go_on_here();
   // Another process takes over: the session goes there as soon as it can (AccessPoint::give_away()). Where it never
-  // can, it ends behind its next transaction.
+  // can, it ends behind its next transaction. Where this process ends, it does so as soon as no transaction is open.
   void leave();
   [[nodiscard]] bool may_move() const;
   MovedSession move_out();  // nothing is left of it here
+  void count_state(SessionsByState& counts) const;
   [[nodiscard]] const std::optional<CancelKey>& cancel_key() const { return cancel_key_; }
 
   // ---- for Newcomers ----
@@ -198,6 +200,8 @@ class Session {
 
   // moving.cpp
   [[nodiscard]] bool is_in_clear() const;
+  [[nodiscard]] bool is_idle() const;
+  void end_behind_transaction(const std::string& cause);
 
   // relay.cpp
   void relay_from_client();

@@ -18,6 +18,7 @@ class Counter {
   void subtract(std::uint64_t amount = 1) {
     value_.store(value_.load(std::memory_order_relaxed) - amount, std::memory_order_relaxed);
   }
+  void set(std::uint64_t value) { value_.store(value, std::memory_order_relaxed); }
   [[nodiscard]] std::uint64_t value() const { return value_.load(std::memory_order_relaxed); }
 
  private:
@@ -36,6 +37,11 @@ struct alignas(64) SessionCounters {
   Counter waited_nanoseconds;
   Counter drain_awaits;
   Counter established;
+  Counter closing;
+  Counter idle;  // these four as they were counted last
+  Counter in_transaction;
+  Counter busy;
+  Counter in_commit;
   Counter logins;
   Counter logins_unanswered;
   Counter taken_over;
@@ -69,6 +75,11 @@ struct alignas(64) SessionCounters {
     sum.waits.sum += Duration(static_cast<Duration::rep>(waited_nanoseconds.value()));
     sum.drain_awaits += drain_awaits.value();
     sum.established += established.value();
+    sum.closing += closing.value();
+    sum.by_state.idle += idle.value();
+    sum.by_state.in_transaction += in_transaction.value();
+    sum.by_state.busy += busy.value();
+    sum.by_state.in_commit += in_commit.value();
     sum.logins += logins.value();
     sum.logins_unanswered += logins_unanswered.value();
     sum.taken_over += taken_over.value();

@@ -9,6 +9,14 @@
 
 namespace pgkeel {
 
+// By what is known of their transactions, when they were looked through last: WorkerPool::count_states().
+struct SessionsByState {
+  std::uint64_t idle = 0;
+  std::uint64_t in_transaction = 0;  // one is open, and the client is to speak
+  std::uint64_t busy = 0;            // a statement was sent that has not been answered yet
+  std::uint64_t in_commit = 0;       // likewise, and it commits
+};
+
 struct ClusterSessionStats {
   std::string cluster;
   std::uint64_t accepted = 0;           // client connections since start
@@ -20,7 +28,9 @@ struct ClusterSessionStats {
   std::uint64_t released = 0;           // that waited when a route opened, and were let on to it, since start
   DurationHistogram waits;              // of those that were held and are not any more
   std::uint64_t drain_awaits = 0;       // sessions in a transaction that a switchover waits for
-  std::uint64_t established = 0;        // of these, past the login
+  std::uint64_t established = 0;        // of those that are open, past the login
+  std::uint64_t closing = 0;            // likewise, that were told that they end
+  SessionsByState by_state;             // of those that are established
   std::uint64_t logins = 0;             // server logins finished since start
   std::uint64_t logins_unanswered = 0;  // that had no answer of the server for failure_timeout
   std::uint64_t taken_over = 0;         // established sessions that came from a former process

@@ -1,9 +1,9 @@
 #include "replication/coordination/own_settings.h"
 
-#include <array>
 #include <memory>
-#include <unistd.h>
 #include <utility>
+
+#include "proxy/io/host_name.h"
 
 namespace pgkeel {
 Result<EtcdSettings> read_etcd_settings(const CoordinationConfig& config) {
@@ -20,9 +20,8 @@ Result<EtcdSettings> read_etcd_settings(const CoordinationConfig& config) {
 
 std::string own_member_name(const CoordinationConfig& config) {
   if (!config.name.empty()) return config.name;
-  std::array<char, 256> name{};
-  if (::gethostname(name.data(), name.size() - 1) != 0) return "pgkeel";
-  return name.data();
+  const std::string host = own_host_name();
+  return host.empty() ? "pgkeel" : host;
 }
 
 }  // namespace pgkeel

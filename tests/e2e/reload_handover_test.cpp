@@ -1,17 +1,8 @@
 // What a reload does beside a restart in place, and what it tells the service manager.
-#include <algorithm>
-#include <array>
-#include <cstdlib>
-#include <cstring>
-#include <poll.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-
 #include "proxy/handover/takeover.h"
-#include "proxy/io/descriptor.h"
-#include "proxy/io/socket.h"
 #include "tests/e2e/cluster_fixture.h"
 #include "tests/e2e/config_file.h"
+#include "tests/support/service_manager.h"
 #include "tests/support/sql_connection.h"
 #include "tests/support/successor.h"
 #include "tests/support/test_certificates.h"
@@ -26,67 +17,6 @@ namespace {
 std::string first_problem(const Json& answer) {
   return answer["problems"].empty() ? std::string() : answer["problems"][0].get<std::string>();
 }
-
-// systemd's side of sd_notify: what it is told, and the descriptors that it keeps.
-class ServiceManagerOfTest {
- public:
-  explicit ServiceManagerOfTest(const std::string& path)
-      : socket_(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)) {
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    REQUIRE(path.size() < sizeof address.sun_path);
-    std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
-    REQUIRE(::bind(socket_.number(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
-    ::setenv("NOTIFY_SOCKET", path.c_str(), 1);
-  }
-  ~ServiceManagerOfTest() { ::unsetenv("NOTIFY_SOCKET"); }
-  ServiceManagerOfTest(const ServiceManagerOfTest&) = delete;
-  ServiceManagerOfTest& operator=(const ServiceManagerOfTest&) = delete;
-
-  // The ports that are kept under this name, as far as it was told by now.
-  std::vector<std::uint16_t> kept(const std::string& name) {
-    while (hear()) {
-    }
-    std::vector<std::uint16_t> ports;
-    for (const auto& each : store_) {
-      const std::uint16_t port = each.socket.bound_port();
-      if (each.name == name && std::ranges::find(ports, port) == ports.end()) ports.push_back(port);
-    }
-    return ports;
-  }
-
- private:
-  bool hear() {
-    std::array<char, 4096> text{};
-    union {
-      cmsghdr header;
-      std::array<char, CMSG_SPACE(sizeof(int))> bytes;
-    } control{};
-    iovec part{text.data(), text.size()};
-    msghdr header{};
-    header.msg_iov = &part;
-    header.msg_iovlen = 1;
-    header.msg_control = &control;
-    header.msg_controllen = sizeof control;
-    const ssize_t size = ::recvmsg(socket_.number(), &header, MSG_CMSG_CLOEXEC);
-    if (size < 0) return false;
-    const std::string said(text.data(), static_cast<std::size_t>(size));
-    const std::string name_line = "\nFDNAME=";
-    const auto at = said.find(name_line);
-    const std::string name = at == std::string::npos ? std::string() : said.substr(at + name_line.size());
-    if (said.starts_with("FDSTOREREMOVE=1")) std::erase_if(store_, [&](const auto& each) { return each.name == name; });
-    const cmsghdr* rights = CMSG_FIRSTHDR(&header);
-    if (said.starts_with("FDSTORE=1") && rights != nullptr) {
-      int descriptor = -1;
-      std::memcpy(&descriptor, CMSG_DATA(rights), sizeof descriptor);
-      store_.push_back({name, Socket::take(descriptor)});
-    }
-    return true;
-  }
-
-  Descriptor socket_;
-  std::vector<NamedSocket> store_;
-};
 
 std::string text_of_other_cluster(const PostgresServer& server, std::uint16_t port) {
   return "[cluster.other]\nlisten = \"127.0.0.1:" + std::to_string(port) +

@@ -267,7 +267,8 @@ TEST_CASE("new certificate files are used by new connections, bad ones are not, 
   CHECK(session.value("SELECT 1") == "1");
   CHECK(told("the certificate of client_tls"));  // it ends in three days
   CHECK(single.pgkeel.metrics().find(
-            "pgkeel_certificate_not_after_seconds{cluster=\"test\",certificate=\"client_tls\"}") != std::string::npos);
+            "pgkeel_certificate_end_timestamp_seconds{cluster=\"test\",certificate=\"client_tls\"}") !=
+        std::string::npos);
   CHECK(single.pgkeel.status()["certificates"][0]["file"] == own.cert);
 
   // A key of another certificate: without being asked, pgkeel looks, and keeps what it has.

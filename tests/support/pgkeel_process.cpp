@@ -1,6 +1,7 @@
 #include "tests/support/pgkeel_process.h"
 
 #include <csignal>
+#include <fcntl.h>
 #include <fstream>
 #include <iterator>
 #include <set>
@@ -9,6 +10,7 @@
 
 #include <httplib.h>
 
+#include "proxy/io/descriptor.h"
 #include "tests/support/wait_until.h"
 
 namespace pgkeel::test {
@@ -89,6 +91,31 @@ void PgkeelProcess::start(const std::vector<std::string>& more_arguments) {
     arguments.insert(arguments.begin(), {"/bin/sh", "-c", limited});
   }
   arguments.insert(arguments.end(), more_arguments.begin(), more_arguments.end());
+  run(arguments);
+}
+
+void PgkeelProcess::start_with(const std::vector<NamedSocket>& sockets) {
+  constexpr int kFirstPassed = 3;
+  constexpr int kOutOfTheWay = 100;
+  std::string names;
+  std::string places;
+  std::vector<Descriptor> copies;  // that a program inherits
+  for (const auto& [name, socket] : sockets) {
+    const int copy = ::fcntl(socket.descriptor(), F_DUPFD, kOutOfTheWay);
+    if (copy < 0) throw std::runtime_error("a socket cannot be passed on");
+    const std::string number = std::to_string(copy);
+    places +=
+        " " + std::to_string(kFirstPassed + static_cast<int>(copies.size())) + "<&" + number + " " + number + "<&-";
+    names += (names.empty() ? "" : ":") + name;
+    copies.emplace_back(copy);
+  }
+  run({"/bin/bash", "-c",
+       "LISTEN_PID=$$ LISTEN_FDS=" + std::to_string(sockets.size()) + " LISTEN_FDNAMES=" + names +
+           " exec \"$0\" \"$@\"" + places,
+       PGKEEL_BINARY, "serve", "--config", config_file_});
+}
+
+void PgkeelProcess::run(const std::vector<std::string>& arguments) {
   auto process = BackgroundProcess::start(arguments, log_file_);
   if (!process) throw std::runtime_error(process.error().message);
   process_.reset();

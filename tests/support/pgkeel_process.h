@@ -12,6 +12,7 @@
 #include <nlohmann/json.hpp>
 
 #include "proxy/io/background_process.h"
+#include "proxy/io/socket.h"
 #include "tests/support/postgres_server.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/support/verb.h"
@@ -40,6 +41,8 @@ class PgkeelProcess {
   PgkeelProcess(const TemporaryFolder& folder, const std::vector<PostgresServer*>& nodes, PgkeelOptions options = {});
 
   void start(const std::vector<std::string>& more_arguments = {});
+  // As a service manager does it that has kept these sockets (LISTEN_FDS, LISTEN_FDNAMES).
+  void start_with(const std::vector<NamedSocket>& sockets);
   void kill();       // SIGKILL
   void terminate();  // SIGTERM, and waits for its end
   [[nodiscard]] bool running() { return process_ && process_->running(); }
@@ -72,6 +75,8 @@ class PgkeelProcess {
   [[nodiscard]] VerbResult run_verb(std::vector<std::string> arguments) const;
 
  private:
+  void run(const std::vector<std::string>& arguments);
+
   std::string config_file_;
   std::string state_directory_;
   std::string log_file_;

@@ -20,10 +20,11 @@ using Json = nlohmann::json;
 namespace {
 
 constexpr const char* kToken = "0123456789abcdef";
+constexpr const char* kTokenOfAlice = "0123456789alice0";
 constexpr const char* kFailover = "/api/v1/clusters/orders/failover";
 
 struct Endpoint {
-  explicit Endpoint(const std::string& token = kToken) {
+  explicit Endpoint(AdminTokens tokens = {{"", kToken}, {"alice", kTokenOfAlice}}) {
     auto opened = EventLog::open(folder.path());
     REQUIRE(opened);
     events = std::move(*opened);
@@ -37,7 +38,8 @@ struct Endpoint {
     };
     sources.metrics = [](const auto&) { return std::string(); };
     sources.events = events.get();
-    sources.token = token;
+    sources.tokens = std::move(tokens);
+    sources.hosts = {"db1.example"};
     sources.give_order = [this](const std::string&, const OperatorOrder& order, bool) -> std::optional<OrderAnswer> {
       given.push_back(order);
       return answer;
@@ -53,6 +55,7 @@ struct Endpoint {
     httplib::Client client("127.0.0.1", server->port());
     httplib::Headers headers;
     if (!token.empty()) headers.emplace("Authorization", "Bearer " + token);
+    if (!claims.empty()) headers.emplace(kOperatorHeader, claims);
     return client.Post(path, headers, body, type);
   }
 
@@ -61,6 +64,7 @@ struct Endpoint {
   std::vector<OperatorOrder> known_orders;
   std::vector<OperatorOrder> given;  // written by the server's threads, read when they have answered
   std::vector<std::string> audited;
+  std::string claims;  // of who asks
   std::optional<OrderAnswer> answer = OrderAnswer{
       .accepted = true, .id = 7, .reason = "", .consequences = "b is promoted", .bytes_at_stake = std::nullopt};
   std::unique_ptr<AdminServer> server;
@@ -77,7 +81,22 @@ TEST_CASE("an order that is accepted says where it can be watched, and who gave 
   CHECK(Json::parse(answer->body)["watch"] == "/api/v1/clusters/orders/orders/7");
   REQUIRE(endpoint.given.size() == 1);
   CHECK(endpoint.given[0].node == "b");
-  CHECK(endpoint.given[0].given_by.starts_with("127.0.0.1:"));
+  const auto is_from_here = [](const std::string& by, const std::string& before, const std::string& behind) {
+    const std::string address = before + "127.0.0.1:";
+    const auto behind_port = by.find_first_not_of("0123456789", address.size());
+    return by.starts_with(address) && (behind_port == std::string::npos ? "" : by.substr(behind_port)) == behind;
+  };
+  CHECK_MESSAGE(is_from_here(endpoint.given[0].given_by, "", ""), endpoint.given[0].given_by);
+  // By the token it is known who it is; what a verb says of who runs it is told as that.
+  CHECK(endpoint.post(kFailover, "{}", kTokenOfAlice)->status == 202);
+  CHECK_MESSAGE(is_from_here(endpoint.given.back().given_by, "alice at ", ""), endpoint.given.back().given_by);
+  endpoint.claims = "root";
+  CHECK(endpoint.post(kFailover, "{}")->status == 202);
+  CHECK_MESSAGE(is_from_here(endpoint.given.back().given_by, "", ", who says to be root"),
+                endpoint.given.back().given_by);
+  endpoint.claims = "a \"b\"";
+  CHECK(endpoint.post(kFailover, "{}")->status == 202);
+  CHECK_MESSAGE(is_from_here(endpoint.given.back().given_by, "", ""), endpoint.given.back().given_by);
   CHECK(endpoint.post(kFailover, R"({"preview": true})")->status == 200);
   CHECK(endpoint.post(kFailover, "{}", kToken, "application/json; charset=utf-8")->status == 202);
 }
@@ -98,8 +117,9 @@ TEST_CASE("nothing is ordered without the token, and repeated wrong ones have to
   CHECK(endpoint.post(kFailover, "{}", "")->status == 401);
   CHECK(endpoint.post(kFailover, "{}", "")->get_header_value("WWW-Authenticate").starts_with("Bearer"));
   int wrong = 0;
-  auto blocked = endpoint.post(kFailover, "{}", "fedcba9876543210");
-  for (; wrong < 20 && blocked->status == 401; ++wrong) blocked = endpoint.post(kFailover, "{}", "fedcba9876543210");
+  auto blocked = endpoint.post(kFailover, "{}", "fedcba987654321x");
+  for (; wrong < 20 && blocked->status == 401; ++wrong)
+    blocked = endpoint.post(kFailover, "{}", "fedcba987654321" + std::to_string(wrong));
   CHECK(wrong == 5);
   CHECK(blocked->status == 429);
   CHECK_FALSE(blocked->get_header_value("Retry-After").empty());
@@ -107,12 +127,12 @@ TEST_CASE("nothing is ordered without the token, and repeated wrong ones have to
   REQUIRE_FALSE(endpoint.audited.empty());
   CHECK(endpoint.audited[0].starts_with("a wrong token from 127.0.0.1:"));
   CHECK(endpoint.audited[0].find("fedcba") == std::string::npos);
-  // Who guesses keeps nobody out that is behind the same address.
-  CHECK(endpoint.post(kFailover, "{}")->status == 202);
+  // Nor is the right one looked at: else the pause would limit nothing.
+  CHECK(endpoint.post(kFailover, "{}")->status == 429);
 }
 
 TEST_CASE("where there is no token nothing can be ordered") {
-  Endpoint endpoint("");
+  Endpoint endpoint(AdminTokens{});
   CHECK(endpoint.post(kFailover, "{}", "")->status == 503);
   CHECK(endpoint.post(kFailover, "{}", "anything at all")->status == 503);
   CHECK(endpoint.given.empty());
@@ -130,6 +150,29 @@ TEST_CASE("what a web page could make a browser send changes nothing") {
   CHECK(got->status == 405);
   CHECK(got->get_header_value("Allow") == "POST");
   CHECK_FALSE(got->has_header("Access-Control-Allow-Origin"));
+  CHECK(endpoint.given.empty());
+}
+
+TEST_CASE("in clear the console and the API are told by our own names only, and what machines ask for by any") {
+  Endpoint endpoint;
+  httplib::Client client("127.0.0.1", endpoint.server->port());
+  const auto status_of = [&](const char* path, const std::string& host) {
+    return client.Get(path, {{"Host", host}})->status;
+  };
+  for (const char* path : {"/", "/console.js", "/api/v1/clusters", "/api/v1/events"}) {
+    CAPTURE(path);
+    CHECK(status_of(path, "127.0.0.1:7432") == 200);
+    CHECK(status_of(path, "localhost") == 200);
+    CHECK(status_of(path, "evil.example:7432") == 421);
+  }
+  CHECK(status_of("/api/v1/clusters", "db1.example:7432") == 200);
+  CHECK(client.Get("/", {{"Host", "evil.example"}})->body.find("[admin] tls") != std::string::npos);
+  CHECK(status_of("/metrics", "pgkeel.example.com:7432") == 200);
+  CHECK(status_of("/healthz", "pgkeel.example.com") == 200);
+  const auto order =
+      client.Post(kFailover, {{"Host", "evil.example"}, {"Authorization", std::string("Bearer ") + kToken}}, "{}",
+                  "application/json");
+  CHECK(order->status == 421);
   CHECK(endpoint.given.empty());
 }
 

@@ -1,0 +1,69 @@
+// The part of Application that ends it.
+#include <algorithm>
+#include <csignal>
+#include <utility>
+
+#include "proxy/app/application.h"
+
+namespace pgkeel {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr Duration kDrainLook = 20ms;
+// How long those may take that are logging in: the sessions of others need not wait for a login that hangs.
+constexpr Duration kLoginsTake = 1s;
+// Who connects meanwhile waits for the next process. With kStopLimit it is well below the TimeoutStopSec= of our unit.
+constexpr Duration kStopDrainMax = 10s;
+
+}  // namespace
+
+// Whoever asks twice, or at a terminal, does not want to wait. Nor does who holds the virtual IP: nobody is served at
+// that address until another one has it.
+void Application::stop_by_signal(int number) {
+  const std::string signal = number == SIGTERM ? "SIGTERM" : "SIGINT";
+  const bool is_given_up = giver_ && (giver_->is_former() || giver_->is_under_way());
+  const bool waits = number == SIGTERM && !drain_for_stop_ && !is_given_up && !(vip_ && vip_->is_held()) &&
+                     stop_drain() > Duration::zero();
+  if (!waits) return begin_stop(signal);
+  begin_stop_drain(signal);
+}
+
+Duration Application::stop_drain() const {
+  return std::min(config_.proxy.restart_drain, kStopDrainMax);
+}
+
+// Everything else goes on meanwhile: a primary that fails now is failed over.
+void Application::begin_stop_drain(const std::string& why) {
+  const Duration limit = stop_drain();
+  log(LogLevel::kInfo, "pgkeel",
+      why + ": each client ends with 57P01 as soon as it has no transaction open, in " + format_duration(limit) +
+          " at the latest, then this process");
+  service_manager_.tell("STOPPING=1\nSTATUS=open transactions may finish, for " + format_duration(limit));
+  doors_.stop();
+  workers_->close_doors(service_manager_.is_there() ? AtTheDoor::kWaits : AtTheDoor::kRefused);
+  workers_->end_behind_transactions("pgkeel is shutting down");
+  drain_for_stop_ = std::make_unique<Timer>(loop_, [this, began = loop_.now(), limit] {
+    const Duration waited = loop_.now() - began;
+    const bool logins_are_over = workers_->logins_under_way() == 0 || waited >= kLoginsTake;
+    const bool all_have_ended = logins_are_over && workers_->established_sessions() == 0;
+    if (!all_have_ended && waited < limit) return;
+    drain_for_stop_->stop();
+    begin_stop(all_have_ended ? "no session is left" : "the time for open transactions is over");
+  });
+  drain_for_stop_->start_repeating(kDrainLook);
+}
+
+void Application::begin_stop(const std::string& why) {
+  if (std::exchange(stopping_, true)) return;
+  if (drain_for_stop_) drain_for_stop_->stop();
+  log(LogLevel::kInfo, "pgkeel", why + ": ending every client with 57P01, then this process");
+  const bool is_former = giver_ && giver_->is_former();
+  const bool next_one_listens = service_manager_.is_there() || is_former;
+  if (!is_former) service_manager_.tell("STOPPING=1");
+  if (coordinator_) return stop_among_others(next_one_listens);
+  workers_->stop(
+      kStopLimit, [this] { loop_.stop(); }, next_one_listens);
+}
+
+}  // namespace pgkeel
