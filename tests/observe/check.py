@@ -1,5 +1,5 @@
-"""deploy/observe against what pgkeel tells: every metric that an alert or the dashboard names is there, and, where
-promtool is installed (Debian's package prometheus), names follow the conventions and the alerts fire when they should.
+"""deploy/observe against what pgkeel tells: every metric that an alert or the dashboard names is there, names follow the
+conventions, and the alerts fire when they should (promtool: without it the test looks at the rest, and counts as skipped).
 deploy/docs/metrics.md is made of it: PGKEEL_REWRITE=1 writes it anew.
 
 check.py PRINT_METRICS FOLDER PAGE"""
@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 
+SKIPPED = 77
 METRIC = re.compile(r"\bpgkeel_[a-z_]+\b")
 
 
@@ -79,9 +80,9 @@ def main():
             if run.returncode != 0:
                 problems.append(f"promtool {' '.join(command)}:\n{run.stdout}{run.stderr}")
     else:
-        print("promtool is not installed: names and alerts are not looked at by it", file=sys.stderr)
+        print("promtool is not installed (deploy/install-deps --tests): names and alerts are not looked at by it", file=sys.stderr)
     print("\n".join(problems) or f"{len(told)} metrics, all that is named is told")
-    return 1 if problems else 0
+    return 1 if problems else 0 if promtool else SKIPPED
 
 
 sys.exit(main())

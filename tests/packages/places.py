@@ -11,12 +11,22 @@ import sys
 import tempfile
 
 SKIPPED = 77
+TOOLS = pathlib.Path(__file__).resolve().parents[2] / "build/tools"  # of deploy/install-deps
 problems = []
 looked_at = []
+missing = []
 
 
 def tell(what, text=""):
     problems.append(f"{what}: {text}".strip())
+
+
+def find(tool):
+    """Its path; where it is not installed the test looks at the rest, and counts as skipped."""
+    found = shutil.which(tool) or shutil.which(TOOLS / tool)
+    if not found and tool not in missing:
+        missing.append(tool)
+    return found
 
 
 def run(*command, where=None):
@@ -87,7 +97,7 @@ def check_docker(source, pgkeel, folder):
     check_dockerfile(source, place / "Dockerfile")
     for script in ("node-entrypoint", "make-keys", "make-secrets"):
         must_succeed("bash", "-n", place / script)
-        if shutil.which("shellcheck"):
+        if find("shellcheck"):
             must_succeed("shellcheck", place / script)
     check_configuration(pgkeel, place / "pgkeel.toml", folder, ["pg-a", "pg-b"])
     compose = yaml.safe_load((place / "compose.yml").read_text())
@@ -102,7 +112,7 @@ def check_docker(source, pgkeel, folder):
         if target and not re.search(rf"AS {target}$", (place / "Dockerfile").read_text(), re.MULTILINE):
             tell(f"compose.yml: {name}", f"there is no stage {target}")
     must_succeed("sh", place / "make-secrets", folder / "secrets")
-    if shutil.which("docker-compose"):
+    if find("docker-compose"):
         must_succeed("docker-compose", "--file", place / "compose.yml", "config", "--quiet")
     prometheus = folder / "prometheus"
     prometheus.mkdir()
@@ -111,8 +121,8 @@ def check_docker(source, pgkeel, folder):
         tell("prometheus.yml", "pgkeel's admin endpoint is https://pgkeel:7432")
     (prometheus / "prometheus.yml").write_text((place / "prometheus.yml").read_text().replace("/keys/", f"{folder}/keys/"))
     shutil.copy(source / "deploy/observe/pgkeel.rules.yml", prometheus)
-    if shutil.which("promtool"):
-        must_succeed("promtool", "check", "config", prometheus / "prometheus.yml")
+    if promtool := find("promtool"):
+        must_succeed(promtool, "check", "config", prometheus / "prometheus.yml")
     datasource = yaml.safe_load((place / "grafana-datasources.yml").read_text())["datasources"][0]
     if datasource["type"] != "prometheus" or datasource["url"] != "http://prometheus:9090":
         tell("grafana-datasources.yml", "Prometheus is reached as prometheus:9090")
@@ -186,7 +196,7 @@ README_SECRETS = {"pgkeel-proxy-keys", "pgkeel-admin-keys", "pg-a-keys", "pg-b-k
 def check_kubernetes(source, pgkeel, folder):
     place = source / "deploy/kubernetes"
     check_configuration(pgkeel, place / "pgkeel.toml", folder, ["pg-a", "pg-b"])
-    if not shutil.which("kubectl"):
+    if not find("kubectl"):
         print("kubectl is not installed: the manifests are only read as YAML")
         documents = [document for file in place.glob("*.yaml") if file.name != "kustomization.yaml"
                      for document in yaml.safe_load_all(file.read_text())]
@@ -234,7 +244,7 @@ def check_kubernetes(source, pgkeel, folder):
 
 
 def kubectl_there():
-    return shutil.which("kubectl") is not None
+    return find("kubectl") is not None
 
 
 def check_examples(source, pgkeel, folder):
@@ -242,15 +252,15 @@ def check_examples(source, pgkeel, folder):
     scripts = ("pgkeel-is-ready", "pgkeel-says")
     for script in scripts:
         must_succeed("sh", "-n", place / script)
-        if shutil.which("shellcheck"):
+        if find("shellcheck"):
             must_succeed("shellcheck", place / script)
-    if shutil.which("haproxy"):
+    if find("haproxy"):
         run(pgkeel, "keygen", "--out", folder / "keys")
         for name in ("haproxy.cfg", "haproxy-several.cfg"):
             configuration = folder / name
             configuration.write_text((place / name).read_text().replace("/etc/haproxy/pgkeel-ca.crt", f"{folder}/keys/ca.crt"))
             must_succeed("haproxy", "-c", "-q", "-f", configuration)
-    if shutil.which("keepalived"):
+    if find("keepalived"):
         for name in ("keepalived.conf", "keepalived-several.conf"):
             # It wants the script where it will be installed.
             text = (place / name).read_text()
@@ -259,9 +269,6 @@ def check_examples(source, pgkeel, folder):
             configuration = folder / name
             configuration.write_text(text)
             must_succeed("keepalived", "--config-test", "--use-file", configuration)
-    if not {"haproxy", "keepalived"} & set(looked_at):
-        print("neither haproxy nor keepalived is installed")
-        sys.exit(SKIPPED)
 
 
 def main():
@@ -269,7 +276,9 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         {"docker": check_docker, "kubernetes": check_kubernetes, "examples": check_examples}[what](source, pgkeel, pathlib.Path(folder))
     print("\n".join(problems) or f"looked at with {', '.join(sorted({pathlib.Path(tool).name for tool in looked_at}))}")
-    return 1 if problems else 0
+    if missing:
+        print(f"not installed (deploy/install-deps --tests): {', '.join(missing)}")
+    return 1 if problems else SKIPPED if missing else 0
 
 
 try:
