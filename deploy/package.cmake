@@ -37,7 +37,8 @@ install(FILES deploy/debian/copyright README.md DESTINATION "${documents}")
 install(FILES config/example.toml DESTINATION "${documents}/examples" RENAME pgkeel.toml)
 install(FILES config/agent.example.toml DESTINATION "${documents}/examples" RENAME agent.toml)
 # As they lie beside each other in the source: they lead to each other.
-install(DIRECTORY deploy/docs deploy/observe deploy/kubernetes deploy/docker deploy/systemd DESTINATION "${documents}/deploy" PATTERN "*.in" EXCLUDE)
+install(DIRECTORY deploy/docs deploy/observe deploy/kubernetes deploy/docker deploy/systemd DESTINATION "${documents}/deploy"
+  PATTERN "*.in" EXCLUDE PATTERN ".gitignore" EXCLUDE)
 install(DIRECTORY deploy/examples DESTINATION "${documents}/deploy" USE_SOURCE_PERMISSIONS)
 install(FILES deploy/configuration.md DESTINATION "${documents}/deploy")
 install(FILES config/example.toml config/agent.example.toml DESTINATION "${documents}/config")
