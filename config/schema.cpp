@@ -23,10 +23,10 @@ const Table& proxy_table() {
                                      "their next host"),
       integer<&ProxyConfig::login_rate>("login_rate", 1, 1'000'000,
                                         "new server logins a second and cluster after a failover; the rest wait"),
-      duration<&ProxyConfig::restart_drain>(
-          "restart_drain", 0s, 24h,
-          "what a restart in place leaves in the old process (sessions in TLS) must have ended by then; SIGTERM gives open "
-          "transactions as long, 10s at most"),
+      duration<&ProxyConfig::restart_drain>("restart_drain", 0s, 24h,
+                                            "what a restart in place leaves in the old process (sessions in TLS) must "
+                                            "have ended by then; SIGTERM gives open "
+                                            "transactions as long, 10s at most"),
   });
   return rows;
 }

@@ -13,13 +13,14 @@ using namespace std::chrono_literals;
 
 namespace {
 
-// Empty: the statement succeeded.
+// Of the error that it ends with, which libpq may have had before; empty: it succeeded.
 std::string sqlstate_of(SqlConnection& session, const std::string& sql) {
   try {
     session.query(sql);
     return "";
   } catch (const SqlError& error) {
-    return error.sqlstate;
+    if (!error.sqlstate.empty()) return error.sqlstate;
+    return error.notice_sqlstate.empty() ? "none" : error.notice_sqlstate;
   }
 }
 

@@ -127,7 +127,9 @@ TEST_CASE("nothing is ordered without the token, and repeated wrong ones have to
   REQUIRE_FALSE(endpoint.audited.empty());
   CHECK(endpoint.audited[0].starts_with("a wrong token from 127.0.0.1:"));
   CHECK(endpoint.audited[0].find("fedcba") == std::string::npos);
-  // Nor is the right one looked at: else the pause would limit nothing.
+  // That answer was held back until the first pause was over. In the next one not even the right token is looked at:
+  // else it would limit nothing.
+  CHECK(endpoint.post(kFailover, "{}", "fedcba987654321y")->status == 401);
   CHECK(endpoint.post(kFailover, "{}")->status == 429);
 }
 
