@@ -68,7 +68,10 @@ struct NodeFacts {
   std::vector<TimelineFork> timeline_history;  // where the earlier timelines ended; empty where it may not be read
   bool timeline_history_known = false;
   Lsn wal_position;  // primary: flushed; standby: the greater of received and replayed
-  Lsn replayed;      // standby only
+  // Standby: since its start it has not come to the end of the WAL that it had, so that it may have more than
+  // `wal_position`. pg_last_wal_receive_lsn() is NULL until recovery asks for streaming for the first time.
+  bool replays_own_wal = false;
+  Lsn replayed;  // standby only
   bool replay_paused = false;
   Duration recovery_min_apply_delay{};
   bool recovery_target_set = false;  // recovery_target_time, … : recovery ends there, whatever was received beyond it

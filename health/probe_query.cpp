@@ -65,6 +65,7 @@ SELECT json_build_object(
   'replay_lag_ms', extract(epoch FROM replay_lag) * 1000))
   FROM pg_stat_replication),
 'replayed', CASE WHEN in_recovery THEN pg_last_wal_replay_lsn() END,
+'replays_own_wal', in_recovery AND pg_last_wal_receive_lsn() IS NULL,
 'position', CASE WHEN in_recovery THEN greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn())
   ELSE pg_current_wal_flush_lsn() END
 )::text FROM role)sql";
@@ -198,6 +199,7 @@ Result<ProbeAnswer> parse_probe_answer(std::string_view json_text) {
     }
   }
   facts.wal_position = lsn_of(root, "position");
+  facts.replays_own_wal = flag_of(root, "replays_own_wal");
   facts.replayed = lsn_of(root, "replayed");
   facts.replay_paused = flag_of(root, "replay_paused");
   facts.recovery_min_apply_delay = milliseconds_of(root, "apply_delay_ms");

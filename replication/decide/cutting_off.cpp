@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "replication/decide/durability.h"
+#include "replication/decide/election.h"
 #include "replication/decide/retry.h"
 #include "replication/decide/witness.h"
 #include "replication/sync/sync_planner.h"

@@ -6,6 +6,7 @@
 #include "replication/decide/collision.h"
 #include "replication/decide/cutting_off.h"
 #include "replication/decide/durability.h"
+#include "replication/decide/election.h"
 #include "replication/decide/failover.h"
 #include "replication/decide/maintenance.h"
 #include "replication/decide/orders.h"
@@ -215,6 +216,7 @@ class Judgement {
     for (const auto& node : situation_.view.nodes) {
       const bool is_being_cut_off = must_be_cut_off(situation_, node, so_far) && !is_cut_off(situation_, node);
       if (node.name == memory.primary || !node.answering() || is_being_cut_off) continue;
+      if (!position_is_told(situation_, node)) continue;  // it takes its time: the usual probes are enough
       if (!position_is_final(situation_, node, so_far)) ask(node);
     }
     watch_wal_receiver(so_far);

@@ -362,39 +362,4 @@ std::string safety_of(const Situation& situation, const std::string& standby) {
   return ", not safe yet";
 }
 
-const NodeView* member_with_more(const Situation& situation, const NodeView& candidate) {
-  const auto found = std::ranges::find_if(situation.view.nodes, [&](const NodeView& node) {
-    return situation.memory.promise.contains(node.name) && node.answers_as_standby() &&
-           node.facts->timeline >= candidate.facts->timeline &&
-           node.facts->wal_position > candidate.facts->wal_position && !may_be_promoted(situation, node);
-  });
-  return found == situation.view.nodes.end() ? nullptr : &*found;
-}
-
-Verdict election_is_possible(const Situation& situation) {
-  if (!safety_is_demanded(situation)) return Verdict::good();
-  const SyncQuorum& promise = situation.memory.promise;
-  if (promise.empty()) return Verdict::no("no standby is known to hold every acknowledged commit");
-  const auto answering = std::ranges::count_if(promise.members, [&](const std::string& member) {
-    const NodeView* node = situation.view.node(member);
-    return node != nullptr && node->answers_as_standby();
-  });
-  const std::uint32_t needed = positions_needed(promise);
-  if (answering >= needed) {
-    const NodeView* best = best_candidate(situation);
-    const NodeView* more = best == nullptr ? nullptr : member_with_more(situation, *best);
-    return more == nullptr ? Verdict::good()
-                           : Verdict::no("the last commit may be on " + more->name + " alone, and " +
-                                         may_be_promoted(situation, *more).why_not);
-  }
-  return Verdict::no("the last commit may be on any " + std::to_string(promise.acks) + " of " +
-                     join_names(promise.members) + ", and only " + std::to_string(answering) + " of the " +
-                     std::to_string(needed) + " that must tell their position " +
-                     (answering == 1 ? "answers" : "answer"));
-}
-
-bool somebody_can_be_elected(const Situation& situation) {
-  return best_candidate(situation) != nullptr && election_is_possible(situation);
-}
-
 }  // namespace pgkeel

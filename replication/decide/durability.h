@@ -1,5 +1,5 @@
-// Synchronous replication under durability = strict or available: which standbys commits wait for, what that promises,
-// and what follows from the promise for an election. Pure. The order of the steps is replication/sync's.
+// Synchronous replication under durability = strict or available: which standbys commits wait for, and what that
+// promises; election.h has what follows from it. Pure. The order of the steps is replication/sync's.
 #pragma once
 
 #include <string>
@@ -28,14 +28,5 @@ SyncQuorum first_standby_names(const Situation& situation, const std::string& ca
 
 // ", safe", or why it is not; empty under async.
 std::string safety_of(const Situation& situation, const std::string& standby);
-
-// A member of the promise that holds more than the candidate, and may not be promoted itself; nullptr: there is none.
-const NodeView* member_with_more(const Situation& situation, const NodeView& candidate);
-
-// Enough of the promise's members answer to elect the one that holds every acknowledged commit.
-Verdict election_is_possible(const Situation& situation);
-
-// … and one of them may be promoted.
-bool somebody_can_be_elected(const Situation& situation);
 
 }  // namespace pgkeel

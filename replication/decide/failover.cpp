@@ -5,6 +5,7 @@
 #include "replication/decide/candidate.h"
 #include "replication/decide/cutting_off.h"
 #include "replication/decide/durability.h"
+#include "replication/decide/election.h"
 #include "replication/decide/hearing.h"
 #include "replication/decide/orders.h"
 #include "replication/decide/witness.h"
@@ -165,6 +166,7 @@ Fenced fenced(const Situation& situation) {
 }
 
 bool position_is_final(const Situation& situation, const NodeView& standby, const Fenced& so_far) {
+  if (!position_is_told(situation, standby)) return false;
   if (must_be_cut_off(situation, standby, so_far)) {
     if (!is_cut_off(situation, standby)) return false;
     const ActionStatus* cut = situation.current_action(ActionKind::kCutOff, standby.name);
@@ -218,7 +220,8 @@ const NodeView* candidate_to_promote(const Situation& situation, Instant& again_
   }
   if (!position_is_final(situation, *best, so_far)) return nullptr;
   const bool all_positions_known = std::ranges::all_of(view.nodes, [&](const NodeView& node) {
-    return !may_be_promoted(situation, node) || position_is_final(situation, node, so_far);
+    return !may_be_promoted(situation, node) ||
+           (position_is_final(situation, node, so_far) && !node.facts->replays_own_wal);
   });
   if (!all_positions_known && wait_until(positions_since + kPositionPatience)) return nullptr;
   if (so_far.proven_stopped && best->facts->wal_receiver_streaming &&

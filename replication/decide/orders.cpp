@@ -7,6 +7,7 @@
 #include "replication/decide/collision.h"
 #include "replication/decide/decide.h"
 #include "replication/decide/durability.h"
+#include "replication/decide/election.h"
 #include "replication/decide/failover.h"
 #include "replication/decide/hearing.h"
 #include "replication/decide/maintenance.h"
@@ -91,8 +92,9 @@ std::optional<std::uint64_t> bytes_at_stake(const NodeView& primary, const NodeV
 std::string tell_what_it_lacks(const NodeView& primary, const NodeView& candidate) {
   const auto bytes = bytes_at_stake(primary, candidate);
   if (!bytes) return "how much WAL of " + primary.name + " " + candidate.name + " lacks is not known";
-  return candidate.name + " lacks " + std::to_string(*bytes) + " bytes of WAL that " + primary.name +
-         " was last known to have flushed (" + format_lsn(primary.facts->wal_position) + ")";
+  return candidate.name + (candidate.facts->replays_own_wal ? " lacks at most " : " lacks ") + std::to_string(*bytes) +
+         " bytes of WAL that " + primary.name + " was last known to have flushed (" +
+         format_lsn(primary.facts->wal_position) + ")";
 }
 
 OrderAnswer judge_failover(const Situation& now, OperatorOrder order) {

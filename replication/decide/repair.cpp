@@ -5,6 +5,7 @@
 #include "replication/decide/candidate.h"
 #include "replication/decide/collision.h"
 #include "replication/decide/durability.h"
+#include "replication/decide/election.h"
 #include "replication/decide/failover.h"
 #include "replication/decide/maintenance.h"
 #include "replication/decide/orders.h"
@@ -158,7 +159,7 @@ class NodeRepair {
   [[nodiscard]] bool is_stranded(const ActionStatus& follow) const {
     const NodeFacts& facts = *node_.facts;
     if (follow.running || !follow.missing_from.valid() || facts.wal_receiver_streaming) return false;
-    if (facts.replay_paused || facts.recovery_min_apply_delay > Duration::zero()) return false;
+    if (facts.replay_paused || facts.replays_own_wal || facts.recovery_min_apply_delay > Duration::zero()) return false;
     return facts.wal_position == follow.missing_from && situation_.now.instant >= follow.finished_at + kFollowPatience;
   }
 

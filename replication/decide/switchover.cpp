@@ -6,6 +6,7 @@
 #include "replication/decide/candidate.h"
 #include "replication/decide/collision.h"
 #include "replication/decide/durability.h"
+#include "replication/decide/election.h"
 #include "replication/decide/failover.h"
 #include "replication/decide/hearing.h"
 #include "replication/decide/order_outcome.h"

@@ -4,6 +4,7 @@
 
 #include "replication/decide/candidate.h"
 #include "replication/decide/durability.h"
+#include "replication/decide/election.h"
 #include "replication/decide/failover.h"
 #include "replication/decide/orders.h"
 #include "replication/decide/planned_transitions.h"

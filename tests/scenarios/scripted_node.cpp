@@ -126,6 +126,8 @@ void set_facts(ScriptedNode& node, const Arguments& arguments) {
     const std::string& flag = arguments.plain[i];
     if (flag == "paused" || flag == "resumed") {
       node.replay_paused = flag == "paused";
+    } else if (flag == "replays_own_wal" || flag == "has_replayed") {
+      node.replays_own_wal = flag == "replays_own_wal";
     } else if (flag == "target" || flag == "no_target") {
       node.recovery_target = flag == "target";
     } else if (flag == "fenced" || flag == "unfenced") {
@@ -170,6 +172,7 @@ NodeFacts facts_of(const ScriptedNode& asked, const std::deque<ScriptedNode>& no
   facts.backends_waiting_for_standbys = asked.waiting;
   if (asked.fenced) facts.sessions_despite_fence = asked.sessions;
   const auto waits_for = parse_standby_names(asked.standby_names).value_or(SyncQuorum{});
+  facts.replays_own_wal = asked.replays_own_wal;
   facts.replay_paused = asked.replay_paused;
   facts.recovery_min_apply_delay = asked.apply_delay;
   facts.recovery_target_set = asked.recovery_target;

@@ -37,6 +37,7 @@ struct ScriptedNode {
   bool passed_over = false;     // standby: its walsender has not read synchronous_standby_names
   bool impostor = false;        // something else streams from its upstream under its name, too
   std::string slot;             // standby: primary_slot_name
+  bool replays_own_wal = false;
   bool replay_paused = false;
   bool fenced = false;  // by SQL
   Duration apply_delay{};

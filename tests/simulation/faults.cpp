@@ -33,7 +33,7 @@ Server& Faults::any_or_primary() {
 }
 
 void Faults::one() {
-  switch (world_.random.below(21)) {
+  switch (world_.random.below(22)) {
     case 0:
     case 1:
     case 2:
@@ -67,6 +67,8 @@ void Faults::one() {
     case 18:
     case 19:
       return operator_orders();
+    case 20:
+      return power_fails();
     default:
       if (world_.setting.hand_promotions) return promote_by_hand();
       return operator_meddles();
@@ -106,6 +108,27 @@ void Faults::crash() {
   const bool whole_host = node.host != Host::kOwn && world_.random.chance(0.3);
   node.die();
   if (whole_host) take_host_down(node);
+}
+
+// Everywhere, while one lags behind. All come back by themselves, but maybe the primary.
+void Faults::power_fails() {
+  slow_disk();
+  world_.queue.after(world_.random.between(100ms, 1s), [this] {
+    if (!healed_) everything_crashes();
+  });
+}
+
+void Faults::everything_crashes() {
+  Server* primary = pgkeel_.primary_server();
+  const bool stays_down = primary != nullptr && world_.random.chance(0.6);
+  for (auto& server : world_.servers) {
+    if (stays_down && &server == primary) {
+      server.die();
+      if (server.host != Host::kOwn) take_host_down(server);
+    } else {
+      server.crash_and_restart();
+    }
+  }
 }
 
 void Faults::take_host_down(Server& node) {

@@ -20,6 +20,8 @@ class Faults {
   void crash();
   void strike();
   void hang(Server& node);
+  void power_fails();
+  void everything_crashes();
   void take_host_down(Server& node);
   void agent_fails();
   void cut_anything();

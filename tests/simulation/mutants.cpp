@@ -47,6 +47,8 @@ const char* mutant_name(Mutant mutant) {
       return "candidate-names-forgotten";
     case Mutant::kTooFewPositions:
       return "too-few-positions";
+    case Mutant::kReplayedIsAll:
+      return "replayed-is-all";
     case Mutant::kPromiseKept:
       return "promise-kept";
     case Mutant::kImpostorTrusted:
@@ -99,7 +101,8 @@ bool is_about_promises(Mutant mutant) {
 }
 
 bool is_about_quorums(Mutant mutant) {
-  return mutant == Mutant::kTooFewPositions || mutant == Mutant::kAcksNotProven || mutant == Mutant::kNotCutOff;
+  return mutant == Mutant::kTooFewPositions || mutant == Mutant::kAcksNotProven || mutant == Mutant::kNotCutOff ||
+         mutant == Mutant::kReplayedIsAll;
 }
 
 namespace {
@@ -260,6 +263,8 @@ DecisionCore decision_core(Mutant mutant) {
       return seeing([](NodeFacts& facts, const NodeView&, const ClusterMemory& memory) {
         if (facts.in_recovery && memory.phase == Phase::kFencing) facts.wal_position = Lsn{1};
       });
+    case Mutant::kReplayedIsAll:
+      return seeing([](NodeFacts& facts, const NodeView&, const ClusterMemory&) { facts.replays_own_wal = false; });
     case Mutant::kCatchUpNotAwaited:
       return seeing([](NodeFacts& facts, const NodeView&, const ClusterMemory&) {
         for (auto& sender : facts.wal_senders) sender.flushed = facts.wal_position;

@@ -27,6 +27,7 @@ enum class Mutant {
   kOlderOrdersLeft,          // what was ordered and got no answer is left when something newer is ordered
   // In what decides.
   kTooFewPositions,     // one position less than needed is read
+  kReplayedIsAll,       // a standby that still replays what it had when it started has no more than it says
   kPromiseKept,         // the promise outlives its epoch
   kImpostorTrusted,     // who bears a standby's name is taken for it
   kPriorityFirst,       // the highest priority is promoted, wherever its WAL ends
@@ -54,7 +55,8 @@ constexpr Mutant kAllMutants[] = {Mutant::kStoreLost,          Mutant::kStoreLat
                                   Mutant::kNodeOutIgnored,     Mutant::kStopIgnored,
                                   Mutant::kKeptSlotsForgotten, Mutant::kSlotMovedTooFar,
                                   Mutant::kSlowStandbyKept,    Mutant::kItsWordIsEnough,
-                                  Mutant::kPartedLeft,         Mutant::kOlderOrdersLeft};
+                                  Mutant::kPartedLeft,         Mutant::kOlderOrdersLeft,
+                                  Mutant::kReplayedIsAll};
 const char* mutant_name(Mutant mutant);
 
 // It shows only where there are commits that must be kept; … and where they are on some of several standbys.

@@ -50,8 +50,25 @@ void Server::recover(Duration time) {
     if (hung) return recover(kHungPoll);
     state = ProcessState::kRunning;
     sync.started();
+    replay_own_wal();
     world_.trace([&] { return name + ": accepts connections"; });
   });
+}
+
+// A standby answers as soon as it is consistent, which may be long before it has replayed all that it has.
+void Server::replay_own_wal() {
+  if (!standby_signal || redo >= wal.records.size() || !world_.random.chance(0.6)) return;
+  replayed_of_own = redo + world_.random.below(wal.records.size() - redo);
+  world_.trace([&] { return name + ": replays what it has from " + format_lsn(Wal::position(*replayed_of_own)); });
+  const Duration time = world_.random.chance(0.3) ? world_.random.between(1s, 20s) : world_.random.between(50ms, 2s);
+  world_.queue.after(time, [this, replaying = incarnation] { end_replay_of_own(replaying); });
+}
+
+void Server::end_replay_of_own(std::uint32_t of_incarnation) {
+  if (incarnation != of_incarnation) return;
+  if (hung || replay_paused)
+    return world_.queue.after(kHungPoll, [this, of_incarnation] { end_replay_of_own(of_incarnation); });
+  replayed_of_own.reset();
 }
 
 void Server::die() {
@@ -85,6 +102,7 @@ void Server::process_ended() {
   incarnation += 1;
   streaming = false;
   promoting = false;
+  replayed_of_own.reset();
   sync.stopped();
 }
 
@@ -104,6 +122,7 @@ void Server::finish_promotion(std::uint32_t of_incarnation) {
   streaming = false;
   standby_signal = false;
   replay_paused = false;
+  replayed_of_own.reset();
   wal.history.push_back({wal.timeline, wal.end()});
   wal.timeline += 1;
   wal.records.push_back(++world_.records_made);
@@ -135,11 +154,12 @@ void Server::checkpoint() {
 }
 
 void Server::replicate() {
-  if (!up() || replay_paused || !world_.connected(world_.pgkeel(), number)) undisturbed_since = world_.queue.now();
+  const bool is_disturbed = !up() || replay_paused || replayed_of_own || !world_.connected(world_.pgkeel(), number);
+  if (is_disturbed) undisturbed_since = world_.queue.now();
   if (!up()) return;
   sync.look_after_senders();
   if (!standby_signal) return;
-  if (upstream == number) {
+  if (upstream == number || replayed_of_own) {
     streaming = false;
     return;
   }
@@ -221,8 +241,8 @@ NodeFacts Server::facts() const {
   facts.timeline_history_known = !world_.random.chance(0.02);
   if (facts.timeline_history_known) facts.timeline_history = wal.history;
   facts.checkpoint_redo = Wal::position(redo);
-  facts.wal_position = wal.end();
-  facts.replayed = wal.end();
+  facts.wal_position = facts.replayed = replayed_of_own ? Wal::position(*replayed_of_own) : wal.end();
+  facts.replays_own_wal = replayed_of_own.has_value();
   facts.replay_paused = replay_paused;
   facts.primary_slot_name = has_slot_name ? "pgkeel_" + name : "";
   facts.uptime = world_.queue.now() - started_at;

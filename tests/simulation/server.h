@@ -73,6 +73,9 @@ class Server {
   Instant last_message;
   Instant disk_slow_until;  // what it receives is not flushed
   bool promoting = false;
+  // Of the WAL that it had when it started, recovery has come so far only: it tells this position, and streams from
+  // nobody yet. Nothing: it has come to the end.
+  std::optional<std::size_t> replayed_of_own;
   Instant undisturbed_since;  // up, reached by pgkeel, and not paused
   SyncReplication sync;
 
@@ -94,6 +97,8 @@ class Server {
 
  private:
   void recover(Duration time);
+  void replay_own_wal();
+  void end_replay_of_own(std::uint32_t of_incarnation);
   void process_ended();
   void stream_from(Server& source);
   void finish_promotion(std::uint32_t of_incarnation);

@@ -79,7 +79,8 @@ void SlotCheckers::drop(Server& server, const std::string& slot) const {
   const SlotReader& reader = world_.slot_readers.at(slot);
   world_.trace([&] { return server.name + ": slot " + slot + " is dropped"; });
   if (found->second.is_somebodys) world_.violated("slot " + slot + " of somebody on " + server.name + " is dropped");
-  const bool was_gone = world_.queue.now() - reader.dropped_at < kStatementsAreOnTheirWay;
+  // When the order was given, which is on its way for a while.
+  const bool was_gone = world_.queue.now() - std::max(reader.dropped_at, reader.made_at) < kStatementsAreOnTheirWay;
   if (found->second.covers && reader.reads && !was_gone)
     world_.violated("slot " + slot + " on " + server.name + " is dropped, although its reader has one still");
   server.slots_of_others.erase(found);

@@ -83,6 +83,7 @@ void SlotReaders::make_slot(const std::string& name, SlotReader& reader, Server&
   reader.primary = primary.number;
   reader.timeline = primary.wal.timeline;
   reader.position = primary.redo;
+  reader.made_at = world_.queue.now();
   world_.forget_covered(name);
 }
 

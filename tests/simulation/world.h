@@ -39,7 +39,8 @@ struct SlotReader {
   Timeline timeline = 0;     // that it has read of last
   std::size_t position = 0;  // records that it has
   Instant away_until;
-  Instant dropped_at{-1h};  // its slot, by itself
+  Instant made_at{-1h};     // its slot, by itself …
+  Instant dropped_at{-1h};  // … likewise
 };
 
 // Drawn once for each schedule.

@@ -80,6 +80,7 @@ TEST_CASE("one query tells all of a primary and of a standby") {
   CHECK(facts.in_recovery);
   CHECK(facts.timeline == 1);
   CHECK(facts.replayed.valid());
+  CHECK_FALSE(facts.replays_own_wal);
   CHECK_FALSE(facts.replay_paused);
   CHECK(facts.recovery_min_apply_delay == 2min);
   CHECK(facts.restore_command_set);
@@ -95,6 +96,31 @@ TEST_CASE("one query tells all of a primary and of a standby") {
 
   standby->query("SELECT pg_wal_replay_pause()");
   CHECK(wait_until([&] { return facts_of(*standby).replay_paused; }));
+}
+
+TEST_CASE("a standby that was started anew says that it replays what it has, until it has come to the end of it") {
+  const TemporaryFolder folder;
+  const auto primary = PostgresServer::primary(folder, "a");
+  const auto standby = PostgresServer::standby_of(*primary, "b");
+  REQUIRE(primary->wait_caught_up("b"));
+  CHECK_FALSE(facts_of(*primary).replays_own_wal);
+  // Received and flushed, but held back from replay; its primary is gone when it starts again.
+  primary->query("CREATE TABLE held (id int)");
+  REQUIRE(primary->wait_caught_up("b"));
+  standby->query("SELECT pg_wal_replay_pause()");
+  primary->query("INSERT INTO held SELECT generate_series(1, 10000)");
+  const auto end = facts_of(*primary).wal_position;
+  REQUIRE(wait_until([&] { return facts_of(*standby).wal_position >= end; }));
+  primary->stop("immediate");
+  standby->stop("immediate");
+  standby->append_setting("recovery_min_apply_delay = '1h'");
+  standby->start();
+  REQUIRE(wait_until([&] { return facts_of(*standby).replays_own_wal; }));
+  CHECK(facts_of(*standby).wal_position < end);
+  standby->query("ALTER SYSTEM SET recovery_min_apply_delay = 0");
+  standby->query("SELECT pg_reload_conf()");
+  REQUIRE(wait_until([&] { return !facts_of(*standby).replays_own_wal; }));
+  CHECK(facts_of(*standby).wal_position >= end);
 }
 
 TEST_CASE("every role gets an answer, with what it may see") {

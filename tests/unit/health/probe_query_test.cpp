@@ -34,7 +34,7 @@ TEST_CASE("an answer is read back into facts") {
       "prepared_transactions":3,
       "senders":[{"name":"c","pid":78,"state":"streaming","sync_state":"async","sent":"0/9","written":"0/8",
                   "flushed":"0/7","replayed":"0/6","write_lag_ms":1.5,"flush_lag_ms":null}],
-      "replayed":"1/4000010","position":"1/4000020"})json");
+      "replays_own_wal":true,"replayed":"1/4000010","position":"1/4000020"})json");
   REQUIRE(answer.has_value());
   CHECK(answer->rights.read_files);
   CHECK_FALSE(answer->rights.list_wal);
@@ -79,6 +79,7 @@ TEST_CASE("an answer is read back into facts") {
   CHECK(facts.wal_senders[0].write_lag == 1ms);
   CHECK_FALSE(facts.wal_senders[0].flush_lag);
   CHECK_FALSE(facts.wal_senders[0].replay_lag);
+  CHECK(facts.replays_own_wal);
   CHECK(facts.replayed == Lsn{0x104000010});
   CHECK(facts.wal_position == Lsn{0x104000020});
 }
@@ -90,6 +91,7 @@ TEST_CASE("what a role may not see is absent") {
   CHECK(answer->facts.timeline_history_known);  // the first timeline has no history
   CHECK_FALSE(answer->facts.wal_receiver_silence.has_value());
   CHECK_FALSE(answer->facts.wal_position.valid());
+  CHECK_FALSE(answer->facts.replays_own_wal);
   CHECK_FALSE(parse_probe_answer(with(R"("timeline_history":null,"timeline":2)"))->facts.timeline_history_known);
 }
 
