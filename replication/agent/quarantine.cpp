@@ -190,6 +190,8 @@ Result<std::string> Quarantine::copy(const Divergence& divergence, const std::st
   const auto data = *made + "/data";
   CopyProgress progress(data, disk_bytes_of(directory_.path()), say);
   if (auto copied = copy_data_directory(directory_, data, [&] { progress.look(); }); !copied) {
+    std::error_code ignored;
+    files::remove_all(*made, ignored);  // a full disk stops more than this
     return Error{"cannot set aside what the node alone has: " + copied.error().message};
   }
   if (auto synced = sync_file_system(*made); !synced) return synced.error();

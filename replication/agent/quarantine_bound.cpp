@@ -75,7 +75,7 @@ std::vector<QuarantineRemoval> choose_removals(std::vector<QuarantineFact> facts
   std::uint64_t bytes = 0;
   for (const auto& fact : facts) bytes += fact.bytes;
   for (const auto& fact : facts) {
-    if (fact.in_use) continue;
+    if (fact.in_use || !fact.told) continue;
     const bool is_newest = &fact == &facts.back();
     std::string reason;
     if (now - fact.made_at > bounds.max_age) {
@@ -102,12 +102,17 @@ std::vector<std::string> bound_quarantine(const LocalServerConfig& local, const 
     if (!made_at) continue;  // not of ours
     // A marker that cannot be read keeps all.
     const bool of_rejoin = marker.exists() && (!progress || progress->quarantine == entry.folder);
-    facts.push_back({entry.id, *made_at, bytes_of(entry), of_rejoin || is_in_use(entry.folder)});
+    const bool holds_nothing = !entry.data_exists && !entry.has_export;  // somebody took it away
+    facts.push_back({.id = entry.id,
+                     .made_at = *made_at,
+                     .bytes = bytes_of(entry),
+                     .in_use = of_rejoin || is_in_use(entry.folder),
+                     .told = entry.examined || holds_nothing});
   }
   std::vector<std::string> lines;
   for (const auto& removal : choose_removals(std::move(facts), bounds, now)) {
     const auto entry = std::ranges::find(entries, removal.id, &QuarantineEntry::id);
-    const auto what = entry->examined ? lost_text(*entry) : std::string("a report that was never completed");
+    const auto what = entry->examined ? lost_text(*entry) : std::string("nothing any more");
     lines.push_back(remove_entry(*entry, directory.path()) + ", which held " + what + ": " + removal.reason);
   }
   return lines;

@@ -18,6 +18,7 @@ struct QuarantineFact {
   WallTime made_at;
   std::uint64_t bytes = 0;
   bool in_use = false;  // by the rejoin under way, or opened by somebody
+  bool told = true;     // its report says which transactions it held
 };
 
 struct QuarantineRemoval {
@@ -25,8 +26,8 @@ struct QuarantineRemoval {
   std::string reason;  // "it is older than 30d"
 };
 
-// Of one node, in any order. Age spares none but those in use; size spares the newest too: it is what the last failover
-// cost.
+// Of one node, in any order. Those in use stay, and those whose transactions nobody was told of: neither age nor size
+// makes these go. Size spares the newest too: it is what the last failover cost.
 std::vector<QuarantineRemoval> choose_removals(std::vector<QuarantineFact> facts, const QuarantineConfig& bounds,
                                                WallTime now);
 

@@ -20,7 +20,7 @@ constexpr const char* kAnnouncedFile = "/announced";
 void completed(QuarantineEntry& entry, const std::string& node, const LocalServerConfig& local,
                std::set<std::string>& tried) {
   if (!entry.data_exists || (entry.examined && entry.named) || is_in_use(entry.folder)) return;
-  if (!tried.insert(entry.id).second) return;
+  if (!tried.insert(entry.id).second && entry.examined) return;
   const auto made = complete_lost_report(
       entry, local, [&](const std::string& line) { log(LogLevel::kInfo, node, "report " + entry.id + ": " + line); });
   if (made) {
@@ -36,12 +36,13 @@ QuarantineState look_after_quarantine(const std::string& node, const LocalServer
                                       const QuarantineConfig& bounds, std::set<std::string>& tried) {
   QuarantineState state;
   try {
-    state.removals = bound_quarantine(local, bounds, wall_now());
-    state.entries = read_quarantine(quarantine_folder_of(local), DataDirectory(local).path());
-    for (auto& entry : state.entries) {
+    const auto read = [&] { return read_quarantine(quarantine_folder_of(local), DataDirectory(local).path()); };
+    for (auto& entry : read()) {
       remove_left_copy(entry.folder);
       completed(entry, node, local, tried);
     }
+    state.removals = bound_quarantine(local, bounds, wall_now());
+    state.entries = read();
     if (const auto owner = DataDirectory(local).owner()) remove_left_private_folders(*owner);
   } catch (const std::exception& problem) {  // a disk that fails under an iterator
     log(LogLevel::kWarning, node, std::string("its quarantine cannot be looked after: ") + problem.what());

@@ -18,7 +18,8 @@ struct QuarantineState {
   std::vector<std::string> removals;     // one line for each entry that went, or could not
 };
 
-// `tried`: reports that were tried to be completed by this process: once is enough, it may take long.
+// What an entry held is told before it may go. `tried`: reports whose names this process tried to complete: once is
+// enough, it may take long. Those that say nothing yet are tried each time.
 QuarantineState look_after_quarantine(const std::string& node, const LocalServerConfig& local,
                                       const QuarantineConfig& bounds, std::set<std::string>& tried);
 

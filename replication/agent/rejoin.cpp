@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cctype>
 #include <cerrno>
+#include <charconv>
 #include <cstring>
 #include <fcntl.h>
 #include <filesystem>
@@ -13,6 +14,7 @@
 
 #include "proxy/io/clock.h"
 #include "proxy/io/mount_point.h"
+#include "replication/agent/rewind_call.h"
 #include "replication/agent/standby_files.h"
 
 namespace pgkeel {
@@ -32,6 +34,12 @@ bool is_time_stamp(const std::string& text) {
   return std::ranges::equal(text, kShape, [](char c, char shape) {
     return shape == 'd' ? std::isdigit(static_cast<unsigned char>(c)) != 0 : c == shape;
   });
+}
+
+// As check_room_in() and, in the C locale, cp say it.
+bool is_for_room(const std::string& problem) {
+  return problem.starts_with("no room ") || problem.find("No space left on device") != std::string::npos ||
+         problem.find("Disk quota exceeded") != std::string::npos;
 }
 
 }  // namespace
@@ -177,16 +185,15 @@ Result<RejoinReport> Rejoin::rewind(const Divergence& divergence, const Upstream
     report_.quarantine = *kept;
   } else if (export_was_cut_off_) {
     if (auto exported = export_rows(divergence); !exported) return exported.error();
-  } else if (const auto room = quarantine_.check_room_for_copy(); room) {
-    say_("setting aside what it alone has");
-    auto copied = quarantine_.copy(divergence, time_stamp(), say_);
-    if (!copied) return copied.error();
-    report_.quarantine = std::move(*copied);
+  } else if (const auto copied = copy_to_quarantine(divergence); copied) {
+    report_.quarantine = *copied;
+  } else if (directory_.break_off().stop_requested() || !is_for_room(copied.error().message)) {
+    return copied.error();
   } else if (const auto beside = check_room_beside(); beside) {
-    say_(room.error().message + "; so it is moved aside and rebuilt");
+    say_(copied.error().message + "; so it is moved aside and rebuilt");
     return rebuild(divergence, upstream);
   } else {
-    const auto why = room.error().message + "; " + beside.error().message;
+    const auto why = copied.error().message + "; " + beside.error().message;
     say_(why + "; so the rows that it alone has are written out first");
     if (auto exported = export_rows(divergence); !exported) return Error{why + "; and " + exported.error().message};
   }
@@ -200,15 +207,20 @@ Result<RejoinReport> Rejoin::rewind(const Divergence& divergence, const Upstream
     if (auto removed = remove_durably(directory_.file(signal)); !removed) return removed.error();
   }
   say_("rewinding it to where " + upstream_.node + " took over");
-  std::vector<std::string> arguments = {"--target-pgdata", directory_.path(), "--source-server", upstream.conninfo(),
-                                        "--progress"};
-  if (const auto config_file = directory_.config_file()) {
-    arguments.insert(arguments.end(), {"--config-file", *config_file});
-  }
+  const auto version = read_file(directory_.file("PG_VERSION"), 64);
+  int major_version = 0;
+  if (version) std::from_chars(version->data(), version->data() + version->size(), major_version);
+  const auto call = rewind_call(major_version, directory_.path(), upstream.conninfo(), directory_.config_file());
+  const auto control = directory_.control_data();
+  const bool crashed = !control || !control->shut_down_cleanly();
+  Result<std::string> rewound = std::string();
+  if (crashed && !call.recovery.empty()) rewound = directory_.run("postgres", call.recovery, kRewindLimit);
   std::optional<std::uint32_t> percent;
-  const auto rewound = directory_.run("pg_rewind", arguments, kRewindLimit, upstream.environment(),
-                                      tell_percent("rewinding it to " + upstream_.node, percent),
-                                      [this] { return kRewindFactor * options_.silence_limit; });
+  if (rewound) {
+    rewound = directory_.run("pg_rewind", call.arguments, kRewindLimit, upstream.environment(),
+                             tell_percent("rewinding it to " + upstream_.node, percent),
+                             [this] { return kRewindFactor * options_.silence_limit; });
+  }
   if (!rewound) {
     if (directory_.break_off().stop_requested()) return rewound.error();
     say_("the rewind failed, so it is rebuilt: " + rewound.error().message);
@@ -252,13 +264,14 @@ Result<RejoinReport> Rejoin::rebuild(const std::optional<Divergence>& divergence
     }
   }
   say_("copying " + upstream_.node);
-  auto made = base_backup(progress.new_directory, upstream);
+  std::vector<std::string> places;
+  auto made = base_backup(progress.new_directory, upstream, places);
   if (made) made = marker_.restore_configuration(progress.new_directory);
   const auto port = marker_.has_configuration() ? std::nullopt : std::optional(node_.port);
   if (made) made = write_standby_files(directory_, progress.new_directory, upstream, node_.name, port);
   if (made) made = sync_file_system(progress.new_directory);
   if (!made) {
-    files::remove_all(progress.new_directory, ignored);
+    for (const auto& place : places) files::remove_all(place, ignored);
     return made.error();
   }
 

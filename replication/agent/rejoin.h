@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "proxy/base/result.h"
 #include "replication/agent/local_server.h"
@@ -41,6 +42,7 @@ class Rejoin {
   [[nodiscard]] std::string obstacle_to_rewind(const ControlData& control, const UpstreamAccess& upstream) const;
   Result<RejoinReport> rewind(const Divergence& divergence, const UpstreamAccess& upstream);
   Result<RejoinReport> rebuild(const std::optional<Divergence>& divergence, const UpstreamAccess& upstream);
+  Result<std::string> copy_to_quarantine(const Divergence& divergence) const;
   Result<void> export_rows(const Divergence& divergence);
   Result<void> write_rows_out(const std::string& folder);
   Result<void> end_export(const std::string& quarantine) const;
@@ -50,7 +52,9 @@ class Rejoin {
                                                    const UpstreamAccess& upstream) const;
   void tell_what_is_lost(const std::string& data_directory) const;
   Result<void> wait_for_slot(const std::string& slot, const UpstreamAccess& upstream) const;
-  Result<void> base_backup(const std::string& new_directory, const UpstreamAccess& upstream) const;
+  // `places`: the folders that it made, also where it failed.
+  Result<void> base_backup(const std::string& new_directory, const UpstreamAccess& upstream,
+                           std::vector<std::string>& places) const;
   [[nodiscard]] std::function<bool(std::string_view)> tell_percent(const std::string& what,
                                                                    std::optional<std::uint32_t>& percent) const;
   [[nodiscard]] Result<void> check_replaceable() const;

@@ -67,14 +67,15 @@ Result<void> Rejoin::wait_for_slot(const std::string& slot, const UpstreamAccess
   return {};
 }
 
-Result<void> Rejoin::base_backup(const std::string& new_directory, const UpstreamAccess& upstream) const {
+Result<void> Rejoin::base_backup(const std::string& new_directory, const UpstreamAccess& upstream,
+                                 std::vector<std::string>& places) const {
   const std::string slot = "pgkeel_" + node_.name;
   if (auto free = wait_for_slot(slot, upstream); !free) return free;
   std::vector<std::string> arguments = {
       "--pgdata",          new_directory, "--dbname", upstream.conninfo(), "--no-password",
       "--checkpoint=fast", "--slot",      slot,       "--wal-method",      "stream"};
   if (auto made = make_folder(new_directory); !made) return made;
-  std::vector<std::string> places = {new_directory};
+  places.push_back(new_directory);
   std::error_code problem;
   if (files::is_symlink(directory_.file("pg_wal"), problem)) {
     const auto wal_directory = fresh_place(files::canonical(directory_.file("pg_wal"), problem), time_stamp());

@@ -37,6 +37,12 @@ std::string first_of(const std::vector<std::string>& problems) {
 
 }  // namespace
 
+Result<std::string> Rejoin::copy_to_quarantine(const Divergence& divergence) const {
+  if (auto room = quarantine_.check_room_for_copy(); !room) return room.error();
+  say_("setting aside what it alone has");
+  return quarantine_.copy(divergence, time_stamp(), say_);
+}
+
 // In place of a copy. The directory is opened itself, and rows of it are made to look as if nobody had deleted them, so
 // that the marker says meanwhile that it is not to be started. Where not all can be written out it stays, as it was:
 // what a rewind would destroy then is told by nothing.

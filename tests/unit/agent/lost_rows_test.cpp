@@ -131,7 +131,7 @@ TEST_CASE("file names are safe, and statements are quoted") {
 
 TEST_CASE("a quarantine is bounded by age and size, the oldest first") {
   const auto at = [](int hours) { return WallTime(std::chrono::hours(hours)); };
-  const std::vector<QuarantineFact> facts = {
+  std::vector<QuarantineFact> facts = {
       {"old", at(1), 10, false}, {"middle", at(50), 10, false}, {"used", at(2), 10, true}, {"new", at(99), 10, false}};
   const auto ids = [&](const QuarantineConfig& bounds, int now) {
     std::vector<std::string> chosen;
@@ -144,4 +144,6 @@ TEST_CASE("a quarantine is bounded by age and size, the oldest first") {
   CHECK(ids({.max_age = std::chrono::hours(60), .max_bytes = 0}, 1000) == Ids{"old", "middle", "new"});
   CHECK(ids({.max_age = std::chrono::hours(1000), .max_bytes = 35}, 100) == Ids{"old"});
   CHECK(ids({.max_age = std::chrono::hours(1000), .max_bytes = 5}, 100) == Ids{"old", "middle"});
+  facts[0].told = false;  // which transactions it held: before that it does not go, however old or large it is
+  CHECK(ids({.max_age = std::chrono::hours(60), .max_bytes = 5}, 1000) == Ids{"middle", "new"});
 }

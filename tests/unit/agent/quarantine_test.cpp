@@ -136,3 +136,13 @@ TEST_CASE("what lies elsewhere counts for the room that a copy needs") {
   server.write("space/PG_15/2", std::string(1 << 20, 'x'));
   CHECK(disk_bytes_of(server.directory.path()) >= before + (2U << 20));
 }
+
+TEST_CASE("a copy that fails leaves nothing behind") {
+  const FakeServer server;
+  std::filesystem::remove_all(server.folder.path() + "/space");  // its link leads nowhere
+  const Quarantine quarantine("", server.directory);
+  const auto copied = quarantine.copy(server.divergence, "1");
+  REQUIRE_FALSE(copied);
+  CHECK(copied.error().message.starts_with("cannot set aside what the node alone has: "));
+  CHECK(std::filesystem::is_empty(quarantine.folder()));
+}

@@ -2,7 +2,28 @@
 
 #include <doctest/doctest.h>
 
+#include "replication/agent/rewind_call.h"
+
 using namespace pgkeel;
+
+TEST_CASE("pg_rewind is told where postgresql.conf is as far as its version can be told") {
+  using Words = std::vector<std::string>;
+  const Words plain = {"--target-pgdata", "/data", "--source-server", "host=b", "--progress"};
+  for (const int version : {13, 14, 15, 17}) {
+    const auto call = rewind_call(version, "/data", "host=b", std::nullopt);
+    CHECK(call.arguments == plain);
+    CHECK(call.recovery.empty());
+  }
+  for (const int version : {13, 14}) {  // pg_rewind has no such option
+    const auto call = rewind_call(version, "/data", "host=b", "/etc/a.conf");
+    CHECK(call.arguments == plain);
+    CHECK(call.recovery == Words{"--single", "-F", "-D", "/data", "-c", "config_file=/etc/a.conf", "template1"});
+  }
+  auto with_file = plain;
+  with_file.insert(with_file.end(), {"--config-file", "/etc/a.conf"});
+  CHECK(rewind_call(15, "/data", "host=b", "/etc/a.conf").arguments == with_file);
+  CHECK(rewind_call(17, "/data", "host=b", "/etc/a.conf").recovery.empty());
+}
 
 TEST_CASE("a setting's value is quoted for postgresql.conf") {
   CHECK(quote_setting(R"(host='a b' password='x\'y\\')") == R"('host=''a b'' password=''x\\''y\\\\''')");
