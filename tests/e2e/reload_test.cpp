@@ -138,12 +138,14 @@ TEST_CASE("a file that is no good changes nothing, and everybody is told") {
                 refused.dump());
   file.write(file.with_instead("database = \"postgres\"", "database = \"postgres\", password_file = \"/nowhere\""));
   CHECK(reload(pgkeel, 1)["problems"][0].get<std::string>().find("/nowhere") != std::string::npos);
-  file.write(
-      file.with_instead("name = \"a\"\n",
-                        "name = \"a\"\nagent = { url = \"https://127.0.0.1:1\", ca = \"/no/ca\", cert = \"/no/cert\", "
-                        "key = \"/no/key\" }\n"));
+  std::string with_agent = file.original();
+  const auto local = with_agent.find("local = ");
+  REQUIRE(local != std::string::npos);
+  file.write(with_agent.replace(
+      local, with_agent.find('\n', local) - local,
+      "agent = { url = \"https://127.0.0.1:1\", ca = \"/no/ca\", cert = \"/no/cert\", key = \"/no/key\" }"));
   const std::string no_certificate = reload(pgkeel, 1)["problems"][0].get<std::string>();
-  CHECK_MESSAGE(no_certificate.find("cluster.test.node.a.agent: /no/ca") == 0, no_certificate);
+  CHECK_MESSAGE(no_certificate.find("cluster.test.node.a.agent: cannot open /no/ca") == 0, no_certificate);
   const VerbResult status = pgkeel.run_verb({"status"});
   CHECK_MESSAGE(status.output.find("the configuration on disk is not what runs") != std::string::npos, status.output);
 
