@@ -7,21 +7,19 @@
 #include <condition_variable>
 #include <cstring>
 #include <deque>
-#include <fcntl.h>
 #include <functional>
 #include <memory>
 #include <mutex>
 #include <netdb.h>
-#include <optional>
 #include <poll.h>
 #include <string>
 #include <sys/socket.h>
 #include <thread>
-#include <unistd.h>
 #include <utility>
 #include <vector>
 
 #include "proxy/base/time.h"
+#include "proxy/http/http_door.h"
 #include "proxy/io/clock.h"
 
 namespace pgkeel {
@@ -30,16 +28,14 @@ namespace {
 using namespace std::chrono_literals;
 
 // With those that have a thread, these stay below what descriptor_plan.cpp keeps back for them.
-constexpr std::size_t kWithoutThreadMax = 32;
-constexpr int kListenBacklog = 1024;
+constexpr std::size_t kWithoutThreadMax = 16;
 
 constexpr Duration kIdleLimit = 1s;      // between two requests
 constexpr Duration kRequestLimit = 2s;   // from its first byte to its last
 constexpr Duration kResponseLimit = 5s;  // likewise
 constexpr Duration kDrainLimit = 200ms;
-constexpr Duration kNoDescriptorPause = 20ms;
 constexpr Duration kGrace = 30ms;  // so long a thread waits for a connection although others need it
-constexpr int kStopLookMilliseconds = 50;
+constexpr Duration kStopLook = 50ms;
 constexpr int kLookMilliseconds = 5;  // how often it looks whether they do
 constexpr std::size_t kRequestsPerConnection = 1000;
 constexpr std::size_t kHeadBytesMax = 65536;  // of a request: cpp-httplib counts those of a line, and keeps any number
@@ -103,33 +99,18 @@ class ThreadQueue : public httplib::TaskQueue {
 
 class LimitedStream : public httplib::Stream {
  public:
-  LimitedStream(int socket, const HttpServer::Crowd& crowd, std::shared_ptr<const TlsAcceptor> tls,
-                std::size_t body_bytes_max)
-      : socket_(socket), crowd_(crowd), request_bytes_max_(kHeadBytesMax + body_bytes_max) {
-    if (!tls) return;
-    ::fcntl(socket, F_SETFL, ::fcntl(socket, F_GETFL) | O_NONBLOCK);
-    tls_.emplace(std::move(tls), socket);
-  }
+  LimitedStream(const HttpGuest& guest, const HttpServer::Crowd& crowd, std::size_t body_bytes_max)
+      : socket_(guest.socket.number()),
+        crowd_(crowd),
+        tls_(guest.tls.get()),
+        request_bytes_max_(kHeadBytesMax + body_bytes_max) {}
   ~LimitedStream() override {
-    if (tls_) tls_->close_notify();
+    if (tls_ != nullptr) tls_->close_notify();
   }
   LimitedStream(const LimitedStream&) = delete;
   LimitedStream& operator=(const LimitedStream&) = delete;
 
-  // False: the peer is not let in, or not in time.
-  bool shake_hands() {
-    begin(kRequestLimit);
-    while (tls_) {
-      const auto need = tls_->handshake();
-      if (need == TlsSession::Need::kNothing) return true;
-      if (wait_for(need)) continue;
-      drain();
-      return false;
-    }
-    return true;
-  }
-
-  // What is not read when a socket is closed makes the kernel reset it, and the peer lose the alert that says why.
+  // What is not read when a socket is closed makes the kernel reset it, and the peer lose the answer.
   void drain() {
     ::shutdown(socket_, SHUT_WR);
     begin(kDrainLimit);
@@ -156,7 +137,7 @@ class LimitedStream : public httplib::Stream {
 
   ssize_t read(char* into, std::size_t size) override {
     if (buffered() == 0) {
-      const ssize_t count = tls_ ? fill_from_tls() : fill_from_socket();
+      const ssize_t count = tls_ != nullptr ? fill_from_tls() : fill_from_socket();
       if (count <= 0) return count;
       read_at_ = 0;
       end_ = static_cast<std::size_t>(count);
@@ -171,7 +152,7 @@ class LimitedStream : public httplib::Stream {
 
   ssize_t write(const char* bytes, std::size_t size) override {
     if (!std::exchange(responding_, true)) begin(kResponseLimit);
-    if (tls_) return write_to_tls(bytes, size);
+    if (tls_ != nullptr) return write_to_tls(bytes, size);
     while (wait(POLLOUT)) {
       const ssize_t count = ::send(socket_, bytes, size, MSG_DONTWAIT | MSG_NOSIGNAL);
       if (count >= 0 || (errno != EAGAIN && errno != EINTR)) return count;
@@ -185,7 +166,7 @@ class LimitedStream : public httplib::Stream {
 
  private:
   [[nodiscard]] std::size_t buffered() const { return end_ - read_at_; }
-  [[nodiscard]] bool has_bytes() const { return buffered() > 0 || (tls_ && tls_->has_bytes()); }
+  [[nodiscard]] bool has_bytes() const { return buffered() > 0 || (tls_ != nullptr && tls_->has_bytes()); }
 
   ssize_t fill_from_socket() {
     return wait(POLLIN) ? ::recv(socket_, buffer_.data(), buffer_.size(), MSG_DONTWAIT) : -1;
@@ -245,7 +226,7 @@ class LimitedStream : public httplib::Stream {
 
   const int socket_;
   const HttpServer::Crowd& crowd_;
-  std::optional<TlsSession> tls_;
+  TlsSession* const tls_;  // none: plain HTTP
   Instant began_{};
   Duration limit_{};
   const std::size_t request_bytes_max_;
@@ -275,15 +256,15 @@ std::shared_ptr<const TlsAcceptor> HttpServer::tls() const {
 void HttpServer::serve(Socket listening) {
   svr_sock_ = listening.descriptor();  // what streams of answers look at
   const std::unique_ptr<httplib::TaskQueue> threads(new_task_queue());
-  while (!serving_ends_) {
-    pollfd watched{.fd = listening.descriptor(), .events = POLLIN, .revents = 0};
-    if (::poll(&watched, 1, kStopLookMilliseconds) <= 0) continue;
-    // Another process may have been faster: the socket does not block.
-    const int client = ::accept4(listening.descriptor(), nullptr, nullptr, SOCK_CLOEXEC);
-    if (client >= 0)
-      threads->enqueue([this, client] { process_and_close_socket(client); });
-    else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
-      std::this_thread::sleep_for(kNoDescriptorPause);
+  {
+    HttpDoor door(
+        listening.descriptor(), [this] { return tls(); },
+        [this, &threads](HttpGuest guest) {
+          // A task must be copyable, and a socket is not.
+          const auto shared = std::make_shared<HttpGuest>(std::move(guest));
+          threads->enqueue([this, shared] { serve_guest(std::move(*shared)); });
+        });
+    while (!serving_ends_) door.turn(kStopLook);
   }
   svr_sock_ = INVALID_SOCKET;
   threads->shutdown();
@@ -293,25 +274,16 @@ void HttpServer::stop_serving() {
   serving_ends_ = true;
 }
 
-void HttpServer::widen_backlog() {
-  ::listen(svr_sock_, kListenBacklog);
-}
-
-bool HttpServer::process_and_close_socket(socket_t socket) {
-  bool served = false;
+void HttpServer::serve_guest(HttpGuest guest) {
   {
-    const auto tls = this->tls();
-    LimitedStream stream(socket, crowd_, tls, payload_max_length_);
-    bool closed = !stream.shake_hands();
+    LimitedStream stream(guest, crowd_, payload_max_length_);
+    bool closed = false;
     for (std::size_t left = kRequestsPerConnection; left > 0 && !closed && stream.wait_for_request(); --left) {
-      const bool is_last = left == 1 || tls != this->tls();
-      served = process_request(stream, is_last, closed, nullptr);
-      if (!served) break;
+      const bool is_last = left == 1 || guest.acceptor != tls();
+      if (!process_request(stream, is_last, closed, nullptr)) break;
     }
   }
-  ::shutdown(socket, SHUT_RDWR);
-  ::close(socket);
-  return served;
+  ::shutdown(guest.socket.number(), SHUT_RDWR);
 }
 
 }  // namespace pgkeel

@@ -1,15 +1,17 @@
-// cpp-httplib's server, of which slow or silent connections cannot take all the threads: a connection that makes a
-// thread wait gives it up when others need one, and a request or an answer has a limit as a whole, not for each byte.
-// With TLS, a connection is served only to a peer that the acceptor lets in.
+// cpp-httplib's server, of which slow or silent connections cannot take all the threads: there is a thread only for
+// whom the acceptor has let in and who has begun a request (HttpDoor), a connection that makes a thread wait gives it
+// up when others need one, and a request or an answer has a limit as a whole, not for each byte.
 #pragma once
 
 #include <atomic>
 #include <cstddef>
 #include <memory>
 #include <mutex>
+#include <string>
 
 #include <httplib.h>
 
+#include "proxy/http/http_door.h"
 #include "proxy/io/socket.h"
 #include "proxy/io/tls_session.h"
 
@@ -25,13 +27,13 @@ class HttpServer : public httplib::Server {
 
   [[nodiscard]] bool is_encrypted() const { return tls() != nullptr; }  // any thread
 
-  // Serves whoever connects to a socket that listens already, instead of listen_after_bind(), until stop_serving(). The
-  // socket is closed then, but not shut down: another process may listen at it too, and gets those who wait.
+  // Serves whoever connects to a socket that listens already, until stop_serving(). The socket is closed then, but not
+  // shut down: another process may listen at it too, and gets those who wait.
   void serve(Socket listening);
   void stop_serving();  // any thread
-
-  // Once it is bound: cpp-httplib lets five wait in the kernel's queue, and the sixth tries again after a second.
-  void widen_backlog();
+  // They would know neither limits nor TLS.
+  bool listen(const std::string& host, int port, int flags = 0) = delete;
+  bool listen_after_bind() = delete;
 
   // Connections wait for a thread: an answer that goes on for as long as somebody listens has to end. Any thread.
   [[nodiscard]] bool threads_are_wanted() const { return crowd_.without_thread > 0; }
@@ -43,7 +45,7 @@ class HttpServer : public httplib::Server {
   };
 
  private:
-  bool process_and_close_socket(socket_t socket) override;
+  void serve_guest(HttpGuest guest);
   [[nodiscard]] std::shared_ptr<const TlsAcceptor> tls() const;
 
   mutable std::mutex tls_mutex_;

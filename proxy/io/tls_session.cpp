@@ -69,7 +69,8 @@ Result<std::shared_ptr<const TlsAcceptor>> TlsAcceptor::showing(const TlsIdentit
   SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
   SSL_CTX_set_options(context, SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
   SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
-  SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+  SSL_CTX_set_mode(context,
+                   SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
   if (!show(context, certificate.pem)) return failure("the certificate " + certificate.file + " cannot be used");
   if (!own(context, key.pem)) return failure("the key " + key.file + " cannot be used with " + certificate.file);
   return acceptor;

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <string>
 
+#include "proxy/io/descriptor_limit.h"
+
 namespace pgkeel {
 namespace {
 
@@ -22,6 +24,11 @@ std::uint64_t newcomers_of(std::uint64_t data_path) {
   return std::min(kNewcomersMax, data_path / kNewcomerFraction);
 }
 
+// Of the admin endpoint and of the one for other pgkeels.
+std::uint64_t at_doors(std::uint64_t limit) {
+  return door_places(limit) > door_places(0) ? 2 * door_places(limit) : 0;
+}
+
 // Two for each client, and the newcomers' part beside them.
 std::uint64_t data_path_for(std::uint64_t clients) {
   const std::uint64_t pairs = 2 * clients;
@@ -32,9 +39,11 @@ std::uint64_t data_path_for(std::uint64_t clients) {
 }  // namespace
 
 Result<DescriptorPlan> plan_descriptors(std::uint64_t limit, const DescriptorNeeds& needs) {
-  const std::uint64_t reserve =
+  const std::uint64_t least =
       kOfProcess + kOfAdmin + kPerWorker * needs.workers + kPerEndpoint * needs.endpoints + kPerNode * needs.nodes;
-  const std::uint64_t wanted = reserve + std::max(kDataPathMin, data_path_for(needs.clients));
+  const std::uint64_t reserve = least + at_doors(limit);
+  const std::uint64_t wanted_least = least + std::max(kDataPathMin, data_path_for(needs.clients));
+  const std::uint64_t wanted = wanted_least + at_doors(wanted_least + at_doors(wanted_least));
   if (limit < reserve + kDataPathMin) {
     return Error{"the limit on open files (RLIMIT_NOFILE) is " + std::to_string(limit) +
                  ", of which pgkeel itself needs " + std::to_string(reserve) +

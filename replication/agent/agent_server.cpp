@@ -15,6 +15,8 @@
 #include "proxy/http/http_server.h"
 #include "proxy/io/clock.h"
 #include "proxy/io/random_id.h"
+#include "proxy/io/resolver.h"
+#include "proxy/io/socket.h"
 
 namespace pgkeel {
 namespace {
@@ -241,33 +243,28 @@ AgentServer::AgentServer(JobDesk& jobs, NoticeBoard& notices, LostDesk& lost,
 
 AgentServer::~AgentServer() {
   inner_->change([this] { inner_->stopping = true; });
-  if (inner_->server) inner_->server->stop();
+  if (inner_->server) inner_->server->stop_serving();
   if (inner_->thread.joinable()) inner_->thread.join();
 }
 
 Result<void> AgentServer::listen(const HostPort& address, std::shared_ptr<const TlsAcceptor> tls,
                                  WallTime certificate_ends) {
-  inner_->certificate_ends = certificate_ends;
-  inner_->server = std::make_unique<HttpServer>(kThreads, std::move(tls));
-  auto& server = *inner_->server;
-  server.set_payload_max_length(kRequestBytesMax);
+  const std::string where = "[agent] listen " + format_host_port(address);
+  const auto addresses = resolve_for_binding(address);
+  if (!addresses) return Error{where + ": " + addresses.error().message};
+  auto socket = Socket::bind_to(addresses->front(), Socket::FamilyShare::kBoth);
   // Its answers go out in two pieces, and the second would wait for the first one's acknowledgement, which the other
   // side delays by 40 ms: longer than a fence takes.
-  server.set_tcp_nodelay(true);
+  if (socket) socket->set_link_options();
+  const auto listening = socket ? socket->start_listening() : Result<void, SystemError>(socket.error());
+  if (!listening) return Error{where + " cannot be bound: " + describe_system_error(listening.error().code)};
+  inner_->certificate_ends = certificate_ends;
+  inner_->server = std::make_unique<HttpServer>(kThreads, std::move(tls));
+  inner_->server->set_payload_max_length(kRequestBytesMax);
   inner_->add_routes();
-  // httplib's default, SO_REUSEPORT, would let a second agent share the port unnoticed.
-  server.set_socket_options([](auto descriptor) {
-    const int yes = 1;
-    ::setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
-  });
-  const int bound = address.port == 0                                 ? server.bind_to_any_port(address.host)
-                    : server.bind_to_port(address.host, address.port) ? address.port
-                                                                      : -1;
-  if (bound <= 0)
-    return Error{"[agent] listen " + format_host_port(address) + " cannot be bound: is another process using it?"};
-  inner_->port = static_cast<std::uint16_t>(bound);
-  server.widen_backlog();
-  inner_->thread = std::thread([&server] { server.listen_after_bind(); });
+  inner_->port = socket->bound_port();
+  inner_->thread = std::thread(
+      [inner = inner_.get(), descriptor = socket->release()] { inner->server->serve(Socket::take(descriptor)); });
   return {};
 }
 

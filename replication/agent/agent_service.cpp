@@ -15,6 +15,7 @@
 #include "health/postmaster_watch.h"
 #include "proxy/base/log.h"
 #include "proxy/io/clock.h"
+#include "proxy/io/descriptor_limit.h"
 #include "proxy/io/loop.h"
 #include "proxy/io/postmaster_file.h"
 #include "proxy/io/signal_watch.h"
@@ -235,6 +236,7 @@ struct AgentService::Inner {
 
 Result<std::unique_ptr<AgentService>> AgentService::create(const AgentConfig& config,
                                                            const QuarantineConfig& quarantine) {
+  raise_descriptor_limit();
   std::signal(SIGPIPE, SIG_IGN);
   if (auto made = make_state_directory(config.state_directory); !made) return made.error();
   auto inner = std::make_unique<Inner>(config, quarantine);

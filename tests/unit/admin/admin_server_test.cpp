@@ -1,8 +1,6 @@
 // The admin endpoint among connections that mean it ill, or are merely slow.
 #include "proxy/admin/admin_server.h"
 
-#include <atomic>
-#include <functional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -10,6 +8,7 @@
 #include <doctest/doctest.h>
 #include <httplib.h>
 
+#include "tests/support/bad_company.h"
 #include "tests/support/peer.h"
 #include "tests/support/wait_until.h"
 
@@ -30,54 +29,6 @@ std::unique_ptr<AdminServer> serve(std::size_t metrics_bytes = 10) {
   return std::move(*server);
 }
 
-// Many connections that are opened again when they are closed, and each say something now and then.
-class Crowd {
- public:
-  Crowd(std::uint16_t port, std::string begin, std::string go_on)
-      : port_(port), begin_(std::move(begin)), go_on_(std::move(go_on)) {
-    while (peers_.size() < kBadConnections) peers_.push_back(connect());
-    thread_ = std::thread([this] {
-      while (!stopping_) {
-        for (auto& peer : peers_) {
-          try {
-            if (peer.ended()) peer.connection = connect().connection;
-            if (!go_on_.empty()) peer.connection.send_what_fits(go_on_);
-          } catch (const std::exception&) {
-            peer.connection.close();  // as it said something
-          }
-        }
-        std::this_thread::sleep_for(20ms);
-      }
-    });
-  }
-  ~Crowd() {
-    stopping_ = true;
-    thread_.join();
-  }
-  Crowd(const Crowd&) = delete;
-  Crowd& operator=(const Crowd&) = delete;
-
- private:
-  struct Member {
-    Peer connection;
-    // What reads nothing never learns that it was closed, until it says something.
-    [[nodiscard]] bool ended() const { return !connection.is_open() || connection.has_something_to_read(); }
-  };
-
-  Member connect() const {
-    Member member{Peer::connect_to(port_)};
-    member.connection.send_what_fits(begin_);
-    return member;
-  }
-
-  const std::uint16_t port_;
-  const std::string begin_;
-  const std::string go_on_;
-  std::vector<Member> peers_;
-  std::atomic<bool> stopping_{false};
-  std::thread thread_;
-};
-
 // Several times, each within a time in which the crowd alone would hold every thread.
 void check_answers(const AdminServer& server) {
   for (int time = 0; time < 3; ++time) {
@@ -95,18 +46,19 @@ void check_answers(const AdminServer& server) {
 
 TEST_CASE("silent connections do not keep the endpoint from answering") {
   const auto server = serve();
-  const Crowd crowd(server->port(), "", "");
+  const BadCompany company(server->port(), kBadConnections, "");
   check_answers(*server);
 }
 
 TEST_CASE("requests that come byte by byte do not keep the endpoint from answering") {
   const auto server = serve();
   SUBCASE("in the header") {
-    const Crowd crowd(server->port(), "GET /healthz HTTP/1.1\r\nX: ", "x");
+    const BadCompany company(server->port(), kBadConnections, "GET /healthz HTTP/1.1\r\nX: ", "x");
     check_answers(*server);
   }
   SUBCASE("in the body") {
-    const Crowd crowd(server->port(), "POST /healthz HTTP/1.1\r\nContent-Length: 60000\r\n\r\n", "x");
+    const BadCompany company(server->port(), kBadConnections, "POST /healthz HTTP/1.1\r\nContent-Length: 60000\r\n\r\n",
+                             "x");
     check_answers(*server);
   }
 }

@@ -3,11 +3,14 @@
 #include <httplib.h>
 
 #include "proxy/admin/admin_server.h"
+#include "proxy/io/descriptor_limit.h"
 #include "proxy/io/durable_file.h"
 #include "proxy/io/https_client.h"
+#include "tests/support/bad_company.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/support/test_certificates.h"
 #include "tests/support/tls_peer.h"
+#include "tests/support/wait_until.h"
 
 using namespace pgkeel;
 using namespace pgkeel::test;
@@ -15,6 +18,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
+constexpr Duration kEnough = 5min;  // however busy the machine is
 constexpr int kTls11 = 0x0302;
 constexpr int kTls12 = 0x0303;
 
@@ -119,4 +123,23 @@ TEST_CASE("events are streamed, also on while another certificate is shown to th
   CHECK(endpoint.get(cert, false));
   endpoint.tell("the second");
   CHECK(receive_until(listens, "the second").ends_with("the second"));
+}
+
+TEST_CASE("handshakes that do not go on, and what is none, keep nobody from an answer") {
+  raise_descriptor_limit();
+  const Endpoint endpoint;
+  const std::string hello = TlsPeer(Peer()).take_output();
+  for (const std::string& words : {std::string(), hello.substr(0, hello.size() / 2), hello, std::string(20'000, 'x')}) {
+    CAPTURE(words.size());
+    const BadCompany company(endpoint.server->port(), 500, words);
+    REQUIRE(wait_until([&] { return company.all_have_come(); }, kEnough));
+    for (int time = 0; time < 3; ++time) {
+      const auto is_answered = [&] {
+        const auto answer = endpoint.get(endpoint.certificates.ca);
+        return answer && answer->status == 200;
+      };
+      CHECK(wait_until(is_answered, kEnough));
+    }
+    CHECK(company.times_refused() == 0);
+  }
 }

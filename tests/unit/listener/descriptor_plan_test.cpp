@@ -4,6 +4,8 @@
 
 #include <doctest/doctest.h>
 
+#include "proxy/io/descriptor_limit.h"
+
 using namespace pgkeel;
 
 namespace {
@@ -13,7 +15,7 @@ constexpr DescriptorNeeds kNeeds{.workers = 2, .endpoints = 1, .nodes = 2, .clie
 }  // namespace
 
 TEST_CASE("with the limit that is asked for there is room for all clients, with one less there is not") {
-  for (const std::uint32_t clients : {1U, 10U, 100U, 1000U, 1533U, 1537U, 10'000U, 1'000'000U}) {
+  for (const std::uint32_t clients : {1U, 10U, 100U, 1000U, 1533U, 1537U, 7470U, 7500U, 10'000U, 1'000'000U}) {
     CAPTURE(clients);
     DescriptorNeeds needs = kNeeds;
     needs.clients = clients;
@@ -63,6 +65,17 @@ TEST_CASE("the reserve grows with what has to be watched") {
   REQUIRE(small);
   REQUIRE(large);
   CHECK(large->data_path < small->data_path);
+}
+
+TEST_CASE("where descriptors are many, the doors of the HTTP endpoints have their places among them") {
+  const auto few = plan_descriptors(4095, kNeeds);
+  const auto many = plan_descriptors(4096, kNeeds);
+  REQUIRE(few);
+  REQUIRE(many);
+  CHECK(4096 - many->data_path == 4095 - few->data_path + 2 * door_places(4096));
+  const auto ample = plan_descriptors(100'000, kNeeds);
+  REQUIRE(ample);
+  CHECK(100'000 - ample->data_path == 4095 - few->data_path + 2 * door_places(100'000));
 }
 
 TEST_CASE("a limit that leaves nothing to clients is an error that names the one to set") {
