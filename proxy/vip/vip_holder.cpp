@@ -204,14 +204,14 @@ struct VipHolder::Inner {
   unsigned interface = 0;
   NetworkRoute route = NetworkRoute::kNone;
   bool link_is_up = true;
-  bool has_successor = false;
+  bool is_anothers = false;  // another process goes on with it: destroyed, this one leaves it alone
   std::string trouble;
 };
 
 VipHolder::VipHolder(std::unique_ptr<Inner> inner) : inner_(std::move(inner)) {}
 
 VipHolder::~VipHolder() {
-  if (inner_->tenure.is_held() && !inner_->has_successor) inner_->remove();
+  if (inner_->tenure.is_held() && !inner_->is_anothers) inner_->remove();
 }
 
 Result<std::unique_ptr<VipHolder>> VipHolder::open(Loop& loop, const InterfaceAddress& address,
@@ -251,6 +251,7 @@ Result<std::unique_ptr<VipHolder>> VipHolder::open(Loop& loop, const InterfaceAd
     inner->interface = left->interface;
     inner->route = has_network(*held, left->interface, address) ? NetworkRoute::kNone : NetworkRoute::kMade;
     inner->tenure.was_left_by_another();
+    inner->is_anothers = true;
   }
   auto watch = AddressWatch::open(loop, [inner = inner.get()](const AddressNews& news) { inner->hear(news); });
   if (!watch) return watch.error();
@@ -268,8 +269,12 @@ void VipHolder::release() {
   inner_->go_on();
 }
 
+void VipHolder::take_over() {
+  inner_->is_anothers = false;
+}
+
 void VipHolder::leave_to_successor() {
-  inner_->has_successor = true;
+  inner_->is_anothers = true;
   inner_->timer.stop();
 }
 

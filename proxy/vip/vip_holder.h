@@ -30,7 +30,7 @@ struct VipEvent {
 // What an earlier life of this pgkeel left on an interface.
 enum class VipLeftover {
   kRemove,
-  kKeep,  // this process takes over from one that still runs: it may be held on
+  kKeep,  // this process takes over from one that still runs: it may be held on, and is that one's until take_over()
 };
 
 class VipHolder {
@@ -40,7 +40,7 @@ class VipHolder {
   static Result<std::unique_ptr<VipHolder>> open(Loop& loop, const InterfaceAddress& address,
                                                  const std::string& interface, VipLeftover leftover,
                                                  std::function<void(const VipEvent&)> on_event);
-  ~VipHolder();  // releases it
+  ~VipHolder();  // releases it, unless it is another process's
   VipHolder(const VipHolder&) = delete;
   VipHolder& operator=(const VipHolder&) = delete;
 
@@ -48,6 +48,8 @@ class VipHolder {
   // long enough to keep it until then.
   void hold(Instant until);
   void release();
+  // The other process (VipLeftover::kKeep) does not go on any more.
+  void take_over();
   // Destroyed afterwards, it leaves the address to its end: for a process that goes on with it.
   void leave_to_successor();
 
