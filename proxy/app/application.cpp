@@ -159,11 +159,13 @@ Result<void> Application::open_control() {
 
 // From now on we decide. `open_routes`: where the endpoints lead at this moment, by name.
 void Application::start_control(const std::map<std::string, Route>& open_routes) {
-  if (const auto started = start_admin(); !started) log(LogLevel::kError, "admin", started.error().message);
-  write_admin_address();
+  if (vip_) vip_->take_over();
   for (const auto& cluster : clusters_) cluster->start(open_routes);
+  // Nobody has renewed the lease since the former process gave it up.
   if (coordinator_) coordinator_->start();
   workers_->go_on_accepting();
+  if (const auto started = start_admin(); !started) log(LogLevel::kError, "admin", started.error().message);
+  write_admin_address();
   if (giver_) return;
   auto giver = HandoverGiver::open(loop_, config_.state_directory, *this);
   if (giver)

@@ -129,6 +129,7 @@ class Application final : private HandoverGiver::Owner {
   void review_unserved();
   void stop_among_others(bool next_one_listens);
   void end_clients_among_others(bool next_one_listens);
+  void no_client_is_served();
   void sights_changed();
   std::optional<LeadAnswer> order_to_lead(const LeadRequest& request, const std::string& by);
   void leave_the_others();
@@ -157,6 +158,8 @@ class Application final : private HandoverGiver::Owner {
   void set_write_deadline(const std::string& cluster, Instant until) override;
   void publish_route(const std::string& cluster, Route route, std::function<void()> applied,
                      std::function<void()> drained) override;
+  void end_clients_of(const IpAddress& address) override;
+  void end_sessions(const std::string& why, std::function<void()> ended) override;
   [[nodiscard]] bool may_follow(const std::string& cluster, const Route& route) const override;
   void end(const std::string& why) override;
   void handover_failed(const std::string& why) override;
@@ -207,7 +210,6 @@ class Application final : private HandoverGiver::Owner {
   std::unique_ptr<Timer> stop_step_;       // of a stop among others
   std::vector<NamedSocket> deaf_sockets_;  // which must not refuse anybody as long as the virtual IP is here
   int stop_waits_for_ = 0;
-  bool has_left_ = false;
   Timer doors_;  // closed for the moment in which the virtual IP leaves
 };
 

@@ -176,7 +176,7 @@ Result<void> Application::open_vip() {
 void Application::vip_is_leaving(const IpAddress& address) {
   if (stopping_) return;
   workers_->close_doors(AtTheDoor::kUnanswered);
-  workers_->end_clients_of(address, "the virtual IP " + format_ip_address(address) + " moves to another pgkeel");
+  end_clients_of(address);
   if (!is_ending()) doors_.start_once(kVipTakesToLeave);
 }
 
@@ -266,24 +266,25 @@ void Application::stop_among_others(bool next_one_listens) {
 void Application::end_clients_among_others(bool next_one_listens) {
   stop_waits_for_ = 2;
   workers_->stop(
-      kStopLimit,
-      [this] {
-        leave_the_others();
-        stop_has_come_on();
-      },
-      next_one_listens);
-  // Now no client is served any more, and each has been told.
-  workers_->follow_up([this] {
-    if (!vip_ || !vip_->is_held()) return leave_the_others();
-    // What was said to them has this address as its source.
-    stop_step_ = std::make_unique<Timer>(loop_, [this] { leave_the_others(); });
-    stop_step_->start_once(kVipFarewell);
-  });
+      kStopLimit, [this] { stop_has_come_on(); }, next_one_listens);
+  // To the others the sessions of former processes are ours.
+  const auto each = [this, left = std::make_shared<std::size_t>(formers_.size() + 1)] {
+    if (--*left == 0) no_client_is_served();
+  };
+  workers_->follow_up(each);
+  for (const auto& [pid, former] : formers_) former->end_sessions("the process that took over is ended", each);
+}
+
+// And each has been told.
+void Application::no_client_is_served() {
+  if (!vip_ || !vip_->is_held()) return leave_the_others();
+  // What was said to them has this address as its source.
+  stop_step_ = std::make_unique<Timer>(loop_, [this] { leave_the_others(); });
+  stop_step_->start_once(kVipFarewell);
 }
 
 // They need not wait for the end of our lease.
 void Application::leave_the_others() {
-  if (std::exchange(has_left_, true)) return;
   vip_agreement_.reset();
   vip_.reset();
   deaf_sockets_.clear();

@@ -117,6 +117,11 @@ void Application::set_write_deadline(const std::string& cluster, Instant until) 
   for (const auto& [pid, former] : formers_) former->set_write_deadline(cluster, until);
 }
 
+void Application::end_clients_of(const IpAddress& address) {
+  workers_->end_clients_of(address, "the virtual IP " + format_ip_address(address) + " moves to another pgkeel");
+  for (const auto& [pid, former] : formers_) former->end_clients_of(address);
+}
+
 // ---- another process takes over ----
 
 Result<void> Application::start_successor() {
@@ -161,6 +166,7 @@ std::vector<NamedSocket> Application::listening_sockets() const {
 
 void Application::give_up(pid_t successor, std::function<void(std::vector<LinkMessage>)> given) {
   record(LogLevel::kInfo, "handover", "process " + std::to_string(successor) + " takes over");
+  doors_.stop();  // whichever process goes on accepting opens them
   for (const auto& [pid, former] : formers_) former->stop_reading();
   const auto without_admin = [this, given = std::move(given)] {
     for (const auto& cluster : clusters_) given_routes_.merge(cluster->open_routes());
@@ -284,6 +290,11 @@ bool Application::may_follow(const std::string& endpoint, const Route& route) co
 
 void Application::end(const std::string& why) {
   begin_stop(why);
+}
+
+void Application::end_sessions(const std::string& why, std::function<void()> ended) {
+  begin_stop(why);
+  workers_->follow_up(std::move(ended));
 }
 
 void Application::handover_failed(const std::string& why) {

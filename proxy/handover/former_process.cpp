@@ -38,19 +38,37 @@ void FormerProcess::say_serving() {
 
 void FormerProcess::publish_route(const std::string& cluster, Route route, std::function<void()> applied,
                                   std::function<void()> drained) {
-  if (has_ended_) {  // and nobody has destroyed us yet
-    loop_.defer(std::move(applied));
-    loop_.defer(std::move(drained));
-    return;
-  }
   HandoverMessage message;
   message.word = HandoverWord::kRoute;
-  message.number = ++orders_given_;
   message.cluster = cluster;
   message.route = std::move(route);
-  orders_[message.number] = {std::move(applied), std::move(drained)};
+  give(std::move(message), {std::move(applied), std::move(drained)});
+}
+
+void FormerProcess::end_sessions(const std::string& why, std::function<void()> ended) {
+  HandoverMessage message;
+  message.word = HandoverWord::kEnd;
+  message.text = why;
+  give(std::move(message), {std::move(ended), nullptr});
+}
+
+void FormerProcess::give(HandoverMessage message, Order order) {
+  if (has_ended_) {  // and nobody has destroyed us yet
+    loop_.defer(std::move(order.applied));
+    if (order.drained) loop_.defer(std::move(order.drained));
+    return;
+  }
+  message.number = ++orders_given_;
+  orders_[message.number] = std::move(order);
   link_.send(write_handover(std::move(message)));
   if (!patience_.active()) patience_.start_once(kPatience);
+}
+
+void FormerProcess::end_clients_of(const IpAddress& address) {
+  HandoverMessage message;
+  message.word = HandoverWord::kAddressLeaves;
+  message.text = format_ip_address(address);
+  link_.send(write_handover(std::move(message)));
 }
 
 void FormerProcess::set_write_deadline(const std::string& cluster, Instant until) {

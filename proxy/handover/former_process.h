@@ -9,6 +9,7 @@
 #include <string>
 #include <sys/types.h>
 
+#include "proxy/base/ip_address.h"
 #include "proxy/handover/handover_message.h"
 #include "proxy/io/descriptor_link.h"
 #include "proxy/io/fd_watch.h"
@@ -50,6 +51,13 @@ class FormerProcess {
   // Clients' bytes may be written to servers there until then, as here.
   void set_write_deadline(const std::string& cluster, Instant until);
 
+  // This address leaves the host: sessions there whose clients connected to it end, as here.
+  void end_clients_of(const IpAddress& address);
+
+  // Every session there ends, and that process behind them. `ended`, as `applied` above: no byte of a client reaches a
+  // server from there any more.
+  void end_sessions(const std::string& why, std::function<void()> ended);
+
   // No order is without its answer.
   [[nodiscard]] bool is_quiet() const { return orders_.empty() && link_.all_sent(); }
   [[nodiscard]] pid_t pid() const { return pid_; }
@@ -64,8 +72,9 @@ class FormerProcess {
  private:
   struct Order {
     std::function<void()> applied;  // nothing: it was
-    std::function<void()> drained;
+    std::function<void()> drained;  // nothing: it was, or none is due
   };
+  void give(HandoverMessage message, Order order);
   void heard(LinkMessage message);
   void answered(const HandoverMessage& message);
   void end_it(std::string reason);

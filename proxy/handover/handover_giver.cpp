@@ -98,9 +98,24 @@ void HandoverGiver::heard(LinkMessage link_message) {
     answer(HandoverWord::kMain, 0);
     return;
   }
-  if (is_former() && message->word == HandoverWord::kRoute) return follow(std::move(*message));
-  if (is_former() && message->word == HandoverWord::kDeadline)
-    return owner_.set_write_deadline(message->cluster, Instant{Duration(static_cast<Duration::rep>(message->number))});
+  if (is_former()) return obey(std::move(*message));
+  lost("it said what it has no business to", false);
+}
+
+void HandoverGiver::obey(HandoverMessage message) {
+  switch (message.word) {
+    case HandoverWord::kRoute:
+      return follow(std::move(message));
+    case HandoverWord::kDeadline:
+      return owner_.set_write_deadline(message.cluster, Instant{Duration(static_cast<Duration::rep>(message.number))});
+    case HandoverWord::kAddressLeaves:
+      if (const auto address = parse_ip_address(message.text)) return owner_.end_clients_of(*address);
+      break;
+    case HandoverWord::kEnd:
+      return owner_.end_sessions(message.text, answer_later(HandoverWord::kApplied, message.number));
+    default:
+      break;
+  }
   lost("it said what it has no business to", false);
 }
 
@@ -139,16 +154,14 @@ void HandoverGiver::give() {
 void HandoverGiver::follow(HandoverMessage message) {
   if (!owner_.may_follow(message.cluster, *message.route))
     return lost("it gave an order that cannot be followed", false);
-  const std::uint64_t number = message.number;
-  const std::weak_ptr<bool> alive = alive_;
-  owner_.publish_route(
-      message.cluster, std::move(*message.route),
-      [this, alive, number] {
-        if (!alive.expired()) answer(HandoverWord::kApplied, number);
-      },
-      [this, alive, number] {
-        if (!alive.expired()) answer(HandoverWord::kDrained, number);
-      });
+  owner_.publish_route(message.cluster, std::move(*message.route), answer_later(HandoverWord::kApplied, message.number),
+                       answer_later(HandoverWord::kDrained, message.number));
+}
+
+std::function<void()> HandoverGiver::answer_later(HandoverWord word, std::uint64_t number) {
+  return [this, alive = std::weak_ptr<bool>(alive_), word, number] {
+    if (!alive.expired()) answer(word, number);
+  };
 }
 
 void HandoverGiver::refuse(const std::string& why) {

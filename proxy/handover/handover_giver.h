@@ -2,6 +2,7 @@
 // own sessions have ended. Where the other one fails before it serves, this one goes on. Control thread only.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -9,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "proxy/base/ip_address.h"
 #include "proxy/base/result.h"
 #include "proxy/base/time.h"
 #include "proxy/handover/handover_message.h"
@@ -49,6 +51,11 @@ class HandoverGiver {
     virtual void publish_route(const std::string& cluster, Route route, std::function<void()> applied,
                                std::function<void()> drained) = 0;
     virtual void set_write_deadline(const std::string& cluster, Instant until) = 0;
+    // This address leaves the host, and those who connected to it are to be told.
+    virtual void end_clients_of(const IpAddress& address) = 0;
+    // The process that decides is ended: every session here ends, then this process. `ended`: no byte of a client
+    // reaches a server any more.
+    virtual void end_sessions(const std::string& why, std::function<void()> ended) = 0;
     // False: it is not for us.
     [[nodiscard]] virtual bool may_follow(const std::string& cluster, const Route& route) const = 0;
     // Nobody tells any more where sessions may lead: they are to be closed, and this process ends.
@@ -95,7 +102,9 @@ class HandoverGiver {
   void heard(LinkMessage message);
   void offer(const HandoverMessage& hello);
   void give();
+  void obey(HandoverMessage message);
   void follow(HandoverMessage message);
+  [[nodiscard]] std::function<void()> answer_later(HandoverWord word, std::uint64_t number);
   void refuse(const std::string& why);
   void answer(HandoverWord word, std::uint64_t number);
   void link_ended();

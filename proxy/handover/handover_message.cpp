@@ -17,7 +17,7 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr std::array<std::pair<HandoverWord, std::string_view>, 21> kWords = {{
+constexpr std::array<std::pair<HandoverWord, std::string_view>, 23> kWords = {{
     {HandoverWord::kHello, "hello"},
     {HandoverWord::kReady, "ready"},
     {HandoverWord::kReceived, "received"},
@@ -36,6 +36,8 @@ constexpr std::array<std::pair<HandoverWord, std::string_view>, 21> kWords = {{
     {HandoverWord::kStays, "stays"},
     {HandoverWord::kDraining, "draining"},
     {HandoverWord::kDeadline, "deadline"},
+    {HandoverWord::kAddressLeaves, "address leaves"},
+    {HandoverWord::kEnd, "end"},
     {HandoverWord::kRoute, "route"},
     {HandoverWord::kApplied, "applied"},
     {HandoverWord::kDrained, "drained"},
@@ -272,6 +274,8 @@ bool is_whole(const HandoverMessage& message) {
       return message.membership.has_value() && message.descriptors.empty();
     case HandoverWord::kDeadline:
       return !message.cluster.empty() && message.descriptors.empty();
+    case HandoverWord::kAddressLeaves:
+      return !message.text.empty() && message.descriptors.empty();
     case HandoverWord::kSession:
       return message.session.has_value() && !message.cluster.empty();
     case HandoverWord::kStays:

@@ -29,20 +29,22 @@ enum class HandoverWord {
   kReceived,  // it has all, and could decide
   kServing,   // it does
   // from the one that gives
-  kRefused,     // why
-  kListener,    // a socket that clients connect to
-  kOffered,     // these were all
-  kControl,     // the lock of the state directory
-  kOpenRoute,   // where an access point leads now
-  kSession,     // one that goes along, or follows later
-  kMembership,  // of one of several pgkeels
-  kFormer,      // a process that drains still: the link to it, and its handle
-  kGiven,       // all is said
-  kGo,          // from now on the other decides
-  kMain,        // the service manager knows
-  kStays,       // the key of a session that stays
-  kDraining,    // how many do
-  kDeadline,    // from the one that decides: so long clients' bytes may be written there
+  kRefused,        // why
+  kListener,       // a socket that clients connect to
+  kOffered,        // these were all
+  kControl,        // the lock of the state directory
+  kOpenRoute,      // where an access point leads now
+  kSession,        // one that goes along, or follows later
+  kMembership,     // of one of several pgkeels
+  kFormer,         // a process that drains still: the link to it, and its handle
+  kGiven,          // all is said
+  kGo,             // from now on the other decides
+  kMain,           // the service manager knows
+  kStays,          // the key of a session that stays
+  kDraining,       // how many do
+  kDeadline,       // from the one that decides: so long clients' bytes may be written there
+  kAddressLeaves,  // from that one too: the virtual IP goes, and who came by it is to be told
+  kEnd,            // and: it is ended; every session must end at once. The answer is kApplied
   // both ways while the former process drains
   kRoute,    // order: what is in the way of this route must end
   kApplied,  // it has
@@ -62,9 +64,10 @@ struct MovedMembership {
 
 struct HandoverMessage {
   HandoverWord word = HandoverWord::kRefused;
-  std::uint64_t number = 0;  // kRoute, kApplied, kDrained: of the order; kHello: the version; kDeadline: of
+  std::uint64_t number = 0;  // kRoute, kEnd, kApplied, kDrained: of the order; kHello: the version; kDeadline: of
                              // since_boot(), in nanoseconds
-  std::string text;          // kRefused: why; kListener: its name; kHello: the version of the program
+  std::string
+      text;  // kRefused, kEnd: why; kAddressLeaves: which; kListener: its name; kHello: the version of the program
   std::string cluster;
   std::optional<Route> route;
   std::optional<MovedSession> session;

@@ -21,6 +21,7 @@
 #include "tests/support/raw_client.h"
 #include "tests/support/sql_connection.h"
 #include "tests/support/successor.h"
+#include "tests/support/test_certificates.h"
 #include "tests/support/wait_until.h"
 
 using namespace pgkeel;
@@ -30,7 +31,7 @@ using namespace std::chrono_literals;
 namespace {
 
 struct Several {
-  Several() {
+  explicit Several(const std::vector<std::string>& cluster_lines = {}) {
     servers.push_back(PostgresServer::primary(folder, "a"));
     servers.push_back(PostgresServer::standby_of(*servers.front(), "b"));
     std::map<std::string, AgentAccessConfig> access;
@@ -42,6 +43,7 @@ struct Several {
     for (const std::string name : {"one", "two"}) {
       PgkeelOptions options;
       options.agents = access;
+      options.cluster_lines = cluster_lines;
       const std::string peer = "127.0.0.1:" + std::to_string(free_port());
       options.coordination_lines = {"etcd = [\"" + etcd.url() + "\"]", "name = \"" + name + "\"", "lease = \"4s\"",
                                     peer_line(peer, peer, certificates.peer())};
@@ -87,6 +89,16 @@ struct Several {
   std::map<std::string, std::unique_ptr<TemporaryFolder>> folders;
   std::map<std::string, std::unique_ptr<PgkeelProcess>> pgkeels;
 };
+
+// As far as the other one says.
+bool has_lease(const std::string& member, PgkeelProcess& other) {
+  const auto status = other.status();
+  if (!status.is_object()) return true;
+  for (const auto& each : status["coordination"]["members"]) {
+    if (each["name"] == member) return each["has_lease"] == true;
+  }
+  return false;
+}
 
 // SIGSTOP reaches one thread after the other.
 bool every_thread_stands_still(pid_t process) {
@@ -250,6 +262,40 @@ TEST_CASE(
   REQUIRE(several.of("one").run_verb({"switchover", "test", "--yes"}).exit_status == 0);
   several.require_normal("one", "b");
   several.require_normal("two", "b");
+}
+
+TEST_CASE("one that is ended behind its restart keeps its lease until no session is left in the former process") {
+  const TemporaryFolder folder;
+  const TestCertificates tls(folder.path());
+  Several several({"client_tls = { mode = \"allow\", cert = \"" + tls.cert + "\", key = \"" + tls.key + "\" }"});
+  SqlConnection told(several.of("two").conninfo("sslmode=require"));
+  told.query("BEGIN");
+  Successor of_two(several.of("two"));
+  REQUIRE_MESSAGE(wait_serves(several.of("two"), of_two.pid()), several.of("two").describe());
+  ::kill(of_two.pid(), SIGTERM);
+  REQUIRE(wait_until([&] { return !has_lease("two", several.of("one")); }));
+  try {
+    told.query("SELECT 1");
+    CHECK_MESSAGE(false, "a session is left");
+  } catch (const SqlError& error) {
+    CHECK((error.sqlstate.empty() ? error.notice_sqlstate : error.sqlstate) == "57P01");
+  }
+  CHECK(wait_until([&] { return !several.of("two").running() && !of_two.process().running(); }));
+  several.of("two").start();
+  several.require_normal("two", "a");
+
+  // One that does not obey is ended by force first.
+  SqlConnection left_behind(several.of("one").conninfo("sslmode=require"));
+  left_behind.query("BEGIN");
+  Successor of_one(several.of("one"));
+  REQUIRE_MESSAGE(wait_serves(several.of("one"), of_one.pid()), several.of("one").describe());
+  ::kill(several.of("one").pid(), SIGSTOP);
+  REQUIRE(wait_until([&] { return every_thread_stands_still(several.of("one").pid()); }));
+  ::kill(of_one.pid(), SIGTERM);
+  REQUIRE(wait_until([&] { return !has_lease("one", several.of("two")); }));
+  CHECK_FALSE(several.of("one").running());
+  REQUIRE_MESSAGE(wait_until([&] { return several.of("two").status()["coordination"]["leads"] == true; }),
+                  several.of("two").describe());
 }
 
 TEST_CASE("a leader that was frozen for longer than its lease writes nothing when it wakes up") {

@@ -45,6 +45,19 @@ class Former {
   ~Former() { kill_process(handle_); }
 
   void kill() { kill_process(handle_); }
+  HandoverMessage hears() {
+    auto received = receive_and_wait(its_end_, std::chrono::seconds(30));
+    REQUIRE(received);
+    auto message = read_handover(std::move(*received));
+    REQUIRE(message);
+    return std::move(*message);
+  }
+  void says(HandoverWord word, std::uint64_t number) {
+    HandoverMessage message;
+    message.word = word;
+    message.number = number;
+    REQUIRE(send_and_wait(its_end_, write_handover(std::move(message))));
+  }
 
   std::unique_ptr<FormerProcess> process;
   std::function<void()> on_gone;
@@ -105,4 +118,27 @@ TEST_CASE("an order to a former process that is dead, and not forgotten yet, is 
   REQUIRE(run_until(loop, [&] { return former.is_over; }));
   CHECK(applied);
   CHECK(drained);
+}
+
+TEST_CASE("a former process is told that an address leaves, and to end its sessions, which it answers or dies of") {
+  Loop loop;
+  Former former(loop);
+  former.process->end_clients_of(*parse_ip_address("10.0.0.9"));
+  const HandoverMessage leaves = former.hears();
+  CHECK(leaves.word == HandoverWord::kAddressLeaves);
+  CHECK(leaves.text == "10.0.0.9");
+  bool first_ended = false, second_ended = false;
+  former.process->end_sessions("it is stopped", [&] { first_ended = true; });
+  const HandoverMessage end = former.hears();
+  CHECK(end.word == HandoverWord::kEnd);
+  CHECK(end.text == "it is stopped");
+  CHECK(!first_ended);
+  former.says(HandoverWord::kApplied, end.number);
+  REQUIRE(run_until(loop, [&] { return first_ended; }));
+  CHECK(former.process->is_quiet());
+  CHECK(!former.is_over);
+  former.process->end_sessions("it is stopped", [&] { second_ended = true; });
+  former.kill();
+  REQUIRE(run_until(loop, [&] { return former.is_over; }));
+  CHECK(second_ended);
 }

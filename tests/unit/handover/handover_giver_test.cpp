@@ -35,6 +35,10 @@ struct Owner : HandoverGiver::Owner {
   void successor_serves(pid_t) override { is_served = true; }
   void publish_route(const std::string&, Route, std::function<void()>, std::function<void()>) override {}
   void set_write_deadline(const std::string&, Instant) override {}
+  void end_clients_of(const IpAddress& address) override { left = format_ip_address(address); }
+  void end_sessions(const std::string&, std::function<void()> ended_there) override {
+    sessions_ended = std::move(ended_there);
+  }
   bool may_follow(const std::string&, const Route&) const override { return true; }
   void end(const std::string& why) override { ended = why; }
   void handover_failed(const std::string& why) override { failure = why; }
@@ -43,13 +47,16 @@ struct Owner : HandoverGiver::Owner {
   std::optional<bool> taken_back;  // whether it had let go
   bool has_let_go = false;
   bool is_served = false;
+  std::string left;                      // the address
+  std::function<void()> sessions_ended;  // to be called
   std::string ended;
   std::string failure;
 };
 
-void say(const Descriptor& link, HandoverWord word, std::uint64_t number = 0) {
+void say(const Descriptor& link, HandoverWord word, std::uint64_t number = 0, std::string text = {}) {
   HandoverMessage message;
   message.word = word;
+  message.text = std::move(text);
   message.number = number;
   static_cast<void>(send_and_wait(link, write_handover(std::move(message))));
 }
@@ -64,7 +71,8 @@ void hear(const Descriptor& link, HandoverWord word) {
 }
 
 // A process that takes over, up to the point where it decides, and hangs then.
-pid_t start_one_that_hangs(const std::string& folder, bool serves) {
+pid_t start_one_that_hangs(const std::string& folder, bool serves,
+                           const std::function<void(const Descriptor&)>& then = {}) {
   const pid_t child = ::fork();
   REQUIRE(child >= 0);
   if (child > 0) return child;
@@ -77,6 +85,7 @@ pid_t start_one_that_hangs(const std::string& folder, bool serves) {
   say(*link, HandoverWord::kReceived);
   hear(*link, HandoverWord::kGo);
   if (serves) say(*link, HandoverWord::kServing);
+  if (then) then(*link);
   while (true) ::pause();
 }
 
@@ -114,4 +123,45 @@ TEST_CASE("a process that serves may be quiet for as long as it likes") {
   ::waitpid(child, nullptr, 0);
   CHECK(run_until(
       loop, [&] { return !owner.ended.empty(); }, 10s));
+}
+
+TEST_CASE("a former process obeys: who came by an address is told, and sessions have ended before it says so") {
+  const TemporaryFolder folder;
+  Loop loop;
+  Owner owner(loop);
+  auto giver = HandoverGiver::open(loop, folder.path(), owner);
+  REQUIRE(giver);
+  const pid_t child = start_one_that_hangs(folder.path(), true, [](const Descriptor& link) {
+    say(link, HandoverWord::kAddressLeaves, 0, "10.0.0.9");
+    say(link, HandoverWord::kEnd, 7);
+    hear(link, HandoverWord::kApplied);
+    ::_exit(0);
+  });
+  CHECK(run_until(
+      loop, [&] { return owner.sessions_ended != nullptr; }, 10s));
+  CHECK(owner.left == "10.0.0.9");
+  CHECK_FALSE(run_until(
+      loop, [&] { return !owner.ended.empty(); }, 100ms));
+  if (owner.sessions_ended) owner.sessions_ended();
+  CHECK(run_until(
+      loop, [&] { return !owner.ended.empty(); }, 10s));
+  ::kill(child, SIGKILL);
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  CHECK(WIFEXITED(status));
+}
+
+TEST_CASE("an address that is none is no order") {
+  const TemporaryFolder folder;
+  Loop loop;
+  Owner owner(loop);
+  auto giver = HandoverGiver::open(loop, folder.path(), owner);
+  REQUIRE(giver);
+  const pid_t child = start_one_that_hangs(
+      folder.path(), true, [](const Descriptor& link) { say(link, HandoverWord::kAddressLeaves, 0, "10.0.0"); });
+  CHECK(run_until(
+      loop, [&] { return !owner.ended.empty(); }, 10s));
+  CHECK(owner.left.empty());
+  ::kill(child, SIGKILL);
+  ::waitpid(child, nullptr, 0);
 }

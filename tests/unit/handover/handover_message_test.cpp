@@ -115,7 +115,7 @@ TEST_CASE("a membership comes along, and deadlines follow") {
         R"({"word": "membership", "membership": {"name": "a", "instance": "i", "lease": 1, "renewed_at": -1}})",
         R"({"word": "membership", "membership": {"name": "a", "instance": "i", "lease": 1,
             "renewed_at": 9223372036854775808}})",
-        R"({"word": "deadline", "number": 5})"}) {
+        R"({"word": "deadline", "number": 5})", R"({"word": "address leaves"})"}) {
     CAPTURE(text);
     CHECK_FALSE(read(text));
   }
