@@ -162,12 +162,6 @@ void Listener::close_door(AtTheDoor newcomers) {
   }
 }
 
-void Listener::open_door() {
-  if (!open_) return;
-  for (auto& socket : sockets_) static_cast<void>(socket.start_listening());
-  go_on();
-}
-
 void Listener::listen_on_all() {
   for (auto& socket : sockets_) {
     const auto listening = socket.start_listening();
@@ -193,10 +187,10 @@ void Listener::pause() {
 
 void Listener::go_on() {
   if (!std::exchange(paused_, false) || !open_) return;
-  if (watches_.empty())
-    listen_on_all();
-  else
-    watch_all();
+  if (watches_.empty()) return listen_on_all();
+  // They may be deaf, also by what another process that has them too did.
+  for (auto& socket : sockets_) static_cast<void>(socket.start_listening());
+  watch_all();
 }
 
 void Listener::watch_all() {

@@ -50,7 +50,6 @@ class Listener {
   void close();  // they are refused; the port stays bound
   // Takes those that have connected already, but where they wait, and nobody else.
   void close_door(AtTheDoor newcomers);
-  void open_door();  // as it was before
   // Takes those that have connected already, and closes. Destroyed then, its port is free for another socket, also
   // while a program that is just being started has copies of these sockets still. The `handed_on` ones, by their
   // descriptors, another listener has: they go on.

@@ -144,9 +144,13 @@ void Worker::pause_accepting(std::function<void()> done) {
 
 void Worker::go_on_accepting() {
   wakeup_.post([this] {
+    if (shutting_down_) return;
     accepting_ = true;
-    for (const auto& listener : listeners_) {
-      if (listener) listener->go_on();
+    const bool doors_were_closed = std::exchange(doors_are_closed_, false);  // when a handover began
+    for (std::size_t cluster = 0; cluster < listeners_.size(); ++cluster) {
+      if (!listeners_[cluster]) continue;
+      listeners_[cluster]->go_on();
+      if (doors_were_closed) follow_route(*listeners_[cluster], access_points_[cluster]->route());
     }
   });
 }
@@ -223,7 +227,7 @@ void Worker::open_doors() {
     doors_are_closed_ = false;
     for (std::size_t cluster = 0; cluster < listeners_.size(); ++cluster) {
       if (!listeners_[cluster]) continue;
-      listeners_[cluster]->open_door();
+      listeners_[cluster]->go_on();
       follow_route(*listeners_[cluster], access_points_[cluster]->route());
     }
   });

@@ -85,6 +85,24 @@ TEST_CASE("sessions of the read-only endpoint go along to that endpoint, with th
   CHECK(detail_at_the_end(session) == "No transaction was open.");
 }
 
+TEST_CASE("doors that were closed when a handover began are open behind it, whichever process goes on") {
+  for (const bool it_fails : {false, true}) {
+    for (const AtTheDoor newcomers : {AtTheDoor::kUnanswered, AtTheDoor::kWaits, AtTheDoor::kRefused}) {
+      CAPTURE(it_fails);
+      ProxyUnderTest proxy;
+      proxy.route_to_a(1);
+      proxy.close_doors(newcomers);
+      if (it_fails)
+        proxy.take_back();
+      else
+        proxy.hand_over();
+      proxy.in_control_thread([] {});
+      REQUIRE(wait_until([&] { return Peer::can_connect_to(proxy.port()); }));
+      proxy.establish(proxy.a);
+    }
+  }
+}
+
 TEST_CASE("what was under way when it went is unknown where it ends before the answer") {
   ProxyUnderTest proxy;
   proxy.route_to_a(1);

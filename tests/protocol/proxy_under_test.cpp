@@ -124,6 +124,21 @@ void ProxyUnderTest::set_write_deadline(Instant until) {
   in_control_thread([&] { pool_->set_write_deadline("c", until); });
 }
 
+void ProxyUnderTest::close_doors(AtTheDoor newcomers) {
+  in_control_thread([&] { pool_->close_doors(newcomers); });
+}
+
+void ProxyUnderTest::take_back() {
+  std::promise<WorkerPool::Moved> moved;
+  in_control_thread(
+      [&] { pool_->move_out([&](WorkerPool::Moved sessions) { moved.set_value(std::move(sessions)); }); });
+  auto sessions = moved.get_future().get();
+  in_control_thread([&] {
+    for (auto& [endpoint, session] : sessions) take_over(endpoint, std::move(session));
+    pool_->go_on_accepting();
+  });
+}
+
 void ProxyUnderTest::in_control_thread(std::function<void()> task) {
   std::promise<void> done;
   wakeup_.post([&] {

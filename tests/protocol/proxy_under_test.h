@@ -81,6 +81,8 @@ class ProxyUnderTest {
   void on_strange_cancel(WorkerPool::StrangeCancel tell);
   bool forward_cancel(const CancelKey& key);
   void set_write_deadline(Instant until);
+  void close_doors(AtTheDoor newcomers);
+  void take_back();                                    // a handover that began, and fails
   void in_control_thread(std::function<void()> task);  // returns when it was run
 
   [[nodiscard]] std::uint16_t port() const { return port_; }  // at the start
