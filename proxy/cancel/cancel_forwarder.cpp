@@ -12,9 +12,10 @@ constexpr Duration kLimit = std::chrono::seconds(5);
 
 }  // namespace
 
-CancelForwarder::CancelForwarder(Loop& loop, AcceptedClient client, std::string packet,
+CancelForwarder::CancelForwarder(Loop& loop, const WriteDeadline& deadline, AcceptedClient client, std::string packet,
                                  std::function<void(End)> on_done)
     : loop_(loop),
+      deadline_(deadline),
       client_(std::move(client)),
       packet_(std::move(packet)),
       on_done_(std::move(on_done)),
@@ -48,6 +49,10 @@ void CancelForwarder::connect_to_next_address() {
 void CancelForwarder::server_ready(FdInterest ready) {
   if (!sent_) {
     if (!ready_to_send(ready)) return;
+    if (deadline_.is_over()) {
+      finish();
+      return;
+    }
     // A cancel request is at most 268 bytes: a new socket takes it whole.
     const IoResult written = server_->write(as_bytes(packet_));
     if (written.kind == IoResult::Kind::kWouldBlock) {

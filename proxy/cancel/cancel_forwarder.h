@@ -13,6 +13,7 @@
 #include "proxy/io/link.h"
 #include "proxy/io/resolver.h"
 #include "proxy/io/timer.h"
+#include "proxy/routing/write_deadline.h"
 #include "proxy/upstream/tls_opening.h"
 
 namespace pgkeel {
@@ -23,13 +24,15 @@ class CancelForwarder {
  public:
   enum class End {
     kForwarded,
-    kNotForwarded,  // the server was not reached in time
+    kNotForwarded,  // the server was not reached in time, or it may not be written to any more
     kNotAllowed,    // refuse(), or nobody said start() in time
   };
 
   // `on_done` comes once, when all is closed: destroy the forwarder later, not inside it.
   // `client` holds a descriptor for the link to the server too.
-  CancelForwarder(Loop& loop, AcceptedClient client, std::string packet, std::function<void(End)> on_done);
+  // Past the deadline nothing is sent.
+  CancelForwarder(Loop& loop, const WriteDeadline& deadline, AcceptedClient client, std::string packet,
+                  std::function<void(End)> on_done);
   CancelForwarder(const CancelForwarder&) = delete;
   CancelForwarder& operator=(const CancelForwarder&) = delete;
 
@@ -48,6 +51,7 @@ class CancelForwarder {
   void finish();
 
   Loop& loop_;
+  const WriteDeadline& deadline_;
   AcceptedClient client_;
   std::string packet_;
   std::function<void(End)> on_done_;

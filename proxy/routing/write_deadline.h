@@ -15,6 +15,9 @@ class WriteDeadline {
   // Of the clock that goes on while the machine sleeps (since_boot()).
   void set(Instant until) { until_.store(until.time_since_epoch().count(), std::memory_order_relaxed); }
 
+  // This pgkeel is one of several.
+  [[nodiscard]] bool is_set() const { return until_.load(std::memory_order_relaxed) != kNone; }
+
   [[nodiscard]] bool is_over() const {
     const Instant::rep until = until_.load(std::memory_order_relaxed);
     return until != kNone && since_boot().count() >= until;

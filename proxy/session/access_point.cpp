@@ -104,6 +104,7 @@ void AccessPoint::shut_down(const std::string& cause) {
     Session& session = **at++;
     session.shut_down(cause);
   }
+  abandon_cancels();
 }
 
 void AccessPoint::end_clients_of(const IpAddress& address, const std::string& cause) {
@@ -116,7 +117,6 @@ void AccessPoint::end_clients_of(const IpAddress& address, const std::string& ca
 void AccessPoint::remove(const std::string& cause) {
   gone_ = true;
   shut_down(cause);
-  abandon_cancels();
 }
 
 std::vector<MovedSession> AccessPoint::move_out() {
@@ -250,7 +250,8 @@ void AccessPoint::forward_cancel(AcceptedClient client, const CancelKey& key, st
   if (!may_be_sent || cancels_.size() >= kCancelsMax || !client.descriptors.grow()) return;
   const std::uint64_t number = ++cancels_begun_;
   auto forwarder = std::make_unique<CancelForwarder>(
-      services_.loop, std::move(client), std::move(packet), [this, number](CancelForwarder::End end) {
+      services_.loop, shared_.write_deadline, std::move(client), std::move(packet),
+      [this, number](CancelForwarder::End end) {
         if (end == CancelForwarder::End::kForwarded) counters_.cancels_forwarded.add();
         if (end == CancelForwarder::End::kNotAllowed) counters_.cancels_held_back.add();
         retired_cancels_.push_back(std::move(cancels_.extract(number).mapped().forwarder));

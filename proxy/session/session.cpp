@@ -258,6 +258,8 @@ void Session::leave_old_route() {
 }
 
 void Session::shut_down(const std::string& cause) {
+  // Another pgkeel may open another route next: what the kernel has not sent yet must not reach this server.
+  if (server_ && access_point_.shared().write_deadline.is_set()) server_->reset();
   switch (state_) {
     case State::kStartup:
       if (client_.tls()) return vanish();  // in a handshake, of which an error is no part

@@ -5,6 +5,7 @@
 
 #include <doctest/doctest.h>
 
+#include "proxy/io/clock.h"
 #include "tests/protocol/proxy_under_test.h"
 
 using namespace pgkeel;
@@ -194,6 +195,22 @@ TEST_CASE("an answer that comes after a change of the route does nothing") {
   proxy.route_to_b(3);  // comes to every worker behind the answer
   CHECK_FALSE(proxy.a.somebody_waits());
   CHECK_FALSE(proxy.b.somebody_waits());
+}
+
+TEST_CASE(
+    "past the deadline of a pgkeel among several a cancel request reaches no server, whatever was allowed before") {
+  Judge judge;
+  ProxyUnderTest proxy({.durability = Durability::kStrict, .cancel_judge = judge.function()});
+  proxy.route_to_a(1);
+  auto session = proxy.establish(proxy.a, 77, "abcd");
+  Peer cancel = proxy.connect();
+  cancel.send(cancel_request(77, "abcd"));
+  REQUIRE(wait_until([&] { return Judge::asked(proxy, judge) == 1; }));
+  proxy.set_write_deadline(Instant{since_boot()});
+  proxy.in_control_thread([&] { judge.answers.front()(true); });
+  CHECK(proxy.a.accept().receive_to_end().empty());
+  CHECK(cancel.receive_to_end().empty());
+  CHECK(proxy.stats().cancels_forwarded == 0);
 }
 
 TEST_CASE("an unknown key is not worth a question, and without a promise there is none") {

@@ -61,6 +61,20 @@ TEST_CASE(
   CHECK(proxy.stats().ended_busy == 1);
 }
 
+TEST_CASE("a pgkeel among several that is ended takes back what the kernel has not sent to a server yet") {
+  ProxyUnderTest proxy;
+  proxy.route_to_a(1);
+  auto session = proxy.establish(proxy.a);
+  proxy.set_write_deadline(Instant{since_boot()} + 1h);
+  std::string copy = query("copy t from stdin");
+  while (copy.size() < (64U << 20)) copy += message('d', std::string(8000, 'c'));
+  send_until_blocked(proxy, session.client, copy);
+  proxy.stop_later(10s, [] {});
+  CHECK(last_error(session.client.receive_to_end()).field('C') == "57P01");
+  session.server.receive_to_end();
+  CHECK(session.server.ended_by_reset());
+}
+
 TEST_CASE("a login past the deadline is held, and goes on when the deadline has moved") {
   ProxyUnderTest proxy;
   proxy.route_to_a(1);

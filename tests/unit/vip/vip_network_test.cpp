@@ -320,6 +320,12 @@ TEST_CASE("an earlier life's address is removed at start, or kept for the one th
       auto successor = VipHolder::open(loop, vip, "eth0", VipLeftover::kKeep, ignore);
       REQUIRE(successor);
       CHECK(hosts.left_has());
+    }
+    CHECK(hosts.left_has());  // that one never came to take over
+    {
+      auto successor = VipHolder::open(loop, vip, "eth0", VipLeftover::kKeep, ignore);
+      REQUIRE(successor);
+      (*successor)->take_over();
       (*successor)->hold(now() + 60s);
       CHECK((*successor)->is_held());
       (*successor)->leave_to_successor();
