@@ -325,6 +325,14 @@ void Monitor::run_sql(const std::string& node, std::string sql, Duration limit,
   found->runner.run(std::move(sql), limit, std::move(done), std::move(may_send));
 }
 
+void Monitor::give_up_sql(const std::string& node) {
+  auto* found = inner_->find(node);
+  if (found == nullptr) return;
+  for (auto& done : found->runner.give_up()) {
+    inner_->loop.defer([done = std::move(done), node] { done(SqlError{"", node + ": given up for a newer order"}); });
+  }
+}
+
 void Monitor::run_sql_for_clients(const std::string& node, std::string sql, Duration limit,
                                   std::function<void(Result<SqlRows, SqlError>)> done) {
   auto* found = inner_->find(node);

@@ -70,8 +70,12 @@ class Monitor {
   void run_sql(const std::string& node, std::string sql, Duration limit,
                std::function<void(Result<SqlRows, SqlError>)> done, MaySend may_send = nullptr);
 
-  // The same on another kept connection, made at the first of these: for what clients wait for. They and those who
-  // give orders do not wait for each other.
+  // What was given to run_sql ends with an error, later but before anything that is given from now on. What has been
+  // sent may be carried out all the same.
+  void give_up_sql(const std::string& node);
+
+  // The same as run_sql on another kept connection, made at the first of these: for what clients wait for. They and
+  // those who give orders do not wait for each other.
   void run_sql_for_clients(const std::string& node, std::string sql, Duration limit,
                            std::function<void(Result<SqlRows, SqlError>)> done);
 

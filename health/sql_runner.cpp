@@ -38,6 +38,7 @@ void SqlRunner::warm_up(Duration limit) {
 }
 
 std::vector<SqlRunner::Done> SqlRunner::give_up() {
+  if (jobs_.empty()) return {};
   std::vector<Done> dropped;
   for (auto& job : jobs_) dropped.push_back(std::move(job.done));
   jobs_.clear();

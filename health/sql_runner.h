@@ -30,7 +30,7 @@ class SqlRunner {
   // `done` is called once, later. `limit` counts from now and includes waiting for its turn. Nothing is sent twice.
   void run(std::string sql, Duration limit, Done done, MaySend may_send = nullptr);
 
-  // All that have not ended, before this is destroyed: whoever takes them must call them.
+  // All that have not ended: whoever takes them must call them. If there is one, the connection is closed.
   [[nodiscard]] std::vector<Done> give_up();
 
   // Connects where it is not, so that the next statement need not wait for that.

@@ -155,6 +155,7 @@ void OrderLine::clear(const std::string& node) {
   if (clearing) return;
   clearing = std::make_unique<Clearing>(loop_, [this, node] { end_older_sessions(node); });
   clearing->began = monotonic_now();
+  monitor_.give_up_sql(node);  // the look would wait for what is under way there; so it is ended with the others
   end_older_sessions(node);
 }
 

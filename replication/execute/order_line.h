@@ -1,8 +1,8 @@
 // The way of SQL from the executor to the nodes. What was ordered at a node, and has no known outcome, is never carried
 // out after something that was ordered later: where a statement got no answer (a cut link sends it on for minutes),
 // and where an earlier process may have sent one, the next order to that node first ends the sessions of all earlier
-// ones, and waits until they are gone. A pgkeel that is alone sends at once else. Of several, only the leader sends,
-// and it ends the sessions of whoever led before in the same way.
+// ones, and waits until they are gone; what is under way there is given up. A pgkeel that is alone sends at once else.
+// Of several, only the leader sends, and it ends the sessions of whoever led before in the same way.
 //
 // A session of orders bears a name that says so, of several pgkeels the term, as its application_name. A statement is
 // sent only if that holds still (its node is clear, the pgkeel leads) when its session is there already: so nobody has
