@@ -219,7 +219,7 @@ class Judgement {
       if (!position_is_told(situation_, node)) continue;  // it takes its time: the usual probes are enough
       if (!position_is_final(situation_, node, so_far)) ask(node);
     }
-    watch_wal_receiver(so_far);
+    watch_wal_receivers(so_far);
     if (best_candidate(situation_) == nullptr) {
       decision_.summary += "; nobody can be promoted: " + why_no_candidate(situation_);
     } else if (const Verdict possible = election_is_possible(situation_); !possible) {
@@ -275,15 +275,15 @@ class Judgement {
                : "; start it, or promote another with `pgkeel failover CLUSTER --to NODE --accept-loss`";
   }
 
-  // The candidate may be promoted as soon as its walreceiver has ended: look often.
-  void watch_wal_receiver(const Fenced& so_far) {
-    const NodeView* best = best_candidate(situation_);
-    if (best == nullptr || !best->facts->wal_receiver_streaming || best->facts_at < so_far.positions_since) return;
+  // One may be promoted as soon as the walreceivers of all candidates have ended: look often.
+  void watch_wal_receivers(const Fenced& so_far) {
     const Instant now = situation_.now.instant;
     if (!so_far.done || !so_far.proven_stopped || now >= so_far.positions_since + kWalReceiverPatience) return;
-    const Instant due = best->facts_at + kWalReceiverWatchInterval;
-    if (now < due) return again_at(due);
-    ask(*best, kWalReceiverWatchInterval);
+    for (const NodeView* candidate : receiving_candidates(situation_)) {
+      if (candidate->facts_at < so_far.positions_since) continue;
+      const Instant due = candidate->facts_at + kWalReceiverWatchInterval;
+      now < due ? again_at(due) : ask(*candidate, kWalReceiverWatchInterval);
+    }
   }
 
   // A primary that nobody can replace yet is not kept from coming up.

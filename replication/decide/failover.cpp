@@ -194,6 +194,20 @@ std::uint32_t final_positions(const Situation& situation, const Fenced& so_far) 
 
 }  // namespace
 
+std::vector<const NodeView*> receiving_candidates(const Situation& situation) {
+  std::vector<const NodeView*> candidates;
+  for (const auto& node : situation.view.nodes) {
+    if (may_be_promoted(situation, node)) candidates.push_back(&node);
+  }
+  std::vector<const NodeView*> receiving;
+  for (const NodeView* node : candidates) {
+    const bool from_a_candidate = std::ranges::any_of(
+        candidates, [&](const NodeView* other) { return node->facts->wal_receiver_source == other->address; });
+    if (node->facts->wal_receiver_streaming && !from_a_candidate) receiving.push_back(node);
+  }
+  return receiving;
+}
+
 const NodeView* candidate_to_promote(const Situation& situation, Instant& again_at) {
   const ClusterView& view = situation.view;
   const Fenced so_far = fenced(situation);
@@ -224,7 +238,8 @@ const NodeView* candidate_to_promote(const Situation& situation, Instant& again_
            (position_is_final(situation, node, so_far) && !node.facts->replays_own_wal);
   });
   if (!all_positions_known && wait_until(positions_since + kPositionPatience)) return nullptr;
-  if (so_far.proven_stopped && best->facts->wal_receiver_streaming &&
+  // Also of one that is behind so far: what is on its way to it may be more than the best one has.
+  if (so_far.proven_stopped && !receiving_candidates(situation).empty() &&
       wait_until(positions_since + kWalReceiverPatience)) {
     return nullptr;
   }

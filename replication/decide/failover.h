@@ -1,6 +1,8 @@
 // The questions between the failure of a primary and the first write on the next one. Pure.
 #pragma once
 
+#include <vector>
+
 #include "replication/decide/situation.h"
 
 namespace pgkeel {
@@ -34,6 +36,10 @@ constexpr Duration kWalReceiverPatience = std::chrono::milliseconds(200);
 // What this standby told of its WAL is all that it will get from the old primary: it was asked after the fence, or it
 // has no walreceiver any more and a dead postmaster gives it no new one.
 bool position_is_final(const Situation& situation, const NodeView& standby, const Fenced& so_far);
+
+// Candidates with a walreceiver that may still have something to read. One that streams from another candidate gets no
+// more than that one has.
+std::vector<const NodeView*> receiving_candidates(const Situation& situation);
 
 // The candidate that may be told to promote: the old epoch is closed everywhere, the old primary is fenced as far as it
 // can be reached, and the positions of the standbys are read anew. Nothing: not yet, or nobody.
