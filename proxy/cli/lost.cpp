@@ -130,8 +130,10 @@ int write_out(const Found& found, const std::string& folder) {
   if (!report->complete())
     say("the files are NOT COMPLETE: what is in no file is in " + entry.data + " alone; keep it");
   std::cout << report->tables << " tables: " << report->inserted << " rows inserted, " << report->updated
-            << " updated, " << report->deleted
-            << " deleted or with another key; how to bring them back: " << target.string() << "/README.txt\n";
+            << " updated, " << report->deleted << " deleted or with another key";
+  if (const auto& objects = report->large_objects; objects.written + objects.deleted > 0)
+    std::cout << "; " << objects.written << " large objects written, " << objects.deleted << " deleted";
+  std::cout << "; how to bring them back: " << target.string() << "/README.txt\n";
   return kExitDone;
 }
 

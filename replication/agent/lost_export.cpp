@@ -55,7 +55,7 @@ class Export {
 
   Result<LostExportReport> run(const LostReading& reading) {
     lost_ = lost_xids(reading.history);
-    revived_before_ = read_revived();
+    read_revived();
     const auto control = DataDirectory(server_).control_data();
     if (!control) return control.error();
     pages_.emplace(control->block_bytes, control->segment_blocks);
@@ -93,6 +93,11 @@ class Export {
     auto found = LostTableFinder(**server, *catalog_, *pages_, lost_).find(reading.history, revived_before_, say_);
     if (!found) return found.error();
     found_ = std::move(*found);
+    for (const auto& [database, objects] : large_objects_before_) {
+      auto& here = found_.large_objects[database];
+      here.database = catalog_->database_name(database).value_or("");
+      add_noted(here, note_of(objects));
+    }
     report_.left_out.insert(report_.left_out.end(), found_.left_out.begin(), found_.left_out.end());
     return (*server)->stop();
   }
@@ -127,23 +132,31 @@ class Export {
       for (const auto& row : table.old_rows()) rows.push_back({row.block, row.offset});
       revived.push_back({{"file", {table.file.tablespace, table.file.database, table.file.number}}, {"rows", rows}});
     }
+    for (const auto& [database, objects] : found_.large_objects)
+      revived.push_back({{"database", database}, {"large_objects", note_of(objects)}});
     return write_durably(target_ + kRevivedFile, revived.dump(), 0600);
   }
 
-  [[nodiscard]] RevivedRows read_revived() const {
+  void read_revived() {
     RevivedRows revived;
+    std::map<std::uint32_t, LostLargeObjects> objects;
     const auto text = read_file(target_ + kRevivedFile, kRevivedBytesMax);
     const auto before = text ? Json::parse(*text, nullptr, false) : Json();
     try {
       for (const auto& table : before) {
+        if (table.contains("large_objects")) {
+          add_noted(objects[table.at("database").get<std::uint32_t>()], table.at("large_objects"));
+          continue;
+        }
         const auto file = table.at("file").get<std::array<std::uint32_t, 3>>();
         auto& rows = revived[{file[0], file[1], file[2]}];
         for (const auto& row : table.at("rows")) rows.push_back({row.at(0), row.at(1)});
       }
     } catch (const Json::exception&) {  // somebody edited it
-      return {};
+      return;
     }
-    return revived;
+    revived_before_ = std::move(revived);
+    large_objects_before_ = std::move(objects);
   }
 
   Result<void> write_tables() {
@@ -154,6 +167,9 @@ class Export {
       say_("writing " + table.database + "." + table.relation.schema + "." + table.relation.name + " (" +
            std::to_string(++done) + " of " + std::to_string(found_.tables.size()) + " tables)");
       if (auto written = write_table(**server, table); !written) return written;
+    }
+    for (auto& [database, objects] : found_.large_objects) {
+      if (auto written = write_objects(**server, objects); !written) return written;
     }
     for (const auto& [database, name] : sequences_to_ask_) {
       const auto value = ask_isolated(**server, database, "SELECT last_value FROM " + name);
@@ -213,6 +229,19 @@ class Export {
     return {};
   }
 
+  Result<void> write_objects(const IsolatedServer& server, LostLargeObjects& objects) {
+    if (!objects.touched.empty())
+      say_("writing " + std::to_string(objects.touched.size()) + " large objects of " + objects.database);
+    auto written = write_large_objects(server, objects, target_, report_.large_objects);
+    if (!written) return written.error();
+    const auto name = objects.database + ": ";
+    for (const auto& problem : objects.problems) report_.problems.push_back(name + problem);
+    for (const auto& what : objects.left_out) report_.left_out.push_back(name + what);
+    if (!objects.touched.empty() || !objects.problems.empty() || !objects.left_out.empty())
+      large_objects_.push_back(std::move(*written));
+    return {};
+  }
+
   Result<void> write_summary(const LostReading& reading) {
     Json summary = {{"report", entry_.id},
                     {"node", entry_.divergence.node},
@@ -220,6 +249,7 @@ class Export {
                     {"wal_from", format_lsn(reading.fork)},
                     {"wal_to", format_lsn(reading.wal_end)},
                     {"tables", described_},
+                    {"large_objects", large_objects_},
                     {"sequences", sequences_},
                     {"complete", report_.complete()},
                     {"left_out", report_.left_out},
@@ -266,8 +296,10 @@ class Export {
   std::optional<CatalogFiles> catalog_;
   LostTables found_;
   RevivedRows revived_before_;
+  std::map<std::uint32_t, LostLargeObjects> large_objects_before_;  // by database
   std::vector<std::pair<std::string, std::string>> sequences_to_ask_;
   Json described_ = Json::array();
+  Json large_objects_ = Json::array();
   Json sequences_ = Json::array();
   LostExportReport report_;
 };

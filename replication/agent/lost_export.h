@@ -9,6 +9,7 @@
 #include "config/config.h"
 #include "proxy/base/result.h"
 #include "replication/agent/isolated_server.h"
+#include "replication/agent/lost_large_objects.h"
 #include "replication/agent/quarantine_entry.h"
 
 namespace pgkeel {
@@ -23,6 +24,7 @@ struct LostExportReport {
   std::uint64_t inserted = 0;
   std::uint64_t updated = 0;
   std::uint64_t deleted = 0;
+  LargeObjectCounts large_objects;
   std::vector<std::string> problems;  // what neither the files nor the directory have any more
   std::vector<std::string> left_out;  // what the directory has, and the files have not
 

@@ -47,6 +47,9 @@ One folder for each database, in it for each table, as far as there is something
   <schema>.<table>.updated.csv    rows that were updated, as they were at the end
   <schema>.<table>.inserted.csv   rows that were inserted, as they were at the end
   <schema>.<table>.inserted_or_updated.csv   the same, of which it can't be told any more which of both they were
+  large_objects/<loid>.bin        large objects that were written, whole, as they were at the end
+  large_objects/objects.csv       their owners and privileges
+  large_objects/deleted.csv       those that were deleted
 What is no letter, digit, "_" or "-" in a name is written as %XX. CSV as PostgreSQL's COPY reads it (FORMAT csv, HEADER);
 an empty field without quotes is NULL; generated columns are left out. UTF-8.
 
@@ -65,6 +68,14 @@ To bring a table back by hand, look first at what the cluster did with the same 
   INSERT INTO shop.orders SELECT * FROM lost ON CONFLICT (id) DO UPDATE SET ...;
   COMMIT;
 Then set sequences on past what summary.json says of them.
+
+To bring a large object back under its own number (drop lo_unlink(16400) where the cluster has none of that number):
+  BEGIN;
+  \lo_import 'shop/large_objects/16400.bin'
+  SELECT lo_unlink(16400);
+  SELECT lo_from_bytea(16400, lo_get(:LASTOID)), lo_unlink(:LASTOID);
+  COMMIT;
+Then give it back to its owner: ALTER LARGE OBJECT 16400 OWNER TO ...;
 )";
 }
 

@@ -131,6 +131,8 @@ std::string to_json(const ExportRecord& record) {
                     {"inserted", record.report.inserted},
                     {"updated", record.report.updated},
                     {"deleted", record.report.deleted},
+                    {"large_objects", record.report.large_objects.written},
+                    {"large_objects_deleted", record.report.large_objects.deleted},
                     {"problems", record.report.problems},
                     {"left_out", record.report.left_out},
                     {"files", std::move(files)}});
@@ -148,6 +150,10 @@ Result<ExportRecord> parse_export_record(std::string_view text) {
   record.report.inserted = members.number<std::uint64_t>("inserted");
   record.report.updated = members.number<std::uint64_t>("updated");
   record.report.deleted = members.number<std::uint64_t>("deleted");
+  if (json.contains("large_objects")) {
+    record.report.large_objects.written = members.number<std::uint64_t>("large_objects");
+    record.report.large_objects.deleted = members.number<std::uint64_t>("large_objects_deleted");
+  }
   record.report.problems = texts_in(members, "problems", kLinesMax);
   if (json.contains("left_out")) record.report.left_out = texts_in(members, "left_out", kLinesMax);
   for (const auto& row : members.array("files", kFilesMax)) {

@@ -5,7 +5,12 @@
 
 namespace pgkeel {
 
-LostRowFinder::LostRowFinder(const TransactionSet& lost, std::function<std::uint32_t(std::uint32_t)> updater_of)
+std::uint32_t ended_by(const HeapTuple& tuple, const UpdaterOfMultixact& updater_of) {
+  if (tuple.xmax_invalid || tuple.xmax_locks_only) return 0;
+  return tuple.xmax_is_multi ? updater_of(tuple.xmax) : tuple.xmax;
+}
+
+LostRowFinder::LostRowFinder(const TransactionSet& lost, UpdaterOfMultixact updater_of)
     : lost_(lost), updater_of_(std::move(updater_of)) {}
 
 void LostRowFinder::add_page(std::uint32_t block, std::span<const HeapTuple> tuples) {
@@ -14,9 +19,7 @@ void LostRowFinder::add_page(std::uint32_t block, std::span<const HeapTuple> tup
     Version version;
     version.xmin = tuple.xmin;
     version.by_lost = lost_.contains(tuple.xmin);
-    if (!tuple.xmax_invalid && !tuple.xmax_locks_only) {
-      version.gone_by = tuple.xmax_is_multi ? updater_of_(tuple.xmax) : tuple.xmax;
-    }
+    version.gone_by = ended_by(tuple, updater_of_);
     // Whoever else is there was rolled back, or had not come to its end.
     version.gone_by_lost = lost_.contains(version.gone_by);
     if (!version.by_lost && !version.gone_by_lost) continue;

@@ -16,6 +16,12 @@ namespace pgkeel {
 
 using TransactionSet = std::unordered_set<std::uint32_t>;
 
+// Who of the members of a multixact deleted or replaced the row; 0: nobody.
+using UpdaterOfMultixact = std::function<std::uint32_t(std::uint32_t multixact)>;
+
+// Who deleted or replaced this version, whatever became of that; 0: nobody.
+std::uint32_t ended_by(const HeapTuple& tuple, const UpdaterOfMultixact& updater_of);
+
 struct LostRows {
   std::vector<RowPointer> inserted;  // their newest version
   std::vector<RowPointer> updated;   // likewise
@@ -44,8 +50,7 @@ std::vector<std::string> settle_with_log(LostRows& rows, const RowCounts& in_log
 
 class LostRowFinder {
  public:
-  // `updater_of`: who of the members of a multixact deleted or replaced the row; 0: nobody.
-  LostRowFinder(const TransactionSet& lost, std::function<std::uint32_t(std::uint32_t multixact)> updater_of);
+  LostRowFinder(const TransactionSet& lost, UpdaterOfMultixact updater_of);
 
   void add_page(std::uint32_t block, std::span<const HeapTuple> tuples);
   LostRows find();
@@ -66,7 +71,7 @@ class LostRowFinder {
   [[nodiscard]] const Version* successor_of(RowPointer place, const Version& version) const;
 
   const TransactionSet& lost_;
-  std::function<std::uint32_t(std::uint32_t)> updater_of_;
+  UpdaterOfMultixact updater_of_;
   std::map<RowPointer, Version> versions_;
 };
 

@@ -38,6 +38,7 @@ Result<LostTables> LostTableFinder::find(const LostHistory& history, const Reviv
   for (const auto& [file, blocks] : history.touched_blocks) {
     ++done;
     const auto relation = catalog_.relation(file);
+    if (relation && has_large_objects(*relation)) look_at_large_objects(file, *relation, blocks, in_log[file]);
     if (relation && relation->is_catalog) continue;
     if (relation && relation->kind != 't' && relation->kind != 'r' && relation->kind != 'm') continue;
     const auto path = catalog_.path_of(file);
@@ -87,6 +88,26 @@ void LostTableFinder::look_at(LostTable& table, const std::string& path, const s
   if (const auto before = revived_before.find(table.file); before != revived_before.end())
     add_revived_before(table.rows, before->second);
   for (auto& problem : settle_with_log(table.rows, in_log)) table.problems.push_back(std::move(problem));
+}
+
+void LostTableFinder::look_at_large_objects(const RelationFile& file, const NamedRelation& relation,
+                                            const std::vector<std::uint32_t>& blocks, const RowCounts& in_log) {
+  auto& objects = found_.large_objects[file.database];
+  objects.database = catalog_.database_name(file.database).value_or("");
+  add_large_object_log(objects, relation, in_log);
+  const auto path = catalog_.path_of(file);
+  if (!path) {
+    if (in_log.any()) objects.left_out.push_back("the tablespace of " + relation.name + " is not there");
+    return;
+  }
+  const auto updater = [this](std::uint32_t multixact) { return updater_of(multixact); };
+  const auto unreadable = pages_.read(*path, blocks, [&](std::uint32_t block, auto tuples) {
+    add_large_object_page(objects, relation, block, tuples, lost_, updater);
+  });
+  if (unreadable > 0) {
+    objects.left_out.push_back(std::to_string(unreadable) + " pages of " + relation.name +
+                               " are damaged, or cannot be read");
+  }
 }
 
 void LostTableFinder::look_at_toast(const RelationFile& file, const std::vector<std::uint32_t>& blocks) {

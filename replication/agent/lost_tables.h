@@ -11,6 +11,7 @@
 #include "proxy/base/result.h"
 #include "replication/agent/catalog_files.h"
 #include "replication/agent/isolated_server.h"
+#include "replication/agent/lost_large_objects.h"
 #include "replication/agent/lost_pages.h"
 #include "replication/agent/lost_reading.h"
 #include "replication/agent/lost_table.h"
@@ -24,6 +25,7 @@ struct LostTables {
   std::vector<LostTable> tables;
   // TOAST tables, and in them the parts of rows that are gone.
   RevivedRows toast;
+  std::map<std::uint32_t, LostLargeObjects> large_objects;  // by database
   std::vector<std::string> left_out;  // what the directory has and no file will have, beside the tables' own problems
 };
 
@@ -41,6 +43,8 @@ class LostTableFinder {
   [[nodiscard]] std::uint32_t updater_of(std::uint32_t multixact);
   void look_at(LostTable& table, const std::string& path, const std::vector<std::uint32_t>& blocks,
                const RowCounts& in_log, const RevivedRows& revived_before);
+  void look_at_large_objects(const RelationFile& file, const NamedRelation& relation,
+                             const std::vector<std::uint32_t>& blocks, const RowCounts& in_log);
   void look_at_toast(const RelationFile& file, const std::vector<std::uint32_t>& blocks);
   void describe(LostTable& table);
 

@@ -103,6 +103,7 @@ CREATE TABLE swept_clean (id int PRIMARY KEY);
 INSERT INTO swept_clean VALUES (1), (2);
 CREATE TABLE locked (id int PRIMARY KEY, v int);
 INSERT INTO locked VALUES (1, 1), (2, 2);
+SELECT lo_from_bytea(5000 + g, convert_to('old ' || g, 'UTF8')) FROM generate_series(1, 5) g;
 )sql";
 
 }  // namespace pgkeel::test

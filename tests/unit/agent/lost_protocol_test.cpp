@@ -39,6 +39,7 @@ TEST_CASE("an export's files stay below the folder that they are put in") {
   ExportRecord record;
   record.state = JobState::kDone;
   record.report.inserted = 5;
+  record.report.large_objects = {.written = 3, .deleted = 2};
   record.lines_before = 2;
   record.lines = {"three"};
   record.files = {{"postgres/public.t.inserted.csv", 100}};

@@ -1,6 +1,7 @@
 // What a diverged primary alone had, where there is room for no copy: all of it is written out, or nothing is done.
 #include <csignal>
 #include <filesystem>
+#include <set>
 #include <sys/mount.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -70,6 +71,9 @@ TEST_CASE("without room for a copy or a new directory all rows are written out b
     a.query("INSERT INTO keyed VALUES (100, 'new')");
     a.query("DELETE FROM keyed WHERE id IN (3, 4)");
     a.query("UPDATE keyed SET v = 'changed' WHERE id = 1");
+    a.query("SELECT lo_put(5001, 1, 'XY'); SELECT lo_unlink(5002)");
+    a.query("SELECT lo_from_bytea(6001, convert_to(repeat('keel ', 300000), 'UTF8')), lo_from_bytea(6002, 'brief')");
+    a.query("SELECT lo_create(6003); SELECT lo_unlink(6002)");
     SqlConnection sql(a.conninfo("postgres", "closed"));
     sql.query("CREATE TABLE there (id int); INSERT INTO there VALUES (1)");
     sql.query("BEGIN; LOCK TABLE there; INSERT INTO there VALUES (2); PREPARE TRANSACTION 'left'");
@@ -130,8 +134,19 @@ TEST_CASE("without room for a copy or a new directory all rows are written out b
   CHECK(rows_in(rows + "updated.csv") == Lines{"1,changed"});
   CHECK(rows_in(rows + "deleted.csv") == Lines{"3", "4", "7"});
   CHECK(rows_in(report->quarantine + "/export/closed/public.there.inserted.csv") == Lines{"1"});
+  const auto objects = report->quarantine + "/export/postgres/large_objects/";
+  std::set<std::string> names;
+  for (const auto& file : std::filesystem::directory_iterator(objects)) names.insert(file.path().filename());
+  CHECK(names == std::set<std::string>{"5001.bin", "6001.bin", "6003.bin", "deleted.csv", "objects.csv"});
+  CHECK(text_of(objects + "5001.bin") == "oXY 1");
+  CHECK(std::filesystem::file_size(objects + "6001.bin") == 1'500'000);
+  CHECK(text_of(objects + "6001.bin").ends_with("keel keel "));
+  CHECK(std::filesystem::file_size(objects + "6003.bin") == 0);
+  CHECK(rows_in(objects + "deleted.csv") == Lines{"5002"});
+  CHECK(rows_in(objects + "objects.csv").size() == 3);
   CHECK(isolated.pair.b->wait_streams("a"));
   CHECK(isolated.pair.a->value("SELECT count(*) FROM keyed WHERE id IN (3, 4, 7, 100)") == "3");
+  CHECK(isolated.pair.a->value("SELECT convert_from(lo_get(5001), 'UTF8')") == "old 1");
   REQUIRE(server.stop(StopMode::kFast, 20s));
   check_pages();
 }

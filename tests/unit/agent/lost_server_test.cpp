@@ -30,6 +30,10 @@ TEST_CASE("every row that an isolated primary wrote alone is in the report and i
     sql.query("INSERT INTO swept VALUES (9, 1); UPDATE swept SET v = 2 WHERE id = 9; DELETE FROM swept_clean");
     sql.query("VACUUM swept");
     sql.query("VACUUM swept_clean");
+    sql.query("SELECT lo_unlink(5003)");
+    sql.query("VACUUM pg_largeobject");
+    sql.query("VACUUM pg_largeobject_metadata");
+    sql.query("SELECT lo_unlink(5002); GRANT SELECT ON LARGE OBJECT 5004 TO PUBLIC");
     sql.query("INSERT INTO keyed VALUES (100, 'new, with \"quotes\" and a\nnewline')");
     sql.query("UPDATE keyed SET v = 'changed' WHERE id = 1");
     sql.query("UPDATE keyed SET v = 'changed twice' WHERE id = 1");
@@ -127,12 +131,16 @@ TEST_CASE("every row that an isolated primary wrote alone is in the report and i
   CHECK(exported->left_out[0].ends_with(
       "which is prepared and was not ended, is in no file: only the data directory has it"));
   CHECK(summary["complete"] == false);
-  REQUIRE(exported->problems.size() == 4);
+  REQUIRE(exported->problems.size() == 6);
   CHECK(exported->problems[0].starts_with("postgres.\"public\".\"swept\": 1 deleted rows are no longer"));
   CHECK(exported->problems[1].starts_with("postgres.\"public\".\"swept\": of up to 1 updates"));
   CHECK(exported->problems[2].starts_with("postgres.\"public\".\"swept\": the first versions of 2 rows"));
   CHECK(exported->problems[3].starts_with(
       "postgres.\"public\".\"swept_clean\": the file of its rows was dropped, emptied"));
+  CHECK(exported->problems[4].starts_with("postgres: 1 deleted large objects are no longer on their pages"));
+  CHECK(exported->problems[5].starts_with("postgres: 1 deleted pieces of large objects are no longer"));
+  CHECK(exported->large_objects.written == 1);
+  CHECK(exported->large_objects.deleted == 1);
   const auto file = [&](const std::string& name) { return rows_in(target + "/" + name + ".csv"); };
   CHECK(file("postgres/public.keyed.inserted") == Lines{"100,\"new, with \"\"quotes\"\" and a", "newline\"",
                                                         "101,second", "103,", "201,top", "203,sub", "300,prepared",
@@ -154,6 +162,10 @@ TEST_CASE("every row that an isolated primary wrote alone is in the report and i
   CHECK(file("postgres/public.swept.updated").empty());
   CHECK(file("postgres/public.locked.updated") == Lines{"1,10"});
   CHECK(file("other%20db/public.there.inserted") == Lines{"1", "2"});
+  CHECK(text_of(target + "/postgres/large_objects/5004.bin") == "old 4");
+  CHECK(file("postgres/large_objects/objects").size() == 1);
+  CHECK(file("postgres/large_objects/objects").begin()->find("=r/") != std::string::npos);
+  CHECK(file("postgres/large_objects/deleted") == Lines{"5002"});
   CHECK(file("postgres/public.t.inserted").empty());
   CHECK(summary["sequences"][0]["last_value"].get<std::string>() >= "7");
   CHECK(std::filesystem::exists(target + "/README.txt"));
