@@ -75,7 +75,7 @@ TEST_CASE("what cannot be, or is wrong, is refused in one line, and nothing happ
   check_refused(pgkeel.run_verb({"rejoin", "test", "b", "--discard-old-data"}), "--rebuild", 2);
   const std::string token_file = cluster.folder.path() + "/token";
   std::ofstream(token_file, std::ios::trunc) << "not the token of the pgkeel that runs\n";
-  check_refused(pgkeel.run_verb({"failover", "test", "--yes"}), "holds no token");
+  check_refused(pgkeel.run_verb({"failover", "test", "--yes"}), "neither a token nor a name");
   std::ofstream(token_file, std::ios::trunc) << "another-token-than-that-of-pgkeel\n";
   check_refused(pgkeel.run_verb({"failover", "test", "--yes"}), "is not the one of the pgkeel at");
   CHECK(pgkeel.status()["epoch"] == 1);
