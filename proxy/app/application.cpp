@@ -19,6 +19,9 @@ namespace {
 
 using namespace std::chrono_literals;
 
+// The process that we are to take over from may be dying: its socket is closed before its lock.
+constexpr Duration kLockPatience = std::chrono::seconds(2);
+
 std::string own_program() {
   std::error_code problem;
   const auto path = std::filesystem::read_symlink("/proc/self/exe", problem);
@@ -66,7 +69,8 @@ Result<void> Application::start(std::uint64_t descriptor_limit, std::optional<Ta
     return {};
   };
   if (!takeover) {
-    if (const auto kept = keep_state(StateDirectory::open(config_.state_directory)); !kept) return kept;
+    const Duration patience = options_.take_over ? kLockPatience : Duration::zero();
+    if (const auto kept = keep_state(StateDirectory::open(config_.state_directory, patience)); !kept) return kept;
   }
   if (const auto started = start_data_path(descriptor_limit, takeover); !started) return started.error();
   std::optional<Inheritance> inheritance;

@@ -6,14 +6,18 @@
 #include <filesystem>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <thread>
 #include <unistd.h>
 #include <utility>
 
+#include "proxy/io/clock.h"
 #include "proxy/io/durable_file.h"
 #include "replication/state/memory_text.h"
 
 namespace pgkeel {
 namespace {
+
+constexpr Duration kLookAgain = std::chrono::milliseconds(5);  // whether the lock is free
 
 std::string file_of(const std::string& directory, const std::string& cluster) {
   return directory + "/cluster-" + cluster + ".state";
@@ -21,7 +25,7 @@ std::string file_of(const std::string& directory, const std::string& cluster) {
 
 }  // namespace
 
-Result<StateDirectory> StateDirectory::open(std::string path) {
+Result<StateDirectory> StateDirectory::open(std::string path, Duration patience) {
   std::error_code problem;
   std::filesystem::create_directories(path, problem);
   if (problem) return Error{"[state] directory " + path + " cannot be created: " + problem.message()};
@@ -29,7 +33,7 @@ Result<StateDirectory> StateDirectory::open(std::string path) {
   const std::string lock_path = path + "/lock";
   Descriptor lock(::open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
   if (!lock.is_open()) return Error{lock_path + " cannot be opened: " + std::strerror(errno)};
-  return with_lock(std::move(path), std::move(lock));
+  return with_lock(std::move(path), std::move(lock), patience);
 }
 
 Result<StateDirectory> StateDirectory::take_over(std::string path, Descriptor lock) {
@@ -39,11 +43,16 @@ Result<StateDirectory> StateDirectory::take_over(std::string path, Descriptor lo
       given.st_dev != there.st_dev || given.st_ino != there.st_ino) {
     return Error{"what was given is not the lock of " + path};
   }
-  return with_lock(std::move(path), std::move(lock));
+  return with_lock(std::move(path), std::move(lock), Duration::zero());
 }
 
-Result<StateDirectory> StateDirectory::with_lock(std::string path, Descriptor lock) {
-  if (::flock(lock.number(), LOCK_EX | LOCK_NB) != 0) {
+Result<StateDirectory> StateDirectory::with_lock(std::string path, Descriptor lock, Duration patience) {
+  const Instant until = monotonic_now() + patience;
+  while (::flock(lock.number(), LOCK_EX | LOCK_NB) != 0) {
+    if (errno == EWOULDBLOCK && monotonic_now() < until) {
+      std::this_thread::sleep_for(kLookAgain);
+      continue;
+    }
     if (errno == EWOULDBLOCK) return Error{"another pgkeel works with the state in " + path};
     return Error{path + "/lock cannot be locked: " + std::strerror(errno)};
   }

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "proxy/base/result.h"
+#include "proxy/base/time.h"
 #include "proxy/io/descriptor.h"
 #include "replication/model/cluster_memory.h"
 
@@ -13,8 +14,9 @@ namespace pgkeel {
 
 class StateDirectory {
  public:
-  // Creates the folder (mode 0700) where it is missing, and locks it for as long as this object lives.
-  static Result<StateDirectory> open(std::string path);
+  // Creates the folder (mode 0700) where it is missing, and locks it for as long as this object lives. `patience`: how
+  // long to wait, in this call, for a process that ends to leave the lock.
+  static Result<StateDirectory> open(std::string path, Duration patience = Duration::zero());
   // One that another process has locked, and gives to us with its lock: `lock` is the descriptor that holds it.
   static Result<StateDirectory> take_over(std::string path, Descriptor lock);
   ~StateDirectory();
@@ -32,7 +34,7 @@ class StateDirectory {
   [[nodiscard]] const std::string& path() const { return path_; }
 
  private:
-  static Result<StateDirectory> with_lock(std::string path, Descriptor lock);
+  static Result<StateDirectory> with_lock(std::string path, Descriptor lock, Duration patience);
   StateDirectory(std::string path, Descriptor lock) : path_(std::move(path)), lock_(std::move(lock)) {}
 
   std::string path_;

@@ -2,12 +2,15 @@
 
 #include <filesystem>
 #include <fstream>
+#include <optional>
+#include <thread>
 
 #include <doctest/doctest.h>
 
 #include "tests/support/temporary_folder.h"
 
 using namespace pgkeel;
+using namespace std::chrono_literals;
 
 TEST_CASE("what is stored is loaded by the next process") {
   const test::TemporaryFolder folder;
@@ -33,6 +36,19 @@ TEST_CASE("a second pgkeel on the same state is refused") {
   const auto second = StateDirectory::open(folder.path());
   REQUIRE_FALSE(second);
   CHECK(second.error().message.find("another pgkeel") != std::string::npos);
+}
+
+TEST_CASE("who takes over waits for a process that ends to leave its state") {
+  const test::TemporaryFolder folder;
+  auto dying = std::make_optional(StateDirectory::open(folder.path()));
+  REQUIRE(*dying);
+  std::thread end([&] {
+    std::this_thread::sleep_for(50ms);
+    dying.reset();
+  });
+  const auto taken = StateDirectory::open(folder.path(), 1h);
+  end.join();
+  CHECK(taken);
 }
 
 TEST_CASE("a damaged state file is an error that says what to do, not an empty memory") {
