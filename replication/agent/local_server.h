@@ -108,6 +108,7 @@ class LocalServer final : public NodeHost {
   // Stands beside a data directory from when a provision begins to fill it until its server runs.
   static constexpr std::string_view kProvisionNote = ".pgkeel-provision";
 
+  Result<bool> undo_cut_off_promotion(const ControlData& control) const;
   Result<void> start_in(const DataDirectory& directory, Duration limit) const;
   [[nodiscard]] std::string what_is_foreign(bool any_process) const;
 

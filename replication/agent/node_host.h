@@ -81,7 +81,8 @@ class NodeHost {
 
   // Returns when the server accepts connections, or after `limit`; it then goes on starting.
   virtual Result<void> start(Duration limit) const = 0;
-  // The same, but a server that was shut down cleanly is left alone. The message says what was done.
+  // The same, but a server that was shut down cleanly is left alone, and one whose promotion was cut off before it had
+  // a timeline of its own starts as the standby that it was. The message says what was done.
   virtual Result<std::string> start_after_crash(Duration limit) const = 0;
   // Returns when no process of the server is left.
   virtual Result<void> stop(StopMode mode, Duration limit) const = 0;

@@ -17,6 +17,7 @@ namespace pgkeel {
 namespace {
 
 using namespace std::chrono_literals;
+namespace files = std::filesystem;
 
 constexpr Duration kFenceLimit = 5s;
 constexpr Duration kLookAgain = 20ms;
@@ -74,10 +75,33 @@ Result<std::string> LocalServer::start_after_crash(Duration limit) const {
   if (!control) return control.error();
   if (control->shut_down_cleanly() && look().proven_stopped())
     return Error{"it was shut down cleanly, so it is left alone; start it to have it back"};
+  const auto is_standby_again = undo_cut_off_promotion(*control);
+  if (!is_standby_again) return is_standby_again.error();
   const auto started = start(limit);
-  if (started) return std::string("started after a crash");
+  if (started)
+    return std::string(*is_standby_again ? "started after a crash, as a standby: its promotion had been cut off"
+                                         : "started after a crash");
   if (!break_off_.stop_requested() && look().postmaster_pid) return started.error().message;  // it goes on starting
   return started.error();
+}
+
+// A promotion removes standby.signal before anything durable speaks of a new timeline. Cut off in between, the server
+// would go on as a primary of the old one, whose positions another node's WAL has too: nothing could tell the two
+// apart.
+Result<bool> LocalServer::undo_cut_off_promotion(const ControlData& control) const {
+  const DataDirectory directory(settings_, break_off_);
+  std::error_code ignored;
+  if (control.cluster_state != "in archive recovery") return false;
+  for (const char* name : {"standby.signal", "recovery.signal", "backup_label"}) {
+    if (files::exists(directory.file(name), ignored)) return false;
+  }
+  if (auto claimed = claim(); !claimed) return claimed.error();
+  if (!look().proven_stopped()) return false;
+  const auto owner = directory.owner();
+  if (!owner) return owner.error();
+  if (auto written = write_durably(directory.file("standby.signal"), "", 0600, *owner); !written)
+    return written.error();
+  return true;
 }
 
 Result<void> LocalServer::stop(StopMode mode, Duration limit) const {

@@ -28,6 +28,29 @@ LocalServer local(const PostgresServer& server) {
 
 }  // namespace
 
+TEST_CASE("a promotion that was cut off before it had a timeline of its own begins anew as a standby") {
+  const TemporaryFolder folder;
+  const auto primary = PostgresServer::primary(folder, "a");
+  const auto standby = PostgresServer::standby_of(*primary, "b");
+  REQUIRE(primary->wait_caught_up("b"));
+  standby->kill_tree();
+  // As far as a promotion comes before pg_control knows of it.
+  REQUIRE(std::filesystem::remove(standby->data_directory() + "/standby.signal"));
+  const auto started = local(*standby).start_after_crash(60s);
+  REQUIRE(started);
+  CHECK(*started == "started after a crash, as a standby: its promotion had been cut off");
+  CHECK_FALSE(standby->is_primary());
+  standby->query("SELECT pg_promote()");
+  REQUIRE(wait_until([&] { return standby->is_primary(); }));
+  // One that is through stays what it is.
+  standby->kill_tree();
+  const auto again = local(*standby).start_after_crash(60s);
+  REQUIRE(again);
+  CHECK(*again == "started after a crash");
+  CHECK(standby->is_primary());
+  CHECK(standby->value("SELECT substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)") == "00000002");
+}
+
 TEST_CASE("the lock files of a server that somebody has just started stay as they are; those of a dead one go") {
   const TemporaryFolder folder;
   const auto server = PostgresServer::primary(folder, "a");
