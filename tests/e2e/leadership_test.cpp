@@ -130,8 +130,13 @@ TEST_CASE("the leadership is handed over by order, and back; whoever is asked wr
   CHECK(unknown.exit_status == 1);
   CHECK(unknown.error_output == "pgkeel: lead is refused: there is no pgkeel three; there are: two\n");
 
-  const auto done = both.of("one").run_verb({"lead", "--yes"});
-  CHECK_MESSAGE(done.exit_status == 0, done.error_output);
+  // As soon as it has heard that the other one hears from the primary.
+  VerbResult done;
+  REQUIRE_MESSAGE(wait_until([&] {
+                    done = both.of("one").run_verb({"lead", "--yes"});
+                    return done.exit_status == 0;
+                  }),
+                  done.error_output);
   CHECK(done.output.starts_with("pgkeel two leads; for "));
   MESSAGE(done.output);
   REQUIRE(wait_until([&] { return both.leads("two"); }));
