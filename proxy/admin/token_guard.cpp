@@ -1,12 +1,10 @@
 #include "proxy/admin/token_guard.h"
 
 #include <algorithm>
-#include <arpa/inet.h>
-#include <array>
 #include <cctype>
 #include <functional>
-#include <span>
 
+#include "proxy/base/ip_address.h"
 #include "proxy/base/secret.h"
 
 namespace pgkeel {
@@ -35,15 +33,9 @@ Duration pause_after(std::uint32_t wrong) {
   return std::min(pause, kLongestPause);
 }
 
-// A host has a whole network of IPv6 addresses to guess from.
 std::string network_of(const std::string& address) {
-  std::array<unsigned char, 16> bytes{};
-  if (::inet_pton(AF_INET6, address.c_str(), bytes.data()) != 1) return address;
-  constexpr std::array<unsigned char, 12> kMappedIpv4 = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
-  const bool is_ipv4 = std::ranges::equal(kMappedIpv4, std::span(bytes).first(kMappedIpv4.size()));
-  if (is_ipv4 || address == "::1") return address;
-  constexpr std::size_t kNetworkBytes = 8;
-  return {bytes.begin(), bytes.begin() + kNetworkBytes};
+  const auto parsed = parse_ip_address(address);
+  return parsed ? format_ip_address(network_of_sender(*parsed)) : address;
 }
 
 }  // namespace

@@ -9,6 +9,7 @@ namespace {
 
 constexpr std::array<std::uint8_t, 12> kMappedPrefix{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF};
 constexpr unsigned kMappedPrefixBits = 96;
+constexpr std::size_t kHostNetworkBytes = 8;  // a /64 (RFC 4291, 2.5.4)
 
 bool is_ipv4(const IpAddress& address) {
   return std::equal(kMappedPrefix.begin(), kMappedPrefix.end(), address.bytes.begin());
@@ -34,6 +35,12 @@ std::string format_ip_address(const IpAddress& address) {
     inet_ntop(AF_INET6, address.bytes.data(), text.data(), text.size());
   }
   return text.data();
+}
+
+IpAddress network_of_sender(const IpAddress& address) {
+  IpAddress network = address;
+  if (!is_ipv4(address)) std::fill(network.bytes.begin() + kHostNetworkBytes, network.bytes.end(), std::uint8_t{0});
+  return network;
 }
 
 bool IpNetwork::contains(const IpAddress& other) const {

@@ -19,6 +19,10 @@ struct IpAddress {
 std::optional<IpAddress> parse_ip_address(std::string_view text);  // "10.0.0.1", "fe80::1"
 std::string format_ip_address(const IpAddress& address);
 
+// What counts as one sender: an IPv4 address, or the /64 network of an IPv6 one, from which a single host may have as
+// many addresses as it likes.
+IpAddress network_of_sender(const IpAddress& address);
+
 struct IpNetwork {
   IpAddress address;
   unsigned prefix_bits = 0;  // of the 128

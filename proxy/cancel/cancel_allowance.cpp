@@ -2,23 +2,13 @@
 
 #include <algorithm>
 #include <chrono>
-#include <span>
 
 namespace pgkeel {
 namespace {
 
 constexpr Duration kForgetAfter = std::chrono::seconds(2);  // a bucket is full by then, however empty it was
-constexpr std::array<std::uint8_t, 12> kIpv4Prefix{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
-constexpr std::size_t kNetworkBytes = 8;
 
 static_assert(CancelAllowance::kBurst / CancelAllowance::kRate <= 2);
-
-std::array<std::uint8_t, 16> sender_of(const IpAddress& address) {
-  auto sender = address.bytes;
-  if (!std::ranges::equal(std::span(sender).first(kIpv4Prefix.size()), kIpv4Prefix))
-    std::ranges::fill(std::span(sender).subspan(kNetworkBytes), std::uint8_t{0});
-  return sender;
-}
 
 }  // namespace
 
@@ -37,7 +27,7 @@ bool CancelAllowance::take(const IpAddress& sender, Instant now) {
     std::erase_if(by_sender_, [&](const auto& each) { return now - each.second.filled_at >= kForgetAfter; });
     forgot_at_ = now;
   }
-  Bucket& own = by_sender_.try_emplace(sender_of(sender), Bucket{kBurst * kPartOfOne, now}).first->second;
+  Bucket& own = by_sender_.try_emplace(network_of_sender(sender).bytes, Bucket{kBurst * kPartOfOne, now}).first->second;
   own.fill(kPartOfOne, now);
   if (own.tokens < 1) return false;
   own.tokens -= 1;

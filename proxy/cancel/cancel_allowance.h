@@ -33,8 +33,7 @@ class CancelAllowance {
 
     void fill(double part, Instant now);
   };
-  // An IPv6 host has a whole network of addresses: what counts is that.
-  using Sender = std::array<std::uint8_t, 16>;
+  using Sender = decltype(IpAddress::bytes);  // network_of_sender()
 
   mutable std::mutex mutex_;  // guards all below
   Bucket all_{.tokens = kBurst};
