@@ -15,10 +15,10 @@
 #include <span>
 #include <string>
 #include <sys/socket.h>
-#include <unistd.h>
 #include <vector>
 
 #include "proxy/base/ip_address.h"
+#include "proxy/io/descriptor.h"
 #include "proxy/io/durable_file.h"
 
 namespace pgkeel {
@@ -70,12 +70,7 @@ std::string_view next_word(std::string_view& line) {
 
 class NetlinkSocket {
  public:
-  NetlinkSocket() : descriptor_(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG)) {}
-  ~NetlinkSocket() {
-    if (descriptor_ >= 0) close(descriptor_);
-  }
-  NetlinkSocket(const NetlinkSocket&) = delete;
-  NetlinkSocket& operator=(const NetlinkSocket&) = delete;
+  NetlinkSocket() : socket_(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG)) {}
 
   [[nodiscard]] bool ask_for_listeners(std::uint8_t family) const {
     struct {
@@ -88,21 +83,21 @@ class NetlinkSocket {
     message.request.sdiag_family = family;
     message.request.sdiag_protocol = IPPROTO_TCP;
     message.request.idiag_states = 1U << TCP_LISTEN;
-    return descriptor_ >= 0 && send(descriptor_, &message, sizeof message, 0) == sizeof message;
+    return socket_.is_open() && send(socket_.number(), &message, sizeof message, 0) == sizeof message;
   }
 
   // The next part of the answer; empty: there is none.
   std::span<const std::byte> receive() {
     ssize_t count = 0;
     do {
-      count = recv(descriptor_, buffer_.data(), buffer_.size(), MSG_TRUNC);
+      count = recv(socket_.number(), buffer_.data(), buffer_.size(), MSG_TRUNC);
     } while (count < 0 && errno == EINTR);
     if (count < 0 || static_cast<std::size_t>(count) > buffer_.size()) return {};
     return std::span(buffer_).first(static_cast<std::size_t>(count));
   }
 
  private:
-  int descriptor_;
+  Descriptor socket_;
   alignas(nlmsghdr) std::array<std::byte, 32768> buffer_;
 };
 

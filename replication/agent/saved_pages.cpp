@@ -9,6 +9,8 @@
 #include <utility>
 #include <vector>
 
+#include "proxy/io/descriptor.h"
+
 namespace pgkeel {
 namespace {
 
@@ -47,37 +49,30 @@ class RightsOf {
 // One file after the other; each is on the disk when the next one begins.
 class PageWriter {
  public:
-  PageWriter() = default;
-  ~PageWriter() {
-    if (descriptor_ >= 0) close(descriptor_);
-  }
-  PageWriter(const PageWriter&) = delete;
-  PageWriter& operator=(const PageWriter&) = delete;
-
   Result<void> write(const std::string& path, std::uint64_t position, const std::vector<char>& bytes) {
     if (path != path_) {
       if (auto finished = finish(); !finished) return finished;
-      descriptor_ = open(path.c_str(), O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
-      if (descriptor_ < 0) return Error{"cannot open " + path + ": " + std::strerror(errno)};
+      file_ = Descriptor(open(path.c_str(), O_WRONLY | O_CLOEXEC | O_NOFOLLOW));
+      if (!file_.is_open()) return Error{"cannot open " + path + ": " + std::strerror(errno)};
       path_ = path;
     }
-    const auto written = pwrite(descriptor_, bytes.data(), bytes.size(), static_cast<off_t>(position));
+    const auto written = pwrite(file_.number(), bytes.data(), bytes.size(), static_cast<off_t>(position));
     if (written == static_cast<ssize_t>(bytes.size())) return {};
     return Error{"cannot put back a page of " + path + ": " + std::strerror(written < 0 ? errno : ENOSPC)};
   }
 
   Result<void> finish() {
-    if (descriptor_ < 0) return {};
-    const bool synced = fsync(descriptor_) == 0;
+    if (!file_.is_open()) return {};
+    const bool synced = fsync(file_.number()) == 0;
     const int problem = errno;
-    close(std::exchange(descriptor_, -1));
+    file_.close();
     if (synced) return {};
     return Error{"cannot bring " + path_ + " to the disk: " + std::strerror(problem)};
   }
 
  private:
   std::string path_;
-  int descriptor_ = -1;
+  Descriptor file_;
 };
 
 struct Place {
