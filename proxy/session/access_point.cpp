@@ -72,7 +72,12 @@ void AccessPoint::set_route(std::shared_ptr<const Route> route, std::function<vo
     Session& session = **at++;
     session.follow_route();
   }
-  if (!same_server) abandon_cancels_elsewhere(epoch_before);
+  if (!same_server) {
+    abandon_cancels([&](const RouteTarget& server) {
+      const RouteTarget* leads_to = route_->server_of(server.node);
+      return route_->epoch == epoch_before && leads_to != nullptr && *leads_to == server;
+    });
+  }
   const bool drains = route_->mode == RouteMode::kDraining;
   waiting_room_.open_doors(route_->leads_somewhere() && !drains && !shutting_down_, drains);
   if (!drains) return;
@@ -104,7 +109,7 @@ void AccessPoint::shut_down(const std::string& cause) {
     Session& session = **at++;
     session.shut_down(cause);
   }
-  abandon_cancels();
+  abandon_all_cancels();
 }
 
 void AccessPoint::end_clients_of(const IpAddress& address, const std::string& cause) {
@@ -175,7 +180,7 @@ void AccessPoint::close_all() {
     Session& session = **at++;
     session.vanish();
   }
-  abandon_cancels();
+  abandon_all_cancels();
   reap();
 }
 
@@ -283,28 +288,14 @@ void AccessPoint::retire(Session& session) {
   on_session_gone_();
 }
 
-void AccessPoint::abandon_cancels_elsewhere(std::uint64_t epoch_before) {
-  if (route_->epoch != epoch_before) return abandon_cancels();
+void AccessPoint::abandon_cancels(const std::function<bool(const RouteTarget& server)>& stays) {
   for (auto at = cancels_.begin(); at != cancels_.end();) {
-    auto& [server, forwarder] = at->second;
-    const RouteTarget* leads_to = route_->server_of(server.node);
-    if (leads_to != nullptr && *leads_to == server) {
-      ++at;
-      continue;
-    }
-    forwarder->abandon();
-    retired_cancels_.push_back(std::move(forwarder));
-    at = cancels_.erase(at);
+    const auto cancel = at++;
+    if (stays(cancel->second.server)) continue;
+    cancel->second.forwarder->abandon();
+    retired_cancels_.push_back(std::move(cancel->second.forwarder));
+    cancels_.erase(cancel);
   }
-  reaper_.start_once(Duration::zero());
-}
-
-void AccessPoint::abandon_cancels() {
-  for (auto& [number, cancel] : cancels_) {
-    cancel.forwarder->abandon();
-    retired_cancels_.push_back(std::move(cancel.forwarder));
-  }
-  cancels_.clear();
   reaper_.start_once(Duration::zero());
 }
 

@@ -203,9 +203,11 @@ class AccessPoint {
 
  private:
   void cancel_answered(std::uint64_t number, bool may_go);
-  // Of those that are on their way, the ones that the route does not lead to where they go any more; or all.
-  void abandon_cancels_elsewhere(std::uint64_t epoch_before);
-  void abandon_cancels();
+  // Of those that are on their way, by where they go.
+  void abandon_cancels(const std::function<bool(const RouteTarget& server)>& stays);
+  void abandon_all_cancels() {
+    abandon_cancels([](const RouteTarget&) { return false; });
+  }
   void reap();
 
   WorkerServices services_;
