@@ -84,8 +84,12 @@ PrimariesHeard Leadership::heard_by(const SeenView& seen) const {
 
 void Leadership::review() {
   look_at_heir();
-  look_at_obstacles();
-  look_at_sights();
+  const auto clusters = wires_.clusters();
+  const SuccessionView view = look_around(clusters);
+  look_at_obstacles(view);
+  const bool is_heard_elsewhere =
+      std::ranges::any_of(clusters, [](const auto& cluster) { return !cluster.heard_by.empty(); });
+  look_at_sights(view, is_heard_elsewhere);
 }
 
 // How a hand-over goes, to another one or to this one.
@@ -142,11 +146,9 @@ SuccessionView Leadership::look_around(const std::vector<LedCluster>& clusters) 
   return view;
 }
 
-void Leadership::look_at_obstacles() {
+void Leadership::look_at_obstacles(const SuccessionView& view) {
   const Membership& membership = coordination_.membership();
   const Instant now = monotonic_now();
-  const auto clusters = wires_.clusters();
-  const SuccessionView view = look_around(clusters);
   inability_.look(membership.leads(Coordination::now()), view.obstacles, now);
   const auto lasts_from = inability_.lasts_from();
   if (!lasts_from) {
@@ -166,11 +168,11 @@ void Leadership::look_at_obstacles() {
   wires_.tell(LogLevel::kError, what + "; the leadership is not handed over: " + succession.why_not);
 }
 
-void Leadership::look_at_sights() {
+// `is_heard_elsewhere`: a primary that this one does not hear.
+void Leadership::look_at_sights(const SuccessionView& view, bool is_heard_elsewhere) {
   if (!coordination_.membership().leads(Coordination::now())) return;
-  const auto clusters = wires_.clusters();
-  if (std::ranges::all_of(clusters, [](const auto& cluster) { return cluster.heard_by.empty(); })) return told_.clear();
-  const Succession succession = decide_succession(look_around(clusters), monotonic_now());
+  if (!is_heard_elsewhere) return told_.clear();
+  const Succession succession = decide_succession(view, monotonic_now());
   if (!succession.heir.empty() && coordination_.membership().is_in_touch(Coordination::now())) {
     return hand_over(succession.heir,
                      "this one does not hear from the primary of " + succession.cluster + ", and that one does",

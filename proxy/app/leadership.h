@@ -69,8 +69,8 @@ class Leadership {
   void hand_over(const std::string& heir, const std::string& why, std::uint64_t HandOverCounts::*reason,
                  Answered answered);
   void look_at_heir();
-  void look_at_obstacles();
-  void look_at_sights();
+  void look_at_obstacles(const SuccessionView& view);
+  void look_at_sights(const SuccessionView& view, bool is_heard_elsewhere);
   [[nodiscard]] SuccessionView look_around(const std::vector<LedCluster>& clusters) const;
   [[nodiscard]] PrimariesHeard heard_here() const;
   [[nodiscard]] PrimariesHeard heard_by(const SeenView& seen) const;
