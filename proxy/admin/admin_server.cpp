@@ -18,7 +18,6 @@
 #include "proxy/admin/token_guard.h"
 #include "proxy/http/http_server.h"
 #include "proxy/io/clock.h"
-#include "proxy/io/resolver.h"
 
 namespace pgkeel {
 namespace {
@@ -406,14 +405,8 @@ std::unique_ptr<AdminServer> AdminServer::start(Socket listening, AdminSources s
 }
 
 Result<std::unique_ptr<AdminServer>> AdminServer::start(const HostPort& listen, AdminSources sources) {
-  const auto addresses = resolve_for_binding(listen);
-  if (!addresses) return Error{"[admin] listen " + format_host_port(listen) + ": " + addresses.error().message};
-  auto socket = Socket::bind_to(addresses->front(), Socket::FamilyShare::kBoth);
-  const auto listening = socket ? socket->start_listening() : Result<void, SystemError>(socket.error());
-  if (!listening) {
-    return Error{"[admin] listen " + format_host_port(listen) +
-                 " cannot be bound: " + describe_system_error(listening.error().code)};
-  }
+  auto socket = HttpServer::listen_at("[admin] listen", listen);
+  if (!socket) return socket.error();
   return start(std::move(*socket), std::move(sources));
 }
 

@@ -11,6 +11,8 @@
 
 #include <httplib.h>
 
+#include "proxy/base/address.h"
+#include "proxy/base/result.h"
 #include "proxy/http/http_door.h"
 #include "proxy/io/socket.h"
 #include "proxy/io/tls_session.h"
@@ -20,6 +22,9 @@ namespace pgkeel {
 class HttpServer : public httplib::Server {
  public:
   explicit HttpServer(std::size_t threads, std::shared_ptr<const TlsAcceptor> tls = nullptr);  // none: plain HTTP
+
+  // A socket for serve(). `key`: of the configuration, for the error. Looks a name up, so it may block.
+  static Result<Socket> listen_at(const std::string& key, const HostPort& address);
 
   // For connections that come from now on. Those that are there end with the request that they make next, so that
   // every peer soon shows its certificate to the new one. Any thread.

@@ -15,7 +15,6 @@
 #include "proxy/http/http_server.h"
 #include "proxy/io/clock.h"
 #include "proxy/io/random_id.h"
-#include "proxy/io/resolver.h"
 #include "proxy/io/socket.h"
 
 namespace pgkeel {
@@ -249,15 +248,8 @@ AgentServer::~AgentServer() {
 
 Result<void> AgentServer::listen(const HostPort& address, std::shared_ptr<const TlsAcceptor> tls,
                                  WallTime certificate_ends) {
-  const std::string where = "[agent] listen " + format_host_port(address);
-  const auto addresses = resolve_for_binding(address);
-  if (!addresses) return Error{where + ": " + addresses.error().message};
-  auto socket = Socket::bind_to(addresses->front(), Socket::FamilyShare::kBoth);
-  // Its answers go out in two pieces, and the second would wait for the first one's acknowledgement, which the other
-  // side delays by 40 ms: longer than a fence takes.
-  if (socket) socket->set_link_options();
-  const auto listening = socket ? socket->start_listening() : Result<void, SystemError>(socket.error());
-  if (!listening) return Error{where + " cannot be bound: " + describe_system_error(listening.error().code)};
+  auto socket = HttpServer::listen_at("[agent] listen", address);
+  if (!socket) return socket.error();
   inner_->certificate_ends = certificate_ends;
   inner_->server = std::make_unique<HttpServer>(kThreads, std::move(tls));
   inner_->server->set_payload_max_length(kRequestBytesMax);

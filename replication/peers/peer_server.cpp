@@ -8,7 +8,6 @@
 #include <httplib.h>
 
 #include "proxy/http/http_server.h"
-#include "proxy/io/resolver.h"
 #include "proxy/io/socket.h"
 #include "proxy/io/wakeup.h"
 
@@ -129,14 +128,8 @@ PeerServer::~PeerServer() {
 }
 
 Result<void> PeerServer::listen(const HostPort& address, std::shared_ptr<const TlsAcceptor> tls) {
-  const std::string where = "[coordination] peer.listen " + format_host_port(address);
-  const auto addresses = resolve_for_binding(address);
-  if (!addresses) return Error{where + ": " + addresses.error().message};
-  auto socket = Socket::bind_to(addresses->front(), Socket::FamilyShare::kBoth);
-  // Its answers go out in two pieces, and the second would wait for the first one's acknowledgement.
-  if (socket) socket->set_link_options();
-  const auto listening = socket ? socket->start_listening() : Result<void, SystemError>(socket.error());
-  if (!listening) return Error{where + " cannot be bound: " + describe_system_error(listening.error().code)};
+  auto socket = HttpServer::listen_at("[coordination] peer.listen", address);
+  if (!socket) return socket.error();
   inner_->server = std::make_unique<HttpServer>(kThreads, std::move(tls));
   inner_->server->set_payload_max_length(kRequestBytesMax);
   inner_->add_routes();
