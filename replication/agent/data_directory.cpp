@@ -61,6 +61,15 @@ bool DataDirectory::is_empty_or_absent() const {
   return type == std::filesystem::file_type::not_found || std::filesystem::is_empty(path(), problem);
 }
 
+Result<int> DataDirectory::major_version() const {
+  const auto text = read_file(file("PG_VERSION"), 64);
+  if (!text) return text.error();
+  int version = 0;
+  if (std::from_chars(text->data(), text->data() + text->size(), version).ec != std::errc())
+    return Error{file("PG_VERSION") + " holds no version"};
+  return version;
+}
+
 Result<FileOwner> DataDirectory::owner() const {
   const auto user = find_os_user(settings_.os_user);
   if (!user) return user.error();

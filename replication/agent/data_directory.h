@@ -42,6 +42,9 @@ class DataDirectory {
   [[nodiscard]] bool exists() const;  // there is a server in it; an empty folder is none
   [[nodiscard]] bool is_empty_or_absent() const;
 
+  // By PG_VERSION: 15. An error where that cannot be read.
+  [[nodiscard]] Result<int> major_version() const;
+
   // The owner of every file that we make for the server.
   [[nodiscard]] Result<FileOwner> owner() const;
 

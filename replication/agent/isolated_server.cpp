@@ -2,8 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
-#include <charconv>
 #include <condition_variable>
 #include <csignal>
 #include <cstring>
@@ -206,9 +204,9 @@ Result<std::unique_ptr<IsolatedServer>> IsolatedServer::start(const LocalServerC
   std::unique_ptr<IsolatedServer> isolated(
       new IsolatedServer(directory.settings(), superuser.value_or(directory.os_user())));
   isolated->port_ = port;
-  const auto version = read_file(directory.file("PG_VERSION"), 64);
+  const auto version = directory.major_version();
   if (!version) return version.error();
-  std::from_chars(version->data(), version->data() + version->size(), isolated->major_version_);
+  isolated->major_version_ = *version;
 
   std::error_code ignored;
   // Nobody runs there, whoever has that number now. In doubt PostgreSQL looks itself.

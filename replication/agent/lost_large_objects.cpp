@@ -1,17 +1,16 @@
 #include "replication/agent/lost_large_objects.h"
 
 #include <algorithm>
-#include <cerrno>
 #include <charconv>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
 #include <utility>
 
 #include <nlohmann/json.hpp>
 
 #include "proxy/base/hexadecimal.h"
 #include "proxy/io/blocking_sql.h"
+#include "replication/agent/export_file.h"
 #include "replication/agent/lost_export_text.h"
 #include "replication/agent/lost_table.h"
 
@@ -27,27 +26,6 @@ constexpr std::uint32_t kMetadata = 2995;
 
 constexpr std::size_t kObjectsAtOnce = 200;
 constexpr std::size_t kPartBytes = std::size_t{1} << 20U;
-
-// A file of the export, for nobody else to read.
-class ExportFile {
- public:
-  explicit ExportFile(std::string path) : path_(std::move(path)) {
-    std::error_code ignored;  // the stream fails then
-    files::create_directories(files::path(path_).parent_path(), ignored);
-    stream_.open(path_, std::ios::binary | std::ios::trunc);
-    files::permissions(path_, files::perms::owner_read | files::perms::owner_write, ignored);
-  }
-  void add(std::string_view text) { stream_ << text; }
-  Result<void> close() {
-    stream_.close();
-    if (!stream_) return Error{"cannot write " + path_ + ": " + std::strerror(errno)};
-    return {};
-  }
-
- private:
-  std::string path_;
-  std::ofstream stream_;
-};
 
 std::string array_of(std::span<const std::uint32_t> loids) {
   std::string text = "'{";

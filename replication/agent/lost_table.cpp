@@ -1,19 +1,14 @@
 #include "replication/agent/lost_table.h"
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
-#include <filesystem>
-#include <fstream>
 #include <utility>
 
 #include "proxy/base/sql_quote.h"
+#include "replication/agent/export_file.h"
 #include "replication/agent/lost_export_text.h"
 
 namespace pgkeel {
 namespace {
-
-namespace files = std::filesystem;
 
 constexpr std::size_t kRowsAtOnce = 200;
 constexpr const char* kLockNotAvailable = "55P03";
@@ -81,10 +76,7 @@ Result<void> describe_lost_table(const IsolatedServer& server, LostTable& table)
 
 Result<std::uint64_t> write_lost_rows(BlockingSql& connection, LostTable& table, const std::vector<RowPointer>& rows,
                                       const std::vector<std::string>& columns, const std::string& path) {
-  std::error_code problem;
-  files::create_directories(files::path(path).parent_path(), problem);
-  std::ofstream file(path, std::ios::binary | std::ios::trunc);
-  files::permissions(path, files::perms::owner_read | files::perms::owner_write, problem);
+  ExportFile file(path);
   std::uint64_t count = 0;
   std::uint64_t unreadable = 0;
   bool header = true;
@@ -97,7 +89,7 @@ Result<std::uint64_t> write_lost_rows(BlockingSql& connection, LostTable& table,
                                         ++lines;
                                       });
     if (!copied) return copied;
-    file << text;
+    file.add(text);
     count += lines - (header ? 1 : 0);
     header = false;
     return {};
@@ -125,8 +117,7 @@ Result<std::uint64_t> write_lost_rows(BlockingSql& connection, LostTable& table,
     table.left_out.push_back(std::to_string(rows.size() - count - unreadable) + " rows for " + path +
                              " are not shown by the server");
   }
-  file.close();
-  if (!file) return Error{"cannot write " + path + ": " + std::strerror(errno)};
+  if (auto closed = file.close(); !closed) return closed.error();
   return count;
 }
 

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <iterator>
+#include <utility>
 
 namespace pgkeel {
 namespace {
@@ -20,13 +22,13 @@ bool is_there(const std::string& path) {
   return std::filesystem::file_size(path, absent) > 0 && !absent;
 }
 
-void add_revived_before(LostRows& rows, const std::vector<RowPointer>& revived) {
-  for (const auto& row : revived) {
-    if (std::ranges::find(rows.deleted, row) != rows.deleted.end()) continue;
-    rows.deleted.push_back(row);
-    ++rows.deletions;
-  }
+void add_revived_before(LostRows& rows, std::vector<RowPointer> revived) {
   std::ranges::sort(rows.deleted);
+  std::ranges::sort(revived);
+  std::vector<RowPointer> all;
+  std::ranges::set_union(rows.deleted, revived, std::back_inserter(all));
+  rows.deletions += all.size() - rows.deleted.size();
+  rows.deleted = std::move(all);
 }
 
 }  // namespace

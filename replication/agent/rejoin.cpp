@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cctype>
 #include <cerrno>
-#include <charconv>
 #include <cstring>
 #include <fcntl.h>
 #include <filesystem>
@@ -207,10 +206,9 @@ Result<RejoinReport> Rejoin::rewind(const Divergence& divergence, const Upstream
     if (auto removed = remove_durably(directory_.file(signal)); !removed) return removed.error();
   }
   say_("rewinding it to where " + upstream_.node + " took over");
-  const auto version = read_file(directory_.file("PG_VERSION"), 64);
-  int major_version = 0;
-  if (version) std::from_chars(version->data(), version->data() + version->size(), major_version);
-  const auto call = rewind_call(major_version, directory_.path(), upstream.conninfo(), directory_.config_file());
+  const auto version = directory_.major_version();
+  const auto call =
+      rewind_call(version ? *version : 0, directory_.path(), upstream.conninfo(), directory_.config_file());
   const auto control = directory_.control_data();
   const bool crashed = !control || !control->shut_down_cleanly();
   Result<std::string> rewound = std::string();
