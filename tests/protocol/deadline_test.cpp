@@ -4,7 +4,7 @@
 #include <doctest/doctest.h>
 
 #include "proxy/io/clock.h"
-#include "tests/protocol/proxy_under_test.h"
+#include "tests/protocol/login_steps.h"
 
 using namespace pgkeel;
 using namespace pgkeel::test;
@@ -100,12 +100,7 @@ TEST_CASE("a login past the deadline is held, and goes on when the deadline has 
 TEST_CASE("a login that cannot be repeated past the deadline ends with 08001") {
   ProxyUnderTest proxy;
   proxy.route_to_a(1);
-  Peer client = proxy.connect();
-  client.send(startup_message());
-  Peer server = proxy.a.accept();
-  server.receive(startup_message().size());
-  server.send(authentication(3));
-  REQUIRE(client.receive_message() == authentication(3));
+  auto [client, server] = Challenged(proxy);
   proxy.set_write_deadline(Instant{since_boot()});
   client.send(password("secret"));
   CHECK(last_error(client.receive_to_end()).field('C') == "08001");

@@ -5,7 +5,7 @@
 
 #include <doctest/doctest.h>
 
-#include "tests/protocol/proxy_under_test.h"
+#include "tests/protocol/login_steps.h"
 
 using namespace pgkeel;
 using namespace pgkeel::test;
@@ -19,12 +19,6 @@ const std::string kNotification = message('A', "\0\0\0\1channel\0\0"sv);
 
 bool has_drained(const ProxyUnderTest& proxy) {
   return wait_until([&] { return proxy.times_drained() == 1; });
-}
-
-Peer begin_login(const ProxyUnderTest& proxy) {
-  Peer client = proxy.connect();
-  client.send(startup_message());
-  return client;
 }
 
 // It has no transaction open, and is not read.

@@ -5,7 +5,7 @@
 
 #include <doctest/doctest.h>
 
-#include "tests/protocol/proxy_under_test.h"
+#include "tests/protocol/login_steps.h"
 
 using namespace pgkeel;
 using namespace pgkeel::test;
@@ -13,23 +13,6 @@ using namespace pgkeel::wire_test;
 using namespace std::chrono_literals;
 
 namespace {
-
-Peer begin_login(ProxyUnderTest& proxy) {
-  Peer client = proxy.connect();
-  client.send(startup_message());
-  return client;
-}
-
-void wait_until_held(ProxyUnderTest& proxy, std::uint64_t clients) {
-  REQUIRE(wait_until([&] { return proxy.stats().held == clients; }));
-}
-
-Peer accept_startup(PeerListener& listener) {
-  Peer server = listener.accept();
-  const std::string startup = server.receive(startup_message().size());
-  REQUIRE(startup == startup_message());
-  return server;
-}
 
 ProxyUnderTest::Options with(ProxyConfig proxy) {
   proxy.workers = 2;
@@ -168,20 +151,6 @@ TEST_CASE("a shutdown ends when the last client has gone, or at its limit") {
   impatient.stop(20ms);
   CHECK(last_error(lazy.client.receive_to_end()).field('C') == "57P01");
 }
-
-namespace {
-
-// A client that its server has asked for a password.
-struct Challenged {
-  explicit Challenged(ProxyUnderTest& proxy) : client(begin_login(proxy)), server(accept_startup(proxy.a)) {
-    server.send(authentication(3));
-    REQUIRE(client.receive_message() == authentication(3));
-  }
-  Peer client;
-  Peer server;
-};
-
-}  // namespace
 
 TEST_CASE("where no place is left, a client that does not prove who it is makes room, and one that did does not") {
   ProxyUnderTest proxy({.proxy = {.workers = 1, .max_client_connections = 2}});

@@ -4,7 +4,7 @@
 
 #include <doctest/doctest.h>
 
-#include "tests/protocol/proxy_under_test.h"
+#include "tests/protocol/login_steps.h"
 
 using namespace pgkeel;
 using namespace pgkeel::test;
@@ -13,23 +13,6 @@ using namespace std::chrono_literals;
 using namespace std::string_literals;
 
 namespace {
-
-Peer begin_login(ProxyUnderTest& proxy) {
-  Peer client = proxy.connect();
-  client.send(startup_message());
-  return client;
-}
-
-void wait_until_held(ProxyUnderTest& proxy, std::uint64_t clients) {
-  REQUIRE(wait_until([&] { return proxy.stats().held == clients; }));
-}
-
-Peer accept_startup(PeerListener& listener) {
-  Peer server = listener.accept();
-  const std::string startup = server.receive(startup_message().size());
-  REQUIRE(startup == startup_message());
-  return server;
-}
 
 void finish_login(Peer& client, Peer& server) {
   server.send(login_answer());
@@ -351,10 +334,7 @@ TEST_CASE("with tell_client_address the server sees from where its client comes"
 TEST_CASE("what a client sends behind its password waits until the server's role is known") {
   ProxyUnderTest proxy({.proxy = {.workers = 1}});
   proxy.route_to_a(1);
-  Peer client = begin_login(proxy);
-  Peer server = accept_startup(proxy.a);
-  server.send(authentication(3));
-  REQUIRE(client.receive_message() == authentication(3));
+  auto [client, server] = Challenged(proxy);
   client.send(password("secret") + query("insert into t values (1)"));
   CHECK(server.receive_message() == password("secret"));
   SUBCASE("and is its own then") {
@@ -372,10 +352,7 @@ TEST_CASE("what is no answer to a challenge ends the login, and does not reach t
   for (const std::string& said : {query("select 1"), message('p', std::string(70'000, 'x')), "p" + int32_bytes(3)}) {
     ProxyUnderTest proxy({.proxy = {.workers = 1}});
     proxy.route_to_a(1);
-    Peer client = begin_login(proxy);
-    Peer server = accept_startup(proxy.a);
-    server.send(authentication(3));
-    REQUIRE(client.receive_message() == authentication(3));
+    auto [client, server] = Challenged(proxy);
     client.send(said);
     CHECK(last_error(client.receive_to_end()).field('C') == "08P01");
     CHECK(server.receive_to_end().empty());
@@ -385,10 +362,7 @@ TEST_CASE("what is no answer to a challenge ends the login, and does not reach t
 TEST_CASE("a client that says goodbye instead of its password is gone") {
   ProxyUnderTest proxy({.proxy = {.workers = 1}});
   proxy.route_to_a(1);
-  Peer client = begin_login(proxy);
-  Peer server = accept_startup(proxy.a);
-  server.send(authentication(3));
-  REQUIRE(client.receive_message() == authentication(3));
+  auto [client, server] = Challenged(proxy);
   client.send(terminate());
   CHECK(client.receive_to_end().empty());
   CHECK(server.receive_to_end().empty());

@@ -46,7 +46,7 @@ ProxyUnderTest::Options joined() {
 // The server's side of one exchange, with the proxy.
 class ScramServer {
  public:
-  explicit ScramServer(PeerListener& listener) : peer_(accept(listener)) {
+  explicit ScramServer(PeerListener& listener) : peer_(asked_for_tls(listener)) {
     peer_.shake_hands();
     REQUIRE(peer_.receive(startup_message().size()) == startup_message());
     peer_.send(kOffer);
@@ -80,14 +80,6 @@ class ScramServer {
   TlsPeer& peer() { return peer_; }
 
  private:
-  static TlsPeer accept(PeerListener& listener) {
-    Peer server = listener.accept();
-    REQUIRE(server.receive(ssl_request().size()) == ssl_request());
-    server.send("S");
-    return TlsPeer(std::move(server),
-                   {.is_server = true, .certificate_file = certificates().cert, .key_file = certificates().key});
-  }
-
   TlsPeer peer_;
   std::string bare_;
   std::string challenge_;
@@ -159,11 +151,7 @@ TEST_CASE("whoever has proven itself is logged in again, and sees nothing of it"
       stopping.peer().receive_message();
       stopping.peer().send(report('E', "FATAL", "57P01", "terminating connection"));
     }
-    Peer raw = proxy.a.accept();
-    raw.receive(ssl_request().size());
-    raw.send("S");
-    TlsPeer server(std::move(raw),
-                   {.is_server = true, .certificate_file = certificates().cert, .key_file = certificates().key});
+    TlsPeer server = asked_for_tls(proxy.a);
     server.shake_hands();
     server.receive(startup_message().size());
     server.send(login_answer());
@@ -175,11 +163,7 @@ TEST_CASE("whoever has proven itself is logged in again, and sees nothing of it"
       prove(client, lost);
       lost.peer().receive_message();
     }
-    Peer raw = proxy.a.accept();
-    raw.receive(ssl_request().size());
-    raw.send("S");
-    TlsPeer server(std::move(raw),
-                   {.is_server = true, .certificate_file = certificates().cert, .key_file = certificates().key});
+    TlsPeer server = asked_for_tls(proxy.a);
     server.shake_hands();
     server.receive(startup_message().size());
     server.send(authentication(5, "salt"));

@@ -4,10 +4,7 @@
 
 #include <doctest/doctest.h>
 
-#include "tests/protocol/proxy_under_test.h"
-#include "tests/support/temporary_folder.h"
-#include "tests/support/test_certificates.h"
-#include "tests/support/tls_peer.h"
+#include "tests/protocol/tls_clients.h"
 #include "tests/support/wait_until.h"
 
 using namespace pgkeel;
@@ -17,26 +14,12 @@ using namespace std::chrono_literals;
 
 namespace {
 
-const TestCertificates& certificates() {
-  static const TemporaryFolder folder;
-  static const TestCertificates made(folder.path());
-  return made;
-}
-
 ProxyUnderTest::Options with_tls(ServerTlsMode mode, const std::string& ca = "", std::string host = "127.0.0.1") {
   return {.proxy = {.workers = 1}, .server_tls = {.mode = mode, .ca = ca}, .server_host = std::move(host)};
 }
 
 const TlsPeerOptions kServer = {
     .is_server = true, .certificate_file = certificates().cert, .key_file = certificates().key};
-
-// A server that was asked for TLS, and says yes; the handshake is still to come.
-TlsPeer asked_for_tls(PeerListener& listener, const TlsPeerOptions& options = kServer) {
-  Peer server = listener.accept();
-  REQUIRE(server.receive(ssl_request().size()) == ssl_request());
-  server.send("S");
-  return TlsPeer(std::move(server), options);
-}
 
 Peer client_of(const ProxyUnderTest& proxy) {
   Peer client = proxy.connect();

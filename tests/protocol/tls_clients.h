@@ -1,7 +1,9 @@
-// Clients of an access point with TLS, for the tests of it. Throws, and fails the test, where one does not get in.
+// Clients and servers of an access point with TLS, for the tests of it. Throws, and fails the test, where one does not
+// get in.
 #pragma once
 
 #include <string>
+#include <utility>
 
 #include <doctest/doctest.h>
 
@@ -41,6 +43,17 @@ inline Peer asked_for_tls(const ProxyUnderTest& proxy) {
   client.send(ssl_request());
   REQUIRE(client.receive(1) == "S");
   return client;
+}
+
+// A server that was asked for TLS, and says yes; the handshake is still to come.
+inline TlsPeer asked_for_tls(PeerListener& listener,
+                             const TlsPeerOptions& options = {.is_server = true,
+                                                              .certificate_file = certificates().cert,
+                                                              .key_file = certificates().key}) {
+  Peer server = listener.accept();
+  REQUIRE(server.receive(ssl_request().size()) == ssl_request());
+  server.send("S");
+  return TlsPeer(std::move(server), options);
 }
 
 inline TlsPeer encrypted(const ProxyUnderTest& proxy, const TlsPeerOptions& options = trusting(),
