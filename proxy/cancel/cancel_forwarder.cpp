@@ -12,7 +12,7 @@ constexpr Duration kLimit = std::chrono::seconds(5);
 
 }  // namespace
 
-CancelForwarder::CancelForwarder(Loop& loop, const WriteDeadline& deadline, AcceptedClient client, std::string packet,
+CancelForwarder::CancelForwarder(Loop& loop, const BootDeadline& deadline, AcceptedClient client, std::string packet,
                                  std::function<void(End)> on_done)
     : loop_(loop),
       deadline_(deadline),

@@ -10,10 +10,10 @@
 
 #include "proxy/base/address.h"
 #include "proxy/io/accepted_client.h"
+#include "proxy/io/boot_deadline.h"
 #include "proxy/io/link.h"
 #include "proxy/io/resolver.h"
 #include "proxy/io/timer.h"
-#include "proxy/routing/write_deadline.h"
 #include "proxy/upstream/tls_opening.h"
 
 namespace pgkeel {
@@ -31,7 +31,7 @@ class CancelForwarder {
   // `on_done` comes once, when all is closed: destroy the forwarder later, not inside it.
   // `client` holds a descriptor for the link to the server too.
   // Past the deadline nothing is sent.
-  CancelForwarder(Loop& loop, const WriteDeadline& deadline, AcceptedClient client, std::string packet,
+  CancelForwarder(Loop& loop, const BootDeadline& deadline, AcceptedClient client, std::string packet,
                   std::function<void(End)> on_done);
   CancelForwarder(const CancelForwarder&) = delete;
   CancelForwarder& operator=(const CancelForwarder&) = delete;
@@ -51,7 +51,7 @@ class CancelForwarder {
   void finish();
 
   Loop& loop_;
-  const WriteDeadline& deadline_;
+  const BootDeadline& deadline_;
   AcceptedClient client_;
   std::string packet_;
   std::function<void(End)> on_done_;

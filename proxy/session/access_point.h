@@ -19,6 +19,7 @@
 #include "proxy/cancel/cancel_forwarder.h"
 #include "proxy/cancel/cancel_registry.h"
 #include "proxy/io/accepted_client.h"
+#include "proxy/io/boot_deadline.h"
 #include "proxy/io/resolver.h"
 #include "proxy/io/timer.h"
 #include "proxy/routing/allow_list.h"
@@ -26,7 +27,6 @@
 #include "proxy/routing/login_gate.h"
 #include "proxy/routing/reader_choice.h"
 #include "proxy/routing/route.h"
-#include "proxy/routing/write_deadline.h"
 #include "proxy/session/cancel_question.h"
 #include "proxy/session/cluster_tls.h"
 #include "proxy/session/evidence_reporter.h"
@@ -80,7 +80,9 @@ struct SharedCluster {
   ClusterTls tls;
   LoginGate login_gate;
   CancelRegistry cancel_registry;
-  WriteDeadline write_deadline;
+  // Until when bytes of clients may be written to servers. Of several pgkeels each has such a deadline, which moves
+  // while it renews its lease.
+  BootDeadline write_deadline;
   ReaderCounts readers;  // of the read-only endpoint
   // Told of cancel requests whose key is none of these, and who sent them; empty: nobody is. Any thread; set before the
   // first client.

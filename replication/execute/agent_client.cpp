@@ -44,7 +44,7 @@ bool may_be_repeated(JobKind kind) {
 // One job, from its order to its end.
 class JobCall {
  public:
-  JobCall(AgentConnections& agent, const ActingUntil& acting, Duration patience, const NodeHost::Progress& progress,
+  JobCall(AgentConnections& agent, const BootDeadline& acting, Duration patience, const NodeHost::Progress& progress,
           std::stop_token break_off)
       : agent_(agent),
         acting_(acting),
@@ -63,7 +63,7 @@ class JobCall {
         return Error{std::string(job_kind_name(request.kind)) + " was broken off before the agent took it up"};
       }
       // Its term is over, and the agent may not know that yet where it was restarted.
-      if (!acting_.holds())
+      if (acting_.is_over())
         return Error{std::string(job_kind_name(request.kind)) +
                      " is not ordered any more: another pgkeel may lead by now"};
       const auto answer = post(path("/jobs"), json, kCallLimit);
@@ -138,7 +138,7 @@ class JobCall {
   }
 
   AgentConnections& agent_;
-  const ActingUntil& acting_;
+  const BootDeadline& acting_;
   const Duration patience_;
   const NodeHost::Progress& progress_;
   const std::stop_token break_off_;
@@ -148,7 +148,7 @@ class JobCall {
 }  // namespace
 
 AgentClient::AgentClient(std::string node, HostPort address, std::shared_ptr<AgentConnections> agent,
-                         std::shared_ptr<const AgentSilence> silence, std::shared_ptr<const ActingUntil> acting)
+                         std::shared_ptr<const AgentSilence> silence, std::shared_ptr<const BootDeadline> acting)
     : node_(std::move(node)),
       address_(std::move(address)),
       agent_(std::move(agent)),

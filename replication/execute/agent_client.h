@@ -9,9 +9,9 @@
 #include <stop_token>
 #include <string>
 
+#include "proxy/io/boot_deadline.h"
 #include "replication/agent/agent_protocol.h"
 #include "replication/agent/node_host.h"
-#include "replication/execute/acting_until.h"
 #include "replication/execute/agent_connections.h"
 
 namespace pgkeel {
@@ -38,7 +38,7 @@ class AgentClient final : public NodeHost {
  public:
   AgentClient(std::string node, HostPort address, std::shared_ptr<AgentConnections> agent,
               std::shared_ptr<const AgentSilence> silence,
-              std::shared_ptr<const ActingUntil> acting = std::make_shared<const ActingUntil>());
+              std::shared_ptr<const BootDeadline> acting = std::make_shared<const BootDeadline>());
 
   [[nodiscard]] std::string doubt() const override { return silence_->why(); }
   [[nodiscard]] std::shared_ptr<const NodeHost> breakable(std::stop_token break_off) const override;
@@ -62,7 +62,7 @@ class AgentClient final : public NodeHost {
   HostPort address_;
   std::shared_ptr<AgentConnections> agent_;
   std::shared_ptr<const AgentSilence> silence_;
-  std::shared_ptr<const ActingUntil> acting_;  // asked before each order
+  std::shared_ptr<const BootDeadline> acting_;  // asked before each order
   std::stop_token break_off_;
   std::uint64_t term_ = 0;
 };

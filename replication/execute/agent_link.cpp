@@ -32,7 +32,7 @@ struct AgentLink::Inner {
         callbacks(std::move(told)),
         silence(std::make_shared<AgentSilence>("its agent at " + config.agent->url + " has not answered yet")),
         connections(std::make_shared<AgentConnections>(*config.agent)),
-        acting(std::make_shared<ActingUntil>()),
+        acting(std::make_shared<BootDeadline>()),
         wakeup(loop) {}
 
   ~Inner() {
@@ -88,7 +88,7 @@ struct AgentLink::Inner {
 
   std::string next_path() {
     std::string path = std::string(kAgentPathPrefix) + "/watch?wait_ms=" + std::to_string(to_milliseconds(kWait));
-    if (!acting->holds()) path += "&looks_only=1";
+    if (acting->is_over()) path += "&looks_only=1";
     if (known) path += "&instance=" + known->instance + "&after=" + std::to_string(known->sequence);
     const std::lock_guard lock(mutex);
     if (notices_heard > 0) path += "&heard=" + std::to_string(notices_heard);
@@ -132,7 +132,7 @@ struct AgentLink::Inner {
   const Callbacks callbacks;
   const std::shared_ptr<AgentSilence> silence;
   const std::shared_ptr<AgentConnections> connections;
-  const std::shared_ptr<ActingUntil> acting;
+  const std::shared_ptr<BootDeadline> acting;
   std::optional<WallTime> agent_certificate_ends;  // control thread
   bool told_of_silence = false;                    // control thread
   std::string told_by;                             // control thread: the agent's instance
@@ -155,7 +155,7 @@ AgentLink::AgentLink(Loop& loop, const NodeConfig& node, Callbacks callbacks)
 
 AgentLink::~AgentLink() = default;
 
-ActingUntil& AgentLink::acting_until() {
+BootDeadline& AgentLink::acting_until() {
   return *inner_->acting;
 }
 

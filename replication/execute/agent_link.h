@@ -12,9 +12,9 @@
 
 #include "config/config.h"
 #include "health/agent_evidence.h"
+#include "proxy/io/boot_deadline.h"
 #include "replication/agent/agent_protocol.h"
 #include "replication/agent/node_host.h"
-#include "replication/execute/acting_until.h"
 #include "replication/execute/agent_connections.h"
 
 namespace pgkeel {
@@ -36,8 +36,9 @@ class AgentLink {
   AgentLink(const AgentLink&) = delete;
   AgentLink& operator=(const AgentLink&) = delete;
 
-  // Set it before start(), where this pgkeel is not alone, and whenever it changes.
-  [[nodiscard]] ActingUntil& acting_until();
+  // Until when this pgkeel may act on the node: it leads, or may lead clients there. Set it before start(), where this
+  // pgkeel is not alone, and whenever it changes.
+  [[nodiscard]] BootDeadline& acting_until();
 
   // Begins to call; before that the agent counts as silent.
   void start();

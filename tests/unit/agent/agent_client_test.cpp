@@ -22,7 +22,7 @@ namespace {
 // An agent that whoever calls it finds, but that never answers.
 struct SilentAgent {
   [[nodiscard]] std::shared_ptr<const NodeHost> host(
-      std::stop_token break_off, std::shared_ptr<const ActingUntil> acting = std::make_shared<ActingUntil>()) const {
+      std::stop_token break_off, std::shared_ptr<const BootDeadline> acting = std::make_shared<BootDeadline>()) const {
     const AgentAccessConfig access{"https://127.0.0.1:" + std::to_string(listener.port()),
                                    {certificates.ca, certificates.client_cert, certificates.client_key}};
     return AgentClient("a", {"127.0.0.1", 5432}, std::make_shared<AgentConnections>(access),
@@ -63,7 +63,7 @@ TEST_CASE("an order that its agent does not take up is repeated until it is brok
 
 TEST_CASE("an order that its agent does not take up is not repeated by a pgkeel that may have ceased to lead") {
   SilentAgent agent;
-  const auto acting = std::make_shared<ActingUntil>();
+  const auto acting = std::make_shared<BootDeadline>();
   Result<void> fenced;
   std::thread orders([&, host = agent.host({}, acting)] { fenced = host->fence(10min); });
   for (int times = 0; times < 3; ++times) agent.listener.accept().close();

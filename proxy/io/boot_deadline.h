@@ -1,6 +1,5 @@
-// Until when bytes of clients may be written to servers. Of several pgkeels each has such a deadline, which moves while
-// it renews its lease: one that was frozen, and wakes up past it, writes nothing. A pgkeel that is alone has none. Any
-// thread.
+// Until when something may be done, by the clock that goes on while the machine sleeps: a process that was frozen sees
+// here that its time is over before it has noticed anything else. One that nobody sets is never over. Any thread.
 #pragma once
 
 #include <atomic>
@@ -10,12 +9,11 @@
 
 namespace pgkeel {
 
-class WriteDeadline {
+class BootDeadline {
  public:
-  // Of the clock that goes on while the machine sleeps (since_boot()).
+  // since_boot()
   void set(Instant until) { until_.store(until.time_since_epoch().count(), std::memory_order_relaxed); }
 
-  // This pgkeel is one of several.
   [[nodiscard]] bool is_set() const { return until_.load(std::memory_order_relaxed) != kNone; }
 
   [[nodiscard]] bool is_over() const {
