@@ -3,6 +3,7 @@
 #include <atomic>
 #include <chrono>
 #include <csignal>
+#include <filesystem>
 #include <future>
 #include <iostream>
 #include <set>
@@ -196,8 +197,11 @@ void keep_running(const DemoServers& servers) {
         const auto end = conninfo.find(" application_name=");
         return conninfo.substr(0, begin) + conninfo.substr(end);
       }()));
-  say("  pgkeel status --config " + servers.config_file());
-  say("  pgkeel events --follow --config " + servers.config_file());
+  // Where it was built nothing named pgkeel need be in the PATH.
+  const auto program = std::filesystem::read_symlink("/proc/self/exe").string();
+  for (const char* arguments : {"status", "events --follow", "decisions demo", "lost demo", "switchover demo"}) {
+    say(fmt::format("  {} {} --config {}", program, arguments, servers.config_file()));
+  }
   say("Ctrl-C removes it all.");
   while (!g_interrupted) std::this_thread::sleep_for(100ms);
 }
