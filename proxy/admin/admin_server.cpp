@@ -167,7 +167,7 @@ struct AdminServer::Inner {
       response.set_content(process_json(*process), "application/json");
     });
     route("POST", "/api/v1/restart", [this](const httplib::Request& request, httplib::Response& response) {
-      if (const auto by = who_changes(request, response)) restart(*by, response);
+      if (const auto by = who_changes(request, response)) restart(*by, request, response);
     });
     route("POST", "/api/v1/lead", [this](const httplib::Request& request, httplib::Response& response) {
       if (const auto by = who_changes(request, response)) lead(*by, request, response);
@@ -278,7 +278,9 @@ struct AdminServer::Inner {
     });
   }
 
-  void restart(const std::string& by, httplib::Response& response) {
+  void restart(const std::string& by, const httplib::Request& request, httplib::Response& response) {
+    const auto empty = parse_restart(request.body);
+    if (!empty) return answer_text(response, 400, empty.error().message);
     const auto begun = sources.restart ? sources.restart(by) : std::nullopt;
     if (!begun) return answer_text(response, 503, "the control thread does not answer; nothing is begun");
     response.status = *begun ? 202 : 409;

@@ -4,6 +4,8 @@
 #include <fcntl.h>
 #include <fstream>
 #include <iterator>
+#include <mutex>
+#include <optional>
 #include <set>
 #include <sstream>
 #include <stdexcept>
@@ -11,6 +13,7 @@
 #include <httplib.h>
 
 #include "proxy/io/descriptor.h"
+#include "tests/support/described_answers.h"
 #include "tests/support/wait_until.h"
 
 namespace pgkeel::test {
@@ -54,6 +57,34 @@ std::string cluster_text(const std::string& name, std::uint16_t port, const std:
             "\", os_user = \"" + local.os_user + "\" }\n";
   }
   return text;
+}
+
+// Whatever a test asks for is described, too. The description is that of the process that was asked first.
+void hold(std::uint16_t port, const std::string& path, const httplib::Response& answer) {
+  static std::mutex mutex;
+  const std::lock_guard lock(mutex);
+  static std::optional<DescribedAnswers> described;
+  if (!described) {
+    const auto document = httplib::Client("127.0.0.1", port).Get("/api/v1/openapi.json");
+    if (!document || document->status != 200) return;
+    described.emplace(document->body);
+  }
+  const auto differences = described->differences({.method = "GET",
+                                                   .path = path,
+                                                   .status = answer.status,
+                                                   .content_type = answer.get_header_value("Content-Type"),
+                                                   .body = answer.body});
+  if (!differences.empty()) throw std::runtime_error("not as openapi.json says: " + differences.front());
+}
+
+// The body of an answer that is as described; nothing where there is none.
+std::optional<std::string> get_described(std::uint16_t port, const std::string& path) {
+  httplib::Client client("127.0.0.1", port);
+  client.set_connection_timeout(1);
+  const auto answer = client.Get(path);
+  if (!answer) return std::nullopt;
+  hold(port, path, *answer);
+  return answer->status == 200 ? std::optional(answer->body) : std::nullopt;
 }
 
 }  // namespace
@@ -137,17 +168,13 @@ void PgkeelProcess::follow_by(BackgroundProcess successor) {
 }
 
 Json PgkeelProcess::status(const std::string& cluster) const {
-  httplib::Client client("127.0.0.1", admin_port_);
-  client.set_connection_timeout(1);
-  const auto answer = client.Get("/api/v1/clusters/" + cluster);
-  return answer && answer->status == 200 ? Json::parse(answer->body, nullptr, false) : Json();
+  const auto body = get_described(admin_port_, "/api/v1/clusters/" + cluster);
+  return body ? Json::parse(*body, nullptr, false) : Json();
 }
 
 Json PgkeelProcess::events() const {
-  httplib::Client client("127.0.0.1", admin_port_);
-  const auto answer = client.Get("/api/v1/events");
-  return answer && answer->status == 200 ? Json::parse(answer->body, nullptr, false).value("events", Json::array())
-                                         : Json::array();
+  const auto body = get_described(admin_port_, "/api/v1/events");
+  return body ? Json::parse(*body, nullptr, false).value("events", Json::array()) : Json::array();
 }
 
 std::string PgkeelProcess::metrics() const {
