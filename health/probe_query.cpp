@@ -70,10 +70,13 @@ SELECT json_build_object(
   ELSE pg_current_wal_flush_lsn() END
 )::text FROM role)sql";
 
-// Segments of the newest timeline are there although nothing else knows of it yet. Not looked at while WAL is received:
-// a long folder costs milliseconds.
+// Segments of the newest timeline are there although nothing else knows of it yet. Those of a timeline whose history is
+// not are what pg_rewind leaves of the one that it rewound. Not looked at while WAL is received: a long folder costs
+// milliseconds.
 constexpr std::string_view kNewestSegment = R"sql(, CASE WHEN NOT EXISTS (SELECT FROM receiver) THEN
-    (SELECT ('x' || max(substr(name, 1, 8)))::bit(32)::int FROM pg_ls_waldir() WHERE name ~ '^[0-9A-F]{24}$') END)sql";
+    (WITH file AS MATERIALIZED (SELECT name FROM pg_ls_waldir())
+     SELECT ('x' || max(substr(name, 1, 8)))::bit(32)::int FROM file WHERE name ~ '^[0-9A-F]{24}$'
+       AND (name LIKE '00000001%' OR substr(name, 1, 8) || '.history' IN (SELECT name FROM file))) END)sql";
 
 constexpr std::string_view kHistory = R"sql((SELECT CASE WHEN id > 1 THEN
   pg_read_file('pg_wal/' || lpad(upper(to_hex(id)), 8, '0') || '.history', 0, 65536, true) END FROM line))sql";

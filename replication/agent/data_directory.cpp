@@ -134,6 +134,8 @@ Timeline DataDirectory::newest_timeline_with_wal() const {
     if (name.size() != kSegmentNameLength || !std::ranges::all_of(name, is_hex)) continue;
     Timeline timeline = 0;
     std::from_chars(name.data(), name.data() + 8, timeline, 16);
+    // Without its history it is what pg_rewind leaves of the timeline that it rewound.
+    if (timeline > 1 && !std::filesystem::exists(file("pg_wal/" + timeline_history_file(timeline)), ignored)) continue;
     newest = std::max(newest, timeline);
   }
   return newest;

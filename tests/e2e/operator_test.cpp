@@ -159,6 +159,18 @@ TEST_CASE("a standby promoted by hand beside the primary is a collision, until a
     REQUIRE(cluster.server(kept).wait_caught_up(other));
     CHECK(wait_until([&] { return cluster.server(other).value("SELECT string_agg(side, ',') FROM sides") == kept; }));
     CHECK(quarantines_of(cluster.server(other)) == 1);
+
+    // It is a standby as any other, although pg_rewind leaves it WAL of the timeline that was given up.
+    cluster.server(other).stop("fast");
+    REQUIRE(cluster.pgkeel->wait_for([&](const auto& now) {
+      const std::string note = now["nodes"][other == "a" ? 0 : 1]["note"];
+      return note.find("shut down cleanly") != std::string::npos;
+    }));
+    check_done(cluster.pgkeel->run_verb({"rejoin", "test", other, "--yes"}));
+    REQUIRE_MESSAGE(cluster.pgkeel->wait_normal(kept), cluster.pgkeel->describe());
+    CHECK(quarantines_of(cluster.server(other)) == 1);
+    check_done(cluster.pgkeel->run_verb({"switchover", "test", "--to", other, "--yes"}));
+    REQUIRE_MESSAGE(cluster.pgkeel->wait_normal(other), cluster.pgkeel->describe());
   }
 }
 

@@ -1,3 +1,5 @@
+#include <fstream>
+
 #include <doctest/doctest.h>
 
 #include "health/probe_query.h"
@@ -193,4 +195,18 @@ TEST_CASE("a standby still knows its newest timeline after its upstream has died
   CHECK(facts.timeline == 2);
   CHECK(facts.timeline_history_known);
   CHECK(facts.timeline_history.size() == 1);
+}
+
+TEST_CASE("segments that pg_rewind left of another timeline, without its history, do not count") {
+  const TemporaryFolder folder;
+  const auto first = PostgresServer::primary(folder, "a");
+  const auto second = PostgresServer::standby_of(*first, "b");
+  REQUIRE(first->wait_caught_up("b"));
+  const std::string wal = second->data_directory() + "/pg_wal/";
+  std::ofstream(wal + "000000020000000000000003") << "left";
+  first->stop("fast");
+  REQUIRE(wait_until([&] { return !facts_of(*second).wal_receiver_silence.has_value(); }));
+  CHECK(facts_of(*second).timeline == 1);
+  std::ofstream(wal + "00000002.history") << "1\t0/3000000\tno recovery target specified\n";
+  CHECK(facts_of(*second).timeline == 2);
 }
