@@ -1,6 +1,7 @@
 """Plays deploy/docs/runbooks.md: two servers made by the entry point of the containers, each with its agent, and pgkeel
-in front; then every command of "Restore from a backup", "Rolling minor upgrade" and "Replace a node", word by word. Also:
-what a running pgkeel answers is what deploy/docs/metrics.md and openapi.json say, and how it behaves on a terminal.
+in front; then every command of "Restore from a backup", "Rolling minor upgrade", "Replace a node", "Collision" and "Lost
+transactions", word by word. Also: what a running pgkeel answers is what deploy/docs/metrics.md and openapi.json say, and
+how it behaves on a terminal.
 
 runbooks.py SOURCE PGKEEL"""
 
@@ -9,9 +10,9 @@ import pathlib
 import subprocess
 import sys
 import tempfile
-import urllib.error
-import urllib.request
 
+from api import check_api
+from collision import play_collision
 from documented_metrics import OF_SEVERAL, documented_metrics, must_tell
 from restore import play_restore
 from stage import LIMIT_S, Stage, as_postgres, commands_of
@@ -51,69 +52,14 @@ def check_metrics(stage, page):
     must_tell(f"https://127.0.0.1:{stage.ports['admin']}/metrics", stage.trust(), documented_metrics(page) - OF_SEVERAL)
 
 
-def ask(stage, path, method="GET"):
-    request = urllib.request.Request(f"https://127.0.0.1:{stage.ports['admin']}{path}", method=method, data=b"{}" if method == "POST" else None)
-    try:
-        with urllib.request.urlopen(request, context=stage.trust()) as answer:
-            return answer.status, answer.headers.get_content_type(), answer.read().decode()
-    except urllib.error.HTTPError as refused:
-        return refused.code, refused.headers.get_content_type(), refused.read().decode()
+def begin_agent(stage, node):
+    stage.begin(f"agent-{node}", [stage.pgkeel, "agent", "--config", stage.write_agent_file(node)])
+    stage.wait("the new agent", lambda: stage.answers(stage.ports["agent_" + node]))
 
 
-TYPES = {"object": dict, "array": list, "string": str, "integer": int, "number": (int, float), "boolean": bool}
-
-
-def mismatches(schema, value, document, path):
-    """Where the value is not what the schema (of OpenAPI 3.0, as far as openapi.json uses it) says."""
-    if "$ref" in schema:
-        part = document
-        for name in schema["$ref"].removeprefix("#/").split("/"):
-            part = part[name]
-        yield from mismatches(part, value, document, path)
-        return
-    if value is None:
-        if not schema.get("nullable"):
-            yield f"{path} is null"
-        return
-    wanted = schema.get("type")
-    if wanted and (not isinstance(value, TYPES[wanted]) or (wanted != "boolean" and isinstance(value, bool))):
-        yield f"{path} is no {wanted}"
-        return
-    if "enum" in schema and value not in schema["enum"]:
-        yield f"{path} is {value}, none of {schema['enum']}"
-    if wanted == "object":
-        for name in schema.get("required", []):
-            if name not in value:
-                yield f"{path} has no {name}"
-        for name, part in schema.get("properties", {}).items():
-            if name in value:
-                yield from mismatches(part, value[name], document, f"{path}.{name}")
-    if wanted == "array":
-        for place, one in enumerate(value):
-            yield from mismatches(schema.get("items", {}), one, document, f"{path}[{place}]")
-
-
-def check_api(stage):
-    """Every path answers as it is described; without the token nothing is ordered."""
-    document = json.loads(ask(stage, "/api/v1/openapi.json")[2])
-    problems = []
-    for path, operations in document["paths"].items():
-        concrete = path.replace("{cluster}", "orders").replace("{id}", "1").replace("{node}", "a")
-        for method in set(operations) - {"parameters"}:
-            status, kind, body = ask(stage, concrete, method.upper())
-            described = operations[method]["responses"].get(str(status))
-            if described is None:
-                problems.append(f"{method} {path} answers {status}, which is not described")
-                continue
-            if method == "post" and operations[method].get("security") and status not in (401, 429):
-                problems.append(f"post {path} without a token answers {status}")
-            content = described.get("content", {})
-            if content and kind not in content:
-                problems.append(f"{method} {path} answers {kind} instead of {sorted(content)}")
-            elif kind == "application/json" and content:
-                problems += mismatches(content[kind].get("schema", {}), json.loads(body), document, f"{method} {path}: answer")
-    if problems:
-        raise RuntimeError("\n".join(problems))
+def replace_host(stage, node):
+    stage.lose_host(node)
+    begin_agent(stage, node)
 
 
 def main():
@@ -140,15 +86,15 @@ def main():
             stage.lose_host(lost)
             for line in commands_of(runbooks, "Replace a node"):
                 if "systemctl start" in line:
-                    stage.begin(f"agent-{lost}", [pgkeel, "agent", "--config", stage.write_agent_file(lost)])
-                    stage.wait("the new agent", lambda: stage.answers(stage.ports["agent_" + lost]))
+                    begin_agent(stage, lost)
                     print(line, flush=True)
                 else:
                     play(stage, line.replace("orders b ", f"orders {lost} "))
             if stage.sql("SELECT word FROM kept").strip() != "before":
                 raise RuntimeError("after the replacement: not what it should be")
-            check_api(stage)
             check_metrics(stage, (source / "deploy/docs/metrics.md").read_text())
+            play_collision(stage, runbooks)
+            check_api(stage, lambda node: replace_host(stage, node))
         except Exception:
             print(json.dumps(stage.condition(), indent=1)[:3000], stage.logs(), flush=True)
             raise

@@ -104,11 +104,11 @@ class Stage:
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", port)) == 0
 
-    def wait(self, what, condition):
-        end = time.monotonic() + LIMIT_S
+    def wait(self, what, condition, limit_s=LIMIT_S):
+        end = time.monotonic() + limit_s
         while not condition():
             if time.monotonic() > end:
-                raise RuntimeError(f"{what}: not within {LIMIT_S} s")
+                raise RuntimeError(f"{what}: not within {limit_s} s")
             time.sleep(0.1)
 
     def verb(self, *words):
@@ -133,9 +133,13 @@ class Stage:
     def wait_normal(self):
         self.wait("normal", lambda: self.condition()["condition"] == "normal" and all(node["note"] for node in self.condition()["nodes"]))
 
-    def sql(self, text):
+    def psql(self, *arguments):
+        """Through the access point."""
         environment = {**os.environ, "PGPASSWORD": (self.folder / "secrets/superuser_password").read_text()}
-        return self.run(self.folder / "bin-a/psql", "-XAtq", "-h", "127.0.0.1", "-p", self.ports["access"], "-U", "postgres", "-c", text, env=environment)
+        return self.run(self.folder / "bin-a/psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-p", self.ports["access"], "-U", "postgres", *arguments, env=environment)
+
+    def sql(self, text):
+        return self.psql("-c", text)
 
     def lose_host(self, node):
         """Its agent, its server, and its disks."""
