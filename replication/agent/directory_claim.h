@@ -17,9 +17,14 @@ class DirectoryClaim {
   DirectoryClaim(const DirectoryClaim&) = delete;
   DirectoryClaim& operator=(const DirectoryClaim&) = delete;
 
-  // Takes the lock where it is not held yet; cheap where it is. An error only where another process has it: where no
-  // file can be made beside the data directory, nobody can rebuild it there either.
-  Result<void> take();
+  struct Refusal {
+    std::string message;
+    bool is_taken = false;  // another process has it; else it cannot be locked at all: a full or read-only disk, …
+  };
+
+  // Takes the lock where it is not held yet; cheap where it is. Where the folder is absent that it would be in, there
+  // is nothing to claim, and that is no error.
+  Result<void, Refusal> take();
 
  private:
   const std::string path_;

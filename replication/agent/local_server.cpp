@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <utility>
 
+#include "proxy/base/log.h"
 #include "proxy/io/child_process.h"
 #include "proxy/io/clock.h"
 #include "proxy/io/listening.h"
@@ -87,6 +88,12 @@ LocalServer::LocalServer(std::string node, HostPort address, LocalServerConfig s
       settings_(std::move(settings)),
       quarantine_directory_(quarantine_directory.empty() ? settings_.quarantine : std::move(quarantine_directory)),
       claim_(std::make_shared<DirectoryClaim>(settings_.data_directory)) {}
+
+Result<void> LocalServer::claim() const {
+  const auto taken = claim_->take();
+  if (taken) return {};
+  return Error{taken.error().message};
+}
 
 LocalServer LocalServer::until(std::stop_token break_off) const {
   LocalServer server = *this;
@@ -208,7 +215,10 @@ Result<void> LocalServer::start_as_standby(const UpstreamServer& upstream, Durat
 }
 
 Result<void> LocalServer::fence(Duration limit) const {
-  if (auto claimed = claim(); !claimed) return claimed;
+  if (const auto claimed = claim_->take(); !claimed) {
+    if (claimed.error().is_taken) return Error{claimed.error().message};
+    log(LogLevel::kWarning, node_, "it is fenced all the same: " + claimed.error().message);
+  }
   const DataDirectory directory(settings_, break_off_);
   const Instant deadline = monotonic_now() + limit;
   const auto state = look();

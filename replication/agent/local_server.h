@@ -61,7 +61,7 @@ class LocalServer final : public NodeHost {
   [[nodiscard]] LocalServer as_node(std::string node, HostPort address) const;
 
   // Makes the data directory ours (DirectoryClaim). Everything below that changes a server begins with it.
-  Result<void> claim() const { return claim_->take(); }
+  Result<void> claim() const;
   [[nodiscard]] std::string doubt() const override;  // another pgkeel has it
 
   [[nodiscard]] LocalServerState look() const;
@@ -83,7 +83,8 @@ class LocalServer final : public NodeHost {
 
   // Ends the postmaster and every other process of the server at once (SIGQUIT, then SIGKILL; a stopped process too),
   // and returns when none is left: proven stopped. Its WAL is as after a crash. An error, and nothing is touched, where
-  // the data directory is missing, holds the server of another node, or the node's server lives elsewhere.
+  // the data directory is missing, holds the server of another node, or the node's server lives elsewhere. Waits for
+  // no disk: where the claim cannot be written down, that is logged.
   Result<void> fence(Duration limit) const override;
 
   // Makes the stopped server a streaming standby of `upstream`, and starts it. What it alone has is set aside first

@@ -25,8 +25,8 @@ constexpr Duration kLookAgain = 20ms;
 }  // namespace
 
 std::string LocalServer::doubt() const {
-  const auto claimed = claim();
-  return claimed ? std::string() : claimed.error().message;
+  const auto claimed = claim_->take();
+  return claimed || !claimed.error().is_taken ? std::string() : claimed.error().message;
 }
 
 std::shared_ptr<const NodeHost> LocalServer::breakable(std::stop_token break_off) const {

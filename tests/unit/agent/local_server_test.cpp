@@ -198,6 +198,23 @@ TEST_CASE("of two that handle one data directory, the second is refused until th
   CHECK(second.fence(20s));
 }
 
+TEST_CASE("a server whose data directory cannot be claimed is fenced all the same, and nothing else is done to it") {
+  const TemporaryFolder folder;
+  const auto server = PostgresServer::primary(folder, "a");
+  std::filesystem::create_symlink(folder.path() + "/elsewhere", server->data_directory() + ".pgkeel-lock");
+  const auto node = local(*server);
+  CHECK(node.doubt().empty());  // nobody else has it
+  const auto stopped = node.stop(StopMode::kFast, 20s);
+  REQUIRE_FALSE(stopped);
+  CHECK(stopped.error().message.starts_with("cannot lock " + server->data_directory() + ".pgkeel-lock"));
+  CHECK(server->value("SELECT 1") == "1");
+  CHECK(node.fence(20s));
+  CHECK(server->processes().empty());
+  CHECK_FALSE(node.start(20s));
+  std::filesystem::remove(server->data_directory() + ".pgkeel-lock");
+  CHECK(node.start(60s));
+}
+
 TEST_CASE("a start that takes long is broken off, and the server that goes on starting is found by a fence") {
   const TemporaryFolder folder;
   const auto server = PostgresServer::primary(folder, "a", {.start = false});
