@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "proxy/io/clock.h"
-#include "replication/agent/quarantine.h"
+#include "replication/agent/room.h"
 
 namespace pgkeel {
 namespace {

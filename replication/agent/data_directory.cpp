@@ -92,12 +92,14 @@ Result<std::string> DataDirectory::run(const std::string& name, std::vector<std:
 }
 
 Result<std::string> DataDirectory::run_tool(std::vector<std::string> arguments, Duration limit,
-                                            std::function<void()> each_second) const {
+                                            std::function<void()> each_second,
+                                            std::function<bool(std::string_view)> take_error_line) const {
   return run_checked({.arguments = std::move(arguments),
                       .limit = limit,
                       .os_user = settings_.os_user,
                       .break_off = break_off_,
-                      .each_second = std::move(each_second)});
+                      .each_second = std::move(each_second),
+                      .take_error_line = std::move(take_error_line)});
 }
 
 Result<ControlData> DataDirectory::control_data() const {

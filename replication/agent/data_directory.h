@@ -55,7 +55,8 @@ class DataDirectory {
                           std::function<bool(std::string_view)> take_error_line = {},
                           std::function<Duration()> silence_limit = {}) const;
   Result<std::string> run_tool(std::vector<std::string> arguments, Duration limit,
-                               std::function<void()> each_second = {}) const;
+                               std::function<void()> each_second = {},
+                               std::function<bool(std::string_view)> take_error_line = {}) const;
 
   [[nodiscard]] Result<ControlData> control_data() const;
 

@@ -27,12 +27,11 @@ int open_lock(const std::string& quarantine_folder) {
 // Where the copy goes: where it can share blocks, else where there is room.
 Result<std::string> place_for_copy(const DataDirectory& directory, const std::vector<std::string>& folders) {
   for (const auto& folder : folders) {
-    if (can_share_blocks(directory.file("global/pg_control"), folder)) return folder;
+    if (disk_bytes_of_copy(directory.path(), folder) == 0) return folder;
   }
-  const auto bytes = disk_bytes_of(directory.path());
   std::string refusals;
   for (const auto& folder : folders) {
-    const auto room = check_room_in(folder, bytes, "for a working copy");
+    const auto room = check_room({{folder, disk_bytes_of_copy(directory.path(), folder)}}, "for a working copy");
     if (room) return folder;
     refusals += (refusals.empty() ? "" : "; ") + room.error().message;
   }
@@ -94,7 +93,8 @@ Result<std::unique_ptr<DivergedCopy>> DivergedCopy::make(const LocalServerConfig
   }
   progress("making a working copy of " + directory.path());
   made->server_.data_directory = folder + "/data";
-  if (auto copied = copy_data_directory(directory, made->server_.data_directory); !copied) return copied.error();
+  if (auto copied = copy_data_directory(directory, made->server_.data_directory); !copied)
+    return Error{copied.error().message};
   return made;
 }
 

@@ -239,7 +239,7 @@ Result<QuarantineEntry> complete_lost_report(const QuarantineEntry& entry, const
   if (!made || made->named) return made;
   auto there = server;
   there.data_directory = entry.data;
-  const bool shares = can_share_blocks(entry.data + "/global/pg_control", entry.folder);
+  const bool shares = disk_bytes_of_copy(entry.data, entry.folder) == 0;
   auto copy = shares ? DivergedCopy::make(there, entry.folder, entry.folder, progress)
                      : DivergedCopy::in_place(there, entry.folder);
   if (!copy) return copy.error();

@@ -12,6 +12,7 @@
 #include "proxy/base/lsn.h"
 #include "proxy/base/result.h"
 #include "replication/agent/data_directory.h"
+#include "replication/agent/room.h"
 
 namespace pgkeel {
 
@@ -41,13 +42,10 @@ class Quarantine {
   // A complete copy, or an export in its place, that was made for the same divergence, by a rejoin that then failed.
   [[nodiscard]] std::optional<std::string> find(const Divergence& divergence) const;
 
-  // Whether copy() has room: the file system shares blocks, or there is as much free as the data directory takes.
-  [[nodiscard]] Result<void> check_room_for_copy() const;
-
-  // Copies the stopped data directory, tablespaces and all. Refuses where there is no room for it. `say` is told how
-  // much is done where it takes long.
-  Result<std::string> copy(const Divergence& divergence, const std::string& time_stamp,
-                           const std::function<void(const std::string&)>& say = {}) const;
+  // Copies the stopped data directory, tablespaces and all. Refuses where there is no room for what shares no blocks;
+  // where it fails, nothing stays. `say` is told how much is done where it takes long.
+  Result<std::string, PlacingError> copy(const Divergence& divergence, const std::string& time_stamp,
+                                         const std::function<void(const std::string&)>& say = {}) const;
 
   // Only the report: the data directory itself will be `moved_aside`. Called again for the same divergence, by a rejoin
   // that was cut off or failed before, it says only anew where.
@@ -60,29 +58,25 @@ class Quarantine {
   // The server was opened for the export: what it wrote by that into its log is no divergence of its own.
   static Result<void> note_wal_end(const std::string& quarantine, Lsn wal_end);
 
+  // A copy that was cut off holds nothing that the data directory does not hold still: it goes.
+  void remove_incomplete(const std::string& node) const;
+
  private:
   Result<std::string> make_folder(const std::string& node, const std::string& time_stamp) const;
+  Result<void> own_folder(const std::string& made) const;
   Result<std::string> make_report(const Divergence& divergence, const std::string& time_stamp,
                                   const std::string& data) const;
-  void remove_incomplete(const std::string& node) const;
+  [[nodiscard]] Result<void, PlacingError> fill(const std::string& made, const Divergence& divergence,
+                                                const std::string& time_stamp,
+                                                const std::function<void(const std::string&)>& say) const;
 
   std::string folder_;
   const DataDirectory& directory_;
 };
 
-// Whether there are `bytes` free where `folder` is or will be, with a twentieth to spare: a disk that is full to the
-// brim stops more than this. The message names both.
-Result<void> check_room_in(const std::string& folder, std::uint64_t bytes, const std::string& for_what);
-
-// Whether files of `source` can share their blocks with copies in `folder`.
-bool can_share_blocks(const std::string& source, const std::string& folder);
-
 // With its log and its tablespaces where they are linked: the copy stands alone.
 // `each_second`: see ProgramCall.
-Result<void> copy_data_directory(const DataDirectory& directory, const std::string& copy,
-                                 const std::function<void()>& each_second = {});
-
-// Bytes on the disk of a folder with all below it. Links to folders in it (tablespaces, pg_wal) are followed once.
-std::uint64_t disk_bytes_of(const std::string& folder);
+Result<void, PlacingError> copy_data_directory(const DataDirectory& directory, const std::string& copy,
+                                               const std::function<void()>& each_second = {});
 
 }  // namespace pgkeel

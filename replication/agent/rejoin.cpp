@@ -1,12 +1,8 @@
 #include "replication/agent/rejoin.h"
 
-#include <algorithm>
-#include <cctype>
 #include <cerrno>
 #include <cstring>
-#include <fcntl.h>
 #include <filesystem>
-#include <sys/stat.h>
 #include <unistd.h>
 #include <utility>
 #include <vector>
@@ -25,21 +21,6 @@ namespace files = std::filesystem;
 constexpr Duration kRewindLimit = 6h;
 // pg_rewind says nothing while it lets the server recover, reads its log, or brings everything to the disk.
 constexpr int kRewindFactor = 30;
-constexpr mode_t kFolderMode = 0700;
-
-// As Rejoin::time_stamp() makes them: what else is called so is not ours.
-bool is_time_stamp(const std::string& text) {
-  constexpr std::string_view kShape = "ddddddddTdddddd.dddZ";
-  return std::ranges::equal(text, kShape, [](char c, char shape) {
-    return shape == 'd' ? std::isdigit(static_cast<unsigned char>(c)) != 0 : c == shape;
-  });
-}
-
-// As check_room_in() and, in the C locale, cp say it.
-bool is_for_room(const std::string& problem) {
-  return problem.starts_with("no room ") || problem.find("No space left on device") != std::string::npos ||
-         problem.find("Disk quota exceeded") != std::string::npos;
-}
 
 }  // namespace
 
@@ -51,13 +32,17 @@ Rejoin::Rejoin(Node node, const DataDirectory& directory, const UpstreamServer& 
       say_(std::move(progress)),
       options_(options),
       marker_(directory),
+      places_(directory),
       quarantine_(node_.quarantine_directory, directory) {}
 
 Result<RejoinReport> Rejoin::run() {
   auto upstream = UpstreamAccess::open(directory_, upstream_);
   if (!upstream) return upstream.error();
+  const auto progress = marker_.exists() ? marker_.read() : Result<RejoinProgress>(Error{});
+  const bool new_one_is_complete = progress && progress->step == RejoinStep::kSwap;
+  if (!new_one_is_complete) remove_places();
+  quarantine_.remove_incomplete(node_.name);
   if (!marker_.exists()) return make_standby(*upstream);
-  const auto progress = marker_.read();
   // A marker that can't be read says at least that the directory is not to be used.
   return go_on(progress ? *progress : RejoinProgress{RejoinStep::kBasebackup, {}, {}, {}}, *upstream);
 }
@@ -77,6 +62,7 @@ Result<RejoinReport> Rejoin::go_on(const RejoinProgress& progress, UpstreamAcces
     return rebuild(std::nullopt, upstream);
   }
   say_("an earlier rejoin was cut off when its new data directory was ready");
+  if (auto forgotten = places_.forget(); !forgotten) return forgotten.error();
   if (auto swapped = swap(progress); !swapped) return swapped.error();
   report_.method = "basebackup";
   report_.moved_aside = progress.moved_aside;
@@ -184,13 +170,15 @@ Result<RejoinReport> Rejoin::rewind(const Divergence& divergence, const Upstream
     report_.quarantine = *kept;
   } else if (export_was_cut_off_) {
     if (auto exported = export_rows(divergence); !exported) return exported.error();
-  } else if (const auto copied = copy_to_quarantine(divergence); copied) {
+  } else if (const auto copied = quarantine_.copy(divergence, time_stamp(), say_); copied) {
     report_.quarantine = *copied;
-  } else if (directory_.break_off().stop_requested() || !is_for_room(copied.error().message)) {
-    return copied.error();
-  } else if (const auto beside = check_room_beside(); beside) {
+  } else if (directory_.break_off().stop_requested() || copied.error().kind != PlacingError::Kind::kNoRoom) {
+    return Error{copied.error().message};
+  } else if (const auto beside = check_room_beside(upstream); beside) {
     say_(copied.error().message + "; so it is moved aside and rebuilt");
     return rebuild(divergence, upstream);
+  } else if (beside.error().kind != PlacingError::Kind::kNoRoom) {
+    return Error{copied.error().message + "; " + beside.error().message};
   } else {
     const auto why = copied.error().message + "; " + beside.error().message;
     say_(why + "; so the rows that it alone has are written out first");
@@ -237,18 +225,10 @@ Result<RejoinReport> Rejoin::rewind(const Divergence& divergence, const Upstream
 // The old directory stays as it is until the new one is complete: a backup that fails costs nothing.
 Result<RejoinReport> Rejoin::rebuild(const std::optional<Divergence>& divergence, const UpstreamAccess& upstream) {
   if (auto replaceable = check_replaceable(); !replaceable) return replaceable.error();
-  if (!directory_.is_empty_or_absent()) {
-    if (auto room = check_room_beside(); !room) return Error{room.error().message + "; make room and rejoin again"};
-  }
+  if (auto room = check_room_beside(upstream); !room)
+    return Error{room.error().message + "; make room and rejoin again"};
   if (!marker_.exists()) {
     if (auto saved = marker_.save_configuration(); !saved) return saved.error();
-  }
-  std::error_code ignored;
-  const auto leftovers = files::path(directory_.beside(".new-")).filename().string();
-  for (const auto& entry : files::directory_iterator(directory_.parent(), ignored)) {
-    const auto name = entry.path().filename().string();
-    if (name.starts_with(leftovers) && is_time_stamp(name.substr(leftovers.size())))
-      files::remove_all(entry.path(), ignored);
   }
 
   RejoinProgress progress{RejoinStep::kSwap, report_.quarantine, directory_.beside(".new-" + time_stamp()), {}};
@@ -262,21 +242,23 @@ Result<RejoinReport> Rejoin::rebuild(const std::optional<Divergence>& divergence
     }
   }
   say_("copying " + upstream_.node);
-  std::vector<std::string> places;
-  auto made = base_backup(progress.new_directory, upstream, places);
+  auto made = base_backup(progress.new_directory, upstream);
   if (made) made = marker_.restore_configuration(progress.new_directory);
   const auto port = marker_.has_configuration() ? std::nullopt : std::optional(node_.port);
   if (made) made = write_standby_files(directory_, progress.new_directory, upstream, node_.name, port);
   if (made) made = sync_file_system(progress.new_directory);
   if (!made) {
-    for (const auto& place : places) files::remove_all(place, ignored);
+    // To remove what may be terabytes is no work for whoever wants to fence it: the next rejoin does.
+    if (!directory_.break_off().stop_requested()) remove_places();
     return made.error();
   }
 
+  std::error_code ignored;
   if (!directory_.is_empty_or_absent()) {
     files::permissions(progress.new_directory, files::status(directory_.path(), ignored).permissions(), ignored);
   }
   if (auto marked = marker_.write(progress); !marked) return marked.error();
+  if (auto forgotten = places_.forget(); !forgotten) return forgotten.error();
   if (auto swapped = swap(progress); !swapped) return swapped.error();
   report_ = {"basebackup", progress.quarantine, progress.moved_aside};
   // A quarantine may be no more than a report on the directory that was moved aside (rule 4).
@@ -318,16 +300,8 @@ Result<void> Rejoin::swap(const RejoinProgress& progress) const {
   return marker_.remove();
 }
 
-Result<void> Rejoin::make_folder(const std::string& path) const {
-  const auto owner = directory_.owner();
-  if (!owner) return owner.error();
-  std::error_code problem;
-  files::create_directories(files::path(path).parent_path(), problem);
-  if (mkdir(path.c_str(), kFolderMode) != 0) return Error{"cannot create " + path + ": " + std::strerror(errno)};
-  if (geteuid() == 0 && lchown(path.c_str(), owner->user, owner->group) != 0) {
-    return Error{"cannot give " + path + " to " + directory_.os_user() + ": " + std::strerror(errno)};
-  }
-  return {};
+void Rejoin::remove_places() const {
+  for (const auto& line : places_.remove()) say_(line);
 }
 
 // "20261123T081530.123Z": sorts, and stands well in file names.

@@ -13,6 +13,8 @@
 #include "replication/agent/local_server.h"
 #include "replication/agent/quarantine.h"
 #include "replication/agent/rejoin_marker.h"
+#include "replication/agent/rejoin_places.h"
+#include "replication/agent/room.h"
 
 namespace pgkeel {
 
@@ -42,25 +44,22 @@ class Rejoin {
   [[nodiscard]] std::string obstacle_to_rewind(const ControlData& control, const UpstreamAccess& upstream) const;
   Result<RejoinReport> rewind(const Divergence& divergence, const UpstreamAccess& upstream);
   Result<RejoinReport> rebuild(const std::optional<Divergence>& divergence, const UpstreamAccess& upstream);
-  Result<std::string> copy_to_quarantine(const Divergence& divergence) const;
   Result<void> export_rows(const Divergence& divergence);
   Result<void> write_rows_out(const std::string& folder);
   Result<void> end_export(const std::string& quarantine) const;
-  [[nodiscard]] Result<void> check_room_beside() const;
+  [[nodiscard]] Result<void, PlacingError> check_room_beside(const UpstreamAccess& upstream) const;
   void look_for_parting(Diagnosis& diagnosis, const ControlData& control, const UpstreamAccess& upstream) const;
   [[nodiscard]] std::optional<Lsn> where_it_parted(const Divergence& divergence, const ControlData& control,
                                                    const UpstreamAccess& upstream) const;
   void tell_what_is_lost(const std::string& data_directory) const;
   Result<void> wait_for_slot(const std::string& slot, const UpstreamAccess& upstream) const;
-  // `places`: the folders that it made, also where it failed.
-  Result<void> base_backup(const std::string& new_directory, const UpstreamAccess& upstream,
-                           std::vector<std::string>& places) const;
+  Result<void> base_backup(const std::string& new_directory, const UpstreamAccess& upstream) const;
+  void remove_places() const;
   [[nodiscard]] std::function<bool(std::string_view)> tell_percent(const std::string& what,
                                                                    std::optional<std::uint32_t>& percent) const;
   [[nodiscard]] Result<void> check_replaceable() const;
   Result<void> swap(const RejoinProgress& progress) const;
   void discard(const std::string& moved_aside);
-  Result<void> make_folder(const std::string& path) const;
   [[nodiscard]] std::string time_stamp() const;
 
   Node node_;
@@ -69,6 +68,7 @@ class Rejoin {
   std::function<void(const std::string&)> say_;
   RejoinOptions options_;
   RejoinMarker marker_;
+  RejoinPlaces places_;
   Quarantine quarantine_;
   RejoinReport report_;
   bool export_was_cut_off_ = false;  // it is gone on with, whatever room there is now

@@ -1,4 +1,4 @@
-// The copy of the upstream for a rebuild, and how far a long program is.
+// The copy of the upstream for a rebuild, the room that it takes, and how far a long program is.
 #include <algorithm>
 #include <charconv>
 #include <filesystem>
@@ -67,30 +67,48 @@ Result<void> Rejoin::wait_for_slot(const std::string& slot, const UpstreamAccess
   return {};
 }
 
-Result<void> Rejoin::base_backup(const std::string& new_directory, const UpstreamAccess& upstream,
-                                 std::vector<std::string>& places) const {
+// By the tablespaces' oids: pg_default has the rest.
+Result<void, PlacingError> Rejoin::check_room_beside(const UpstreamAccess& upstream) const {
+  constexpr const char* kDefaultTablespace = "1663";
+  const auto told = upstream.tablespace_bytes();
+  const auto bytes_of = [&](const std::string& tablespace, std::uint64_t here) {
+    const auto there = told.find(tablespace);
+    return there == told.end() ? here : std::max(here, there->second);
+  };
+  std::vector<RoomNeed> needs = {
+      {directory_.parent(), bytes_of(kDefaultTablespace, disk_bytes_below(directory_.path()))}};
+  std::error_code problem;
+  if (const auto wal = directory_.file("pg_wal"); files::is_symlink(wal, problem))
+    needs.push_back({files::weakly_canonical(wal, problem).parent_path(), disk_bytes_below(wal + "/")});
+  const auto locations = upstream.tablespace_locations();
+  if (!locations) return PlacingError{PlacingError::Kind::kOther, locations.error().message};
+  for (const auto& [tablespace, location] : *locations) {
+    const auto here = disk_bytes_below(directory_.file("pg_tblspc/" + tablespace) + "/");
+    needs.push_back({files::path(location).parent_path(), bytes_of(tablespace, here)});
+  }
+  return check_room(needs, "for a new data directory");
+}
+
+Result<void> Rejoin::base_backup(const std::string& new_directory, const UpstreamAccess& upstream) const {
   const std::string slot = "pgkeel_" + node_.name;
   if (auto free = wait_for_slot(slot, upstream); !free) return free;
+  const auto locations = upstream.tablespace_locations();
+  if (!locations) return locations.error();
   std::vector<std::string> arguments = {
       "--pgdata",          new_directory, "--dbname", upstream.conninfo(), "--no-password",
       "--checkpoint=fast", "--slot",      slot,       "--wal-method",      "stream"};
-  if (auto made = make_folder(new_directory); !made) return made;
-  places.push_back(new_directory);
+  std::vector<std::string> places = {new_directory};
   std::error_code problem;
   if (files::is_symlink(directory_.file("pg_wal"), problem)) {
-    const auto wal_directory = fresh_place(files::canonical(directory_.file("pg_wal"), problem), time_stamp());
-    if (auto made = make_folder(wal_directory); !made) return made;
-    arguments.insert(arguments.end(), {"--waldir", wal_directory});
-    places.push_back(wal_directory);
+    places.push_back(fresh_place(files::weakly_canonical(directory_.file("pg_wal"), problem), time_stamp()));
+    arguments.insert(arguments.end(), {"--waldir", places.back()});
   }
-  const auto locations = upstream.tablespace_locations();
-  if (!locations) return locations.error();
-  for (const auto& location : *locations) {
-    const auto place = fresh_place(location, time_stamp());
-    if (auto made = make_folder(place); !made) return made;
-    places.push_back(place);
-    arguments.insert(arguments.end(), {"--tablespace-mapping", escape_mapping(location) + "=" + escape_mapping(place)});
+  for (const auto& [tablespace, location] : *locations) {
+    places.push_back(fresh_place(location, time_stamp()));
+    arguments.insert(arguments.end(),
+                     {"--tablespace-mapping", escape_mapping(location) + "=" + escape_mapping(places.back())});
   }
+  if (auto made = places_.make(places); !made) return made;
   // Instead of a sync that says nothing for as long as it takes, everything is brought to the disk afterwards.
   arguments.insert(arguments.end(), {"--progress", "--no-sync"});
   std::optional<std::uint32_t> percent;

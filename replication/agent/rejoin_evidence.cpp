@@ -37,12 +37,6 @@ std::string first_of(const std::vector<std::string>& problems) {
 
 }  // namespace
 
-Result<std::string> Rejoin::copy_to_quarantine(const Divergence& divergence) const {
-  if (auto room = quarantine_.check_room_for_copy(); !room) return room.error();
-  say_("setting aside what it alone has");
-  return quarantine_.copy(divergence, time_stamp(), say_);
-}
-
 // In place of a copy. The directory is opened itself, and rows of it are made to look as if nobody had deleted them, so
 // that the marker says meanwhile that it is not to be started. Where not all can be written out it stays, as it was:
 // what a rewind would destroy then is told by nothing.
@@ -87,11 +81,6 @@ Result<void> Rejoin::write_rows_out(const std::string& folder) {
 Result<void> Rejoin::end_export(const std::string& quarantine) const {
   if (auto put = put_back_revived_pages(directory_.settings(), quarantine + "/export"); !put) return put;
   return marker_.remove();
-}
-
-Result<void> Rejoin::check_room_beside() const {
-  return check_room_in(directory_.parent(), disk_bytes_of(directory_.path()),
-                       "for a new data directory beside the old");
 }
 
 // The report is made again later where it fails here (proxy/app/quarantine_keeper): it must not keep the node away.

@@ -1,5 +1,6 @@
 #include "replication/agent/upstream_access.h"
 
+#include <charconv>
 #include <sstream>
 #include <sys/stat.h>
 #include <utility>
@@ -17,6 +18,17 @@ using namespace std::chrono_literals;
 
 constexpr Duration kAnswerLimit = 30s;
 constexpr std::size_t kTimelineDigits = 8;  // a WAL file's name begins with its timeline
+
+// "16384|/mnt/fast": each line in two.
+std::vector<std::pair<std::string, std::string>> rows_of(const std::string& answer) {
+  std::vector<std::pair<std::string, std::string>> rows;
+  std::istringstream lines(answer);
+  for (std::string line; std::getline(lines, line);) {
+    const auto bar = line.find('|');
+    if (bar != std::string::npos) rows.emplace_back(line.substr(0, bar), line.substr(bar + 1));
+  }
+  return rows;
+}
 
 }  // namespace
 
@@ -172,17 +184,31 @@ std::optional<bool> UpstreamAccess::has_same_wal(Timeline timeline, Lsn position
   return there.substr(size.size()) == sha256_hex(bytes);
 }
 
-Result<std::vector<std::string>> UpstreamAccess::tablespace_locations() const {
+Result<std::map<std::string, std::string>> UpstreamAccess::tablespace_locations() const {
   const auto answer = ask(conninfo(),
-                          "SELECT pg_catalog.pg_tablespace_location(oid) FROM pg_catalog.pg_tablespace "
+                          "SELECT oid, pg_catalog.pg_tablespace_location(oid) FROM pg_catalog.pg_tablespace "
                           "WHERE spcname NOT IN ('pg_default', 'pg_global')");
   if (!answer) return answer.error();
-  std::vector<std::string> locations;
-  std::istringstream lines(*answer);
-  for (std::string line; std::getline(lines, line);) {
-    if (line.starts_with('/')) locations.push_back(line);
+  std::map<std::string, std::string> locations;
+  for (const auto& [oid, location] : rows_of(*answer)) {
+    if (location.starts_with('/')) locations[oid] = location;
   }
   return locations;
+}
+
+std::map<std::string, std::uint64_t> UpstreamAccess::tablespace_bytes() const {
+  const auto answer = ask(conninfo(),
+                          "SELECT oid, CASE WHEN pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE') OR "
+                          "pg_catalog.has_tablespace_privilege(oid, 'CREATE') OR oid = (SELECT dattablespace FROM "
+                          "pg_catalog.pg_database WHERE datname = pg_catalog.current_database()) "
+                          "THEN pg_catalog.pg_tablespace_size(oid) END FROM pg_catalog.pg_tablespace");
+  std::map<std::string, std::uint64_t> bytes;
+  if (!answer) return bytes;
+  for (const auto& [oid, told] : rows_of(*answer)) {
+    std::uint64_t count = 0;
+    if (std::from_chars(told.data(), told.data() + told.size(), count).ec == std::errc()) bytes[oid] = count;
+  }
+  return bytes;
 }
 
 std::optional<std::string> UpstreamAccess::slot_user(const std::string& slot) const {

@@ -53,8 +53,11 @@ class UpstreamAccess {
   [[nodiscard]] std::optional<bool> has_same_wal(Timeline timeline, Lsn position, std::uint32_t segment_bytes,
                                                  std::string_view bytes) const;
 
-  // Where its tablespaces are.
-  [[nodiscard]] Result<std::vector<std::string>> tablespace_locations() const;
+  // Its tablespaces that are elsewhere, each with its location, by their oids.
+  [[nodiscard]] Result<std::map<std::string, std::string>> tablespace_locations() const;
+
+  // How much its tablespaces take, by their oids: of those only of which it tells us (pg_read_all_stats: all).
+  [[nodiscard]] std::map<std::string, std::uint64_t> tablespace_bytes() const;
 
   // The process there that uses this replication slot. Nothing: none does, or it does not let us look.
   [[nodiscard]] std::optional<std::string> slot_user(const std::string& slot) const;

@@ -10,40 +10,12 @@
 #include "replication/agent/copy_progress.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/support/wait_until.h"
+#include "tests/unit/agent/fake_data_directory.h"
 
 using namespace pgkeel;
+using test::FakeServer;
 
 namespace {
-
-// Something with the shape of a data directory, with its WAL and a tablespace elsewhere.
-class FakeServer {
- public:
-  FakeServer() {
-    for (const char* name : {"data", "data/global", "data/pg_tblspc", "wal", "space", "space/PG_15"}) {
-      std::filesystem::create_directory(folder.path() + "/" + name);
-    }
-    write("data/global/pg_control", "control");
-    write("wal/000000010000000000000001", "log");
-    write("space/PG_15/1", "rows");
-    std::filesystem::create_directory_symlink(folder.path() + "/wal", folder.path() + "/data/pg_wal");
-    std::filesystem::create_directory_symlink("../../space", folder.path() + "/data/pg_tblspc/16384");
-  }
-
-  void write(const std::string& name, const std::string& text) const {
-    std::ofstream(folder.path() + "/" + name) << text;
-  }
-
-  test::TemporaryFolder folder;
-  DataDirectory directory{{.data_directory = folder.path() + "/data", .bin_directory = "", .os_user = ""}};
-  Divergence divergence{.node = "a",
-                        .system_identifier = "7",
-                        .timeline = 1,
-                        .wal_end = Lsn{200},
-                        .upstream = "b",
-                        .upstream_timeline = 2,
-                        .fork = Lsn{100},
-                        .reason = "test"};
-};
 
 // What is written takes its place on the disk.
 void sync_file_system_of(const std::string& folder) {

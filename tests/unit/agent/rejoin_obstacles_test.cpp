@@ -1,41 +1,14 @@
 // What a rejoin needs, taken away: it says what to mend, and succeeds once that is mended.
 #include <filesystem>
 #include <fstream>
-#include <sched.h>
-#include <sys/mount.h>
 
-#include <doctest/doctest.h>
-
-#include "tests/unit/agent/agent_fixture.h"
+#include "tests/unit/agent/rejoin_fixture.h"
+#include "tests/unit/agent/small_disk.h"
 
 using namespace pgkeel;
 using namespace pgkeel::test;
 
 namespace {
-
-// A file system of its own, for this process and those that it starts from now on: it goes with them.
-class SmallDisk {
- public:
-  explicit SmallDisk(const std::string& folder) : folder_(folder) {
-    std::filesystem::create_directory(folder_);
-    made_ = unshare(CLONE_NEWNS) == 0 && mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
-            mount("tmpfs", folder_.c_str(), "tmpfs", 0, "size=12m,mode=0777") == 0;
-  }
-  ~SmallDisk() {
-    if (made_) umount2(folder_.c_str(), MNT_DETACH);
-  }
-  SmallDisk(const SmallDisk&) = delete;
-  SmallDisk& operator=(const SmallDisk&) = delete;
-
-  [[nodiscard]] bool made() const { return made_; }
-  [[nodiscard]] bool enlarge() const {
-    return mount("tmpfs", folder_.c_str(), "tmpfs", MS_REMOUNT, "size=600m,mode=0777") == 0;
-  }
-
- private:
-  std::string folder_;
-  bool made_ = false;
-};
 
 std::size_t entries_in(const std::string& folder) {
   return static_cast<std::size_t>(std::distance(std::filesystem::directory_iterator(folder), {}));
@@ -57,10 +30,10 @@ TEST_CASE("no room for the new data directory: that is said, nothing is left beh
 
   const auto refused = pair.rejoin(server, ServerPair::upstream(*pair.a));
   REQUIRE_FALSE(refused);
-  CHECK(refused.error().message.find("No space left on device") != std::string::npos);
-  CHECK_FALSE(std::filesystem::exists(settings.data_directory));
-  for (const auto& entry : std::filesystem::directory_iterator(pair.folder.path() + "/small"))
-    CHECK(entry.path().filename().string().find(".new-") == std::string::npos);
+  CHECK(refused.error().message.starts_with("no room for a new data directory: it takes "));
+  CHECK(refused.error().message.ends_with(" MB, and in " + disk.path() +
+                                          " there is room for 13 MB; make room and rejoin again"));
+  CHECK(entries_in(disk.path()) == 1);  // the lock
 
   REQUIRE(disk.enlarge());
   const auto report = pair.rejoin(server, ServerPair::upstream(*pair.a));
@@ -69,6 +42,29 @@ TEST_CASE("no room for the new data directory: that is said, nothing is left beh
   CHECK(report->method == "basebackup");
   CHECK(pair.a->wait_streams("c"));
   CHECK(server.fence(10s));
+}
+
+TEST_CASE("a quarantine that is full before its copy is: the directory is moved aside instead, and holds every row") {
+  ServerPair pair;
+  pair.diverge();
+  const SmallDisk disk(pair.folder.path() + "/small", "size=600m,nr_inodes=200");  // room, but not for so many files
+  if (!disk.made()) {
+    MESSAGE("not tested: no file system may be mounted here");
+    return;
+  }
+  const LocalServer server("a", {"127.0.0.1", pair.a->port()}, pair.a->local(), disk.path());
+  const auto report = pair.rejoin(server, ServerPair::upstream(*pair.b));
+  INFO(pair.said());
+  REQUIRE_MESSAGE(report, report.error().message);
+  CHECK(report->method == "basebackup");
+  CHECK(pair.said().find("cannot set aside what the node alone has: ") != std::string::npos);
+  CHECK(pair.said().find("No space left on device") != std::string::npos);
+  CHECK(pair.said().find("; so it is moved aside and rebuilt\n") != std::string::npos);
+  CHECK(entries_in(disk.path()) == 1);  // the report, and nothing of the copy
+  CHECK(std::filesystem::exists(report->quarantine + "/report.json"));
+  CHECK_FALSE(std::filesystem::exists(report->quarantine + "/data"));
+  CHECK(has_all_rows_of_a(report->moved_aside));
+  CHECK(ServerPair::replicates(*pair.b, *pair.a));
 }
 
 TEST_CASE(
@@ -80,17 +76,20 @@ TEST_CASE(
   std::ofstream(hba, std::ios::trunc) << "host all postgres 127.0.0.1/32 trust\n";
   pair.b->query("SELECT pg_reload_conf()");
   const auto entries = entries_in(pair.folder.path());
+  const auto before = content_of(pair.a->data_directory());
   REQUIRE(wait_until([&] {
     const auto refused = pair.rejoin(*pair.a, *pair.b);
     return !refused && refused.error().message.find("no pg_hba.conf entry for replication") != std::string::npos;
   }));
   CHECK_FALSE(pair.a->is_running());
   CHECK(entries_in(pair.folder.path()) == entries);
+  CHECK(content_of(pair.a->data_directory()) == before);
 
   std::ofstream(hba, std::ios::app) << "host all,replication pgkeel_repl 127.0.0.1/32 trust\n";
   pair.b->query("SELECT pg_reload_conf()");
   const auto report = pair.rejoin(*pair.a, *pair.b);
   INFO(pair.said());
   REQUIRE_MESSAGE(report, report.error().message);
+  CHECK(has_all_rows_of_a(report->quarantine + "/data"));
   CHECK(ServerPair::replicates(*pair.b, *pair.a));
 }

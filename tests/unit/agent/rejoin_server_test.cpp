@@ -3,29 +3,12 @@
 #include <fstream>
 #include <sys/stat.h>
 
-#include <doctest/doctest.h>
-
-#include "proxy/io/child_process.h"
 #include "proxy/io/durable_file.h"
 #include "replication/agent/wal_end.h"
-#include "tests/unit/agent/agent_fixture.h"
+#include "tests/unit/agent/rejoin_fixture.h"
 
 using namespace pgkeel;
 using namespace pgkeel::test;
-
-namespace {
-
-// Asks a stopped copy of a data directory, which recovers for that.
-std::string ask_copy(const std::string& data_directory, const std::string& sql) {
-  const auto answer =
-      run_program({.arguments = {bin_directory() + "/postgres", "--single", "-D", data_directory, "postgres"},
-                   .limit = 60s,
-                   .os_user = server_user(),
-                   .input = sql + "\n"});
-  return answer ? answer->output + answer->error_output : answer.error().message;
-}
-
-}  // namespace
 
 TEST_CASE("a crashed primary that holds nothing of its own is started as a standby, without a rewind") {
   ServerPair pair;
@@ -71,8 +54,7 @@ TEST_CASE("a diverged primary is set aside, rewound and streams again; and back 
 
   // What is in quarantine is the server as it was: asked, it has the row that the cluster lost.
   REQUIRE(std::filesystem::exists(report->quarantine + "/report.json"));
-  CHECK(ask_copy(report->quarantine + "/data", "SELECT count(*) AS lost FROM t WHERE x = -1").find("lost = \"1\"") !=
-        std::string::npos);
+  CHECK(has_all_rows_of_a(report->quarantine + "/data"));
 
   // The next failover goes the other way.
   pair.b->kill_tree();
@@ -107,35 +89,41 @@ TEST_CASE("a diverged primary that cannot be rewound is rebuilt, and its old dat
   CHECK(pair.a->value("SHOW cluster_name") == "a");
   REQUIRE(std::filesystem::exists(report->moved_aside + "/PG_VERSION"));
   CHECK(read_file(report->quarantine + "/report.json")->find(report->moved_aside) != std::string::npos);
-  CHECK(ask_copy(report->moved_aside, "SELECT count(*) AS lost FROM t WHERE x = -1").find("lost = \"1\"") !=
+  CHECK(pair.said().find("it cannot be rewound, so it is rebuilt: it has neither wal_log_hints nor data checksums") !=
         std::string::npos);
+  CHECK(has_all_rows_of_a(report->moved_aside));
 }
 
 TEST_CASE("a rewind that fails ends in a rebuild") {
   ServerPair pair;
   pair.diverge();
-  // Without its WAL it can neither recover nor be compared.
+  // Without its WAL it can neither recover nor be compared. What is left of it is all kept.
   for (const auto& entry : std::filesystem::directory_iterator(pair.a->data_directory() + "/pg_wal")) {
     if (entry.is_regular_file()) std::filesystem::remove(entry);
   }
+  const auto before = content_of(pair.a->data_directory() + "/base");
   const auto report = pair.rejoin(*pair.a, *pair.b);
   INFO(pair.said());
   REQUIRE_MESSAGE(report, report.error().message);
   CHECK(report->method == "basebackup");
-  CHECK(std::filesystem::exists(report->quarantine + "/data/PG_VERSION"));
+  CHECK(pair.said().find("the rewind failed, so it is rebuilt: ") != std::string::npos);
+  CHECK(content_of(report->quarantine + "/data/base") == before);
   CHECK(std::filesystem::exists(report->moved_aside + "/PG_VERSION"));
   CHECK(ServerPair::replicates(*pair.b, *pair.a));
 }
 
-TEST_CASE("a node whose control file is damaged is rebuilt") {
+TEST_CASE("a node whose control file is damaged is rebuilt, and what it had is kept") {
   ServerPair pair;
-  pair.a->kill_tree();
-  ServerPair::promote(*pair.b, "a");
+  pair.diverge();
   std::ofstream(pair.a->data_directory() + "/global/pg_control", std::ios::trunc) << "nonsense";
+  const auto before = content_of(pair.a->data_directory());
   const auto report = pair.rejoin(*pair.a, *pair.b);
   INFO(pair.said());
   REQUIRE_MESSAGE(report, report.error().message);
   CHECK(report->method == "basebackup");
+  CHECK(pair.said().find("it cannot be used any more: ") != std::string::npos);
+  CHECK(content_of(report->moved_aside) == before);
+  CHECK(read_file(report->quarantine + "/report.json")->find(report->moved_aside) != std::string::npos);
   CHECK(ServerPair::replicates(*pair.b, *pair.a));
 }
 
@@ -237,6 +225,8 @@ TEST_CASE("a primary that holds nothing of its own is rebuilt where the WAL that
   INFO(pair.said());
   REQUIRE_MESSAGE(report, report.error().message);
   CHECK(report->method == "basebackup");
+  CHECK(pair.said().find("it is rebuilt: b no longer has the WAL from " + format_lsn(found->end_of_wal) + " on") !=
+        std::string::npos);
   CHECK(report->quarantine.empty());
   CHECK(std::filesystem::exists(report->moved_aside + "/PG_VERSION"));
   CHECK(std::filesystem::status(pair.a->data_directory()).permissions() == std::filesystem::perms(0750));

@@ -1,70 +1,23 @@
 // Rejoins that are refused, cut off, and taken up again.
-#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <stop_token>
-#include <sys/wait.h>
 #include <thread>
-#include <unistd.h>
 
-#include <doctest/doctest.h>
-
-#include "proxy/io/child_process.h"
 #include "proxy/io/clock.h"
 #include "proxy/io/durable_file.h"
-#include "tests/unit/agent/agent_fixture.h"
+#include "tests/unit/agent/rejoin_fixture.h"
 
 using namespace pgkeel;
 using namespace pgkeel::test;
 
 namespace {
 
-// The programs of PostgreSQL, but for one that is a script of ours.
-std::string programs_with(const TemporaryFolder& folder, const std::string& name, const std::string& script) {
-  const auto programs = folder.path() + "/programs";
-  std::filesystem::create_directory(programs);
-  for (const auto& entry : std::filesystem::directory_iterator(bin_directory())) {
-    const auto program = entry.path().filename().string();
-    if (program != name) std::filesystem::create_symlink(entry.path(), programs + "/" + program);
-  }
-  std::ofstream(programs + "/" + name) << "#!/bin/sh\n" << script << "\n";
-  std::filesystem::permissions(programs + "/" + name, std::filesystem::perms(0755));
-  return programs;
-}
-
-LocalServer with_programs(const PostgresServer& server, const std::string& programs) {
-  auto settings = server.local();
-  settings.bin_directory = programs;
-  return {server.name(), {"127.0.0.1", server.port()}, settings};
-}
-
-// A fingerprint of a data directory, without the lock file, which any start would replace.
-std::string content_of(const std::string& data_directory) {
-  const auto sums = run_program({.arguments = {"sh", "-c",
-                                               "cd \"$0\" && find . -type f ! -name postmaster.pid -exec md5sum {} + | "
-                                               "sort -k 2 | md5sum",
-                                               data_directory},
-                                 .limit = 60s});
-  return sums->output;
-}
-
 // Whether a connection to the port is open, also where its server does not accept it any more.
 bool somebody_connected_to(std::uint16_t port) {
   const auto found = run_checked(
       {.arguments = {"ss", "-Htn", "state", "established", "dport", "=", ":" + std::to_string(port)}, .limit = 20s});
   return found && !found->empty();
-}
-
-// Runs a rejoin in a process of its own, and kills that once `reached` exists.
-void rejoin_and_kill(const LocalServer& server, const UpstreamServer& upstream, const std::string& reached) {
-  const pid_t child = fork();
-  if (child == 0) {
-    (void)server.rejoin(upstream, [](const std::string&) {});
-    _exit(0);
-  }
-  CHECK(wait_until([&] { return std::filesystem::exists(reached); }));
-  kill(child, SIGKILL);
-  waitpid(child, nullptr, 0);
 }
 
 }  // namespace
@@ -91,7 +44,7 @@ TEST_CASE("pgkeel killed in a rewind: the half-changed directory is never starte
   INFO(pair.said());
   REQUIRE_MESSAGE(report, report.error().message);
   CHECK(report->method == "basebackup");
-  CHECK(std::filesystem::exists(report->quarantine + "/data/base"));
+  CHECK(has_all_rows_of_a(report->quarantine + "/data"));
   CHECK(std::filesystem::exists(report->moved_aside + "/PG_VERSION"));
   CHECK(ServerPair::replicates(*pair.b, *pair.a));
   CHECK(pair.a->value("SHOW port") == std::to_string(pair.a->port()));
@@ -112,6 +65,7 @@ TEST_CASE("pgkeel killed in a base backup: the old directory is as it was, and t
   const auto report = pair.rejoin(*pair.a, *pair.b);
   REQUIRE_MESSAGE(report, report.error().message);
   CHECK(report->method == "basebackup");
+  CHECK(has_all_rows_of_a(report->moved_aside));
   CHECK(ServerPair::replicates(*pair.b, *pair.a));
   for (const auto& entry : std::filesystem::directory_iterator(pair.folder.path())) {
     CHECK(entry.path().filename().string().find(".new-") == std::string::npos);
@@ -162,6 +116,7 @@ TEST_CASE("an upstream that hangs in the middle of a base backup is given up, an
   const auto report = pair.rejoin(*pair.a, *pair.b);
   REQUIRE_MESSAGE(report, report.error().message);
   CHECK(report->method == "basebackup");
+  CHECK(has_all_rows_of_a(report->moved_aside));
   CHECK(ServerPair::replicates(*pair.b, *pair.a));
 }
 
@@ -230,17 +185,26 @@ TEST_CASE("a standby that was shut down cleanly is left alone, but not where a r
   CHECK(ServerPair::replicates(*pair.a, *pair.b));
 }
 
-TEST_CASE("without a place for the quarantine nothing is touched") {
+TEST_CASE("without a place for the quarantine nothing is touched, and with one it succeeds") {
   ServerPair pair;
   pair.diverge();
   const auto before = content_of(pair.a->data_directory());
-  // The file system of /proc has no room at all.
-  const LocalServer server("a", {"127.0.0.1", pair.a->port()}, pair.a->local(), "/proc/pgkeel-quarantine");
-  const auto report = pair.rejoin(server, ServerPair::upstream(*pair.b));
-  REQUIRE_FALSE(report);
-  CHECK(report.error().message.starts_with("cannot create the quarantine /proc/pgkeel-quarantine"));
+  {
+    // The file system of /proc has no room at all.
+    const LocalServer server("a", {"127.0.0.1", pair.a->port()}, pair.a->local(), "/proc/pgkeel-quarantine");
+    const auto report = pair.rejoin(server, ServerPair::upstream(*pair.b));
+    REQUIRE_FALSE(report);
+    CHECK(report.error().message.starts_with("cannot create the quarantine /proc/pgkeel-quarantine"));
+  }
   CHECK_FALSE(pair.a->is_running());
   CHECK(content_of(pair.a->data_directory()) == before);
+
+  const auto mended = pair.rejoin(*pair.a, *pair.b);
+  INFO(pair.said());
+  REQUIRE_MESSAGE(mended, mended.error().message);
+  CHECK(mended->method == "rewind");
+  CHECK(has_all_rows_of_a(mended->quarantine + "/data"));
+  CHECK(ServerPair::replicates(*pair.b, *pair.a));
 }
 
 TEST_CASE("a wrong password is told, and nothing is touched; the right one is used") {
@@ -269,6 +233,7 @@ TEST_CASE("a wrong password is told, and nothing is touched; the right one is us
   INFO(pair.said());
   REQUIRE_MESSAGE(report, report.error().message);
   CHECK(report->method == "rewind");
+  CHECK(has_all_rows_of_a(report->quarantine + "/data"));
   CHECK(ServerPair::replicates(*pair.b, *pair.a));
 }
 
