@@ -95,7 +95,7 @@ void QuarantineKeeper::take(const std::vector<Finding>& findings) {
     for (const auto& told : finding.entries) {
       const auto& entry = told.entry;
       if (!entry.examined) continue;
-      reports.push_back({entry.id, finding.node.name, entry.transactions, entry.wal_bytes});
+      if (entry.removed.empty()) reports.push_back({entry.id, finding.node.name, entry.transactions, entry.wal_bytes});
       announce(finding, told);
     }
   }

@@ -115,6 +115,7 @@ Result<LostExportReport> write_rows(const Found& found, const std::string& targe
 
 int write_out(const Found& found, const std::string& folder) {
   const auto& entry = found.entry;
+  if (!entry.removed.empty()) return refuse("what " + entry.id + " kept was removed: " + entry.removed);
   if (!entry.data_exists && !(found.agent && entry.has_export)) {
     if (entry.has_export)
       return refuse("its rows were written out before the rewind already: " + entry.folder + "/export");

@@ -19,6 +19,7 @@ std::string bytes_text(std::uint64_t bytes) {
 
 std::string state_of(const QuarantineEntry& entry) {
   if (!entry.examined) return "not read yet";
+  if (!entry.removed.empty()) return "its data was removed: " + entry.removed;
   if (entry.has_export) return "rows are written out";
   if (!entry.data_exists) return "its data directory is not there";
   return entry.named ? "" : "without some names";
@@ -107,6 +108,7 @@ Json lost_list_json(const std::vector<QuarantineEntry>& entries) {
                     {"data", entry.data},
                     {"data_exists", entry.data_exists},
                     {"exported", entry.has_export},
+                    {"removed", entry.removed},
                     {"examined", entry.examined},
                     {"named", entry.named},
                     {"transactions", entry.transactions},
@@ -126,8 +128,12 @@ std::string lost_report_text(const QuarantineEntry& entry, const Json& report, c
                       entry.divergence.fork_timeline, word(lost, "wal_from"), entry.divergence.node,
                       entry.divergence.timeline);
   text += fmt::format("  why: {}\n", entry.divergence.reason);
-  text += fmt::format("  kept: {}{}\n", entry.data.empty() ? entry.folder + "/export" : entry.data,
-                      entry.data.empty() || entry.data_exists ? "" : " (not there)");
+  if (entry.removed.empty()) {
+    text += fmt::format("  kept: {}{}\n", entry.data.empty() ? entry.folder + "/export" : entry.data,
+                        entry.data.empty() || entry.data_exists ? "" : " (not there)");
+  } else {
+    text += fmt::format("  kept: only this report; the data was removed: {}\n", entry.removed);
+  }
   for (const auto& problem : entry.problems) text += "  but: " + problem + "\n";
   const auto tables = lost.value("tables", Json::array());
   if (!tables.empty()) text += "\ntables:\n";

@@ -43,7 +43,9 @@ void add_clusters(Families& families, const std::vector<ClusterStatus>& clusters
       {"pgkeel_client_connections_draining", "Client connections in a transaction that a switchover waits for", kGauge,
        [](const ClusterStatus& cluster) { return number(cluster.sessions.drain_awaits); }},
       {"pgkeel_quarantined_transactions",
-       "Committed transactions that diverged nodes alone had, in the reports that `pgkeel lost` has", kGauge,
+       "Committed transactions that diverged nodes alone had, of which the quarantine still has the data: `pgkeel "
+       "lost`",
+       kGauge,
        [](const ClusterStatus& cluster) {
          std::uint64_t transactions = 0;
          for (const auto& report : cluster.lost_reports) transactions += report.transactions;

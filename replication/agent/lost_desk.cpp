@@ -129,6 +129,7 @@ Result<std::string> LostDesk::read_piece(const std::string& id, const std::strin
 Result<void> LostDesk::begin_export(const std::string& id) {
   const auto entry = find(id);
   if (!entry) return Error{"there is no report " + id};
+  if (!entry->removed.empty()) return Error{"what it kept was removed: " + entry->removed};
   if (!entry->data_exists && !entry->has_export) {
     return Error{"the data directory " + entry->data + " is not there; is a rejoin of " + entry->divergence.node +
                  " under way? See pgkeel status"};

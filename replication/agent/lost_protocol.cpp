@@ -73,6 +73,7 @@ std::string to_json(const std::vector<ToldEntry>& entries) {
                     {"data", entry.data},
                     {"data_exists", entry.data_exists},
                     {"has_export", entry.has_export},
+                    {"removed", entry.removed},
                     {"examined", entry.examined},
                     {"named", entry.named},
                     {"transactions", entry.transactions},
@@ -108,6 +109,7 @@ Result<std::vector<ToldEntry>> parse_told_entries(std::string_view text) {
     entry.data = inner.text("data");
     entry.data_exists = inner.flag("data_exists");
     entry.has_export = inner.flag("has_export");
+    entry.removed = inner.text_or("removed", "");
     entry.examined = inner.flag("examined");
     entry.named = inner.flag("named");
     entry.transactions = inner.number<std::uint64_t>("transactions");

@@ -46,10 +46,10 @@ bool is_same(const Divergence& one, const Divergence& other) {
          one.wal_end == other.wal_end;
 }
 
-// The copy of it, which nobody took away; or its export.
+// The copy of it, which nobody took away or began to remove; or its export.
 bool has_kept(const QuarantineEntry& entry) {
   const bool copied = entry.data == entry.folder + "/data" && entry.data_exists;
-  return (copied || entry.has_export);
+  return (copied || entry.has_export) && entry.removed.empty();
 }
 
 PlacingError other_problem(const std::string& message) {
@@ -98,6 +98,11 @@ std::optional<std::string> Quarantine::find(const Divergence& divergence) const 
     if (has_kept(entry) && is_same(entry.divergence, divergence)) return entry.folder;
   }
   return std::nullopt;
+}
+
+bool Quarantine::keeps(const std::string& quarantine) const {
+  const auto entry = read_quarantine_entry(quarantine);
+  return entry && has_kept(*entry);
 }
 
 Result<std::string> Quarantine::make_folder(const std::string& node, const std::string& time_stamp) const {
@@ -185,7 +190,8 @@ Result<std::string> Quarantine::make_report(const Divergence& divergence, const 
 Result<std::string> Quarantine::report_moved(const Divergence& divergence, const std::string& time_stamp,
                                              const std::string& moved_aside) const {
   for (const auto& entry : read_quarantine(folder_, directory_.path())) {
-    if (entry.data_exists || entry.has_export || !is_same(entry.divergence, divergence)) continue;
+    if (entry.data_exists || entry.has_export || !entry.removed.empty() || !is_same(entry.divergence, divergence))
+      continue;
     auto report = read_report(entry.folder);
     if (!report) return report.error();
     (*report)["data"] = moved_aside;
@@ -202,7 +208,7 @@ Result<std::string> Quarantine::begin_export(const Divergence& divergence, const
     auto as_then = divergence;
     as_then.wal_end = entry.divergence.wal_end;  // opening it has written to its log
     const bool grown = divergence.wal_end >= entry.divergence.wal_end && divergence.fork == entry.divergence.fork;
-    if (!entry.data.empty() || !grown || !is_same(entry.divergence, as_then)) continue;
+    if (!entry.data.empty() || !entry.removed.empty() || !grown || !is_same(entry.divergence, as_then)) continue;
     if (divergence.wal_end) {
       if (auto noted = note_wal_end(entry.folder, *divergence.wal_end); !noted) return noted.error();
     }

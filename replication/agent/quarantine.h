@@ -29,8 +29,11 @@ struct Divergence {
   std::string reason;  // one line
 };
 
-// In each folder: of whose data directory it is.
+// In each folder: of whose data directory it is, and how old the entry is (quarantine_age.h).
 constexpr const char* kQuarantineSourceFile = "data_directory";
+constexpr const char* kQuarantineAgeFile = "age.json";
+// In a report: when and why what the entry kept was removed.
+constexpr const char* kQuarantineRemoved = "removed";
 
 class Quarantine {
  public:
@@ -41,6 +44,9 @@ class Quarantine {
 
   // A complete copy, or an export in its place, that was made for the same divergence, by a rejoin that then failed.
   [[nodiscard]] std::optional<std::string> find(const Divergence& divergence) const;
+
+  // Whether this entry has its copy, or its export, still.
+  [[nodiscard]] bool keeps(const std::string& quarantine) const;
 
   // Copies the stopped data directory, tablespaces and all. Refuses where there is no room for what shares no blocks;
   // where it fails, nothing stays. `say` is told how much is done where it takes long.

@@ -1,5 +1,5 @@
-// Which entries of a quarantine go, so that it stays within its bounds: the oldest first. And their removal. The choice
-// is pure; the removal blocks.
+// What of a quarantine goes, so that it stays within its bounds: what the oldest entries keep first. Their reports
+// stay. The choice is pure; the removal blocks.
 #pragma once
 
 #include <cstdint>
@@ -13,9 +13,10 @@
 
 namespace pgkeel {
 
+// Of an entry that keeps something.
 struct QuarantineFact {
   std::string id;
-  WallTime made_at;
+  Duration age{};  // quarantine_age.h
   std::uint64_t bytes = 0;
   bool in_use = false;  // by the rejoin under way, or opened by somebody
   bool told = true;     // its report says which transactions it held
@@ -27,12 +28,27 @@ struct QuarantineRemoval {
 };
 
 // Of one node, in any order. Those in use stay, and those whose transactions nobody was told of: neither age nor size
-// makes these go. Size spares the newest too: it is what the last failover cost.
-std::vector<QuarantineRemoval> choose_removals(std::vector<QuarantineFact> facts, const QuarantineConfig& bounds,
-                                               WallTime now);
+// makes these go. Size spares the newest too: it is what the last failover cost. Of those of one age the names tell
+// which is older.
+std::vector<QuarantineRemoval> choose_removals(std::vector<QuarantineFact> facts, const QuarantineConfig& bounds);
 
-// Removes what is over the bounds of the quarantine of this node; answers one line for each entry that went, or could
-// not.
-std::vector<std::string> bound_quarantine(const LocalServerConfig& local, const QuarantineConfig& bounds, WallTime now);
+// Notes how old the entries of the quarantine of this node are, and removes what is over its bounds: of an entry
+// everything but its report and the list of its transactions. Answers one line for each whose data went, or could not.
+std::vector<std::string> bound_quarantine(const LocalServerConfig& local, const QuarantineConfig& bounds);
+
+// Held by whoever removes what an entry keeps, or relies on it: one at a time. Ends with the object, or the process.
+class RemovalLock {
+ public:
+  explicit RemovalLock(const std::string& quarantine_folder);
+  ~RemovalLock();
+  RemovalLock(const RemovalLock&) = delete;
+  RemovalLock& operator=(const RemovalLock&) = delete;
+
+  [[nodiscard]] bool is_taken() const { return is_taken_; }  // by somebody else
+
+ private:
+  int folder_ = -1;  // itself: a file of its own would need room
+  bool is_taken_ = false;
+};
 
 }  // namespace pgkeel

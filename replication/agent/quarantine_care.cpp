@@ -4,7 +4,6 @@
 #include <filesystem>
 
 #include "proxy/base/log.h"
-#include "proxy/io/clock.h"
 #include "proxy/io/durable_file.h"
 #include "replication/agent/data_directory.h"
 #include "replication/agent/diverged_copy.h"
@@ -15,11 +14,10 @@
 namespace pgkeel {
 namespace {
 
-constexpr const char* kAnnouncedFile = "/announced";
-
 void completed(QuarantineEntry& entry, const std::string& node, const LocalServerConfig& local,
                std::set<std::string>& tried) {
-  if (!entry.data_exists || (entry.examined && entry.named) || is_in_use(entry.folder)) return;
+  if (!entry.data_exists || !entry.removed.empty() || (entry.examined && entry.named) || is_in_use(entry.folder))
+    return;
   if (!tried.insert(entry.id).second && entry.examined) return;
   const auto made = complete_lost_report(
       entry, local, [&](const std::string& line) { log(LogLevel::kInfo, node, "report " + entry.id + ": " + line); });
@@ -41,7 +39,7 @@ QuarantineState look_after_quarantine(const std::string& node, const LocalServer
       remove_left_copy(entry.folder);
       completed(entry, node, local, tried);
     }
-    state.removals = bound_quarantine(local, bounds, wall_now());
+    state.removals = bound_quarantine(local, bounds);
     state.entries = read();
     if (const auto owner = DataDirectory(local).owner()) remove_left_private_folders(*owner);
   } catch (const std::exception& problem) {  // a disk that fails under an iterator
@@ -52,11 +50,11 @@ QuarantineState look_after_quarantine(const std::string& node, const LocalServer
 
 bool is_announced(const std::string& quarantine_folder) {
   std::error_code ignored;
-  return std::filesystem::exists(quarantine_folder + kAnnouncedFile, ignored);
+  return std::filesystem::exists(quarantine_folder + "/" + kAnnouncedFile, ignored);
 }
 
 Result<void> note_announced(const std::string& quarantine_folder) {
-  return write_durably(quarantine_folder + kAnnouncedFile, "");
+  return write_durably(quarantine_folder + "/" + kAnnouncedFile, "");
 }
 
 }  // namespace pgkeel

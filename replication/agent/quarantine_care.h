@@ -23,7 +23,8 @@ struct QuarantineState {
 QuarantineState look_after_quarantine(const std::string& node, const LocalServerConfig& local,
                                       const QuarantineConfig& bounds, std::set<std::string>& tried);
 
-// Whether the event of this entry is recorded.
+// In an entry: its event is recorded.
+constexpr const char* kAnnouncedFile = "announced";
 bool is_announced(const std::string& quarantine_folder);
 Result<void> note_announced(const std::string& quarantine_folder);
 

@@ -109,6 +109,8 @@ std::optional<QuarantineEntry> read_quarantine_entry(const std::string& folder) 
   std::error_code ignored;
   entry.data_exists = !entry.data.empty() && files::exists(entry.data + "/global", ignored);
   entry.has_export = files::exists(folder + "/export/summary.json", ignored);
+  if (const auto removed = report->find(kQuarantineRemoved); removed != report->end() && removed->is_object())
+    entry.removed = text_of(*removed, "reason");
   read_lost(*report, entry);
   return entry;
 }

@@ -23,6 +23,7 @@ struct QuarantineEntry {
   std::string data;          // the stopped data directory that is kept; empty: an export was made in its place
   bool data_exists = false;  // a directory that is moved aside is not there before the rebuild is complete
   bool has_export = false;   // in `<folder>/export`
+  std::string removed;       // why what was kept is not there any more; empty: nobody removed it for a bound
 
   bool examined = false;  // what was lost is known, as far as `problems` does not restrict that
   bool named = false;     // and every table in it has its name

@@ -9,6 +9,7 @@
 
 #include "proxy/io/clock.h"
 #include "proxy/io/mount_point.h"
+#include "replication/agent/quarantine_bound.h"
 #include "replication/agent/rewind_call.h"
 #include "replication/agent/standby_files.h"
 
@@ -188,6 +189,10 @@ Result<RejoinReport> Rejoin::rewind(const Divergence& divergence, const Upstream
   tell_what_is_lost("");
   if (auto saved = marker_.save_configuration(); !saved) return saved.error();
   if (auto marked = marker_.write({RejoinStep::kRewind, report_.quarantine, {}, {}}); !marked) return marked.error();
+  if (const RemovalLock kept(report_.quarantine); kept.is_taken() || !quarantine_.keeps(report_.quarantine)) {
+    if (auto removed = marker_.remove(); !removed) return removed.error();
+    return Error{"what " + report_.quarantine + " keeps is being removed; rejoin again"};
+  }
 
   // pg_rewind lets a crashed server recover first, which it does not do as a standby.
   for (const char* signal : {"standby.signal", "recovery.signal"}) {

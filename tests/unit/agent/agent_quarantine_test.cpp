@@ -7,7 +7,9 @@
 #include <nlohmann/json.hpp>
 
 #include "proxy/io/clock.h"
-#include "replication/agent/quarantine.h"
+#include "proxy/io/durable_file.h"
+#include "replication/agent/quarantine_age.h"
+#include "replication/agent/quarantine_entry.h"
 #include "tests/support/wait_until.h"
 #include "tests/unit/agent/agent_of_a.h"
 
@@ -31,16 +33,28 @@ struct KeptServer {
   std::unique_ptr<PostgresServer> a = PostgresServer::primary(folder, "a");
   Certificates certificates{folder};
 
-  // An entry of so many MiB; its folder.
-  std::string keep(Duration ago, std::size_t mebibytes) {
-    const std::string stamp = stamp_of(ago);
+  // An entry of so many MiB, which was seen to be so old; its folder.
+  std::string keep(Duration age, std::size_t mebibytes) {
+    const std::string stamp = stamp_of(age);
     const std::string entry = folder.path() + "/quarantine/a-" + stamp;
     std::filesystem::create_directories(entry + "/export");
     std::ofstream(entry + "/" + kQuarantineSourceFile) << a->data_directory();
     std::ofstream(entry + "/report.json") << nlohmann::json{
-        {"node", "a"}, {"time", stamp}, {"lost", {{"named", true}, {"transactions", 3}, {"wal_bytes", 4096}}}};
+        {"node", "a"},
+        {"time", stamp},
+        {"lost",
+         {{"named", true}, {"transactions", 3}, {"wal_bytes", 4096}, {"transactions_file", "transactions.jsonl"}}}};
+    std::ofstream(entry + "/transactions.jsonl") << "{}\n";
+    std::ofstream(entry + "/export/summary.json") << "{}";
     std::ofstream(entry + "/export/rows.csv") << std::string(mebibytes << 20U, 'x');
+    note_age_of(entry, age);
     return entry;
+  }
+
+  static void note_age_of(const std::string& entry, Duration age) {
+    const auto seconds = [](Duration time) { return std::chrono::duration_cast<std::chrono::seconds>(time).count(); };
+    std::ofstream(entry + "/" + kQuarantineAgeFile) << nlohmann::json{
+        {"boot", *this_boot()}, {"seconds_since_boot", seconds(since_boot())}, {"seconds", seconds(age)}};
   }
 
   // What the agent tells once `entry` is gone.
@@ -75,19 +89,27 @@ TEST_CASE("an agent bounds its quarantine by age and by size, the oldest first, 
     agent.start();
     const auto texts = KeptServer::told_of_removal(agent, first);
     REQUIRE(texts.size() == 2);
-    CHECK(texts[0].ends_with("quarantine: removed " + old +
-                             ", which held 3 committed transactions (4096 bytes of WAL): it is older than 2d"));
-    CHECK(texts[1].find("removed " + first + ", which held 3 committed transactions") != std::string::npos);
+    CHECK(texts[0].ends_with("quarantine: removed what " + old +
+                             " kept, which held 3 committed transactions (4096 bytes "
+                             "of WAL): it is older than 2d; its report stays"));
+    CHECK(texts[1].find("removed what " + first + " kept, which held 3 committed transactions") != std::string::npos);
     CHECK(texts[1].find("more than 13631488") != std::string::npos);
   }
-  CHECK_FALSE(std::filesystem::exists(old));
-  CHECK_FALSE(std::filesystem::exists(first));
+  for (const auto& removed : {old, first}) {
+    CHECK_FALSE(std::filesystem::exists(removed + "/export"));
+    CHECK(read_file(removed + "/transactions.jsonl").value() == "{}\n");
+  }
+  const auto entry = read_quarantine_entry(old);
+  REQUIRE(entry);
+  CHECK(entry->removed == "it is older than 2d");
+  CHECK(entry->transactions == 3);
+  CHECK_FALSE(entry->has_export);
   CHECK(std::filesystem::exists(second + "/export/rows.csv"));
   CHECK(std::filesystem::exists(newest + "/export/rows.csv"));
 
   AgentProcess agent(kept.folder, *kept.a, kept.certificates, {"[quarantine]", "max_bytes = 1048576"});
   agent.start();
   KeptServer::told_of_removal(agent, second);
-  CHECK_FALSE(std::filesystem::exists(second));
+  CHECK_FALSE(std::filesystem::exists(second + "/export"));
   CHECK(std::filesystem::exists(newest + "/export/rows.csv"));
 }

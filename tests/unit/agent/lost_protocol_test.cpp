@@ -16,6 +16,7 @@ TEST_CASE("what an agent tells of its quarantine comes back as it was") {
   entry.data_exists = entry.examined = true;
   entry.transactions = 14;
   entry.problems = {"one"};
+  entry.removed = "it is older than 30d";
   const auto told = parse_told_entries(to_json(std::vector<ToldEntry>{{entry, true}}));
   REQUIRE_MESSAGE(told, told.error().message);
   REQUIRE(told->size() == 1);
@@ -24,6 +25,7 @@ TEST_CASE("what an agent tells of its quarantine comes back as it was") {
   CHECK(told->front().entry.divergence.fork == entry.divergence.fork);
   CHECK_FALSE(told->front().entry.divergence.wal_end);
   CHECK(told->front().entry.transactions == 14);
+  CHECK(told->front().entry.removed == entry.removed);
   CHECK(told->front().entry.problems == entry.problems);
   CHECK(to_json(*told) == to_json(std::vector<ToldEntry>{{entry, true}}));
   CHECK_FALSE(parse_told_entries("{}"));

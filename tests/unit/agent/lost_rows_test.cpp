@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include "replication/agent/lost_export_text.h"
+#include "replication/agent/quarantine_age.h"
 #include "replication/agent/quarantine_bound.h"
 
 using namespace pgkeel;
@@ -130,20 +131,40 @@ TEST_CASE("file names are safe, and statements are quoted") {
 }
 
 TEST_CASE("a quarantine is bounded by age and size, the oldest first") {
-  const auto at = [](int hours) { return WallTime(std::chrono::hours(hours)); };
+  using std::chrono::hours;
   std::vector<QuarantineFact> facts = {
-      {"old", at(1), 10, false}, {"middle", at(50), 10, false}, {"used", at(2), 10, true}, {"new", at(99), 10, false}};
-  const auto ids = [&](const QuarantineConfig& bounds, int now) {
+      {"old", hours(99), 10}, {"middle", hours(50), 10}, {"used", hours(98), 10, true}, {"new", hours(1), 10}};
+  const auto ids = [&](const QuarantineConfig& bounds) {
     std::vector<std::string> chosen;
-    for (const auto& removal : choose_removals(facts, bounds, at(now))) chosen.push_back(removal.id);
+    for (const auto& removal : choose_removals(facts, bounds)) chosen.push_back(removal.id);
     return chosen;
   };
   using Ids = std::vector<std::string>;
-  CHECK(ids({.max_age = std::chrono::hours(1000), .max_bytes = 0}, 100).empty());
-  CHECK(ids({.max_age = std::chrono::hours(60), .max_bytes = 0}, 100) == Ids{"old"});
-  CHECK(ids({.max_age = std::chrono::hours(60), .max_bytes = 0}, 1000) == Ids{"old", "middle", "new"});
-  CHECK(ids({.max_age = std::chrono::hours(1000), .max_bytes = 35}, 100) == Ids{"old"});
-  CHECK(ids({.max_age = std::chrono::hours(1000), .max_bytes = 5}, 100) == Ids{"old", "middle"});
+  CHECK(ids({.max_age = hours(1000), .max_bytes = 0}).empty());
+  CHECK(ids({.max_age = hours(60), .max_bytes = 0}) == Ids{"old"});
+  CHECK(ids({.max_age = hours(0), .max_bytes = 0}) == Ids{"old", "middle", "new"});
+  CHECK(ids({.max_age = hours(1000), .max_bytes = 35}) == Ids{"old"});
+  CHECK(ids({.max_age = hours(1000), .max_bytes = 5}) == Ids{"old", "middle"});
   facts[0].told = false;  // which transactions it held: before that it does not go, however old or large it is
-  CHECK(ids({.max_age = std::chrono::hours(60), .max_bytes = 5}, 1000) == Ids{"middle", "new"});
+  CHECK(ids({.max_age = hours(0), .max_bytes = 5}) == Ids{"middle", "new"});
+}
+
+TEST_CASE("of entries that were seen to be of one age the names tell which is older") {
+  const std::vector<QuarantineFact> facts = {{"a-2", {}, 10}, {"a-3", {}, 10}, {"a-1", {}, 10}};
+  const auto removals = choose_removals(facts, {.max_age = std::chrono::hours(1), .max_bytes = 25});
+  REQUIRE(removals.size() == 1);
+  CHECK(removals[0].id == "a-1");
+}
+
+TEST_CASE("the age of an entry is what was seen to pass since it was there, whatever the wall clock says") {
+  using std::chrono::hours;
+  const auto first = look_at_age(std::nullopt, "boot 1", hours(500));  // the host ran long before there was an entry
+  CHECK(first.age == hours(0));
+  const auto second = look_at_age(first, "boot 1", hours(520));
+  CHECK(second.age == hours(20));
+  const auto behind = look_at_age(second, "boot 1", hours(510));
+  CHECK(behind.age == hours(20));
+  const auto booted = look_at_age(second, "boot 2", hours(900));  // or moved to another host, which has run for long
+  CHECK(booted.age == hours(20));
+  CHECK(look_at_age(booted, "boot 2", hours(903)).age == hours(23));
 }
