@@ -20,7 +20,6 @@
 #include "replication/decide/teardown.h"
 #include "replication/decide/transitions.h"
 #include "replication/decide/witness.h"
-#include "replication/sync/standby_names.h"
 #include "replication/sync/sync_planner.h"
 
 namespace pgkeel {
@@ -98,6 +97,7 @@ class Judgement {
       decision_.notes[primary->name] = "primary, just promoted";
       decision_.condition = Condition::kDegraded;
       decision_.summary = primary->name + " is primary, and has not been asked since its promotion";
+      if (situation_.memory.opens_when_commits_wait) keep_closed(*primary);
       return ask(*primary);
     }
     if (primary->answers_as_primary() && primary->facts->synchronous_standby_names == kFencingStandbyName) {
@@ -114,6 +114,7 @@ class Judgement {
     decision_.condition = Condition::kDegraded;
     const bool all_stream = repair_standbys(situation_, decision_);
     const bool all_safe = enforce_durability(situation_, decision_);
+    if (situation_.memory.opens_when_commits_wait) return keep_closed(*primary);
     prepare_switchover(situation_, decision_);
     if (decision_.condition == Condition::kCollision) {
       decision_.summary = tell_collision(describe_collision(situation_)) + "; the route stays at " + primary->name +
@@ -132,6 +133,12 @@ class Judgement {
     tell_of_maintenance(situation_.memory, decision_);
     if (running_order(decision_.next, OrderKind::kSwitchover) != nullptr && !switchover_under_way(decision_.next))
       decision_.summary += "; a switchover is ordered, and begins when " + primary->name + " has written a checkpoint";
+  }
+
+  // Adopted strictly: what it acknowledged now would be on it alone.
+  void keep_closed(const NodeView& primary) {
+    decision_.route_node.clear();
+    no_route(tell_kept_closed(situation_, primary));
   }
 
   // It was promoted, or its fence was lifted, after it was asked last.
@@ -327,7 +334,7 @@ class Judgement {
   void promote(const NodeView& node, const SyncQuorum& standby_names) {
     start(ActionKind::kPromote, node);
     if (decision_.actions.empty() || decision_.actions.back().kind != ActionKind::kPromote) return;
-    decision_.actions.back().standby_names = standby_names_text(standby_names);
+    set_standby_names_of(situation_, standby_names, decision_.actions.back());
   }
 
   void start(ActionKind kind, const NodeView& node) {

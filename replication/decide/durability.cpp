@@ -268,11 +268,14 @@ void plan_durability(const Situation& situation, ClusterMemory& next) {
   const PrimarySync sync(situation, *primary);
   if (!commits_are_kept(situation.policy)) {
     next.promise = next.standby_names_in_force = {};
+    next.opens_when_commits_wait = false;
     const ActionStatus* released = sync.carried_out();
     if (released != nullptr && released->action.standby_names.empty()) next.standby_names = {};
     return;
   }
   const SyncQuorum goal = sync.goal();
+  const bool commits_wait = sync.carried_out() != nullptr && sync.in_force() && !next.standby_names.empty();
+  if (commits_wait || goal.empty()) next.opens_when_commits_wait = false;
   SyncState state{.promise = next.promise, .standby_names = next.standby_names, .in_force = sync.weakest_in_force()};
   state.impostors = sync.impostors(mixture(state.in_force, state.standby_names));
   state.settled = sync.settled();
@@ -338,6 +341,22 @@ bool enforce_durability(const Situation& situation, Decision& decision) {
 SyncQuorum first_standby_names(const Situation& situation, const std::string& candidate) {
   const bool waits_at_once = situation.policy.durability == Durability::kStrict;
   return waits_at_once ? quorum_of(configured_standbys(situation, candidate)) : SyncQuorum{};
+}
+
+void set_standby_names_of(const Situation& situation, const SyncQuorum& standby_names, Action& promotion) {
+  promotion.standby_names = standby_names_text(standby_names);
+  // One that is a primary already is seen to be fenced.
+  const ActionStatus* fence = situation.view.action(ActionKind::kFence, promotion.node);
+  promotion.sets_names_anyway =
+      situation.memory.phase == Phase::kPromoting && fence != nullptr && fence->fence != FenceStrength::kProvenStopped;
+  promotion.commits_must_wait = situation.policy.durability == Durability::kStrict && !standby_names.empty();
+}
+
+std::string tell_kept_closed(const Situation& situation, const NodeView& primary) {
+  const ActionStatus* set = situation.current_action(ActionKind::kSetStandbyNames, primary.name);
+  return primary.name +
+         " is primary, and not opened to clients before its commits wait for a standby (durability = " + "\"strict\")" +
+         (set != nullptr && set->failures > 0 ? ": " + set->last_failure : "");
 }
 
 std::string safety_of(const Situation& situation, const std::string& standby) {

@@ -26,6 +26,13 @@ bool enforce_durability(const Situation& situation, Decision& decision);
 // synchronous_standby_names of a candidate, set before it is promoted: nobody follows it yet.
 SyncQuorum first_standby_names(const Situation& situation, const std::string& candidate);
 
+// What kPromote shall know of it: where it has to be set anyway, and whether commits must be seen to wait before the
+// route opens, as they must strictly.
+void set_standby_names_of(const Situation& situation, const SyncQuorum& standby_names, Action& promotion);
+
+// Why clients are not led to a primary that was adopted strictly (ClusterMemory::opens_when_commits_wait).
+std::string tell_kept_closed(const Situation& situation, const NodeView& primary);
+
 // ", safe", or why it is not; empty under async.
 std::string safety_of(const Situation& situation, const std::string& standby);
 

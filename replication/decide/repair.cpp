@@ -26,6 +26,16 @@ constexpr Duration kStartPatience = 5s;    // before a node that was started, an
 constexpr Duration kFencePause = 10s;      // before a node that lives on after it was fenced is fenced again
 constexpr Duration kReconnectPause = 1s;   // … where clients have come back meanwhile
 
+// What failed, and what makes it go on.
+std::string tell_given_up(const Situation& situation, const std::string& node) {
+  const ActionStatus* rejoin = situation.current_action(ActionKind::kRejoin, node);
+  return "given up after " + std::to_string(rejoin->failures) +
+         " failed attempts, the last with: " + rejoin->last_failure + "; mend that, then `pgkeel rejoin CLUSTER " +
+         node +
+         "` (pgkeel itself tries once more when its server or agent comes back, its disk has more room, or the "
+         "configuration is reloaded)";
+}
+
 bool has_slot(const NodeFacts& facts, const std::string& name) {
   return std::ranges::any_of(facts.slots, [&](const PhysicalSlot& slot) { return slot.name == name; });
 }
@@ -223,8 +233,9 @@ class NodeRepair {
     }
     const ActionStatus* status = situation_.current_action(ActionKind::kRejoin, node_.name);
     const bool failed_before = status != nullptr && !status->running && !status->succeeded;
-    note(failed_before ? state + "; it could not be made a standby: " + status->message
-                       : state + "; being made a standby");
+    note(is_given_up()   ? state + "; " + tell_given_up(situation_, node_.name)
+         : failed_before ? state + "; it could not be made a standby: " + status->message
+                         : state + "; being made a standby");
     if (status != nullptr && !status->running && status->succeeded && status->finished_at >= node_.suspicion.since &&
         !ended_before_the_order(ActionKind::kRejoin) &&
         situation_.now.instant < status->finished_at + kFollowPatience) {
@@ -233,6 +244,10 @@ class NodeRepair {
     }
     start(ActionKind::kRejoin);
     return false;
+  }
+
+  [[nodiscard]] bool is_given_up() const {
+    return rejoin_is_given_up(situation_, node_.name) && !ended_before_the_order(ActionKind::kRejoin);
   }
 
   // By SQL a node is only weakly fenced: it lives on, and is fenced again from time to time.
@@ -306,6 +321,10 @@ std::string help_wanted(const Situation& situation) {
     if (situation.is_of_another_cluster(node)) text += "; " + node.name + " " + tell_other_cluster(node);
     const ActionStatus* rejoin = situation.current_action(ActionKind::kRejoin, node.name);
     if (rejoin == nullptr || rejoin->failures < kFailuresBeforeOperator) continue;
+    if (rejoin_is_given_up(situation, node.name)) {
+      text += "; " + node.name + " is " + tell_given_up(situation, node.name);
+      continue;
+    }
     text += "; " + node.name + " could not be made a standby in " + std::to_string(kFailuresBeforeOperator) +
             " attempts, and needs an operator";
   }

@@ -8,10 +8,20 @@ namespace pgkeel {
 using namespace std::chrono_literals;
 
 Duration retry_pause(ActionKind kind, std::uint32_t failures) {
-  const Duration longest = kind == ActionKind::kRejoin ? 10min : 60s;
-  Duration pause = kind == ActionKind::kCutOff ? Duration(250ms) : Duration(1s);
+  const Duration longest = kind == ActionKind::kRejoin            ? Duration(10min)
+                           : kind == ActionKind::kSetStandbyNames ? Duration(10s)
+                                                                  : Duration(60s);
+  const bool is_urgent = kind == ActionKind::kCutOff || kind == ActionKind::kSetStandbyNames;
+  Duration pause = is_urgent ? Duration(250ms) : Duration(1s);
   for (std::uint32_t i = 1; i < failures && pause < longest; ++i) pause *= 2;
   return std::min(pause, longest);
+}
+
+bool rejoin_is_given_up(const Situation& situation, const std::string& node) {
+  const ActionStatus* rejoin = situation.current_action(ActionKind::kRejoin, node);
+  if (rejoin == nullptr || rejoin->running || rejoin->failures < kMostRejoinFailures) return false;
+  const auto changed = situation.view.changes.find(node);
+  return changed == situation.view.changes.end() || changed->second <= rejoin->finished_at;
 }
 
 bool may_start(const Situation& situation, ActionKind kind, const std::string& node, Instant& again_at) {
@@ -19,6 +29,7 @@ bool may_start(const Situation& situation, ActionKind kind, const std::string& n
   if (status == nullptr) return true;
   if (status->running) return false;
   if (status->action.epoch != situation.memory.epoch || status->failures == 0) return true;
+  if (kind == ActionKind::kRejoin && rejoin_is_given_up(situation, node)) return false;
   const Instant due = status->finished_at + retry_pause(kind, status->failures);
   if (situation.now.instant >= due) return true;
   again_at = std::min(again_at, due);

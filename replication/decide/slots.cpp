@@ -103,7 +103,10 @@ class SlotKeeping {
     } else if (!decision_.next.kept_slots.contains(kept)) {
       return false;  // somebody's own
     }
-    if (start(ActionKind::kKeepSlot, slot.name, position, reserves_wal)) decision_.next.kept_slots.insert(kept);
+    if (start(ActionKind::kKeepSlot, slot.name, position, reserves_wal)) {
+      decision_.actions.back().is_new = is_free(slot.name) && !situation_.memory.kept_slots.contains(kept);
+      decision_.next.kept_slots.insert(kept);
+    }
     return true;
   }
 

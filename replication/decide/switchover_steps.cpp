@@ -65,7 +65,7 @@ void judge_draining(const Situation& situation, Decision& decision) {
                     tell_move(memory) + ": open transactions have " + format_duration(situation.policy.drain_timeout) +
                         " to end, clients that connect are held",
                     "a " + tell_move(memory) + " is under way");
-  decision.route_node = memory.primary;
+  if (!memory.opens_when_commits_wait) decision.route_node = memory.primary;
   enforce_durability(situation, decision);  // open transactions do not hang on a standby that stops
   for (const auto& node : situation.view.nodes) {
     if (node.answering()) ask_since(situation, node, situation.view.phase_since, kAskAgainPause, decision);

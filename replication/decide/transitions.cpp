@@ -25,6 +25,7 @@ ClusterMemory with_new_primary(const Situation& situation, const NodeView& prima
   next.system_identifier = primary.facts->system_identifier;
   next.timeline = primary.facts->timeline;
   next.promise = next.standby_names = next.standby_names_in_force = {};
+  next.opens_when_commits_wait = !first_standby_names(situation, primary.name).empty();
   next.nodes_maintained.erase(primary.name);  // whoever made it the primary is done with it
   return next;
 }
@@ -175,6 +176,7 @@ MaybeMemory finish_promotion(const Situation& situation, Instant&) {
   if (next.timeline != 0) next.timeline += 1;
   next.promise = next.standby_names_in_force = {};
   next.standby_names = first_standby_names(situation, next.primary);
+  next.opens_when_commits_wait = false;  // they do: the promotion has seen it
   return next;
 }
 

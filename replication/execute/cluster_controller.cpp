@@ -67,6 +67,7 @@ void ClusterController::take_over(const RouteOrder& newest) {
 void ClusterController::reconfigure(FailoverPolicy policy, const std::vector<NodeConfig>& nodes) {
   policy.adopt = std::move(policy_.adopt);
   policy_ = std::move(policy);
+  changes_.reconfigured();
   const auto is_gone = [&](const std::string& node) {
     return std::ranges::find(nodes, node, &NodeConfig::name) == nodes.end();
   };
@@ -80,6 +81,7 @@ void ClusterController::step(const std::vector<NodeView>& nodes, Now now) {
   if (view_.phase_since == Instant{}) view_.phase_since = started_at_ = now.instant;
   if (std::exchange(applied_is_new_, false)) applied_since_ = now.instant;
   tell_of_nodes(nodes, now);
+  changes_.saw(nodes, now.instant);
   for (const auto& node : nodes) {
     if (node.name == memory_.primary && node.answers_as_primary())
       flushes_.primary_said(*node.facts, node.facts_at, now.instant);
@@ -143,6 +145,7 @@ void ClusterController::see(const std::vector<NodeView>& nodes) {
   view_.nodes = nodes;
   view_.flushes = flushes_.flushes();
   view_.rests = releases_.rests();
+  view_.changes = changes_.changes();
   view_.route_epoch_applied = applied_.epoch;
   view_.route_closed = applied_.node.empty();
   view_.route_drained = drained_;
@@ -300,6 +303,7 @@ void ClusterController::start(const Action& action, Now now) {
     status.last_failure = found->last_failure;
   }
   *found = status;
+  if (action.kind == ActionKind::kRejoin) changes_.rejoin_started(action.node);
   if (!is_routine(action.kind) && !is_repetition(action.kind, action.node)) {
     tell(now, LogLevel::kInfo, "action", action.node,
          std::string(action_name(action.kind)) + " " + action.node + ": started");
@@ -338,6 +342,7 @@ void ClusterController::finished(const ActionStatus& outcome, Now now) {
   found->fence = outcome.fence;
   found->examination = outcome.examination;
   found->missing_from = outcome.missing_from;
+  found->name_is_taken = outcome.name_is_taken;
   found->waited_from = outcome.waited_from;
   found->finished_at = now.instant;
   found->failures = outcome.succeeded ? 0 : found->failures + 1;

@@ -14,6 +14,7 @@
 #include "proxy/base/result.h"
 #include "proxy/base/route_mode.h"
 #include "replication/decide/decide.h"
+#include "replication/execute/change_watch.h"
 #include "replication/execute/event.h"
 #include "replication/execute/flush_watch.h"
 #include "replication/execute/release_watch.h"
@@ -141,6 +142,7 @@ class ClusterController {
   ClusterView view_;  // its nodes are those of the newest step; the rest is kept up to date
   Decision decision_;
   FlushWatch flushes_;
+  ChangeWatch changes_;
   ReleaseWatch releases_;
   RouteOrder published_;
   bool anything_published_ = false;

@@ -42,10 +42,16 @@ void drop_slot(OrderLine& line, const Action& action, ActionDone done) {
 
 void keep_slot(OrderLine& line, const Action& action, ActionDone done) {
   const std::string move_on = action.position.valid() ? advance_slot_sql(action.slot, action.position) + "; " : "";
-  const std::string sql = move_on + create_slot_sql(action.slot, action.reserves_wal);
+  const std::string sql = action.is_new ? create_new_slot_sql(action.slot, action.reserves_wal)
+                                        : move_on + create_slot_sql(action.slot, action.reserves_wal);
   line.run_sql(action.node, sql, kAnswerLimit, [action, done = std::move(done)](const auto& answer) {
     ActionStatus status = outcome_of(action, answer);
-    if (status.succeeded && answer->rows.front().front() == "1")
+    const bool is_made = status.succeeded && answer->rows.front().front() == "1";
+    status.name_is_taken = status.succeeded && action.is_new && !is_made;
+    if (status.name_is_taken)
+      status.message = "slot " + action.slot +
+                       " was made by somebody else meanwhile: it is left alone, and is no copy of the primary's";
+    if (is_made)
       status.message = "slot " + action.slot + " is made: " +
                        (action.slot.starts_with(kSlotPrefix)
                             ? "from now on WAL is kept here for its node"

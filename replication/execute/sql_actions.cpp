@@ -8,6 +8,7 @@
 #include "proxy/io/conninfo.h"
 #include "proxy/io/timer.h"
 #include "replication/agent/upstream_access.h"
+#include "replication/execute/commit_proof.h"
 #include "replication/execute/sql_text.h"
 #include "replication/model/slot_name.h"
 
@@ -52,8 +53,9 @@ class Promotion : public std::enable_shared_from_this<Promotion> {
           self.bytes_to_replay_ = cell(rows, 2);
           self.is_primary_ = cell(rows, 0) == "f";
           const std::string standby_names = cell(rows, 1);
-          const bool is_wrong =
-              self.is_primary_ ? standby_names == kFencingStandbyName : standby_names != self.action_.standby_names;
+          const bool is_wrong = self.is_primary_
+                                    ? standby_names == kFencingStandbyName
+                                    : self.action_.sets_names_anyway || standby_names != self.action_.standby_names;
           if (is_wrong) return self.set_standby_names();
           self.go_on();
         });
@@ -110,8 +112,18 @@ class Promotion : public std::enable_shared_from_this<Promotion> {
         message += ", " + format_duration(self.conversation_.clock() - self.sent_at_) + " after the promotion was sent";
       if (!self.bytes_to_replay_.empty() && self.bytes_to_replay_ != "0")
         message += ", " + self.bytes_to_replay_ + " bytes of WAL replayed first";
-      self.finish(true, std::move(message));
+      if (!self.action_.commits_must_wait) return self.finish(true, std::move(message));
+      self.see_that_they_wait(message);
     });
+  }
+
+  void see_that_they_wait(const std::string& message) {
+    const auto look = [self = shared_from_this(), message, began = conversation_.clock()](const Result<void>& seen) {
+      if (!seen) return self->finish(false, "commits do not wait for standbys yet: " + seen.error().message);
+      self->finish(true, message + "; commits wait for standbys, seen " +
+                             format_duration(self->conversation_.clock() - began) + " later");
+    };
+    see_commits_wait(conversation_, action_.node, look);
   }
 
   void finish(bool succeeded, std::string message) { done_(sql_outcome(action_, succeeded, std::move(message))); }

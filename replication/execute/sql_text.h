@@ -13,6 +13,9 @@ namespace pgkeel {
 // 1.
 std::string create_slot_sql(const std::string& slot, bool reserves_wal = true);
 
+// The same of one that was never made before: where there is one of that name it stays as it is, whatever it keeps.
+std::string create_new_slot_sql(const std::string& slot, bool reserves_wal);
+
 // Moves the slot on to this position, unless somebody reads from it or it is there already.
 std::string advance_slot_sql(const std::string& slot, Lsn position);
 

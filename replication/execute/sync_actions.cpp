@@ -17,6 +17,8 @@ using namespace std::chrono_literals;
 
 constexpr Duration kWatch = 10ms;     // between looks at what a reload brings
 constexpr Duration kWatchLimit = 5s;  // … this long at most
+constexpr int kLooksAfterItsEnd = 2;  // that show no walreceiver, before one counts as cut off
+constexpr int kLooksWithoutOne = 5;
 constexpr int kLooksForWaiters = 10;  // at a busy server a commit that waits is seen soon, which saves the checkpoint
 
 // Looks at a node again and again. It may outlive those who asked for it.
@@ -194,15 +196,18 @@ class CuttingOff : public std::enable_shared_from_this<CuttingOff> {
                                });
   }
 
-  // One that is starting is one that gets nowhere. Twice: the startup process may not have taken the setting over at
-  // the first look.
+  // One that is starting is one that gets nowhere. Again and again: the startup process may not have taken the setting
+  // over at the first look. One that was there, and has ended, shows that it has, earlier than one that never was
+  // there.
   void look() {
     ask("SELECT (SELECT pg_catalog.count(*) FROM pg_catalog.pg_stat_wal_receiver WHERE status <> 'starting'), "
         "pg_catalog.pg_is_in_recovery()",
         [](CuttingOff& self, const SqlRows& rows) {
           if (cell(rows, 1) != "t") return self.finish(Error{"it is not a standby any more"});
-          self.quiet_looks_ = cell(rows, 0) == "0" ? self.quiet_looks_ + 1 : 0;
-          if (self.quiet_looks_ == 2) return self.finish({});
+          const bool is_quiet = cell(rows, 0) == "0";
+          self.has_received_ |= !is_quiet;
+          self.quiet_looks_ = is_quiet ? self.quiet_looks_ + 1 : 0;
+          if (self.quiet_looks_ == (self.has_received_ ? kLooksAfterItsEnd : kLooksWithoutOne)) return self.finish({});
           if (self.watching_.too_long()) return self.finish(Error{"its walreceiver does not end"});
           self.watching_.again([again = self.shared_from_this()] { again->look(); });
         });
@@ -217,6 +222,7 @@ class CuttingOff : public std::enable_shared_from_this<CuttingOff> {
   ActionDone done_;
   Watching watching_;
   int quiet_looks_ = 0;
+  bool has_received_ = false;
 };
 
 }  // namespace

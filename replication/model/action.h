@@ -84,9 +84,16 @@ struct Action {
       false;       // kRejoin: it was one, so that a clean shutdown was no operator's wish for a standby to rest
   Lsn position{};  // kKeepSlot: WAL before it need not be kept any longer; invalid: what is reserved stays
   bool reserves_wal = true;  // kKeepSlot: false: where it is made, it keeps nothing before somebody reads from it
+  // kKeepSlot: pgkeel has not made it yet, as far as it can know. One that is there nevertheless is somebody's own, and
+  // is left alone.
+  bool is_new = false;
   // kSetStandbyNames: synchronous_standby_names from now on. kPromote: from before it is promoted, or with its fence
   // lifted.
   std::string standby_names;
+  // kPromote: it is set whatever a session shows. A fence by SQL was sent there, and what it has set may not have been
+  // read by every process.
+  bool sets_names_anyway = false;
+  bool commits_must_wait = false;         // kPromote: not done before commits are seen to wait for `standby_names`
   std::uint64_t standby_names_order = 0;  // kSetStandbyNames: the number that ClusterMemory gave the order
   // kRejoin: by an operator, who knows that it was shut down cleanly. kStartServer: also after a clean shutdown.
   bool ordered = false;
@@ -134,6 +141,7 @@ struct ActionStatus {
   FenceStrength fence = FenceStrength::kNone;
   std::optional<Examination> examination;
   std::optional<bool> had_more_wal;  // kRejoin: the node alone had some, and it was set aside; nothing: not known
+  bool name_is_taken = false;        // kKeepSlot of a new one: there is one of that name, and it is somebody's own
   Lsn missing_from{};  // kFollow: the upstream has no WAL from here on, where the standby stands; invalid: it has
   // kSetStandbyNames: each commit past this position waited for the standbys that were named. A standby that has
   // flushed it holds every commit that was acknowledged before.

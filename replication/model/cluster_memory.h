@@ -62,6 +62,8 @@ struct ClusterMemory {
   // Grows with each order, and where somebody else interfered, so that what was found under an earlier one proves
   // nothing.
   std::uint64_t standby_names_order = 0;
+  // Strictly, a primary that was adopted: its route is not opened before commits are known to wait for standbys.
+  bool opens_when_commits_wait = false;
   std::optional<Maintenance> maintenance;               // of the whole cluster
   std::map<std::string, Maintenance> nodes_maintained;  // of these nodes
   std::optional<WallTime> switched_back;                // when the newest switchover to the preferred node was begun

@@ -167,6 +167,7 @@ Json to_json(const std::string& cluster, const ClusterMemory& memory) {
       {"standby_names", to_json(memory.standby_names)},
       {"standby_names_in_force", to_json(memory.standby_names_in_force)},
       {"standby_names_order", memory.standby_names_order},
+      {"opens_when_commits_wait", memory.opens_when_commits_wait},
       {"maintenance", memory.maintenance ? to_json(*memory.maintenance) : Json()},
       {"nodes_maintained", nodes_maintained},
       {"switched_back_ms",
@@ -233,6 +234,7 @@ Result<ClusterMemory> read_memory(const std::string& cluster, std::string_view t
     for (const auto& [name, each] : nodes_maintained.items()) memory.nodes_maintained[name] = maintenance_of(each);
     if (const Json when = json.value("switched_back_ms", Json()); !when.is_null())
       memory.switched_back = WallTime(std::chrono::milliseconds(when.get<std::int64_t>()));
+    memory.opens_when_commits_wait = json.value("opens_when_commits_wait", false);
     memory.orders_given = json.value("orders_given", std::uint64_t{0});
     for (const auto& each : json.value("orders", Json::array())) {
       auto order = order_from_json(each);

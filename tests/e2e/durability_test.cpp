@@ -1,4 +1,7 @@
 // Synchronous replication as pgkeel manages it, on real servers: what commits wait for, and what is promised of it.
+#include <csignal>
+#include <string>
+
 #include <doctest/doctest.h>
 
 #include "tests/e2e/cluster_fixture.h"
@@ -24,6 +27,20 @@ PgkeelOptions with_durability(const std::string& durability, bool local_nodes = 
   options.local_nodes = local_nodes;
   return options;
 }
+
+// One of a server's processes, which does nothing for a while.
+class StoppedProcess {
+ public:
+  explicit StoppedProcess(pid_t pid) : pid_(pid) { ::kill(pid_, SIGSTOP); }
+  ~StoppedProcess() { go_on(); }
+  StoppedProcess(const StoppedProcess&) = delete;
+  StoppedProcess& operator=(const StoppedProcess&) = delete;
+
+  void go_on() const { ::kill(pid_, SIGCONT); }
+
+ private:
+  const pid_t pid_;
+};
 
 std::string standby_names(const Cluster& cluster, const std::string& node) {
   return cluster.server(node).value("SHOW synchronous_standby_names");
@@ -146,6 +163,32 @@ TEST_CASE("strict: a new primary waits for the other nodes before it is promoted
   writers.stop();
   CHECK(writers.count_lost(cluster.pgkeel->conninfo()) == 0);
   cluster.check_roles(primary);
+}
+
+TEST_CASE("strict: a new primary takes no clients while its checkpointer has not read what commits wait for") {
+  Cluster cluster({"b"}, with_durability("strict"));
+  Writers writers(cluster.pgkeel->conninfo(), 2);
+  REQUIRE(writers.wait_for_more(20));
+  const StoppedProcess checkpointer(
+      std::stoi(cluster.server("b").value("SELECT pid FROM pg_stat_activity WHERE backend_type = 'checkpointer'")));
+  cluster.server("a").kill_tree();
+  // It is promoted, and pgkeel waits for the checkpoint that would make it read the setting.
+  REQUIRE_MESSAGE(
+      wait_until([&] {
+        return cluster.server("b").value(
+                   "SELECT count(*) FROM pg_stat_activity WHERE query = 'CHECKPOINT' AND state = 'active'") == "1";
+      }),
+      cluster.pgkeel->describe());
+  CHECK(cluster.server("b").is_primary());
+  CHECK(cluster.pgkeel->status()["route"].is_null());
+  const std::size_t acknowledged_by_a = writers.acknowledged();
+  checkpointer.go_on();
+  REQUIRE_MESSAGE(writers.wait_for_more(20), cluster.pgkeel->describe());
+  CHECK(writers.acknowledged() > acknowledged_by_a);
+  writers.stop();
+  // Each of them waited for a, which was made a standby meanwhile.
+  CHECK(wait_until([&] { return writers.count_lost(cluster.server("a").conninfo()) == 0; }));
+  CHECK(writers.count_lost(cluster.pgkeel->conninfo()) == 0);
 }
 
 TEST_CASE(

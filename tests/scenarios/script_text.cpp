@@ -75,6 +75,7 @@ std::string text_of(const ClusterMemory& memory) {
   if (!memory.automatic_failovers.empty()) add("failovers", std::to_string(memory.automatic_failovers.size()));
   add("promise", text_of(memory.promise));
   add("names", text_of(memory.standby_names));
+  if (memory.opens_when_commits_wait) text += " kept_closed";
   std::string kept;
   std::string logical;
   std::string left;
@@ -97,6 +98,9 @@ std::string text_of(const Action& action) {
   if (action.old_primary) text += " old_primary";
   const bool is_none = action.kind == ActionKind::kSetStandbyNames && action.standby_names.empty();
   if (is_none || !action.standby_names.empty()) text += " names='" + action.standby_names + "'";
+  if (action.is_new) text += " new";
+  if (action.sets_names_anyway) text += " anyway";
+  if (action.commits_must_wait) text += " until commits wait";
   if (action.ordered) text += " ordered";
   if (action.rebuild) text += " rebuild";
   if (action.discard_old_data) text += " discard";

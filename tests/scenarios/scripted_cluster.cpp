@@ -33,6 +33,7 @@ ScriptedCluster::Command ScriptedCluster::command(const std::string& word) {
       {"events", &ScriptedCluster::show_events},  {"order", &ScriptedCluster::give_order},
       {"preview", &ScriptedCluster::give_order},  {"drained", &ScriptedCluster::drain_route},
       {"stopped", &ScriptedCluster::finish_stop}, {"reload", &ScriptedCluster::reload},
+      {"host", &ScriptedCluster::set_host},
   };
   if (liveness_of(word)) return &ScriptedCluster::set_liveness;
   const auto found = kCommands.find(word);
@@ -170,6 +171,13 @@ void ScriptedCluster::refuse(const Arguments& arguments) {
   changed.suspicion.evidence = "alive (" + changed.suspicion.trouble + ")";
 }
 
+// host a room=500 (MiB that are free) · host a away: nobody is there who could act · host a back
+void ScriptedCluster::set_host(const Arguments& arguments) {
+  ScriptedNode& changed = node(arguments.at(0));
+  if (arguments.has("room")) changed.room = std::stoull(arguments.named.at("room")) << 20;
+  if (arguments.flag("away") || arguments.flag("back")) changed.local = arguments.flag("back");
+}
+
 void ScriptedCluster::set_store(const Arguments& arguments) {
   store_error_ = arguments.at(0) == "works" ? "" : "no space left on device";
 }
@@ -233,13 +241,14 @@ void ScriptedCluster::report(ActionStatus outcome) {
 }
 
 // done promote b · failed rejoin a no space left · done follow b missing=0/3000 ·
-// done set_standby_names a waited_from=0/3000: what it sets is set
+// done keep_slot b taken=yes · done set_standby_names a waited_from=0/3000: what it sets is set
 void ScriptedCluster::finish_action(const Arguments& arguments) {
   settle();
   auto outcome = running(kind_of(arguments.at(0)), arguments.at(1));
   if (!outcome) throw std::runtime_error(arguments.word + ": this action is not running");
   outcome->succeeded = arguments.word == "done";
   outcome->message = arguments.rest(2);
+  outcome->name_is_taken = outcome->action.is_new && arguments.has("taken");
   if (arguments.has("missing")) outcome->missing_from = lsn_of(arguments.named.at("missing"));
   if (arguments.has("waited_from")) outcome->waited_from = lsn_of(arguments.named.at("waited_from"));
   const bool sets_names =
@@ -457,7 +466,7 @@ std::vector<NodeView> ScriptedCluster::node_views() {
   std::vector<NodeView> views;
   for (const auto& each : nodes_) {
     views.push_back(
-        {each.name, each.address, each.priority, each.local, "", each.suspicion, each.facts, each.facts_at});
+        {each.name, each.address, each.priority, each.local, "", each.suspicion, each.facts, each.facts_at, each.room});
   }
   return views;
 }

@@ -50,6 +50,7 @@ class ScriptedCluster : public ClusterController::Effects {
   void set_workers(const Arguments& arguments);
   void set_probes(const Arguments& arguments);
   void set_store(const Arguments& arguments);
+  void set_host(const Arguments& arguments);
   void finish_action(const Arguments& arguments);
   void finish_fence(const Arguments& arguments);
   void finish_examination(const Arguments& arguments);

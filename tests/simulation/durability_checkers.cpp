@@ -35,7 +35,9 @@ const Server* DurabilityCheckers::leader() const {
 
 void DurabilityCheckers::acknowledged(const Server& server, RecordId record, std::uint32_t meddling) {
   if (!world_.keeps_commits() || !world_.meddlings[meddling] || loss_is_accepted(disk_.memory)) return;
-  if (disk_.memory.primary != server.name) {
+  // By what pgkeel goes by: it does not know of a store that was said to have failed, and leads nobody by it.
+  const ClusterMemory& memory = disk_.or_else ? *disk_.or_else : disk_.memory;
+  if (memory.primary != server.name) {
     // One that was never led to, because it failed while it was promoted, or that somebody changed or started since.
     const bool somebodys_doing = server.promoted_by_hand || server.started_by_operator || meddling != 0;
     if (!was_led_to_[server.number] || somebodys_doing) return;
@@ -52,6 +54,20 @@ void DurabilityCheckers::acknowledged(const Server& server, RecordId record, std
   newest_ = std::max(newest_, record);
   acknowledgements_ += 1;
   check_promises();
+}
+
+void DurabilityCheckers::acknowledged_to_client(const Server& server, RecordId record, std::uint32_t meddling) const {
+  if (world_.setting.policy.durability != Durability::kStrict || meddling != 0) return;
+  const auto counts = [&](const Server& other) { return other.number != server.number && other.priority > 0; };
+  if (std::ranges::none_of(world_.servers, counts)) return;
+  // While one setting takes the place of another, the weaker counts.
+  const ClusterMemory& memory = disk_.memory;
+  const std::uint32_t needed = std::max(1U, std::min(memory.standby_names.acks, memory.standby_names_in_force.acks));
+  const auto holders = std::ranges::count_if(
+      world_.servers, [&](const Server& other) { return other.number != server.number && holds(other, record); });
+  if (holders >= static_cast<std::ptrdiff_t>(needed)) return;
+  world_.violated(server.name + " acknowledged the write " + std::to_string(record) + " to a client, and strictly " +
+                  std::to_string(needed) + " others must hold it, of whom " + std::to_string(holders) + " do");
 }
 
 // It was proven stopped, and somebody started it beside pgkeel; and those of its standbys that still acknowledge are

@@ -31,6 +31,9 @@ class DurabilityCheckers {
   // pgkeel has seen it nobody can make up for it.
   void acknowledged(const Server& server, RecordId record, std::uint32_t meddling);
 
+  // … through the route: strictly no such commit is on one server alone.
+  void acknowledged_to_client(const Server& server, RecordId record, std::uint32_t meddling) const;
+
   void stored(bool chosen_by_operator);
   void files_changed() { check_promises(); }
   void proven_stopped(const Server& server);

@@ -1,5 +1,6 @@
 #include "tests/simulation/executor.h"
 
+#include <memory>
 #include <utility>
 
 #include "replication/model/slot_name.h"
@@ -97,13 +98,22 @@ void Executor::checkpoint(const Action& action, const Done& done) {
 }
 
 void Executor::keep_slot(const Action& action, const Done& done) {
+  const auto is_taken = std::make_shared<bool>(false);
   sql(
       server(action.node).number,
-      [this, action](Server& there) {
-        if (!action.slot.starts_with(kSlotPrefix)) return checkers_.slots.keep(there, action);
+      [this, action, is_taken](Server& there) {
+        if (!action.slot.starts_with(kSlotPrefix)) {
+          *is_taken = action.is_new && there.slots_of_others.contains(action.slot);
+          if (!*is_taken) checkers_.slots.keep(there, action);
+          return;
+        }
         there.slots.insert(static_cast<std::size_t>(action.slot.back() - 'a'));
       },
-      [=](bool well) { done(well ? succeeded(action) : failed(action, "no answer")); });
+      [=](bool well) {
+        ActionStatus outcome = well ? succeeded(action) : failed(action, "no answer");
+        outcome.name_is_taken = well && *is_taken;
+        done(outcome);
+      });
 }
 
 void Executor::drop_slot(const Action& action, const Done& done) {

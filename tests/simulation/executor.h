@@ -54,9 +54,15 @@ class Executor {
   void wait_for_flag(const Action& action, const Done& done);
   void mark_position(const Action& action, const Done& done);
   void cut_off(const Action& action, const Done& done);
-  void look_at_walreceiver(const Action& action, const Done& done, int looks_left, int quiet_looks);
+  struct LooksAtWalReceiver {
+    int left = 0;
+    int quiet = 0;  // in a row
+    bool has_received = false;
+  };
+  void look_at_walreceiver(const Action& action, const Done& done, LooksAtWalReceiver looks);
   void promote(const Action& action, const Done& done);
   void send_promotion(const Action& action, const Done& done);
+  void see_commits_wait(const Action& action, const Done& done, int looks_left);
   void follow(const Action& action, const Done& done);
   void drop_slot(const Action& action, const Done& done);
   void keep_slot(const Action& action, const Done& done);

@@ -12,6 +12,8 @@ constexpr Duration kWatch = 10ms;
 constexpr int kMostLooks = 100;
 constexpr int kLooksForWaiters = 10;
 constexpr int kMostLooksAtWalReceiver = 50;
+constexpr int kLooksAfterItsEnd = 2;  // that show no walreceiver, before one counts as cut off
+constexpr int kLooksWithoutOne = 5;
 }  // namespace
 
 void Executor::set_standby_names(const Action& action, const Done& done) {
@@ -111,12 +113,12 @@ void Executor::cut_off(const Action& action, const Done& done) {
             node, [](Server& there) { there.read_conninfo_later(); },
             [=, this](bool reloaded) {
               if (!reloaded) return done(failed(action, "no answer"));
-              look_at_walreceiver(action, done, kMostLooksAtWalReceiver, 0);
+              look_at_walreceiver(action, done, {.left = kMostLooksAtWalReceiver});
             });
       });
 }
 
-void Executor::look_at_walreceiver(const Action& action, const Done& done, int looks_left, int quiet_looks) {
+void Executor::look_at_walreceiver(const Action& action, const Done& done, LooksAtWalReceiver looks) {
   struct Seen {
     bool standby = false;
     bool quiet = false;
@@ -128,13 +130,16 @@ void Executor::look_at_walreceiver(const Action& action, const Done& done, int l
       [=, this](bool well) {
         if (!well) return done(failed(action, "no answer"));
         if (!seen->standby) return done(failed(action, "it is not a standby any more"));
-        const int quiet = seen->quiet ? quiet_looks + 1 : 0;
-        if (quiet == 2) {
+        LooksAtWalReceiver next = looks;
+        next.left -= 1;
+        next.quiet = seen->quiet ? looks.quiet + 1 : 0;
+        next.has_received |= !seen->quiet;
+        if (next.quiet == (next.has_received ? kLooksAfterItsEnd : kLooksWithoutOne)) {
           checkers_.durability.cut_off(action.node);
           return done(succeeded(action));
         }
-        if (looks_left == 0) return done(failed(action, "its walreceiver does not end"));
-        job(kWatch, [=, this] { look_at_walreceiver(action, done, looks_left - 1, quiet); });
+        if (looks.left == 0) return done(failed(action, "its walreceiver does not end"));
+        job(kWatch, [=, this] { look_at_walreceiver(action, done, next); });
       });
 }
 
@@ -150,9 +155,9 @@ void Executor::promote(const Action& action, const Done& done) {
   const auto is_wrong = std::make_shared<bool>(false);
   sql(
       node,
-      [names, is_wrong](Server& there) {
+      [names, is_wrong, anyway = action.sets_names_anyway](Server& there) {
         const Quorum& shown = there.sync.shown();
-        *is_wrong = there.standby_signal ? !shown.same_value(names) : shown.members == Quorum::kNobody;
+        *is_wrong = there.standby_signal ? anyway || !shown.same_value(names) : shown.members == Quorum::kNobody;
       },
       [=, this](bool well) {
         if (!well) return done(failed(action, "no answer"));
@@ -187,7 +192,31 @@ void Executor::send_promotion(const Action& action, const Done& done) {
         wait_until([=, this] { return reachable() && world_.servers[node].writable(); },
                    [=, this] { return reachable() && world_.servers[node].state != ProcessState::kRunning; },
                    world_.queue.now() + 10s,
-                   [=](bool writes) { done(writes ? succeeded(action) : failed(action, "it does not take writes")); });
+                   [=, this](bool writes) {
+                     if (!writes) return done(failed(action, "it does not take writes"));
+                     const bool proves = action.commits_must_wait && world_.mutant != Mutant::kWaitingNotProven;
+                     proves ? see_commits_wait(action, done, kMostLooks) : done(succeeded(action));
+                   });
+      });
+}
+
+// A write that is not acknowledged, for nobody has read it yet; else the checkpointer is made to read its settings.
+void Executor::see_commits_wait(const Action& action, const Done& done, int looks_left) {
+  const std::size_t node = server(action.node).number;
+  const auto waits = std::make_shared<bool>(false);
+  sql(
+      node,
+      [waits](Server& there) {
+        if (!there.writable()) return;
+        there.write();
+        *waits = there.sync.commits_wait();
+      },
+      [=, this](bool well) {
+        if (!well) return done(failed(action, "no answer"));
+        if (*waits) return done(succeeded(action));
+        if (looks_left > 0) return job(kWatch, [=, this] { see_commits_wait(action, done, looks_left - 1); });
+        lines_[node].checkpoint([](Server& there) { there.sync.checkpoint(); },
+                                [=](bool read) { done(read ? succeeded(action) : failed(action, "no answer")); });
       });
 }
 

@@ -45,6 +45,10 @@ const char* mutant_name(Mutant mutant) {
       return "not-cut-off";
     case Mutant::kCandidateNamesForgotten:
       return "candidate-names-forgotten";
+    case Mutant::kWaitingNotProven:
+      return "waiting-not-proven";
+    case Mutant::kOpenedAtOnce:
+      return "opened-at-once";
     case Mutant::kTooFewPositions:
       return "too-few-positions";
     case Mutant::kReplayedIsAll:
@@ -142,6 +146,12 @@ Decision decide_with_old_promise(const ClusterView& view, const ClusterMemory& m
   Decision decision = decide(view, memory, policy, now);
   const bool promoted = memory.phase == Phase::kPromoting && decision.next.phase == Phase::kSteady;
   if (promoted && decision.next.promise.empty()) decision.next.promise = memory.promise;
+  return decision;
+}
+
+Decision decide_to_open(const ClusterView& view, const ClusterMemory& memory, const FailoverPolicy& policy, Now now) {
+  Decision decision = decide(view, memory, policy, now);
+  decision.next.opens_when_commits_wait = false;
   return decision;
 }
 
@@ -243,6 +253,8 @@ DecisionCore decision_core(Mutant mutant) {
       return decide_with_fewer_positions;
     case Mutant::kPromiseKept:
       return decide_with_old_promise;
+    case Mutant::kOpenedAtOnce:
+      return decide_to_open;
     case Mutant::kMaintenanceIgnored:
       return decide_without_maintenance;
     case Mutant::kNodeOutIgnored:

@@ -22,6 +22,7 @@ enum class Mutant {
   kAcksNotProven,            // more standbys count as awaited as soon as they are named
   kNotCutOff,                // its walreceiver is ended, and nothing keeps it from coming back
   kCandidateNamesForgotten,  // synchronous_standby_names of the candidate stays as it is
+  kWaitingNotProven,         // a promotion is done when the new primary writes, whether commits wait or not
   kKeptSlotsForgotten,       // the state does not say which slots of others are pgkeel's
   kSilenceIsDeath,           // an agent that does not answer is taken for the death of its server
   kOlderOrdersLeft,          // what was ordered and got no answer is left when something newer is ordered
@@ -39,6 +40,7 @@ enum class Mutant {
   kSlowStandbyKept,     // a standby whose disk stands still is waited for
   kItsWordIsEnough,     // a standby is taken for one that acknowledges because it says that it has all
   kPartedLeft,          // who has parted from the primary goes on receiving from a node that is made its standby
+  kOpenedAtOnce,        // strictly, a primary that is adopted is opened whether commits wait or not
   kMeddlingIgnored,     // synchronous_standby_names is taken for what was ordered
 };
 constexpr Mutant kAllMutants[] = {Mutant::kStoreLost,          Mutant::kStoreLate,
@@ -56,7 +58,8 @@ constexpr Mutant kAllMutants[] = {Mutant::kStoreLost,          Mutant::kStoreLat
                                   Mutant::kKeptSlotsForgotten, Mutant::kSlotMovedTooFar,
                                   Mutant::kSlowStandbyKept,    Mutant::kItsWordIsEnough,
                                   Mutant::kPartedLeft,         Mutant::kOlderOrdersLeft,
-                                  Mutant::kReplayedIsAll};
+                                  Mutant::kReplayedIsAll,      Mutant::kWaitingNotProven,
+                                  Mutant::kOpenedAtOnce};
 const char* mutant_name(Mutant mutant);
 
 // It shows only where there are commits that must be kept; … and where they are on some of several standbys.

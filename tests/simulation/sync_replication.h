@@ -73,6 +73,7 @@ class SyncReplication {
   void commit(RecordId record, Acknowledged acknowledged);
   void cancel_one();    // a backend that waits: its commit stays, and its client gets a warning
   void end_sessions();  // none of those that wait is answered
+  [[nodiscard]] bool commits_wait() const { return checkpointers_.waits(); }
   [[nodiscard]] std::size_t waiting() const { return waiting_.size(); }
   [[nodiscard]] std::optional<Instant> oldest_waits_since() const;
 

@@ -84,6 +84,7 @@ void Workers::write(std::size_t number) {
   server.commit([this, number, node, record, sessions = worker.sessions](std::uint32_t meddling) {
     if (workers_[number].sessions != sessions || !world_.reaches(node, world_.pgkeel())) return;
     last_acknowledged_ = world_.queue.now();
+    checkers_.durability.acknowledged_to_client(world_.servers[node], record, meddling);
     checkers_.acknowledged(node, record, meddling);
   });
 }

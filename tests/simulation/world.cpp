@@ -67,6 +67,9 @@ void World::make_dense() {
     setting.hand_promotions = true;
     setting.one_fault_at_a_time = false;
   }
+  if (mutant == Mutant::kReplayedIsAll) setting.one_fault_at_a_time = false;  // the power has to fail
+  if (mutant == Mutant::kWaitingNotProven || mutant == Mutant::kOpenedAtOnce)
+    setting.policy.durability = Durability::kStrict;
   if (is_about_promises(mutant) && !keeps_commits()) setting.policy.durability = Durability::kAvailable;
 }
 
