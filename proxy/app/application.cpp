@@ -213,7 +213,9 @@ Result<void> Application::start_admin() {
   sources.restart = [this](const std::string& by) {
     return ask<Result<void>>([this, by]() -> Result<void> {
       record(LogLevel::kWarning, "order", "restart in place, from " + by);
-      return start_successor();
+      auto begun = start_successor();
+      if (!begun) record(LogLevel::kWarning, "order", "restart refused: " + begun.error().message);
+      return begun;
     });
   };
   sources.lead = [this](const LeadRequest& request, const std::string& by) { return order_to_lead(request, by); };

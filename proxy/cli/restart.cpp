@@ -20,7 +20,7 @@ using namespace std::chrono_literals;
 using Json = nlohmann::json;
 
 constexpr Duration kAnswerLimit = 5s;
-constexpr Duration kPatience = 60s;
+constexpr Duration kPatience = 90s;  // longer than the old process has for the new one
 constexpr auto kAskPause = 100ms;
 
 int fail(const std::string& message) {

@@ -30,14 +30,32 @@ Result<void> HandoverGiver::start_successor(const std::vector<std::string>& argu
   if (!process) return process.error();
   starting_ = std::make_unique<Starting>();
   starting_->process = std::move(*process);
-  starting_->death = std::make_unique<FdWatch>(loop_, starting_->process.handle.number(), [this](FdInterest) {
-    const auto ended = std::exchange(starting_, nullptr);
-    if (stage_ == Stage::kNone)
-      owner_.handover_failed("the new process " + std::to_string(ended->process.pid) +
-                             " ended before it took over; its messages in the log say why");
-  });
+  starting_->death =
+      std::make_unique<FdWatch>(loop_, starting_->process.handle.number(), [this](FdInterest) { start_ended(); });
   starting_->death->set_interest({.readable = true});
+  starting_->patience = std::make_unique<Timer>(loop_, [this] { start_took_too_long(); });
+  starting_->patience->start_once(limits_.hello);
   return {};
+}
+
+void HandoverGiver::start_ended() {
+  const auto ended = std::exchange(starting_, nullptr);
+  if (stage_ != Stage::kNone) return;
+  owner_.handover_failed(
+      "the new process " + std::to_string(ended->process.pid) + " " +
+      (ended->why_ended.empty() ? "ended before it took over; its messages in the log say why" : ended->why_ended));
+}
+
+// Whatever it is that was started: it does not even say that it is a pgkeel.
+void HandoverGiver::start_took_too_long() {
+  starting_->why_ended = "said nothing for " + format_duration(limits_.hello) + ", and was ended";
+  kill_process(starting_->process.handle);
+}
+
+// It has our listening sockets, perhaps: whoever hangs with them is not left alone.
+void HandoverGiver::took_too_long() {
+  kill_process(process_);
+  lost("it took too long, and was ended", false);
 }
 
 void HandoverGiver::greet(Descriptor link) {
@@ -59,6 +77,7 @@ void HandoverGiver::greet(Descriptor link) {
   }
   stage_ = Stage::kGreeted;
   successor_ = peer->process;
+  if (starting_ && starting_->process.pid == successor_) starting_->patience->stop();
   process_ = std::move(*process);
   death_ = std::make_unique<FdWatch>(loop_, process_.number(), [this](FdInterest) {
     death_->set_interest({});

@@ -25,6 +25,7 @@ class Loop;
 
 // How long each step may take.
 struct HandoverLimits {
+  Duration hello = std::chrono::seconds(15);  // from its start to its hello
   Duration start = std::chrono::seconds(30);  // from its hello to "we could serve"
   Duration give = std::chrono::seconds(10);   // while nobody decides
   Duration serve = std::chrono::seconds(10);  // while nobody serves, although another process decides
@@ -90,6 +91,8 @@ class HandoverGiver {
   struct Starting {
     DetachedProcess process;
     std::unique_ptr<FdWatch> death;
+    std::unique_ptr<Timer> patience;  // until its hello
+    std::string why_ended;            // by us; empty: it is not
   };
 
   HandoverGiver(Loop& loop, std::string state_directory, Owner& owner, const HandoverLimits& limits)
@@ -97,7 +100,10 @@ class HandoverGiver {
         state_directory_(std::move(state_directory)),
         owner_(owner),
         limits_(limits),
-        patience_(loop, [this] { lost("it took too long", false); }) {}
+        patience_(loop, [this] { took_too_long(); }) {}
+  void start_ended();
+  void start_took_too_long();
+  void took_too_long();
   void greet(Descriptor link);
   void heard(LinkMessage message);
   void offer(const HandoverMessage& hello);

@@ -31,10 +31,12 @@ Result<DetachedProcess> start_detached(const std::vector<std::string>& arguments
   std::vector<char*> argument_pointers;
   for (const auto& argument : arguments) argument_pointers.push_back(const_cast<char*>(argument.c_str()));
   argument_pointers.push_back(nullptr);
-  auto number = make_pipe();  // tells us the grandchild's
-  auto start = make_pipe();   // tells it that we hold its handle
+  auto number = make_pipe();   // tells us the grandchild's
+  auto start = make_pipe();    // tells it that we hold its handle
+  auto failure = make_pipe();  // ends where the program runs, and tells why where it does not
   if (!number) return number.error();
   if (!start) return start.error();
+  if (!failure) return failure.error();
 
   const pid_t child = ::fork();
   if (child < 0) return Error{arguments.front() + " cannot be started: " + std::strerror(errno)};
@@ -51,7 +53,9 @@ Result<DetachedProcess> start_detached(const std::vector<std::string>& arguments
     ::setsid();
     restore_descriptor_limit();
     ::execv(argument_pointers[0], argument_pointers.data());
-    ::_exit(127);
+    const int reason = errno;
+    const bool told = ::write(failure->write_end.number(), &reason, sizeof reason) > 0;
+    ::_exit(told ? 126 : 127);
   }
   while (::waitpid(child, nullptr, 0) < 0 && errno == EINTR) {
   }
@@ -61,8 +65,14 @@ Result<DetachedProcess> start_detached(const std::vector<std::string>& arguments
   auto handle = open_process(process.pid);
   if (!handle) return handle.error();  // it ends, as nobody tells it to start
   process.handle = std::move(*handle);
+  failure->write_end.close();
   if (::write(start->write_end.number(), "g", 1) != 1) return Error{arguments.front() + " cannot be started"};
-  return process;
+  int reason = 0;
+  ssize_t told = 0;
+  while ((told = ::read(failure->read_end.number(), &reason, sizeof reason)) < 0 && errno == EINTR) {
+  }
+  if (told != sizeof reason) return process;
+  return Error{arguments.front() + " cannot be executed: " + std::strerror(reason)};
 }
 
 Result<Descriptor> open_process(pid_t pid) {

@@ -91,7 +91,8 @@ std::optional<std::string> get_described(std::uint16_t port, const std::string& 
 
 PgkeelProcess::PgkeelProcess(const TemporaryFolder& folder, const std::vector<PostgresServer*>& nodes,
                              PgkeelOptions options)
-    : config_file_(folder.path() + "/pgkeel.toml"),
+    : program_(options.program),
+      config_file_(folder.path() + "/pgkeel.toml"),
       state_directory_(options.state_directory.empty() ? folder.path() + "/state" : options.state_directory),
       log_file_(folder.path() + "/pgkeel.log"),
       address_(options.address),
@@ -116,7 +117,7 @@ PgkeelProcess::PgkeelProcess(const TemporaryFolder& folder, const std::vector<Po
 }
 
 void PgkeelProcess::start(const std::vector<std::string>& more_arguments) {
-  std::vector<std::string> arguments = {PGKEEL_BINARY, "serve", "--config", config_file_};
+  std::vector<std::string> arguments = {program_, "serve", "--config", config_file_};
   if (descriptor_limit_ > 0) {
     const std::string limited = "ulimit -n " + std::to_string(descriptor_limit_) + " && exec \"$0\" \"$@\"";
     arguments.insert(arguments.begin(), {"/bin/sh", "-c", limited});
@@ -143,7 +144,7 @@ void PgkeelProcess::start_with(const std::vector<NamedSocket>& sockets) {
   run({"/bin/bash", "-c",
        "LISTEN_PID=$$ LISTEN_FDS=" + std::to_string(sockets.size()) + " LISTEN_FDNAMES=" + names +
            " exec \"$0\" \"$@\"" + places,
-       PGKEEL_BINARY, "serve", "--config", config_file_});
+       program_, "serve", "--config", config_file_});
 }
 
 void PgkeelProcess::run(const std::vector<std::string>& arguments) {

@@ -27,10 +27,11 @@ struct PgkeelOptions {
   std::map<std::string, std::vector<PostgresServer*>> more_clusters = {};  // beside "test"
   bool local_nodes = true;                                                 // false: pgkeel knows only the addresses
   std::string log_level = "debug";
-  std::uint32_t descriptor_limit = 0;                    // 0: the system's
-  std::string address = "127.0.0.1";                     // of the access points
-  std::uint16_t port = 0;                                // of the access point of "test"; 0: a free one
-  std::string state_directory = {};                      // empty: in the test's folder
+  std::uint32_t descriptor_limit = 0;  // 0: the system's
+  std::string address = "127.0.0.1";   // of the access points
+  std::uint16_t port = 0;              // of the access point of "test"; 0: a free one
+  std::string state_directory = {};    // empty: in the test's folder
+  std::string program = PGKEEL_BINARY;
   std::map<std::string, AgentAccessConfig> agents = {};  // by node: it has an agent, and is not local
 };
 
@@ -77,6 +78,7 @@ class PgkeelProcess {
  private:
   void run(const std::vector<std::string>& arguments);
 
+  std::string program_;
   std::string config_file_;
   std::string state_directory_;
   std::string log_file_;

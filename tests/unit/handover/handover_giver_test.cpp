@@ -1,6 +1,8 @@
 #include "proxy/handover/handover_giver.h"
 
 #include <csignal>
+#include <filesystem>
+#include <fstream>
 #include <functional>
 #include <optional>
 #include <string>
@@ -164,4 +166,66 @@ TEST_CASE("an address that is none is no order") {
   CHECK(owner.left.empty());
   ::kill(child, SIGKILL);
   ::waitpid(child, nullptr, 0);
+}
+
+TEST_CASE("a new process that says nothing is ended, and another one may be started") {
+  const TemporaryFolder folder;
+  Loop loop;
+  Owner owner(loop);
+  auto giver = HandoverGiver::open(loop, folder.path(), owner, {.hello = 100ms});
+  REQUIRE(giver);
+  for (int time = 0; time < 2; ++time) {
+    CAPTURE(time);
+    owner.failure.clear();
+    REQUIRE((*giver)->start_successor({"/bin/sleep", "1000"}));
+    CHECK((*giver)->is_under_way());
+    CHECK_FALSE((*giver)->start_successor({"/bin/sleep", "1000"}));
+    CHECK(run_until(
+        loop, [&] { return !owner.failure.empty(); }, 10s));
+    CHECK_MESSAGE(owner.failure.find("said nothing for 100ms, and was ended") != std::string::npos, owner.failure);
+    CHECK_FALSE((*giver)->is_under_way());
+  }
+  CHECK_FALSE(owner.taken_back);
+}
+
+TEST_CASE("a new process that greets and goes no further is ended too: it has our sockets") {
+  const TemporaryFolder folder;
+  Loop loop;
+  Owner owner(loop);
+  auto giver = HandoverGiver::open(loop, folder.path(), owner, {.start = 100ms});
+  REQUIRE(giver);
+  const pid_t child = ::fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    const auto link = connect_link(folder.path(), kHandoverSocket);
+    if (!link) ::_exit(1);
+    say(*link, HandoverWord::kHello, kHandoverVersion);
+    while (true) ::pause();
+  }
+  CHECK(run_until(
+      loop, [&] { return !owner.failure.empty(); }, 10s));
+  CHECK_MESSAGE(owner.failure.find("it took too long, and was ended") != std::string::npos, owner.failure);
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  CHECK(WIFSIGNALED(status));
+  CHECK_FALSE(owner.taken_back);
+}
+
+TEST_CASE("a program that cannot be executed is refused with the reason, and is not under way") {
+  const TemporaryFolder folder;
+  Loop loop;
+  Owner owner(loop);
+  auto giver = HandoverGiver::open(loop, folder.path(), owner);
+  REQUIRE(giver);
+  const std::string program = folder.path() + "/program";
+  const auto refusal = [&] {
+    const auto started = (*giver)->start_successor({program});
+    return started ? std::string() : started.error().message;
+  };
+  CHECK(refusal() == program + " cannot be executed: No such file or directory");
+  std::ofstream(program) << "no program";
+  CHECK(refusal() == program + " cannot be executed: Permission denied");
+  std::filesystem::permissions(program, std::filesystem::perms::owner_all);
+  CHECK(refusal() == program + " cannot be executed: Exec format error");
+  CHECK_FALSE((*giver)->is_under_way());
 }
