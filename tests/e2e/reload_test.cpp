@@ -4,6 +4,7 @@
 #include <fstream>
 #include <iterator>
 #include <thread>
+#include <tuple>
 
 #include "config/changes.h"
 #include "config/parse.h"
@@ -204,49 +205,97 @@ TEST_CASE("random damage to the file is taken over as a whole, or not at all") {
   CHECK(SqlConnection(pgkeel.conninfo()).value("SELECT 1") == "1");
 }
 
-TEST_CASE("in the middle of a failover and of a switchover") {
+TEST_CASE(
+    "in the middle of a failover, which is held there: taken over or refused, and the failover goes on as it was") {
   PgkeelOptions options;
   options.detection_lines = {"restart_grace = \"0s\""};
-  Cluster cluster({"b", "c"}, options);
+  Cluster cluster({"b"}, options);
   const auto& pgkeel = *cluster.pgkeel;
   const ConfigFile file(pgkeel);
   Writers writers(pgkeel.conninfo(), 4);
   REQUIRE(writers.wait_for_more(50));
   REQUIRE(pgkeel.wait_for([](const auto& now) { return (*find_node(now, "b"))["safe"] == true; }));
 
-  const std::string others = file.with("[cluster.test.detection]", "interval = \"400ms\"\nfailure_timeout = \"4s\"");
+  // b answers, and does not become a primary: what it received is not replayed.
+  const auto& b = cluster.server("b");
+  const pid_t startup = std::stoi(b.value("SELECT pid FROM pg_stat_activity WHERE backend_type = 'startup'"));
+  ::kill(startup, SIGSTOP);
   cluster.server("a").kill_tree();
-  std::size_t reloads = 0;
-  while (pgkeel.status()["phase"] == "steady" || pgkeel.status()["route"].is_null()) {
-    file.write(++reloads % 2 == 0 ? file.original() : others);
-    ::kill(pgkeel.pid(), SIGHUP);
-    const auto told = [&] {
-      return metric(pgkeel, "pgkeel_config_reloads_total{result=\"success\"}") >= static_cast<double>(reloads);
-    };
-    REQUIRE(wait_until(told));
-    if (pgkeel.status()["route"] == "b" || pgkeel.status()["route"] == "c") break;
+  const bool held = pgkeel.wait_for([](const auto& now) { return now["phase"] == "promoting"; });
+  CHECK_MESSAGE(held, pgkeel.describe());
+  const auto state = [&] {
+    const Json now = pgkeel.status();
+    return std::tuple(now["phase"], now["epoch"], now["route"]);
+  };
+  const auto before = state();
+  CHECK(std::get<2>(before).is_null());
+  file.write(file.with("[cluster.test]", "drain_timeout = \"7s\"\nauto_rejoin = false"));
+  CHECK(reload(pgkeel)["changes"].size() == 2);
+  CHECK(state() == before);
+  for (const char* node : {"a", "b"}) {
+    CAPTURE(node);
+    file.write(file.without_node(node));
+    const std::string why = reload(pgkeel, 1)["problems"][0];
+    CHECK_MESSAGE(why.find(node) != std::string::npos, why);
+    CHECK(state() == before);
   }
-  CHECK(reloads > 0);
-  REQUIRE_MESSAGE(pgkeel.wait_normal(), pgkeel.describe());
-  const std::string primary = pgkeel.status()["route"];
-  CHECK(primary != "a");
-
-  // The primary stays what it is, with the way out.
-  file.write(file.without_node(primary));
-  CHECK(reload(pgkeel, 1)["problems"][0].get<std::string>().find("pgkeel switchover test") != std::string::npos);
   file.write(file.original());
+  CHECK(reload(pgkeel)["changes"].size() == 2);
+  CHECK(state() == before);
+  ::kill(startup, SIGCONT);
+
+  REQUIRE_MESSAGE(pgkeel.wait_normal("b"), pgkeel.describe());
+  REQUIRE(writers.wait_for_more(50));
+  writers.stop();
+  CHECK(pgkeel.status()["epoch"] == std::get<1>(before));
+  CHECK(writers.connect_errors().empty());
+  CHECK(writers.count_lost(cluster.server("b").conninfo()) == 0);
+  cluster.check_roles("b");
+}
+
+TEST_CASE("in the middle of a switchover, which is held there by an open transaction: the same") {
+  Cluster cluster({"b"}, {.cluster_lines = {"drain_timeout = \"5m\""}});
+  const auto& pgkeel = *cluster.pgkeel;
+  const ConfigFile file(pgkeel);
+  Writers writers(pgkeel.conninfo(), 4);
+  REQUIRE(writers.wait_for_more(50));
+  SqlConnection open(pgkeel.conninfo());
+  open.query("CREATE TABLE held (id int)");
+  open.query("BEGIN");
+  open.query("INSERT INTO held VALUES (1)");
 
   VerbResult verb;
-  std::thread switchover([&] { verb = pgkeel.run_verb({"switchover", "test", "--to", "a", "--yes"}); });
-  REQUIRE(pgkeel.wait_for([&](const auto& now) { return now["phase"] != "steady" || now["route"] == "a"; }));
-  file.write(others);
-  reload(pgkeel);
+  std::thread switchover([&] { verb = pgkeel.run_verb({"switchover", "test", "--to", "b", "--yes"}); });
+  const bool drains = pgkeel.wait_for([](const auto& now) { return now["phase"] == "draining"; });
+  CHECK_MESSAGE(drains, pgkeel.describe());
+  const auto epoch = pgkeel.status()["epoch"];
+  file.write(file.with("[cluster.test.detection]", "interval = \"400ms\"\nfailure_timeout = \"4s\""));
+  CHECK(reload(pgkeel)["changes"].size() == 2);
+  CHECK(pgkeel.status()["phase"] == "draining");
+  for (const char* node : {"a", "b"}) {
+    CAPTURE(node);
+    file.write(file.without_node(node));
+    const std::string why = reload(pgkeel, 1)["problems"][0];
+    CHECK_MESSAGE(why.find(node) != std::string::npos, why);
+    CHECK(pgkeel.status()["phase"] == "draining");
+  }
+  file.write(file.original());
+  CHECK(reload(pgkeel)["changes"].size() == 2);
+  CHECK(pgkeel.status()["phase"] == "draining");
+  CHECK(pgkeel.status()["route"] == "a");
+  open.query("COMMIT");  // lets go
+
   switchover.join();
   CHECK_MESSAGE(verb.exit_status == 0, (verb.output + verb.error_output));
-  cluster.require_normal("a");
+  cluster.require_normal("b");
+  CHECK(pgkeel.status()["epoch"] == epoch.get<int>() + 1);
+  CHECK(SqlConnection(pgkeel.conninfo()).value("SELECT count(*) FROM held") == "1");
+  // The primary stays what it is, with the way out.
+  file.write(file.without_node("b"));
+  CHECK(reload(pgkeel, 1)["problems"][0].get<std::string>().find("pgkeel switchover test") != std::string::npos);
   REQUIRE(writers.wait_for_more(50));
   writers.stop();
   CHECK(writers.connect_errors().empty());
-  CHECK(writers.count_lost(cluster.server("a").conninfo()) == 0);
-  cluster.check_roles("a");
+  CHECK(writers.count_lost(cluster.server("b").conninfo()) == 0);
+  cluster.check_roles("b");
 }
