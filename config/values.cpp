@@ -137,12 +137,20 @@ Result<HostPort> parse_host_port(std::string_view text) {
   return HostPort{.host = std::string(host), .port = *port};
 }
 
+// What stands before an @ may be a password: it is not repeated.
+constexpr bool has_credentials(std::string_view url) {
+  return url.find('@') != std::string_view::npos;
+}
+
 Result<HostPort> parse_https_url(std::string_view text) {
+  if (has_credentials(text)) return Error{"a user or a password has no place in the URL of an agent"};
   if (!text.starts_with(kHttps)) return Error{quoted(text) + R"( is no URL of an agent; write "https://HOST:PORT")"};
   return address_in_url(text, kHttps);
 }
 
 Result<HostPort> parse_etcd_url(std::string_view text) {
+  if (has_credentials(text))
+    return Error{"a user or a password has no place in the URL of a member of etcd; write `user` and `password_file`"};
   if (text.starts_with(kHttps)) return address_in_url(text, kHttps);
   if (text.starts_with(kHttp)) return address_in_url(text, kHttp);
   return Error{quoted(text) + R"( is no URL of a member of etcd; write "https://HOST:2379" or "http://HOST:2379")"};

@@ -106,6 +106,9 @@ TEST_CASE("values and combinations that cannot be") {
 }
 
 TEST_CASE("towards etcd: which URLs, and a key has a certificate") {
+  const std::string told = problems_of(with("", "etcd = [\"http://root:hush@h:1\", \"ftp://u:hush@h:1\"]\n"));
+  CHECK(told.find("a user or a password has no place in the URL of a member of etcd") != std::string::npos);
+  CHECK_MESSAGE(told.find("hush") == std::string::npos, told);
   CHECK(problems_of(with("", "etcd = [\"ftp://h:1\"]\n")).find(R"("ftp://h:1" is no URL of a member of etcd)") !=
         std::string::npos);
   CHECK(problems_of(with("", "etcd = [\"http://h\"]\n")).find("has no port") != std::string::npos);

@@ -132,6 +132,7 @@ TEST_CASE("a node is handled from here or by its agent, which no other node has,
   const std::string minimal(kMinimal);
   CHECK(problems_of(minimal + agent("https://10.0.0.2:7433")).empty());
   CHECK(problems_of(minimal + agent("https://[fd00::2]:7433/")).empty());
+  CHECK(problems_of(minimal + agent("https://u:hush@10.0.0.2:7433")).find("hush") == std::string::npos);
   CHECK(problems_of(minimal + agent("http://10.0.0.2:7433")).find("is no URL of an agent") != std::string::npos);
   CHECK(problems_of(minimal + agent("https://10.0.0.2:7433/x")).find("the port is not a number") != std::string::npos);
   CHECK(problems_of(minimal + agent("https://10.0.0.2:0")).find("from 1 to 65535") != std::string::npos);
