@@ -1,5 +1,7 @@
 #include "proxy/admin/readiness_json.h"
 
+#include <nlohmann/json.hpp>
+
 namespace pgkeel {
 
 nlohmann::ordered_json findings_to_json(const std::vector<Finding>& list) {

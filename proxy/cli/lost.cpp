@@ -7,6 +7,8 @@
 #include <utility>
 #include <vector>
 
+#include <nlohmann/json.hpp>
+
 #include "proxy/cli/exit_status.h"
 #include "proxy/cli/load.h"
 #include "proxy/cli/lost_text.h"

@@ -6,6 +6,8 @@
 #include <optional>
 #include <utility>
 
+#include <nlohmann/json.hpp>
+
 #include "proxy/base/sql_quote.h"
 #include "proxy/io/blocking_sql.h"
 #include "proxy/io/durable_file.h"

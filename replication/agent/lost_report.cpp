@@ -6,6 +6,8 @@
 #include <tuple>
 #include <utility>
 
+#include <nlohmann/json.hpp>
+
 #include "proxy/io/durable_file.h"
 #include "replication/agent/data_directory.h"
 #include "replication/agent/diverged_copy.h"

@@ -7,6 +7,8 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include <nlohmann/json.hpp>
+
 #include "config/values.h"
 #include "proxy/io/clock.h"
 #include "proxy/io/durable_file.h"

@@ -5,6 +5,8 @@
 #include <sstream>
 #include <utility>
 
+#include <nlohmann/json.hpp>
+
 #include "proxy/io/durable_file.h"
 
 namespace pgkeel {

@@ -5,6 +5,8 @@
 #include <string_view>
 #include <utility>
 
+#include <nlohmann/json.hpp>
+
 #include "proxy/base/lenient_json.h"
 
 namespace pgkeel {

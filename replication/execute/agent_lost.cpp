@@ -9,6 +9,8 @@
 #include <unistd.h>
 #include <utility>
 
+#include <nlohmann/json.hpp>
+
 #include "proxy/io/clock.h"
 #include "proxy/io/durable_file.h"
 #include "replication/agent/quarantine_entry.h"

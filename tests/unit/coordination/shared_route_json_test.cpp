@@ -1,6 +1,7 @@
 #include "replication/coordination/shared_route_json.h"
 
 #include <doctest/doctest.h>
+#include <nlohmann/json.hpp>
 
 using namespace pgkeel;
 
