@@ -52,13 +52,17 @@ bool has_kept(const QuarantineEntry& entry) {
   return (copied || entry.has_export) && entry.removed.empty();
 }
 
-PlacingError other_problem(const std::string& message) {
-  return {PlacingError::Kind::kOther, message};
+// Where what the entry is about is kept.
+Result<void> say_where(const std::string& quarantine, const std::string& data) {
+  auto report = read_report(quarantine);
+  if (!report) return report.error();
+  (*report)["data"] = data;
+  const auto text = report->dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+  return write_durably(quarantine + "/report.json", text, 0644);
 }
 
-// Of something small that could not be written in `folder`.
-PlacingError problem_in(const std::string& folder, const Error& problem) {
-  return {is_full(folder) ? PlacingError::Kind::kNoRoom : PlacingError::Kind::kOther, problem.message};
+PlacingError other_problem(const std::string& message) {
+  return {PlacingError::Kind::kOther, message};
 }
 
 Result<void, PlacingError> copy_tree(const DataDirectory& directory, const std::string& source,
@@ -192,12 +196,7 @@ Result<std::string> Quarantine::report_moved(const Divergence& divergence, const
   for (const auto& entry : read_quarantine(folder_, directory_.path())) {
     if (entry.data_exists || entry.has_export || !entry.removed.empty() || !is_same(entry.divergence, divergence))
       continue;
-    auto report = read_report(entry.folder);
-    if (!report) return report.error();
-    (*report)["data"] = moved_aside;
-    if (auto written = write_durably(entry.folder + "/report.json", report->dump(2) + "\n", 0644); !written) {
-      return written.error();
-    }
+    if (auto said = say_where(entry.folder, moved_aside); !said) return said.error();
     return entry.folder;
   }
   return make_report(divergence, time_stamp, moved_aside);
@@ -208,7 +207,12 @@ Result<std::string> Quarantine::begin_export(const Divergence& divergence, const
     auto as_then = divergence;
     as_then.wal_end = entry.divergence.wal_end;  // opening it has written to its log
     const bool grown = divergence.wal_end >= entry.divergence.wal_end && divergence.fork == entry.divergence.fork;
-    if (!entry.data.empty() || !entry.removed.empty() || !grown || !is_same(entry.divergence, as_then)) continue;
+    // One of a rebuild that failed, or of an export that was cut off.
+    const bool keeps_other = entry.data_exists || (entry.has_export && !entry.data.empty());
+    if (keeps_other || !entry.removed.empty() || !grown || !is_same(entry.divergence, as_then)) continue;
+    if (!entry.data.empty()) {
+      if (auto said = say_where(entry.folder, ""); !said) return said.error();
+    }
     if (divergence.wal_end) {
       if (auto noted = note_wal_end(entry.folder, *divergence.wal_end); !noted) return noted.error();
     }

@@ -175,14 +175,20 @@ Result<RejoinReport> Rejoin::rewind(const Divergence& divergence, const Upstream
     report_.quarantine = *copied;
   } else if (directory_.break_off().stop_requested() || copied.error().kind != PlacingError::Kind::kNoRoom) {
     return Error{copied.error().message};
-  } else if (const auto beside = check_room_beside(upstream); beside) {
-    say_(copied.error().message + "; so it is moved aside and rebuilt");
-    return rebuild(divergence, upstream);
-  } else if (beside.error().kind != PlacingError::Kind::kNoRoom) {
-    return Error{copied.error().message + "; " + beside.error().message};
   } else {
-    const auto why = copied.error().message + "; " + beside.error().message;
+    auto why = copied.error().message;
+    auto beside = check_room_beside(upstream);
+    if (beside) {
+      say_(why + "; so it is moved aside and rebuilt");
+      const auto rebuilt = try_rebuild(divergence, upstream);
+      if (rebuilt) return *rebuilt;
+      beside = rebuilt.error();
+    }
+    why += "; " + beside.error().message;
+    if (directory_.break_off().stop_requested() || beside.error().kind != PlacingError::Kind::kNoRoom)
+      return Error{why};
     say_(why + "; so the rows that it alone has are written out first");
+    report_.quarantine.clear();
     if (auto exported = export_rows(divergence); !exported) return Error{why + "; and " + exported.error().message};
   }
   say_("what it alone has is in " + report_.quarantine);
@@ -227,13 +233,21 @@ Result<RejoinReport> Rejoin::rewind(const Divergence& divergence, const Upstream
   return report_;
 }
 
-// The old directory stays as it is until the new one is complete: a backup that fails costs nothing.
 Result<RejoinReport> Rejoin::rebuild(const std::optional<Divergence>& divergence, const UpstreamAccess& upstream) {
-  if (auto replaceable = check_replaceable(); !replaceable) return replaceable.error();
-  if (auto room = check_room_beside(upstream); !room)
-    return Error{room.error().message + "; make room and rejoin again"};
+  const auto rebuilt = try_rebuild(divergence, upstream);
+  if (rebuilt) return *rebuilt;
+  const bool no_room = rebuilt.error().kind == PlacingError::Kind::kNoRoom;
+  return Error{rebuilt.error().message + (no_room ? "; make room and rejoin again" : "")};
+}
+
+// The old directory stays as it is until the new one is complete: a backup that fails costs nothing.
+Result<RejoinReport, PlacingError> Rejoin::try_rebuild(const std::optional<Divergence>& divergence,
+                                                       const UpstreamAccess& upstream) {
+  const auto other = [](const Error& error) { return PlacingError{PlacingError::Kind::kOther, error.message}; };
+  if (auto replaceable = check_replaceable(); !replaceable) return other(replaceable.error());
+  if (auto room = check_room_beside(upstream); !room) return room.error();
   if (!marker_.exists()) {
-    if (auto saved = marker_.save_configuration(); !saved) return saved.error();
+    if (auto saved = marker_.save_configuration(); !saved) return other(saved.error());
   }
 
   RejoinProgress progress{RejoinStep::kSwap, report_.quarantine, directory_.beside(".new-" + time_stamp()), {}};
@@ -241,18 +255,13 @@ Result<RejoinReport> Rejoin::rebuild(const std::optional<Divergence>& divergence
     progress.moved_aside = directory_.beside(".replaced-" + time_stamp());
     if (divergence && progress.quarantine.empty()) {
       auto reported = quarantine_.report_moved(*divergence, time_stamp(), progress.moved_aside);
-      if (!reported) return reported.error();
+      if (!reported) return other(reported.error());
       progress.quarantine = report_.quarantine = std::move(*reported);
       tell_what_is_lost(directory_.path());
     }
   }
   say_("copying " + upstream_.node);
-  auto made = base_backup(progress.new_directory, upstream);
-  if (made) made = marker_.restore_configuration(progress.new_directory);
-  const auto port = marker_.has_configuration() ? std::nullopt : std::optional(node_.port);
-  if (made) made = write_standby_files(directory_, progress.new_directory, upstream, node_.name, port);
-  if (made) made = sync_file_system(progress.new_directory);
-  if (!made) {
+  if (auto made = make_new_directory(progress.new_directory, upstream); !made) {
     // To remove what may be terabytes is no work for whoever wants to fence it: the next rejoin does.
     if (!directory_.break_off().stop_requested()) remove_places();
     return made.error();
@@ -262,25 +271,38 @@ Result<RejoinReport> Rejoin::rebuild(const std::optional<Divergence>& divergence
   if (!directory_.is_empty_or_absent()) {
     files::permissions(progress.new_directory, files::status(directory_.path(), ignored).permissions(), ignored);
   }
-  if (auto marked = marker_.write(progress); !marked) return marked.error();
-  if (auto forgotten = places_.forget(); !forgotten) return forgotten.error();
-  if (auto swapped = swap(progress); !swapped) return swapped.error();
+  if (auto marked = marker_.write(progress); !marked) return other(marked.error());
+  if (auto forgotten = places_.forget(); !forgotten) return other(forgotten.error());
+  if (auto swapped = swap(progress); !swapped) return other(swapped.error());
   report_ = {"basebackup", progress.quarantine, progress.moved_aside};
   // A quarantine may be no more than a report on the directory that was moved aside (rule 4).
   if (options_.discard_old_data && !divergence && report_.quarantine.empty()) discard(progress.moved_aside);
   return report_;
 }
 
+Result<void, PlacingError> Rejoin::make_new_directory(const std::string& path, const UpstreamAccess& upstream) const {
+  if (auto copied = base_backup(path, upstream); !copied) return copied;
+  const auto port = marker_.has_configuration() ? std::nullopt : std::optional(node_.port);
+  auto made = marker_.restore_configuration(path);
+  if (made) made = write_standby_files(directory_, path, upstream, node_.name, port);
+  if (made) made = sync_file_system(path);
+  if (made) return {};
+  return problem_in(path, made.error());
+}
+
 void Rejoin::discard(const std::string& moved_aside) {
   if (moved_aside.empty()) return;
   std::error_code problem;
+  std::string linked;
+  for (const auto& link : links_of(moved_aside))
+    linked += (linked.empty() ? "; what it linked to stays: " : ", ") + files::weakly_canonical(link, problem).string();
   files::remove_all(moved_aside, problem);
   if (problem) {
     say_(moved_aside + " cannot be removed: " + problem.message());
     return;
   }
   report_.moved_aside.clear();
-  say_("its old data directory is removed, as ordered");
+  say_("its old data directory is removed, as ordered" + linked);
 }
 
 Result<void> Rejoin::check_replaceable() const {

@@ -44,6 +44,8 @@ class Rejoin {
   [[nodiscard]] std::string obstacle_to_rewind(const ControlData& control, const UpstreamAccess& upstream) const;
   Result<RejoinReport> rewind(const Divergence& divergence, const UpstreamAccess& upstream);
   Result<RejoinReport> rebuild(const std::optional<Divergence>& divergence, const UpstreamAccess& upstream);
+  Result<RejoinReport, PlacingError> try_rebuild(const std::optional<Divergence>& divergence,
+                                                 const UpstreamAccess& upstream);
   Result<void> export_rows(const Divergence& divergence);
   Result<void> write_rows_out(const std::string& folder);
   Result<void> end_export(const std::string& quarantine) const;
@@ -53,7 +55,8 @@ class Rejoin {
                                                    const UpstreamAccess& upstream) const;
   void tell_what_is_lost(const std::string& data_directory) const;
   Result<void> wait_for_slot(const std::string& slot, const UpstreamAccess& upstream) const;
-  Result<void> base_backup(const std::string& new_directory, const UpstreamAccess& upstream) const;
+  Result<void, PlacingError> make_new_directory(const std::string& path, const UpstreamAccess& upstream) const;
+  Result<void, PlacingError> base_backup(const std::string& new_directory, const UpstreamAccess& upstream) const;
   void remove_places() const;
   [[nodiscard]] std::function<bool(std::string_view)> tell_percent(const std::string& what,
                                                                    std::optional<std::uint32_t>& percent) const;

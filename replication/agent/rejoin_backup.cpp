@@ -89,11 +89,12 @@ Result<void, PlacingError> Rejoin::check_room_beside(const UpstreamAccess& upstr
   return check_room(needs, "for a new data directory");
 }
 
-Result<void> Rejoin::base_backup(const std::string& new_directory, const UpstreamAccess& upstream) const {
+Result<void, PlacingError> Rejoin::base_backup(const std::string& new_directory, const UpstreamAccess& upstream) const {
+  const auto other = [](const Error& error) { return PlacingError{PlacingError::Kind::kOther, error.message}; };
   const std::string slot = "pgkeel_" + node_.name;
-  if (auto free = wait_for_slot(slot, upstream); !free) return free;
+  if (auto free = wait_for_slot(slot, upstream); !free) return other(free.error());
   const auto locations = upstream.tablespace_locations();
-  if (!locations) return locations.error();
+  if (!locations) return other(locations.error());
   std::vector<std::string> arguments = {
       "--pgdata",          new_directory, "--dbname", upstream.conninfo(), "--no-password",
       "--checkpoint=fast", "--slot",      slot,       "--wal-method",      "stream"};
@@ -108,7 +109,7 @@ Result<void> Rejoin::base_backup(const std::string& new_directory, const Upstrea
     arguments.insert(arguments.end(),
                      {"--tablespace-mapping", escape_mapping(location) + "=" + escape_mapping(places.back())});
   }
-  if (auto made = places_.make(places); !made) return made;
+  if (auto made = places_.make(places); !made) return problem_in(directory_.parent(), made.error());
   // Instead of a sync that says nothing for as long as it takes, everything is brought to the disk afterwards.
   arguments.insert(arguments.end(), {"--progress", "--no-sync"});
   std::optional<std::uint32_t> percent;
@@ -116,11 +117,17 @@ Result<void> Rejoin::base_backup(const std::string& new_directory, const Upstrea
     const bool in_the_middle = percent && *percent < kNearlyAllPercent;
     return (in_the_middle ? 1 : kBeginAndEndFactor) * options_.silence_limit;
   };
-  const auto copied = directory_.run("pg_basebackup", arguments, kBackupLimit, upstream.environment(),
-                                     tell_percent("copying " + upstream_.node, percent), silence_limit);
-  if (!copied) return copied.error();
+  bool for_room = false;
+  const auto take_line = [&, tell = tell_percent("copying " + upstream_.node, percent)](std::string_view line) {
+    for_room = for_room || complains_of_room(line);
+    return tell(line);
+  };
+  const auto copied =
+      directory_.run("pg_basebackup", arguments, kBackupLimit, upstream.environment(), take_line, silence_limit);
+  if (!copied)
+    return PlacingError{for_room ? PlacingError::Kind::kNoRoom : PlacingError::Kind::kOther, copied.error().message};
   for (const auto& place : places) {
-    if (auto synced = sync_file_system(place); !synced) return synced;
+    if (auto synced = sync_file_system(place); !synced) return problem_in(place, synced.error());
   }
   return {};
 }

@@ -71,11 +71,12 @@ Result<void, PlacingError> check_room(const std::vector<RoomNeed>& needs, const 
   return {};
 }
 
-bool is_full(const std::string& folder) {
+PlacingError problem_in(const std::string& folder, const Error& problem) {
   struct statvfs space {};
-  if (statvfs(nearest_existing(folder).c_str(), &space) != 0) return false;
+  const bool told = statvfs(nearest_existing(folder).c_str(), &space) == 0;
   const bool counts_files = space.f_files != 0;
-  return space.f_bavail == 0 || (counts_files && space.f_favail == 0);
+  const bool is_full = told && (space.f_bavail == 0 || (counts_files && space.f_favail == 0));
+  return {is_full ? PlacingError::Kind::kNoRoom : PlacingError::Kind::kOther, problem.message};
 }
 
 bool complains_of_room(std::string_view line) {

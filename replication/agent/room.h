@@ -27,8 +27,9 @@ struct RoomNeed {
 // the brim stops more than this. The message names a folder on it.
 Result<void, PlacingError> check_room(const std::vector<RoomNeed>& needs, const std::string& for_what);
 
-// Whether there is no room at all left where `folder` is, be it for bytes or for files.
-bool is_full(const std::string& folder);
+// Why something small could not be written in `folder`: for want of room where there is none left at all, be it for
+// bytes or for files.
+PlacingError problem_in(const std::string& folder, const Error& problem);
 
 // Whether a line in which a program of the C locale complains is for want of room.
 bool complains_of_room(std::string_view line);

@@ -2,6 +2,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "proxy/io/durable_file.h"
 #include "tests/unit/agent/rejoin_fixture.h"
 #include "tests/unit/agent/small_disk.h"
 
@@ -64,6 +65,32 @@ TEST_CASE("a quarantine that is full before its copy is: the directory is moved 
   CHECK(std::filesystem::exists(report->quarantine + "/report.json"));
   CHECK_FALSE(std::filesystem::exists(report->quarantine + "/data"));
   CHECK(has_all_rows_of_a(report->moved_aside));
+  CHECK(ServerPair::replicates(*pair.b, *pair.a));
+}
+
+TEST_CASE("no room for a copy, and none for the new directory either once it is made: the rows are written out first") {
+  ServerPair pair;
+  pair.diverge();
+  const SmallDisk disk(pair.folder.path() + "/small", "size=600m,nr_inodes=200");
+  if (!disk.made()) {
+    MESSAGE("not tested: no file system may be mounted here");
+    return;
+  }
+  const auto programs = programs_with(pair.folder, "pg_basebackup",
+                                      "echo 'pg_basebackup: error: could not write to file \"1\": No space left on "
+                                      "device' >&2; exit 1");
+  auto settings = pair.a->local();
+  settings.bin_directory = programs;
+  const LocalServer server("a", {"127.0.0.1", pair.a->port()}, settings, disk.path());
+  const auto report = pair.rejoin(server, ServerPair::upstream(*pair.b));
+  INFO(pair.said());
+  REQUIRE_MESSAGE(report, report.error().message);
+  CHECK(report->method == "rewind");
+  CHECK(pair.said().find("No space left on device; so the rows that it alone has are written out first\n") !=
+        std::string::npos);
+  CHECK(entries_in(disk.path()) == 1);  // one report, which was to be of a directory that is moved aside
+  CHECK(read_file(report->quarantine + "/export/postgres/public.t.inserted.csv").value() == "x\n-1\n");
+  CHECK(read_file(report->quarantine + "/report.json")->find("\"data\": \"\"") != std::string::npos);
   CHECK(ServerPair::replicates(*pair.b, *pair.a));
 }
 

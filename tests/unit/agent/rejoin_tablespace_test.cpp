@@ -141,5 +141,13 @@ TEST_CASE("no room for a tablespace: that is said, as early as its size is known
   REQUIRE(primary.a->wait_caught_up("c"));
   SqlConnection c("host=127.0.0.1 port=" + std::to_string(primary.port) + " user=postgres dbname=postgres");
   CHECK(c.value("SELECT count(*) FROM kept") == "200000");
+  REQUIRE(primary.c().fence(20s));
+
+  said.clear();
+  REQUIRE(primary.c().rejoin(primary.upstream(), [&](const std::string& line) { said += line + "\n"; },
+                             {.rebuild = true, .discard_old_data = true}));
+  CHECK(said.find("its old data directory is removed, as ordered; what it linked to stays: " + disk.path() +
+                  "/space.pgkeel-") != std::string::npos);
+  CHECK(names_in(disk.path()).size() == 3);
   CHECK(primary.c().fence(20s));
 }
