@@ -63,7 +63,10 @@ void AgentEvidence::answered(const Observation& observation) {
     mismatched_since_.reset();
     return;
   }
-  if (!mismatched_since_) mismatched_since_ = observation.finished_at;
+  // What answered before this server was started was another one, which need not have been seen to end.
+  const Duration uptime = std::max(observation.facts->uptime, Duration::zero());  // by a clock that may be set back
+  const Instant started = observation.finished_at - uptime;
+  mismatched_since_ = std::max(mismatched_since_.value_or(observation.finished_at), started);
   if (observation.finished_at - *mismatched_since_ < kMismatchLasts) return;
   confirmed_.reset();
   doubt_ = postmaster ? "its agent handles a server that was not started when the one that answers was"

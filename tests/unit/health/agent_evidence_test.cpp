@@ -108,6 +108,16 @@ TEST_CASE("two short mismatches, with another word between them, are no lasting 
   CHECK(evidence.doubt().empty());
 }
 
+TEST_CASE("two servers that each answer for a moment before their agent has found them are no lasting mismatch") {
+  AgentEvidence evidence(kPort);
+  CHECK_FALSE(evidence.reported(nothing_runs(at(0s))));
+  evidence.answered(answer(at(100ms), 50ms));  // it dies at once
+  CHECK_FALSE(evidence.reported(nothing_runs(at(1500ms))));
+  evidence.answered(answer(at(1900ms), 300ms));  // the next one is started, and the agent dies
+  evidence.answered(answer(at(2300ms), 700ms));
+  CHECK(evidence.doubt().empty());
+}
+
 TEST_CASE("what an agent said before it fell silent raises no doubt of a server that was started since") {
   AgentEvidence evidence(kPort);
   CHECK_FALSE(evidence.reported(nothing_runs(at(0s))));
