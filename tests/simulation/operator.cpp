@@ -72,14 +72,17 @@ void Operator::end_planned_work() {
   }
 }
 
-// Where pgkeel does not manage it: a setting that came with a copy names the node itself.
+// Where pgkeel does not manage it: a setting that came with a copy names the node itself; and one that somebody wrote,
+// and did not reload, is known to some processes only: backends wait, and a walsender that comes later counts for none.
 void Operator::mend_standby_names() {
   Server* routed = pgkeel_.primary_server();
   if (world_.keeps_commits() || routed == nullptr || !routed->writable()) return;
   const Quorum& present = routed->sync.file();
-  if (!present.names(name_bit(routed->number)) || present.members == Quorum::kNobody) return;
+  const bool names_itself = present.names(name_bit(routed->number)) && present.members != Quorum::kNobody;
+  const bool is_reloaded = routed->sync.loaded().same_value(present);
+  if (!names_itself && is_reloaded) return;
   world_.trace([&] { return routed->name + ": the operator mends synchronous_standby_names"; });
-  routed->sync.alter_system({});
+  if (names_itself) routed->sync.alter_system({});
   routed->sync.reload();
 }
 
