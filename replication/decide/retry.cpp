@@ -17,6 +17,16 @@ Duration retry_pause(ActionKind kind, std::uint32_t failures) {
   return std::min(pause, longest);
 }
 
+namespace {
+// What is wanted now was not tried yet: what failed was of an earlier epoch, or another setting that was ordered
+// before.
+bool is_newly_wanted(const Situation& situation, const ActionStatus& last) {
+  const ClusterMemory& memory = situation.memory;
+  return last.action.epoch != memory.epoch || (last.action.kind == ActionKind::kSetStandbyNames &&
+                                               last.action.standby_names_order != memory.standby_names_order);
+}
+}  // namespace
+
 bool rejoin_is_given_up(const Situation& situation, const std::string& node) {
   const ActionStatus* rejoin = situation.current_action(ActionKind::kRejoin, node);
   if (rejoin == nullptr || rejoin->running || rejoin->failures < kMostRejoinFailures) return false;
@@ -28,7 +38,7 @@ bool may_start(const Situation& situation, ActionKind kind, const std::string& n
   const ActionStatus* status = situation.view.action(kind, node);
   if (status == nullptr) return true;
   if (status->running) return false;
-  if (status->action.epoch != situation.memory.epoch || status->failures == 0) return true;
+  if (is_newly_wanted(situation, *status) || status->failures == 0) return true;
   if (kind == ActionKind::kRejoin && rejoin_is_given_up(situation, node)) return false;
   const Instant due = status->finished_at + retry_pause(kind, status->failures);
   if (situation.now.instant >= due) return true;

@@ -24,7 +24,8 @@ constexpr std::uint32_t kMostRejoinFailures = 21;
 bool rejoin_is_given_up(const Situation& situation, const std::string& node);
 
 // May the action be started now? Not while it runs, nor before the pause after its last failure is over; `again_at` is
-// lowered to that moment. Not a rejoin that is given up.
+// lowered to that moment. Not a rejoin that is given up. Another epoch, or another order of synchronous_standby_names,
+// begins anew.
 bool may_start(const Situation& situation, ActionKind kind, const std::string& node, Instant& again_at);
 
 // Probes the node now, and not again before its answer is here or `pause` is over.

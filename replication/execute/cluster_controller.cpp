@@ -298,7 +298,9 @@ void ClusterController::start(const Action& action, Now now) {
   status.action = action;
   status.running = true;
   status.started_at = now.instant;
-  if (found->action.epoch == action.epoch) {
+  const bool is_tried_again =
+      found->action.epoch == action.epoch && found->action.standby_names_order == action.standby_names_order;
+  if (is_tried_again) {
     status.failures = found->failures;
     status.last_failure = found->last_failure;
   }
