@@ -1,5 +1,6 @@
 #include "replication/coordination/etcd_client.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "proxy/io/clock.h"
@@ -10,7 +11,8 @@ namespace {
 
 constexpr std::size_t kAnswerBytesMax = std::size_t{16} << 20;
 constexpr std::size_t kNewsBytesMax = std::size_t{16} << 20;  // of one message of a watch
-constexpr Duration kWatchLoginLimit = std::chrono::seconds(2);
+// At least: etcd makes a password dear to check, by intent.
+constexpr Duration kLoginLimit = std::chrono::seconds(1);
 constexpr Duration kSecretsEvery = std::chrono::seconds(5);
 constexpr long kOk = 200;
 
@@ -26,32 +28,46 @@ struct EtcdClient::Watch {
 };
 
 EtcdClient::EtcdClient(Loop& loop, EtcdSettings settings)
-    : loop_(loop), settings_(std::move(settings)), transfers_(loop), secrets_(loop, [this] {
-        settings_.secrets->look(wall_now());
-        settings_.tls = settings_.secrets->tls();
-      }) {
+    : loop_(loop),
+      settings_(std::move(settings)),
+      transfers_(loop),
+      secrets_(loop, [this] { settings_.secrets->look(wall_now()); }) {
   if (settings_.secrets) secrets_.start_repeating(kSecretsEvery);
 }
 
 EtcdClient::~EtcdClient() = default;
 
 void EtcdClient::ask(EtcdRequest request, Duration limit, Done done) {
-  if (settings_.user.empty() || !token_.empty()) return send(std::move(request), limit, std::move(done));
-  log_in(limit, [this, request = std::move(request), limit, done = std::move(done)](Result<void, EtcdFailure> result) {
+  log_in(limit, [this, request = std::move(request), until = monotonic_now() + limit,
+                 done = std::move(done)](Result<void, EtcdFailure> result) {
     if (!result) return done(result.error());
-    send(request, limit, done);
+    send(request, until - monotonic_now(), [this, request, until, done](Result<std::string, EtcdFailure> body) {
+      if (body || settings_.user.empty() || !token_is_wrong(body.error().answer)) return done(std::move(body));
+      // A token runs out, and an etcd that was started again knows none. It has done nothing.
+      log_in(until - monotonic_now(), [this, request, until, done](Result<void, EtcdFailure> again) {
+        if (!again) return done(again.error());
+        send(request, until - monotonic_now(), done);
+      });
+    });
   });
 }
 
-void EtcdClient::log_in(Duration limit, std::function<void(Result<void, EtcdFailure>)> done) {
+void EtcdClient::log_in(Duration limit, LoggedIn done) {
+  if (settings_.user.empty() || !token_.empty()) return done({});
+  logins_.push_back(std::move(done));
+  if (logins_.size() > 1) return;
   if (settings_.secrets) settings_.password = settings_.secrets->password();
-  send(authenticate(settings_.user, settings_.password), limit,
-       [this, done = std::move(done)](Result<std::string, EtcdFailure> body) {
-         if (!body) return done(body.error());
-         auto token = read_token(*body);
-         if (!token) return done(EtcdFailure{token.error().message, true, *body});
-         token_ = std::move(*token);
-         done({});
+  send(authenticate(settings_.user, settings_.password), std::max<Duration>(limit, kLoginLimit),
+       [this](Result<std::string, EtcdFailure> body) {
+         Result<void, EtcdFailure> result;
+         if (!body) {
+           result = body.error();
+         } else if (auto token = read_token(*body)) {
+           token_ = std::move(*token);
+         } else {
+           result = EtcdFailure{token.error().message, true, *body};
+         }
+         for (const auto& waiting : std::exchange(logins_, {})) waiting(result);
        });
 }
 
@@ -60,33 +76,37 @@ HttpTransfer EtcdClient::transfer_of(const EtcdRequest& request, Duration limit)
   transfer.url = settings_.endpoints[endpoint_] + request.path;
   transfer.body = request.body;
   if (!token_.empty()) transfer.headers.push_back("Authorization: " + token_);
-  transfer.tls = settings_.tls;
+  transfer.tls = settings_.secrets ? settings_.secrets->tls() : settings_.tls;
   transfer.limit = limit;
   transfer.answer_bytes_max = kAnswerBytesMax;
   return transfer;
 }
 
-void EtcdClient::send(EtcdRequest request, Duration limit, Done done) {
-  transfers_.start(transfer_of(request, limit),
-                   [this, endpoint = endpoint_, done = std::move(done)](Result<HttpTransferAnswer> answer) {
-                     done(judge(std::move(answer), endpoint));
-                   });
+void EtcdClient::send(const EtcdRequest& request, Duration limit, Done done) {
+  // No time left is no time without limit.
+  transfers_.start(transfer_of(request, std::max<Duration>(limit, std::chrono::milliseconds(1))),
+                   [this, endpoint = endpoint_, token = token_, done = std::move(done)](
+                       Result<HttpTransferAnswer> answer) { done(judge(std::move(answer), endpoint, token)); });
 }
 
-Result<std::string, EtcdFailure> EtcdClient::judge(Result<HttpTransferAnswer> answer, std::size_t endpoint) {
+Result<std::string, EtcdFailure> EtcdClient::judge(Result<HttpTransferAnswer> answer, std::size_t endpoint,
+                                                   const std::string& token) {
   // Also where it refuses for a reason of its own, such as that it sees no leader: another may do better.
   const auto try_next = [&] {
     if (endpoint_ == endpoint) endpoint_ = (endpoint_ + 1) % settings_.endpoints.size();
   };
+  const auto forget_token = [&] {
+    if (token_ == token) token_.clear();
+  };
   if (!answer) {
     try_next();
     // So some releases of etcd's gateway say that the token is wrong.
-    if (answer.error().message.ends_with("Empty reply from server")) token_.clear();
+    if (answer.error().message.ends_with("Empty reply from server")) forget_token();
     return EtcdFailure{answer.error().message, false, ""};
   }
   if (answer->status == kOk) return std::move(answer->body);
   if (token_is_wrong(answer->body)) {
-    token_.clear();
+    forget_token();
   } else if (!lease_is_unknown(answer->body)) {
     try_next();
   }
@@ -103,8 +123,7 @@ void EtcdClient::watch(const std::string& prefix, std::uint64_t from_revision,
   watch_->request = watch_prefix(prefix, from_revision);
   watch_->on_news = std::move(on_news);
   watch_->on_end = std::move(on_end);
-  if (settings_.user.empty() || !token_.empty()) return open_watch();
-  log_in(kWatchLoginLimit, [this, watch = std::weak_ptr(watch_)](Result<void, EtcdFailure> result) {
+  log_in(kLoginLimit, [this, watch = std::weak_ptr(watch_)](Result<void, EtcdFailure> result) {
     if (watch.expired()) return;
     if (!result) return watch_is_over(result.error().message);
     open_watch();
@@ -112,20 +131,20 @@ void EtcdClient::watch(const std::string& prefix, std::uint64_t from_revision,
 }
 
 void EtcdClient::open_watch() {
-  HttpTransfer transfer = transfer_of(watch_->request, Duration::zero());
+  HttpTransfer transfer = transfer_of(watch_->request, Duration::zero());  // without limit
   const std::weak_ptr watch = watch_;
   transfer.on_bytes = [this, watch](std::string_view bytes) {
     if (watch.expired()) return false;
     take_bytes(bytes);
     return watch_->problem.empty();
   };
-  watch_->transfer =
-      transfers_.start(std::move(transfer), [this, watch, endpoint = endpoint_](Result<HttpTransferAnswer> answer) {
+  watch_->transfer = transfers_.start(
+      std::move(transfer), [this, watch, endpoint = endpoint_, token = token_](Result<HttpTransferAnswer> answer) {
         if (watch.expired()) return;
         std::string why = watch_->problem;
         watch_->transfer = 0;
         if (why.empty()) {
-          const auto judged = judge(std::move(answer), endpoint);
+          const auto judged = judge(std::move(answer), endpoint, token);
           why = judged ? settings_.endpoints[endpoint] + " ended the watch" : judged.error().message;
         }
         watch_is_over(std::move(why));

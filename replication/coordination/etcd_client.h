@@ -1,9 +1,10 @@
 // Talks to etcd's members over their JSON gateways: one request after the other to the member that answered last, to
 // the next one where it does not. Where no answer comes, nobody knows whether a request was carried out. Nothing is
-// repeated here; but where a kept connection turns out to have died before a byte of the answer came, libcurl sends the
-// request once more, on a new one. That does no harm: whoever writes does so in a transaction whose conditions hold but
-// once, or that writes the same again, and a lease that was granted twice runs out. Loop's thread only; callbacks come
-// later, and not any more when this is gone.
+// repeated here, but for what etcd refused because it knows our token no more, behind a login. And where a kept
+// connection turns out to have died before a byte of the answer came, libcurl sends the request once more, on a new
+// one. That does no harm: whoever writes does so in a transaction whose conditions hold but once, or that writes the
+// same again, and a lease that was granted twice runs out. Loop's thread only; callbacks come later, and not any more
+// when this is gone.
 #pragma once
 
 #include <cstddef>
@@ -55,10 +56,14 @@ class EtcdClient {
 
  private:
   struct Watch;
-  void send(EtcdRequest request, Duration limit, Done done);
-  void log_in(Duration limit, std::function<void(Result<void, EtcdFailure>)> done);
+  using LoggedIn = std::function<void(Result<void, EtcdFailure>)>;
+  void send(const EtcdRequest& request, Duration limit, Done done);
+  // At once where there is a token, or none is needed.
+  void log_in(Duration limit, LoggedIn done);
   [[nodiscard]] HttpTransfer transfer_of(const EtcdRequest& request, Duration limit) const;
-  [[nodiscard]] Result<std::string, EtcdFailure> judge(Result<HttpTransferAnswer> answer, std::size_t endpoint);
+  // `token`: with which it was asked.
+  [[nodiscard]] Result<std::string, EtcdFailure> judge(Result<HttpTransferAnswer> answer, std::size_t endpoint,
+                                                       const std::string& token);
   void open_watch();
   void take_bytes(std::string_view bytes);
   void watch_is_over(std::string why);
@@ -67,6 +72,7 @@ class EtcdClient {
   EtcdSettings settings_;
   std::size_t endpoint_ = 0;
   std::string token_;             // empty: not logged in
+  std::vector<LoggedIn> logins_;  // who waits for the one that is under way
   std::shared_ptr<Watch> watch_;  // owned here alone; who waits for something of it holds it weakly
   HttpTransfers transfers_;
   Timer secrets_;

@@ -11,9 +11,14 @@
 
 namespace pgkeel::test {
 
+struct EtcdOptions {
+  std::string cert = {};  // PEM files; it speaks TLS where they are given
+  std::string key = {};
+};
+
 class EtcdServer {
  public:
-  EtcdServer();  // returns when it answers
+  explicit EtcdServer(EtcdOptions options = {});  // returns when it answers
 
   [[nodiscard]] const std::string& url() const { return url_; }
   void freeze();
@@ -21,7 +26,11 @@ class EtcdServer {
   void kill();   // SIGKILL
   void start();  // again, with what it has stored
 
+  // As an administrator's etcdctl. `ca`: whom to believe to be this etcd. Throws where it fails.
+  void control(const std::string& ca, const std::vector<std::string>& arguments) const;
+
  private:
+  const EtcdOptions options_;
   TemporaryFolder folder_;
   std::uint16_t client_port_;
   std::uint16_t peer_port_;

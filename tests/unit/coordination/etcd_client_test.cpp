@@ -79,7 +79,6 @@ TEST_CASE("a watch that is begun anew while the first one logs in is one watch")
         "/", from, [&, from](const EtcdNews& each) { told.push_back(from * 100 + each.revision); }, no_end);
   }
   setup.let_log_in("first");
-  setup.let_log_in("second");
   auto watch = setup.etcd.next();
   CHECK(watch.is_for("/v3/watch"));
   CHECK(watch.has(R"("start_revision":"2")"));
@@ -99,7 +98,6 @@ TEST_CASE("a watch that is over in the middle of a message, or of a login, is to
   login.answer("200 OK", R"({"header":{"revision":"1"},"token":"first"})");
   Setup::Answer answer;
   setup.ask(answer);
-  setup.let_log_in("second");
   setup.etcd.next().answer("200 OK", kRead);
   setup.wait_for([&] { return answer.has_value(); });
   CHECK(*answer);
@@ -115,7 +113,7 @@ TEST_CASE("a watch that is over in the middle of a message, or of a login, is to
   CHECK(*answer);
 }
 
-TEST_CASE("whatever etcd says where a token is too old, the next request logs in anew") {
+TEST_CASE("whatever etcd says where a token is too old: it is asked again, once, behind a login") {
   for (const char* text : {"etcdserver: invalid auth token", "etcdserver: user name is empty",
                            "etcdserver: revision of auth store is old", "auth: revision in header is old"}) {
     CAPTURE(text);
@@ -125,17 +123,28 @@ TEST_CASE("whatever etcd says where a token is too old, the next request logs in
     setup.let_log_in("first");
     auto request = setup.etcd.next();
     CHECK(request.has("Authorization: first"));
-    request.answer("400 Bad Request", R"({"error":")" + std::string(text) + R"(","code":3})");
-    setup.wait_for([&] { return answer.has_value(); });
-    REQUIRE_FALSE(*answer);
-    CHECK(answer->error().refused);
-    setup.ask(answer);
+    const auto refuse = [&] {
+      request.answer("400 Bad Request", R"({"error":")" + std::string(text) + R"(","code":3})");
+    };
+    refuse();
     setup.let_log_in("second");
     request = setup.etcd.next();
     CHECK(request.has("Authorization: second"));
     request.answer("200 OK", kRead);
     setup.wait_for([&] { return answer.has_value(); });
     CHECK(*answer);
+
+    setup.ask(answer);
+    request = setup.etcd.next();
+    refuse();
+    setup.let_log_in("third");
+    request = setup.etcd.next();
+    refuse();
+    setup.wait_for([&] { return answer.has_value(); });
+    REQUIRE_FALSE(*answer);
+    CHECK(answer->error().refused);
+    setup.ask(answer);
+    setup.let_log_in("fourth");
   }
 }
 
@@ -156,6 +165,32 @@ TEST_CASE(
   CHECK_FALSE(answer->error().refused);
   setup.ask(answer);
   setup.let_log_in("second");
+}
+
+TEST_CASE("whoever asks while a login is under way waits for that one, and a token that came since is not forgotten") {
+  Setup setup("pgkeel");
+  Setup::Answer first;
+  Setup::Answer second;
+  setup.ask(first);
+  setup.ask(second);
+  setup.let_log_in("old");
+  auto one = setup.etcd.next();
+  auto two = setup.etcd.next();
+  CHECK(one.has("Authorization: old"));
+  CHECK(two.has("Authorization: old"));
+  const std::string refusal = R"({"error":"etcdserver: invalid auth token","code":16})";
+  one.answer("401 Unauthorized", refusal);
+  setup.let_log_in("new");
+  one = setup.etcd.next();
+  CHECK(one.has("Authorization: new"));
+  two.answer("401 Unauthorized", refusal);
+  two = setup.etcd.next();
+  CHECK(two.has("Authorization: new"));
+  one.answer("200 OK", kRead);
+  two.answer("200 OK", kRead);
+  setup.wait_for([&] { return first.has_value() && second.has_value(); });
+  CHECK(*first);
+  CHECK(*second);
 }
 
 TEST_CASE("a watch that etcd ends over its token is followed by a login") {

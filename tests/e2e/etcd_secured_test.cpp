@@ -1,0 +1,162 @@
+// A pgkeel, one of several, and an etcd with TLS, a user and a password: what etcd forgets, what is renewed on disk,
+// and what is wrong.
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "proxy/io/durable_file.h"
+#include "tests/e2e/cluster_fixture.h"
+#include "tests/support/agent_process.h"
+#include "tests/support/etcd_server.h"
+#include "tests/support/test_certificates.h"
+#include "tests/support/wait_until.h"
+
+using namespace pgkeel;
+using namespace pgkeel::test;
+using namespace std::chrono_literals;
+
+namespace {
+
+// Its password goes with what it is shown.
+struct Access {
+  std::string user = "pgkeel";
+  std::string password = "secret";
+  std::string ca = {};                           // empty: the right one
+  std::vector<std::string> more_endpoints = {};  // before the right one
+};
+
+struct Secured {
+  Secured() {
+    server = PostgresServer::primary(folder, "a");
+    const auto control = [this](const std::vector<std::string>& arguments) { etcd.control(tls.ca, arguments); };
+    control({"role", "add", "root"});
+    control({"user", "add", "root:of root"});
+    control({"user", "grant-role", "root", "root"});
+    control({"role", "add", "pgkeel"});
+    control({"role", "grant-permission", "pgkeel", "readwrite", "--prefix=true", "/pgkeel/"});
+    control({"user", "add", "pgkeel:secret"});
+    control({"user", "grant-role", "pgkeel", "pgkeel"});
+    control({"user", "add", "stranger:secret"});
+    control({"auth", "enable"});
+  }
+
+  // A pgkeel in a folder of its own.
+  std::unique_ptr<PgkeelProcess> pgkeel(const Access& access) {
+    folders.push_back(std::make_unique<TemporaryFolder>());
+    password_file = folders.back()->path() + "/etcd.password";
+    write_password(access.password);
+    ca_file = folders.back()->path() + "/etcd-ca.crt";
+    std::filesystem::copy_file(access.ca.empty() ? tls.ca : access.ca, ca_file);
+    std::string endpoints;
+    for (const auto& endpoint : access.more_endpoints) endpoints += "\"" + endpoint + "\", ";
+    const std::string peer = "127.0.0.1:" + std::to_string(free_port());
+    PgkeelOptions options;
+    options.coordination_lines = {"etcd = [" + endpoints + "\"" + etcd.url() + "\"]",
+                                  "name = \"one\"",
+                                  "lease = \"4s\"",
+                                  "user = \"" + access.user + "\"",
+                                  "password_file = \"" + password_file + "\"",
+                                  "tls = { ca = \"" + ca_file + "\" }",
+                                  peer_line(peer, peer, certificates.peer())};
+    return std::make_unique<PgkeelProcess>(*folders.back(), std::vector<PostgresServer*>{server.get()}, options);
+  }
+  void write_password(const std::string& password) const { std::ofstream(password_file) << password << "\n"; }
+
+  TemporaryFolder folder;
+  TestCertificates tls{folder.path()};
+  Certificates certificates{folder};
+  EtcdServer etcd{{.cert = tls.cert, .key = tls.key}};
+  std::unique_ptr<PostgresServer> server;
+  std::vector<std::unique_ptr<TemporaryFolder>> folders;
+  std::string password_file;  // of the newest pgkeel
+  std::string ca_file;
+};
+
+std::string etcd_problem_of(const PgkeelProcess& pgkeel) {
+  const auto status = pgkeel.status();
+  if (!status.is_object()) return "";
+  const auto& problem = status["coordination"]["etcd_problem"];
+  return problem.is_string() ? problem.get<std::string>() : "";
+}
+
+bool has(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+}  // namespace
+
+TEST_CASE("an etcd that forgets its tokens, has a new certificate, or refuses a password for a while costs no lease") {
+  Secured secured;
+  // Nobody is at the first one.
+  const auto pgkeel = secured.pgkeel({.more_endpoints = {"https://127.0.0.1:" + std::to_string(free_port())}});
+  pgkeel->start();
+  REQUIRE_MESSAGE(pgkeel->wait_normal("a"), pgkeel->describe());
+  Writers writers(pgkeel->conninfo(), 2);
+  REQUIRE(writers.wait_for_more(20));
+  const auto term = pgkeel->status()["coordination"]["term"];
+  const auto heard_of_etcd = [&] {
+    const auto status = pgkeel->status();
+    return status.is_object() && status["coordination"]["etcd_heard_ms_ago"].get<double>() < 1000;
+  };
+  const auto restart_etcd = [&] {
+    secured.etcd.kill();
+    REQUIRE_MESSAGE(wait_until([&] { return !heard_of_etcd(); }), pgkeel->describe());
+    secured.etcd.start();
+  };
+
+  restart_etcd();  // and the token is unknown
+  REQUIRE_MESSAGE(wait_until(heard_of_etcd), pgkeel->describe());
+  CHECK(pgkeel->status()["coordination"]["term"] == term);
+
+  // Both authorities are believed before the new one signs etcd's certificate.
+  const std::string both = read_file(secured.tls.ca).value() + read_file(secured.tls.strange_ca).value();
+  REQUIRE(write_durably(secured.ca_file, both));
+  REQUIRE_MESSAGE(wait_until([&] { return has(pgkeel->log_text(), "the TLS files towards etcd were read again"); }),
+                  pgkeel->describe());
+  std::filesystem::copy_file(secured.tls.strange_cert, secured.tls.cert,
+                             std::filesystem::copy_options::overwrite_existing);
+  std::filesystem::copy_file(secured.tls.strange_key, secured.tls.key,
+                             std::filesystem::copy_options::overwrite_existing);
+  secured.write_password("wrong");
+  restart_etcd();
+  REQUIRE_MESSAGE(wait_until([&] { return has(etcd_problem_of(*pgkeel), "authentication failed"); }),
+                  pgkeel->describe());
+  secured.write_password("secret");
+  REQUIRE_MESSAGE(wait_until(heard_of_etcd), pgkeel->describe());
+  REQUIRE_MESSAGE(pgkeel->wait_normal("a"), pgkeel->describe());
+  CHECK_FALSE(has(pgkeel->log_text(), "secret"));
+  writers.stop();
+  CHECK(writers.statement_errors().empty());
+  CHECK(writers.connect_errors().empty());
+}
+
+TEST_CASE("what is wrong between pgkeel and etcd is said by check, status and log") {
+  Secured secured;
+  struct Wrong {
+    Access access;
+    std::string words;  // of etcd, or of TLS
+    std::string check;  // what check --live says of it
+  };
+  const std::vector<Wrong> all = {
+      {{.password = "wrong"}, "authentication failed, invalid user ID or password", "cannot be asked"},
+      {{.ca = secured.tls.strange_ca}, "certificate", "cannot be asked"},
+      {{.user = "stranger"}, "permission denied", "does not let pgkeel read /pgkeel/"}};
+  for (const auto& wrong : all) {
+    CAPTURE(wrong.words);
+    const auto pgkeel = secured.pgkeel(wrong.access);
+    const auto check = pgkeel->run_verb({"check", "--live"});
+    const std::string said = check.output + check.error_output;
+    CAPTURE(said);
+    CHECK(check.exit_status == 1);
+    CHECK(has(said, "etcd " + secured.etcd.url() + " " + wrong.check));
+    CHECK(has(said, wrong.words));
+    pgkeel->start();
+    CHECK_MESSAGE(wait_until([&] { return has(etcd_problem_of(*pgkeel), wrong.words); }), pgkeel->describe());
+    CHECK(has(pgkeel->run_verb({"status"}).output, wrong.words));
+    CHECK(has(pgkeel->log_text(), wrong.words));
+    CHECK_FALSE(pgkeel->status()["route"].is_string());
+    pgkeel->terminate();
+  }
+}
