@@ -60,7 +60,7 @@ Application::Application(const Config& config, StartOptions options)
       jobs_(loop_),
       drain_look_(loop_, [this] { look_at_drain(); }),
       drain_limit_(loop_, [this] { begin_stop("the time is over that sessions have to end after a restart"); }),
-      doors_(loop_, [this] { workers_->open_doors(); }) {}
+      hears_again_(loop_, [this] { workers_->turn_deaf_to({}); }) {}
 
 Result<void> Application::start(std::uint64_t descriptor_limit, std::optional<Takeover>& takeover) {
   const auto keep_state = [this](Result<StateDirectory> state) -> Result<void> {

@@ -96,10 +96,11 @@ class Application final : private HandoverGiver::Owner {
   // application_stop.cpp
   void stop_by_signal(int number);
   [[nodiscard]] Duration stop_drain() const;  // how long a transaction may go on after SIGTERM
+  void hand_over_before_stop(const std::string& why, std::function<void()> then);
   void begin_stop_drain(const std::string& why);
   void begin_stop(const std::string& why);
   // From the first signal on.
-  [[nodiscard]] bool is_ending() const { return stopping_ || drain_for_stop_ != nullptr; }
+  [[nodiscard]] bool is_ending() const { return stopping_ || hands_over_for_stop_ || drain_for_stop_ != nullptr; }
 
   // application_reload.cpp
   // A reload that was looked into, and has changed nothing yet.
@@ -123,6 +124,7 @@ class Application final : private HandoverGiver::Owner {
   Result<void> open_peers();
   Result<void> open_vip();
   void vip_is_leaving(const IpAddress& address);
+  void clients_of_vip_are_told();
   [[nodiscard]] PeerView own_view() const;
   void agreement_changed();
   void add_agreement(ClusterStatus& status) const;
@@ -150,6 +152,7 @@ class Application final : private HandoverGiver::Owner {
   void session_leaves(const std::string& cluster, MovedSession session);
   [[nodiscard]] std::string why_no_handover() const override;
   [[nodiscard]] std::vector<NamedSocket> listening_sockets() const override;
+  void get_ready(std::function<void()> ready) override;
   void give_up(pid_t successor, std::function<void(std::vector<LinkMessage>)> given) override;
   void take_back(bool released) override;
   void let_go() override;
@@ -197,6 +200,7 @@ class Application final : private HandoverGiver::Owner {
   std::vector<std::unique_ptr<SignalWatch>> signals_;
   JobRunner jobs_;
   std::unique_ptr<HandoverGiver> giver_;
+  std::unique_ptr<Timer> quiet_;  // before it gives up
   std::map<pid_t, std::unique_ptr<FormerProcess>> formers_;
   WorkerPool::Moved given_sessions_;           // of which nobody knows yet to whom they belong
   std::map<std::string, Route> given_routes_;  // as they were when we gave up
@@ -206,11 +210,13 @@ class Application final : private HandoverGiver::Owner {
   Timer drain_look_;
   Timer drain_limit_;
   bool stopping_ = false;
+  bool hands_over_for_stop_ = false;
   std::unique_ptr<Timer> drain_for_stop_;  // while open transactions may finish
   std::unique_ptr<Timer> stop_step_;       // of a stop among others
   std::vector<NamedSocket> deaf_sockets_;  // which must not refuse anybody as long as the virtual IP is here
   int stop_waits_for_ = 0;
-  Timer doors_;  // closed for the moment in which the virtual IP leaves
+  Timer hears_again_;                // at the virtual IP, which is leaving
+  std::unique_ptr<Timer> farewell_;  // to those who came by it
 };
 
 }  // namespace pgkeel

@@ -20,6 +20,9 @@ using namespace std::chrono_literals;
 // How long those may take that are logging in when this pgkeel is ended.
 constexpr Duration kLoginsTake = 300ms;
 constexpr Duration kLoginsLook = 5ms;
+// The same when the virtual IP leaves; with the next one it is less than VipTenure::kFarewellTakes.
+constexpr Duration kLoginsAtTheVipTake = 100ms;
+constexpr Duration kTellingTakes = 30ms;
 // More than VipTenure::kFarewellTakes, and what the kernel usually takes.
 constexpr Duration kVipTakesToLeave = 500ms;
 
@@ -172,12 +175,30 @@ Result<void> Application::open_vip() {
   return {};
 }
 
-// Clients are told while they can be, and find its next holder: here they are not answered until it is gone.
+// Clients are told while they can be, and find its next holder: who connects is not answered here until it is gone, and
+// who is logging in may finish.
 void Application::vip_is_leaving(const IpAddress& address) {
   if (stopping_) return;
-  workers_->close_doors(AtTheDoor::kUnanswered);
-  end_clients_of(address);
-  if (!is_ending()) doors_.start_once(kVipTakesToLeave);
+  workers_->turn_deaf_to(address);
+  hears_again_.start_once(kVipTakesToLeave);
+  workers_->follow_up([this, address] {
+    const Instant limit = loop_.now() + kLoginsAtTheVipTake;
+    farewell_ = std::make_unique<Timer>(loop_, [this, address, limit] {
+      if (workers_->logins_under_way() > 0 && loop_.now() < limit) return;
+      farewell_->stop();
+      end_clients_of(address);
+      workers_->follow_up([this] { clients_of_vip_are_told(); });
+    });
+    farewell_->start_repeating(kLoginsLook);
+  });
+}
+
+// What was said to them has this address as its source, and is on its way.
+void Application::clients_of_vip_are_told() {
+  farewell_ = std::make_unique<Timer>(loop_, [this] {
+    if (vip_agreement_) vip_agreement_->everybody_is_told();
+  });
+  farewell_->start_once(kTellingTakes);
 }
 
 void Application::agreement_changed() {
@@ -246,7 +267,8 @@ void Application::add_agreement(ClusterStatus& status) const {
 // it knows but the virtual IP, because it is not answered here and tries again a second later.
 void Application::stop_among_others(bool next_one_listens) {
   AtTheDoor newcomers = next_one_listens ? AtTheDoor::kWaits : AtTheDoor::kRefused;
-  doors_.stop();
+  hears_again_.stop();
+  farewell_.reset();
   if (vip_ && vip_->is_held()) {
     newcomers = AtTheDoor::kUnanswered;
     deaf_sockets_ = workers_->listening_sockets();

@@ -13,6 +13,8 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr Duration kDrainLook = 100ms;
+constexpr Duration kQuietLook = 5ms;
+constexpr Duration kQuietIsWaitedFor = 1s;
 
 void nothing_to_do() {}
 
@@ -152,6 +154,8 @@ std::string Application::why_no_handover() const {
     if (auto why_not = cluster->why_no_handover(); !why_not.empty()) return why_not;
   }
   if (coordinator_) {
+    if (leadership_->is_handing_over()) return "the leadership is being handed over; try again";
+    if (hears_again_.active()) return "the virtual IP has just left; try again";
     if (auto why_not = coordinator_->why_no_handover(); !why_not.empty()) return why_not;
   }
   const bool quiet = std::ranges::all_of(formers_, [](const auto& former) { return former.second->is_quiet(); });
@@ -164,9 +168,25 @@ std::vector<NamedSocket> Application::listening_sockets() const {
   return sockets;
 }
 
+// A write that is under way, a route that has just changed. From `ready` on nobody renews the lease until the new
+// process does.
+void Application::get_ready(std::function<void()> ready) {
+  quiet_ = std::make_unique<Timer>(loop_, [this, limit = loop_.now() + kQuietIsWaitedFor, ready] {
+    if (!why_no_handover().empty() && loop_.now() < limit) return;
+    quiet_->stop();
+    if (coordinator_)
+      coordinator_->renew_now(ready);
+    else
+      loop_.defer(ready);
+  });
+  quiet_->start_repeating(kQuietLook);
+}
+
 void Application::give_up(pid_t successor, std::function<void(std::vector<LinkMessage>)> given) {
   record(LogLevel::kInfo, "handover", "process " + std::to_string(successor) + " takes over");
-  doors_.stop();  // whichever process goes on accepting opens them
+  hears_again_.stop();
+  farewell_.reset();
+  workers_->turn_deaf_to({});
   for (const auto& [pid, former] : formers_) former->stop_reading();
   const auto without_admin = [this, given = std::move(given)] {
     for (const auto& cluster : clusters_) given_routes_.merge(cluster->open_routes());

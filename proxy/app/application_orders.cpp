@@ -48,9 +48,12 @@ std::optional<OrderAnswer> Application::put_order(const std::string& cluster, co
 
 std::optional<LeadAnswer> Application::order_to_lead(const LeadRequest& request, const std::string& by) {
   return ask_later<LeadAnswer>([this, request, by](Leadership::Answered answered) {
-    if (leadership_ && !is_ending()) return leadership_->order(request, by, std::move(answered));
+    const bool is_restarting = giver_ && giver_->is_under_way();
+    if (leadership_ && !is_ending() && !is_restarting) return leadership_->order(request, by, std::move(answered));
     LeadAnswer answer;
-    answer.reason = leadership_ ? "pgkeel is shutting down" : "this pgkeel is alone: [coordination] is not configured";
+    answer.reason = is_restarting ? "a restart in place is under way; try again when that is over"
+                    : leadership_ ? "pgkeel is shutting down"
+                                  : "this pgkeel is alone: [coordination] is not configured";
     answered(std::move(answer));
   });
 }

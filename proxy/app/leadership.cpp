@@ -194,6 +194,7 @@ std::string Leadership::why_not_now() const {
   const Membership& membership = coordination_.membership();
   const std::string& leader = membership.state().leader;
   if (!membership.leads(Coordination::now())) {
+    if (handing_over_) return "the leadership is being handed over to pgkeel " + handing_over_->heir + " already";
     if (leader.empty() || leader == coordination_.name()) return "no pgkeel leads now; try again";
     return "pgkeel " + leader + " leads: give the order to that one";
   }
@@ -241,6 +242,20 @@ std::string Leadership::choose(std::string& reason) const {
   }
   if (reason.empty()) reason = "there is no other pgkeel";
   return "";
+}
+
+bool Leadership::leads_another() const {
+  const Membership& membership = coordination_.membership();
+  return membership.leads(Coordination::now()) && std::ranges::any_of(other_members(), [&](const std::string& member) {
+           return membership.state().members.contains(member);
+         });
+}
+
+void Leadership::give_up(const std::string& why, Answered answered) {
+  std::string reason = why_not_now();
+  const std::string heir = reason.empty() ? choose(reason) : "";
+  if (heir.empty()) return answered(refusal(std::move(reason)));
+  hand_over(heir, why, &HandOverCounts::ordered, std::move(answered));
 }
 
 void Leadership::order(const LeadRequest& request, const std::string& by, Answered answered) {

@@ -53,6 +53,14 @@ class Leadership {
   // An operator's, who is told in `by`. Answered at once where it is refused or a preview, else when another one leads.
   void order(const LeadRequest& request, const std::string& by, Answered answered);
 
+  // This pgkeel is being ended, or the like. Answered at once where it does not lead or nobody else can, else when
+  // another one leads.
+  void give_up(const std::string& why, Answered answered);
+  // It leads, and there is another one that lives.
+  [[nodiscard]] bool leads_another() const;
+  // Nobody may lead at this moment.
+  [[nodiscard]] bool is_handing_over() const { return handing_over_.has_value(); }
+
   // Clusters for which this one could not decide, and why, as the others are told.
   [[nodiscard]] std::map<std::string, std::string> obstacles() const;
   [[nodiscard]] const HandOverCounts& hand_overs() const { return hand_overs_; }  // by this one

@@ -101,7 +101,7 @@ void HandoverGiver::heard(LinkMessage link_message) {
   auto message = read_handover(std::move(link_message));
   if (!message) return lost(message.error().message, false);
   if (stage_ == Stage::kGreeted && message->word == HandoverWord::kHello) return offer(*message);
-  if (stage_ == Stage::kOffered && message->word == HandoverWord::kReady) return give();
+  if (stage_ == Stage::kOffered && message->word == HandoverWord::kReady) return get_ready();
   if (stage_ == Stage::kGiven && message->word == HandoverWord::kReceived) {
     patience_.start_once(limits_.serve);
     // It decides once it has this, and it may be dead before it says so.
@@ -143,7 +143,6 @@ void HandoverGiver::offer(const HandoverMessage& hello) {
     return refuse("pgkeel " + hello.text + " hands over in another way (version " + std::to_string(hello.number) +
                   " instead of " + std::to_string(kHandoverVersion) + "): stop this one and start that one");
   }
-  if (const auto why_not = owner_.why_no_handover(); !why_not.empty()) return refuse(why_not);
   stage_ = Stage::kOffered;
   for (auto& socket : owner_.listening_sockets()) {
     HandoverMessage message;
@@ -153,6 +152,13 @@ void HandoverGiver::offer(const HandoverMessage& hello) {
     link_->send(write_handover(std::move(message)));
   }
   answer(HandoverWord::kOffered, 0);
+}
+
+void HandoverGiver::get_ready() {
+  stage_ = Stage::kGettingReady;
+  owner_.get_ready([this, alive = std::weak_ptr<bool>(alive_), successor = successor_] {
+    if (!alive.expired() && stage_ == Stage::kGettingReady && successor_ == successor) give();
+  });
 }
 
 void HandoverGiver::give() {
@@ -218,6 +224,7 @@ void HandoverGiver::lost(const std::string& why, bool is_dead) {
       return;  // go_on() when we have given up, and can begin anew
     case Stage::kGreeted:
     case Stage::kOffered:
+    case Stage::kGettingReady:
       return go_on(false, why);
     case Stage::kGiven:
     case Stage::kLetGo:

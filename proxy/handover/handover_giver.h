@@ -41,6 +41,9 @@ class HandoverGiver {
     // Empty: it may be now.
     [[nodiscard]] virtual std::string why_no_handover() const = 0;
     [[nodiscard]] virtual std::vector<NamedSocket> listening_sockets() const = 0;
+    // Does what must be of now when it gives up, and waits for what is over in a moment. `ready` comes later, however
+    // that went.
+    virtual void get_ready(std::function<void()> ready) = 0;
     // Decides nothing and accepts nobody any more, then calls `given` with what the other process needs. Descriptors
     // that are borrowed in there stay open until take_back() or let_go(). `given` is not called from inside this call.
     virtual void give_up(pid_t successor, std::function<void(std::vector<LinkMessage>)> given) = 0;
@@ -83,10 +86,11 @@ class HandoverGiver {
     kNone,
     kGreeted,  // somebody has connected
     kOffered,  // it knows our sockets; nothing was given up
-    kGiving,   // we decide nothing any more
-    kGiven,    // it has been told all, and would decide where we die; we do again where it does
-    kLetGo,    // it decides; where it dies now, we do again
-    kFormer,   // it serves; we only obey
+    kGettingReady,
+    kGiving,  // we decide nothing any more
+    kGiven,   // it has been told all, and would decide where we die; we do again where it does
+    kLetGo,   // it decides; where it dies now, we do again
+    kFormer,  // it serves; we only obey
   };
   struct Starting {
     DetachedProcess process;
@@ -107,6 +111,7 @@ class HandoverGiver {
   void greet(Descriptor link);
   void heard(LinkMessage message);
   void offer(const HandoverMessage& hello);
+  void get_ready();
   void give();
   void obey(HandoverMessage message);
   void follow(HandoverMessage message);

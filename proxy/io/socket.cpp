@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <arpa/inet.h>
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>
@@ -13,11 +14,17 @@
 #include <sys/un.h>
 #include <system_error>
 #include <unistd.h>
+#include <vector>
 
 namespace pgkeel {
 namespace {
 
 constexpr int kListenBacklog = 4096;
+// For filters: of a TCP header (RFC 9293 section 3.1), and how much of a packet passes.
+constexpr std::uint32_t kTcpFlags = 13;
+constexpr std::uint32_t kSyn = 0x02;
+constexpr std::uint32_t kSynAck = 0x12;
+constexpr std::uint32_t kWhole = 0xffff;
 constexpr int kKeepaliveIdleSeconds = 30;
 constexpr int kKeepaliveIntervalSeconds = 10;
 constexpr int kKeepaliveProbes = 3;
@@ -130,7 +137,7 @@ Result<Socket, SystemError> Socket::bind_to(const SocketAddress& address, Family
 // What changes the state of the connection is not const, although the object keeps no more than a number.
 // NOLINTBEGIN(readability-make-member-function-const)
 Result<void, SystemError> Socket::start_listening() {
-  set_option(descriptor_, SOL_SOCKET, SO_DETACH_FILTER, 0);
+  hear_everybody();
   if (::listen(descriptor_, kListenBacklog) != 0) return SystemError{errno};
   return {};
 }
@@ -141,12 +148,50 @@ void Socket::turn_deaf() {
   setsockopt(descriptor_, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program);
 }
 
+// What a filter of a listening socket is given begins with the TCP header; the IP header is before it, at SKF_NET_OFF.
+void Socket::turn_deaf_to(const IpAddress& address) {
+  constexpr std::size_t kWords = 4;
+  constexpr std::size_t kWordOfIpv4 = 3;  // in an IPv4 address that is mapped into IPv6
+  constexpr std::uint32_t kNetwork = static_cast<std::uint32_t>(SKF_NET_OFF);
+  constexpr std::uint32_t kIpv4Destination = kNetwork + 16;
+  constexpr std::uint32_t kIpv6Destination = kNetwork + 24;
+  std::array<std::uint32_t, kWords> words{};
+  std::memcpy(words.data(), address.bytes.data(), sizeof words);
+  const bool is_ipv4 = IpNetwork{IpAddress{{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF}}, 96}.contains(address);
+  std::vector<sock_filter> program;
+  const auto is = [&program](std::uint32_t value) {
+    program.push_back({.code = BPF_JMP | BPF_JEQ | BPF_K, .jt = 0, .jf = 0, .k = value});
+  };
+  const auto load = [&program](unsigned size, std::uint32_t at) {
+    program.push_back({.code = static_cast<std::uint16_t>(BPF_LD | size | BPF_ABS), .jt = 0, .jf = 0, .k = at});
+  };
+  load(BPF_B, kTcpFlags);
+  program.push_back({.code = BPF_ALU | BPF_AND | BPF_K, .jt = 0, .jf = 0, .k = kSynAck});
+  is(kSyn);
+  load(BPF_B, kNetwork);
+  program.push_back({.code = BPF_ALU | BPF_AND | BPF_K, .jt = 0, .jf = 0, .k = 0xF0});
+  is(is_ipv4 ? 0x40 : 0x60);
+  for (std::size_t word = is_ipv4 ? kWordOfIpv4 : 0; word < kWords; ++word) {
+    const auto offset = is_ipv4 ? 0 : static_cast<std::uint32_t>(sizeof(std::uint32_t) * word);
+    load(BPF_W, (is_ipv4 ? kIpv4Destination : kIpv6Destination) + offset);
+    is(ntohl(words.at(word)));
+  }
+  program.push_back({.code = BPF_RET | BPF_K, .jt = 0, .jf = 0, .k = 0});
+  program.push_back({.code = BPF_RET | BPF_K, .jt = 0, .jf = 0, .k = kWhole});
+  // Whatever is otherwise passes.
+  for (std::size_t at = 0; at < program.size(); ++at) {
+    if (BPF_CLASS(program[at].code) == BPF_JMP) program[at].jf = static_cast<std::uint8_t>(program.size() - 2 - at);
+  }
+  const sock_fprog filter{.len = static_cast<std::uint16_t>(program.size()), .filter = program.data()};
+  setsockopt(descriptor_, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter);
+}
+
+void Socket::hear_everybody() {
+  set_option(descriptor_, SOL_SOCKET, SO_DETACH_FILTER, 0);
+}
+
 void Socket::hear_no_newcomers() {
-  constexpr std::uint32_t kFlags = 13;  // of a TCP header, RFC 9293 section 3.1
-  constexpr std::uint32_t kSyn = 0x02;
-  constexpr std::uint32_t kSynAck = 0x12;
-  constexpr std::uint32_t kWhole = 0xffff;
-  sock_filter no_first_syn[] = {{.code = BPF_LD | BPF_B | BPF_ABS, .jt = 0, .jf = 0, .k = kFlags},
+  sock_filter no_first_syn[] = {{.code = BPF_LD | BPF_B | BPF_ABS, .jt = 0, .jf = 0, .k = kTcpFlags},
                                 {.code = BPF_ALU | BPF_AND | BPF_K, .jt = 0, .jf = 0, .k = kSynAck},
                                 {.code = BPF_JMP | BPF_JEQ | BPF_K, .jt = 0, .jf = 1, .k = kSyn},
                                 {.code = BPF_RET | BPF_K, .jt = 0, .jf = 0, .k = 0},

@@ -76,6 +76,9 @@ class Socket {
   void turn_deaf();
   // The same for those who begin to connect; those who have begun still get through.
   void hear_no_newcomers();
+  // The same as that for those who begin to connect to this address, of several at which it listens.
+  void turn_deaf_to(const IpAddress& address);
+  void hear_everybody();
   // Somebody has connected, and can be accepted. Blocks; false: nobody within `limit`.
   [[nodiscard]] bool wait_for_connection(Duration limit) const;
   [[nodiscard]] std::uint16_t bound_port() const;

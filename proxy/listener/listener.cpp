@@ -5,7 +5,6 @@
 #include <optional>
 #include <utility>
 
-#include "proxy/base/ip_address.h"
 #include "proxy/base/log.h"
 #include "proxy/io/clock.h"
 #include "proxy/io/loop.h"
@@ -162,9 +161,26 @@ void Listener::close_door(AtTheDoor newcomers) {
   }
 }
 
+void Listener::turn_deaf_to(const std::optional<IpAddress>& address) {
+  deaf_to_ = address;
+  if (!open_) return;
+  for (auto& socket : sockets_) {
+    if (address)
+      socket.turn_deaf_to(*address);
+    else
+      socket.hear_everybody();
+  }
+}
+
+Result<void, SystemError> Listener::listen_at(Socket& socket) {
+  auto listening = socket.start_listening();
+  if (listening && deaf_to_) socket.turn_deaf_to(*deaf_to_);
+  return listening;
+}
+
 void Listener::listen_on_all() {
   for (auto& socket : sockets_) {
-    const auto listening = socket.start_listening();
+    const auto listening = listen_at(socket);
     if (listening) continue;
     log(LogLevel::kError, "listener",
         "could not listen on port " + std::to_string(socket.bound_port()) + ": " +
@@ -189,7 +205,7 @@ void Listener::go_on() {
   if (!std::exchange(paused_, false) || !open_) return;
   if (watches_.empty()) return listen_on_all();
   // They may be deaf, also by what another process that has them too did.
-  for (auto& socket : sockets_) static_cast<void>(socket.start_listening());
+  for (auto& socket : sockets_) static_cast<void>(listen_at(socket));
   watch_all();
 }
 

@@ -3,10 +3,12 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "proxy/base/address.h"
+#include "proxy/base/ip_address.h"
 #include "proxy/base/result.h"
 #include "proxy/base/time.h"
 #include "proxy/io/accepted_client.h"
@@ -48,6 +50,9 @@ class Listener {
 
   void open();   // clients may connect
   void close();  // they are refused; the port stays bound
+  // Those who begin to connect to this address of the host are not answered, so that they try again later, when
+  // somebody else may have it; nothing: everybody is heard.
+  void turn_deaf_to(const std::optional<IpAddress>& address);
   // Takes those that have connected already, but where they wait, and nobody else.
   void close_door(AtTheDoor newcomers);
   // Takes those that have connected already, and closes. Destroyed then, its port is free for another socket, also
@@ -65,6 +70,7 @@ class Listener {
   void close_but(const std::vector<int>& handed_on);
   bool accept_from(Socket& socket);  // true: there may be more
   void listen_on_all();
+  Result<void, SystemError> listen_at(Socket& socket);
   void watch_all();
   void take_in();
   void let_them_wait(const std::string& why, Duration pause);
@@ -77,6 +83,7 @@ class Listener {
   Timer pause_;  // after there was no descriptor or memory for another client
   bool open_ = false;
   bool paused_ = false;
+  std::optional<IpAddress> deaf_to_;
   Instant told_at_{};  // that clients have to wait
 };
 

@@ -221,14 +221,10 @@ void Worker::close_doors(AtTheDoor newcomers) {
   });
 }
 
-void Worker::open_doors() {
-  wakeup_.post([this] {
-    if (shutting_down_ || !accepting_) return;
-    doors_are_closed_ = false;
-    for (std::size_t cluster = 0; cluster < listeners_.size(); ++cluster) {
-      if (!listeners_[cluster]) continue;
-      listeners_[cluster]->go_on();
-      follow_route(*listeners_[cluster], access_points_[cluster]->route());
+void Worker::turn_deaf_to(const std::optional<IpAddress>& address) {
+  wakeup_.post([this, address] {
+    for (const auto& listener : listeners_) {
+      if (listener) listener->turn_deaf_to(address);
     }
   });
 }

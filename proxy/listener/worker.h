@@ -85,7 +85,7 @@ class Worker {
   void count_states();                         // AccessPoint's
 
   void close_doors(AtTheDoor newcomers);
-  void open_doors();
+  void turn_deaf_to(const std::optional<IpAddress>& address);  // Listener's
   void end_clients_of(const IpAddress& address, const std::string& cause);
   void end_behind_transactions(const std::string& cause);
   void shut_down(bool keep_listening);

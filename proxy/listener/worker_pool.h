@@ -83,7 +83,9 @@ class WorkerPool {
   void end_clients_of(const IpAddress& address, const std::string& cause);
   // Nobody is let in any more, in whatever state the route is; logins that have begun go on.
   void close_doors(AtTheDoor newcomers);
-  void open_doors();
+  // Those who begin to connect to this address of the host are not answered, and try again later; nothing: everybody is
+  // heard.
+  void turn_deaf_to(const std::optional<IpAddress>& address);
   [[nodiscard]] std::uint64_t logins_under_way() const;
   [[nodiscard]] std::uint64_t established_sessions() const;
   // Before stop(), with the doors closed: sessions without an open transaction end with 57P01 and the cause, the others

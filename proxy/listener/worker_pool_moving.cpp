@@ -103,8 +103,8 @@ void WorkerPool::close_doors(AtTheDoor newcomers) {
   for (const auto& worker : inner_->workers) worker->close_doors(newcomers);
 }
 
-void WorkerPool::open_doors() {
-  for (const auto& worker : inner_->workers) worker->open_doors();
+void WorkerPool::turn_deaf_to(const std::optional<IpAddress>& address) {
+  for (const auto& worker : inner_->workers) worker->turn_deaf_to(address);
 }
 
 std::uint64_t WorkerPool::logins_under_way() const {

@@ -5,6 +5,8 @@
 #include <iterator>
 #include <span>
 
+#include "proxy/vip/checksum.h"
+
 namespace pgkeel {
 namespace {
 
@@ -27,13 +29,6 @@ void append(Bytes& bytes, const Part& part) {
 
 void append(Bytes& bytes, std::initializer_list<std::uint8_t> part) {
   bytes.insert(bytes.end(), part);
-}
-
-// The one's complement sum of RFC 1071; an even number of bytes.
-std::uint32_t sum_of(std::span<const std::uint8_t> bytes) {
-  std::uint32_t sum = 0;
-  for (std::size_t i = 0; i + 1 < bytes.size(); i += 2) sum += bytes[i] * 256U + bytes[i + 1];
-  return sum;
 }
 
 }  // namespace
@@ -60,11 +55,11 @@ std::vector<std::uint8_t> neighbour_advertisement(const IpAddress& address, cons
   Bytes packet = {0x60, 0, 0, 0, 0, length, kIcmpv6, kLinkHops};
   append(packet, address.bytes);
   append(packet, kAllNodes);
-  std::uint32_t sum = sum_of(address.bytes) + sum_of(kAllNodes) + length + kIcmpv6 + sum_of(message);
-  while (sum > 0xFFFFU) sum = (sum & 0xFFFFU) + (sum >> 16U);
+  const std::uint16_t checksum =
+      checksum_of(checksum_part(address.bytes) + checksum_part(kAllNodes) + length + kIcmpv6 + checksum_part(message));
   append(packet, message);
-  packet[kChecksumAt] = static_cast<std::uint8_t>(~sum >> 8U);
-  packet[kChecksumAt + 1] = static_cast<std::uint8_t>(~sum);
+  packet[kChecksumAt] = static_cast<std::uint8_t>(checksum >> 8U);
+  packet[kChecksumAt + 1] = static_cast<std::uint8_t>(checksum);
   return packet;
 }
 

@@ -25,6 +25,12 @@ std::string VipAgreement::holder_name() const {
   return newest == nullptr ? "" : newest->node;
 }
 
+void VipAgreement::everybody_is_told() {
+  if (!leaving_since_) return;
+  everybody_is_told_ = true;
+  review();
+}
+
 void VipAgreement::review() {
   // What is done here is news to the coordinator and the holder, who call again.
   if (std::exchange(reviewing_, true)) return;
@@ -48,9 +54,11 @@ void VipAgreement::review() {
   situation.is_held = holder_ != nullptr && holder_->is_held();
   situation.granted_until = granted_until_;
   situation.leaving_since = leaving_since_;
+  situation.everybody_is_told = everybody_is_told_;
   situation.now = now;
   VipDecision decision = decide_vip(situation);
   leaving_since_ = decision.leaving_since;
+  if (!leaving_since_) everybody_is_told_ = false;
   if (holder_ != nullptr) {
     // A pgkeel that is alone may hold it for ever, but the kernel is told an end that is near.
     const Instant until = std::min(decision.hold_until, now + lease_);
@@ -60,7 +68,12 @@ void VipAgreement::review() {
     decision.acknowledge = decide_vip(situation).acknowledge;
   }
   if (decision.acknowledge) coordinator_.route_applied(kVipRoute, *decision.acknowledge);
-  if (decision.write && !writing_ && now >= write_again_at_) write(*decision.write);
+  const std::uint64_t serial = situation.agreed == nullptr ? 0 : situation.agreed->serial;
+  const bool is_told = serial > serial_before_write_;  // what was written; etcd's watch may come behind its answer
+  if (decision.write && !writing_ && (is_told || now >= write_again_at_)) {
+    serial_before_write_ = serial;
+    write(*decision.write);
+  }
   reviewing_ = false;
 }
 

@@ -23,6 +23,9 @@ class VipAgreement {
   // Whenever what the members agree on may have changed, and at each event of the holder.
   void review();
 
+  // Of its leaving, if it does: it need not be held on for that.
+  void everybody_is_told();
+
   // Who holds it, as far as is known; empty: nobody.
   [[nodiscard]] std::string holder_name() const;
 
@@ -37,8 +40,10 @@ class VipAgreement {
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
   Instant granted_until_{};
   std::optional<Instant> leaving_since_;
+  bool everybody_is_told_ = false;
   bool writing_ = false;
   Instant write_again_at_{};
+  std::uint64_t serial_before_write_ = 0;
   bool reviewing_ = false;
 };
 

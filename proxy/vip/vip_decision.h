@@ -24,11 +24,12 @@ struct VipSituation {
   bool is_held = false;                  // by this host, now
   Instant granted_until{};               // what it may be held to by what was agreed on when it was last this pgkeel's
   std::optional<Instant> leaving_since;  // as the last decision had it
+  bool everybody_is_told = false;        // that it leaves
   Instant now{};
 };
 
-// How long it is held on when another one shall have it, so that clients can be told.
-inline constexpr Duration kVipFarewell = std::chrono::milliseconds(120);
+// How long it is held on at most when another one shall have it, so that clients can be told.
+inline constexpr Duration kVipFarewell = std::chrono::milliseconds(220);
 
 struct VipDecision {
   Instant hold_until{};                      // in the past: released

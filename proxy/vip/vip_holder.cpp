@@ -20,6 +20,7 @@
 #include "proxy/io/timer.h"
 #include "proxy/vip/address_table.h"
 #include "proxy/vip/announcement.h"
+#include "proxy/vip/caller_keeper.h"
 #include "proxy/vip/vip_tenure.h"
 
 namespace pgkeel {
@@ -55,6 +56,7 @@ struct VipHolder::Inner {
         interface_name(std::move(name)),
         text(fmt::format("{}/{}", format_ip_address(vip.address), vip.prefix_length)),
         tell(std::move(on_event)),
+        callers(loop, vip.address, vip.is_ipv4),
         timer(loop, [this] { go_on(); }) {}
 
   void event(VipEvent::Kind kind, std::string what) {
@@ -78,6 +80,9 @@ struct VipHolder::Inner {
           break;
         case VipWork::Kind::kFarewell:
           tenure.said_farewell();
+          if (const int error = callers.begin(interface); error != 0)
+            event(VipEvent::Kind::kTrouble, fmt::format("who connects to {} while it moves is not passed on: {}", text,
+                                                        describe_system_error(error)));
           event(VipEvent::Kind::kEnding, fmt::format("{} leaves {} in a moment", text, interface_name));
           break;
         case VipWork::Kind::kRemove:
@@ -109,6 +114,7 @@ struct VipHolder::Inner {
     }
     interface = index;
     tenure.was_set(now, work.lifetime_seconds);
+    callers.end();
     if (work.taken_anew) event(VipEvent::Kind::kTaken, fmt::format("{} is on {} now", text, interface_name));
   }
 
@@ -198,6 +204,7 @@ struct VipHolder::Inner {
   const std::string interface_name;
   const std::string text;
   std::function<void(const VipEvent&)> tell;
+  CallerKeeper callers;
   Timer timer;
   std::unique_ptr<AddressWatch> watch;
   VipTenure tenure;
@@ -275,7 +282,12 @@ void VipHolder::take_over() {
 
 void VipHolder::leave_to_successor() {
   inner_->is_anothers = true;
+  inner_->callers.end();
   inner_->timer.stop();
+}
+
+bool VipHolder::keeps_callers() const {
+  return inner_->callers.is_waiting();
 }
 
 bool VipHolder::is_held() const {

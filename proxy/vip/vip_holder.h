@@ -54,6 +54,8 @@ class VipHolder {
   void leave_to_successor();
 
   [[nodiscard]] bool is_held() const;
+  // It has left, or leaves, and the next holder may announce itself any moment: who began to connect is passed on then.
+  [[nodiscard]] bool keeps_callers() const;
 
  private:
   struct Inner;

@@ -126,28 +126,39 @@ void Coordinator::grant() {
                  });
 }
 
-void Coordinator::renew() {
-  ask("lease", renew_lease(lease_), [this, lease = lease_, sent_at = now()](Result<std::string, EtcdFailure> body) {
-    if (lease != lease_ || leaving_) return;
-    const bool unknown = !body && lease_is_unknown(body.error().answer);
-    if (!body && !unknown) return membership_.lease_not_renewed();
-    const auto renewal = unknown ? Result<EtcdRenewal>(EtcdRenewal{}) : read_renewal(*body);
-    if (!renewal) {
-      problems_["lease"] = renewal.error().message;
-      return membership_.lease_not_renewed();
-    }
-    if (unknown) problems_.erase("lease");  // etcd answers; another one is granted
-    if (!renewal->holds) {
-      lease_ = 0;
-      return membership_.lease_lost();
-    }
-    membership_.lease_renewed(sent_at);
-    tell_configuration();
-    // A watch whose connection is dead says nothing; others may also have written what is none of ours. A revision that
-    // went back may be that of an etcd member that is behind: a read tells.
-    if (agreed_.revision < seen_revision_ || renewal->revision < agreed_.revision) read_all();
-    seen_revision_ = renewal->revision;
-  });
+void Coordinator::renew_now(std::function<void()> then) {
+  if (lease_ == 0) return loop_.defer(std::move(then));
+  renew(then);
+}
+
+void Coordinator::renew(const std::function<void()>& then) {
+  ask("lease", renew_lease(lease_),
+      [this, lease = lease_, sent_at = now(), then](const Result<std::string, EtcdFailure>& body) {
+        take_renewal(lease, sent_at, body);
+        if (then) loop_.defer(then);
+      });
+}
+
+void Coordinator::take_renewal(std::uint64_t lease, Instant sent_at, const Result<std::string, EtcdFailure>& body) {
+  if (lease != lease_ || leaving_) return;
+  const bool unknown = !body && lease_is_unknown(body.error().answer);
+  if (!body && !unknown) return membership_.lease_not_renewed();
+  const auto renewal = unknown ? Result<EtcdRenewal>(EtcdRenewal{}) : read_renewal(*body);
+  if (!renewal) {
+    problems_["lease"] = renewal.error().message;
+    return membership_.lease_not_renewed();
+  }
+  if (unknown) problems_.erase("lease");  // etcd answers; another one is granted
+  if (!renewal->holds) {
+    lease_ = 0;
+    return membership_.lease_lost();
+  }
+  membership_.lease_renewed(sent_at);
+  tell_configuration();
+  // A watch whose connection is dead says nothing; others may also have written what is none of ours. A revision that
+  // went back may be that of an etcd member that is behind: a read tells.
+  if (agreed_.revision < seen_revision_ || renewal->revision < agreed_.revision) read_all();
+  seen_revision_ = renewal->revision;
 }
 
 void Coordinator::enroll() {

@@ -44,6 +44,8 @@ class Coordinator final : public Coordination {
   // Why the lease cannot be given to another process now; empty: it can. What this one asked for has been answered, and
   // it is to ask for nothing more once it has given it.
   [[nodiscard]] std::string why_no_handover() const;
+  // Renews the lease whether it is time or not; `then` comes later, when etcd has answered or has not in time.
+  void renew_now(std::function<void()> then);
   [[nodiscard]] std::uint64_t lease() const { return lease_; }
   [[nodiscard]] const std::string& instance() const { return settings_.self.instance; }
 
@@ -70,7 +72,8 @@ class Coordinator final : public Coordination {
   void go_on();
   void carry_out(const CoordinationWishes& wishes);
   void grant();
-  void renew();
+  void renew(const std::function<void()>& then = {});
+  void take_renewal(std::uint64_t lease, Instant sent_at, const Result<std::string, EtcdFailure>& body);
   void enroll();
   void read_all();
   void campaign();

@@ -1,14 +1,19 @@
 // Who of two pgkeels leads: the leadership is handed over by order, and by a leader that alone does not hear from the
 // primary; and what is configured differently is told. No agent and no local node: what is known is what is heard.
+#include <future>
 #include <map>
 #include <memory>
+#include <signal.h>
 #include <string>
 
+#include "proxy/handover/takeover.h"
+#include "proxy/io/descriptor_link.h"
 #include "tests/e2e/cluster_fixture.h"
 #include "tests/e2e/config_file.h"
 #include "tests/support/agent_process.h"
 #include "tests/support/etcd_server.h"
 #include "tests/support/sql_connection.h"
+#include "tests/support/successor.h"
 #include "tests/support/tcp_relay.h"
 #include "tests/support/wait_until.h"
 
@@ -182,6 +187,90 @@ TEST_CASE("a leader that is heard by the servers and gets no order to one of the
   writers.stop();
   CHECK(writers.statement_errors().empty());
   CHECK(both.of("two").status()["route"] == "a");
+}
+
+TEST_CASE(
+    "pgkeel restart and pgkeel lead: what comes while the other one is under way is refused, and nobody notices") {
+  Two both;
+  Writers writers(both.of("two").conninfo(), 2);
+  REQUIRE(writers.wait_for_more(20));
+  {
+    // Somebody is about to take over from the leader.
+    const auto link = connect_link(both.of("one").state_directory(), kHandoverSocket);
+    REQUIRE(link);
+    REQUIRE(wait_until([&] { return process_of(both.of("one"))["handover_is_under_way"] == true; }));
+    CHECK(both.refuses_to_lead_away("one", "a restart in place is under way; try again when that is over"));
+  }
+  REQUIRE(wait_until([&] { return process_of(both.of("one"))["handover_is_under_way"] == false; }));
+
+  // The heir does not take the leadership at once, and a process would take over from the one that gives it up.
+  both.lead("one", "two");
+  REQUIRE(wait_until([&] { return both.leads("two"); }));
+  both.lead("two", "one");
+  REQUIRE_MESSAGE(both.of("one").wait_normal("a"), both.of("one").describe());
+  const std::size_t told_before = both.of("one").log_text().size();
+  ::kill(both.of("two").pid(), SIGSTOP);
+  auto order = std::async(std::launch::async, [&] {
+    return both.of("one").run_verb({"lead", "--to", "two", "--yes"});
+  });
+  REQUIRE(wait_until([&] {
+    return both.of("one").log_text().find("the leadership is handed over to pgkeel two", told_before) !=
+           std::string::npos;
+  }));
+  {
+    Successor too_early(both.of("one"));
+    CHECK(wait_until([&] { return !too_early.process().running(); }));
+    CHECK(both.of("one").log_text().find("the leadership is being handed over; try again") != std::string::npos);
+  }
+  ::kill(both.of("two").pid(), SIGCONT);
+  order.wait();
+  REQUIRE(wait_until([&] { return both.leads("one") != both.leads("two"); }));
+  const std::string leader = both.leads("one") ? "one" : "two";
+  const std::string other = leader == "one" ? "two" : "one";
+
+  // The heir is restarted while it comes to lead, and restarted again while it gives that up.
+  for (const auto& [from, to] : {std::pair(leader, other), std::pair(other, leader)}) {
+    Successor successor(both.of(other));
+    both.lead(from, to);
+    REQUIRE_MESSAGE(wait_serves(both.of(other), successor.pid()), both.of(other).describe());
+    REQUIRE(wait_alone(both.of(other)));
+    both.of(other).follow_by(std::move(successor.process()));
+    REQUIRE_MESSAGE(wait_until([&] { return both.leads(to); }), both.of(to).describe());
+    REQUIRE_MESSAGE(both.of(to).wait_normal("a"), both.of(to).describe());
+  }
+  REQUIRE(writers.wait_for_more(20));
+  writers.stop();
+  CHECK(writers.connect_errors().empty());
+  CHECK(writers.count_lost(both.of("two").conninfo()) == 0);
+}
+
+TEST_CASE("while a failover is under way neither lead nor restart is carried out; ended then, the next one goes on") {
+  Two both;
+  Writers writers(both.of("two").conninfo(), 2);
+  REQUIRE(writers.wait_for_more(20));
+  // It is promoted as soon as its startup process goes on.
+  const pid_t startup =
+      std::stoi(both.servers[1]->value("SELECT pid FROM pg_stat_activity WHERE backend_type = 'startup'"));
+  ::kill(startup, SIGSTOP);
+  both.servers[0]->kill_tree();
+  REQUIRE_MESSAGE(wait_until([&] { return both.of("one").status()["phase"] == "promoting"; }),
+                  both.of("one").describe());
+  const std::string why = "cluster test: its route is on the move (promoting); try again when that is over";
+  const auto lead = both.of("one").run_verb({"lead", "--yes"});
+  CHECK(lead.exit_status == 1);
+  CHECK(lead.error_output == "pgkeel: lead is refused: " + why + "\n");
+  const auto restart = both.of("one").run_verb({"restart"});
+  CHECK(restart.exit_status == 1);
+  CHECK(restart.error_output == "pgkeel: the restart is refused: " + why + "\n");
+
+  both.of("one").terminate();
+  REQUIRE_MESSAGE(wait_until([&] { return both.leads("two"); }), both.of("two").describe());
+  CHECK(both.of("two").status()["phase"] == "promoting");
+  ::kill(startup, SIGCONT);
+  REQUIRE_MESSAGE(wait_until([&] { return both.of("two").status()["route"] == "b"; }), both.of("two").describe());
+  REQUIRE_MESSAGE(writers.wait_for_more(20), both.of("two").describe());
+  writers.stop();
+  CHECK(writers.count_lost(both.of("two").conninfo()) == 0);
 }
 
 TEST_CASE("a cluster that not every pgkeel serves: one that does comes to lead, and no route waits for the others") {

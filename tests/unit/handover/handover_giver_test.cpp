@@ -29,6 +29,10 @@ struct Owner : HandoverGiver::Owner {
 
   std::string why_no_handover() const override { return ""; }
   std::vector<NamedSocket> listening_sockets() const override { return {}; }
+  void get_ready(std::function<void()> ready) override {
+    ++times_ready;
+    loop.defer(std::move(ready));
+  }
   void give_up(pid_t, std::function<void(std::vector<LinkMessage>)> given) override {
     loop.defer([given = std::move(given)] { given({}); });
   }
@@ -47,6 +51,7 @@ struct Owner : HandoverGiver::Owner {
 
   Loop& loop;
   std::optional<bool> taken_back;  // whether it had let go
+  int times_ready = 0;
   bool has_let_go = false;
   bool is_served = false;
   std::string left;                      // the address

@@ -147,3 +147,29 @@ TEST_CASE(
   CHECK(test::wait_until([&] { return listener->accept_one().has_value(); }));
   CHECK(client->take_error() == 0);
 }
+
+TEST_CASE("a listener that is deaf to one of its addresses hears who connects to the others") {
+  auto listener = Socket::bind_to(numeric_socket_addresses({"::", 0}).at(0), Socket::FamilyShare::kBoth);
+  REQUIRE(listener);
+  REQUIRE(listener->start_listening());
+  const std::vector<std::string> addresses = {"127.0.0.1", "127.0.0.2", "::1"};
+  const auto connect_to = [&](const std::string& host) {
+    auto client = Socket::connect_to(numeric_socket_addresses({host, listener->bound_port()}).at(0));
+    REQUIRE(client);
+    return std::move(*client);
+  };
+  const auto is_answered = [](const Socket& client, int milliseconds) {
+    pollfd answer{.fd = client.descriptor(), .events = POLLOUT, .revents = 0};
+    return poll(&answer, 1, milliseconds) == 1;
+  };
+  for (const auto& deaf_to : addresses) {
+    CAPTURE(deaf_to);
+    listener->turn_deaf_to(parse_ip_address(deaf_to).value());
+    for (const auto& host : addresses) {
+      if (host != deaf_to) CHECK(is_answered(connect_to(host), 10'000));
+    }
+    CHECK_FALSE(is_answered(connect_to(deaf_to), 50));
+  }
+  listener->hear_everybody();
+  for (const auto& host : addresses) CHECK(is_answered(connect_to(host), 10'000));
+}

@@ -60,6 +60,9 @@ TEST_CASE("who is to give it up keeps it a moment longer, to tell clients, but n
   situation.plain.leaving_since = first.leaving_since;
   situation.plain.now += 50ms;
   CHECK(situation.decide().hold_until == first.hold_until);
+  situation.plain.everybody_is_told = true;
+  CHECK(situation.decide().hold_until == Instant{});
+  situation.plain.everybody_is_told = false;
   situation.plain.granted_until = situation.plain.now + 10ms;
   CHECK(situation.decide().hold_until == situation.plain.granted_until);
   situation.plain.is_held = false;

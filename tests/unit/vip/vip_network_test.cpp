@@ -4,6 +4,8 @@
 #include <csignal>
 #include <functional>
 #include <memory>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <string>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -30,6 +32,9 @@ using namespace pgkeel::test;
 using namespace std::chrono_literals;
 
 namespace {
+
+// A client whose first segment is not answered.
+constexpr Duration kAsksAgainAfter = 1s;
 
 struct Version {
   std::string name;
@@ -302,6 +307,47 @@ TEST_CASE("who listens there before the address comes serves it as soon as it is
     const auto client = Socket::connect_to(address);
     CHECK(client);
     CHECK(wait_until([&] { return listening.accept_one().has_value(); }));
+  });
+}
+
+TEST_CASE("who connects while the address moves is answered by its next holder, without asking again") {
+  for_each_version([](const InterfaceAddress& vip) {
+    Hosts hosts(vip);
+    SocketAddress address = numeric_socket_addresses({hosts.text(), 0}).at(0);
+    std::vector<Socket> listening;
+    for (const char* host : {"left", "right"}) {
+      const auto visit = hosts.network.visit(host);
+      auto bound = Socket::bind_to(address, Socket::FamilyShare::kBoth, Socket::HostAddress::kSomeTime);
+      REQUIRE(bound);
+      REQUIRE(bound->start_listening());
+      address = address.with_port(bound->bound_port());
+      listening.push_back(std::move(*bound));
+    }
+    HolderProcess left(hosts.network, "left", vip);
+    HolderProcess right(hosts.network, "right", vip);
+    left.hold_until(now() + 60s);
+    REQUIRE(wait_until([&] { return hosts.left_has(); }));
+    hosts.talk_to_vip();
+    REQUIRE(wait_until([&] { return hosts.seen_by_client() == hosts.link_of("left"); }));
+
+    // As its owner does it, who is told.
+    listening[0].turn_deaf_to(vip.address);
+    left.hold_until(now() + 120ms);
+    REQUIRE(wait_until([&] { return left.count(VipEvent::Kind::kEnding) == 1; }));
+    const auto visit = hosts.network.visit("client");
+    const Instant began = now();
+    const auto client = Socket::connect_to(address);
+    REQUIRE(client);
+    REQUIRE(wait_until([&] { return !hosts.left_has(); }));
+    right.hold_until(now() + 60s);
+    REQUIRE(wait_until([&] { return hosts.right_has(); }));
+    const Duration moved_in = now() - began;
+    REQUIRE(wait_until([&] { return listening[1].accept_one().has_value(); }));
+    tcp_info info{};
+    socklen_t size = sizeof info;
+    REQUIRE(getsockopt(client->descriptor(), IPPROTO_TCP, TCP_INFO, &info, &size) == 0);
+    MESSAGE("moved in ", format_duration(moved_in), ", answered after ", format_duration(now() - began));
+    if (moved_in < kAsksAgainAfter - 100ms) CHECK(info.tcpi_total_retrans == 0);
   });
 }
 
