@@ -39,6 +39,11 @@ CLI::App* add_verb(CLI::App& app, const std::string& name, const std::string& wh
   return verb;
 }
 
+// Scripts may give it to whatever changes something.
+void add_needless_yes(CLI::App* verb) {
+  verb->add_flag("--yes")->description("For scripts: this verb asks nothing");
+}
+
 CLI::App* add_order(CLI::App& app, const std::string& name, const std::string& what, OrderOptions& options) {
   CLI::App* verb = add_verb(app, name, what, &options.config_path);
   verb->add_option("CLUSTER", options.cluster, "The cluster")->required();
@@ -74,8 +79,9 @@ int with_model(const UseModel& use) {
   verb->footer(
       "For a new version, or keys that a reload cannot change. Connections in clear go along, in transactions too. "
       "TLS\n"
-      "sessions stay with the old process: each ends with 57P01 behind its next transaction, or after a minute.\n"
-      "Where the new process does not come up, the old one goes on.");
+      "sessions stay with the old process: each ends with 57P01 behind its next transaction, or after [proxy]\n"
+      "restart_drain (a minute, unless set). Where the new process does not come up, the old one goes on.");
+  add_needless_yes(verb);
   verb->callback([&] { run = [&] { return run_restart(restart); }; });
 
   AgentOptions agent;
@@ -241,6 +247,7 @@ int with_model(const UseModel& use) {
                   &reload.config_path);
   verb->add_flag("--dry-run", reload.dry_run, "Only tell what would change, and whether it would be refused");
   verb->add_flag("--json", reload.json, "The answer as JSON");
+  add_needless_yes(verb);
   verb->footer(
       "No client is dropped, but for those of a cluster that is removed. SIGHUP does the same; `pgkeel events` then\n"
       "tells how it went. What waits for a restart is named, and all the rest is taken over.");

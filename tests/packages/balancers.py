@@ -145,12 +145,13 @@ def check_haproxy(source, folder, keys, ports):
     return left, right
 
 
-def check_script(source, keys, ports, left):
-    script = source / "deploy/examples/pgkeel-says"
+def check_scripts(source, folder, keys, ports, left):
+    def asks(script, *question, **environment):
+        return subprocess.run([source / "deploy/examples" / script, *question], check=False, capture_output=True,
+                              env={**os.environ, "PGKEEL_ADDRESS": f"{HOSTS['left']}:{ports['admin']}", **environment}).returncode == 0
 
     def says(*question, **environment):
-        return subprocess.run([script, *question], env={**os.environ, "PGKEEL_ADDRESS": f"{HOSTS['left']}:{ports['admin']}", **environment},
-                              check=False, capture_output=True).returncode == 0
+        return asks("pgkeel-says", *question, **environment)
 
     believed = {"PGKEEL_AUTHORITY": str(keys / "ca.crt"), "PGKEEL_HOST": HOSTS["left"]}
     left.yes = {"/primary/orders", "/leader"}
@@ -162,6 +163,21 @@ def check_script(source, keys, ports, left):
     left.yes = {"/leader"}
     assert not says("leader", **{**believed, "PGKEEL_HOST": "10.0.0.99"}), "a certificate of another host is believed"
     assert not says("leader", PGKEEL_AUTHORITY="/nowhere"), "TLS is no plain HTTP"
+
+    systemctl = folder / "systemctl"
+    path = {"PATH": f"{folder}:{os.environ['PATH']}", **believed}
+
+    def is_ready(runs, **environment):
+        systemctl.write_text(f"#!/bin/sh\nexit {0 if runs else 3}\n")
+        systemctl.chmod(0o755)
+        return asks("pgkeel-is-ready", **{**path, **environment})
+
+    left.yes = {"/readyz"}
+    assert is_ready(True)
+    assert not is_ready(True, PGKEEL_HOST="10.0.0.99"), "a certificate of another host is believed"
+    left.yes = set()
+    assert not is_ready(True)
+    assert is_ready(False), "where pgkeel does not run it is not this host that has failed"
 
 
 def main():
@@ -177,8 +193,8 @@ def main():
                        stdout=subprocess.DEVNULL)
         ports = dict(zip(("access", "admin"), free_ports(2)))
         left, _ = check_haproxy(source, folder, keys, ports)
-        check_script(source, keys, ports, left)
-    print("HAProxy leads clients and operators as the examples say; pgkeel-says asks in TLS")
+        check_scripts(source, folder, keys, ports, left)
+    print("HAProxy leads clients and operators as the examples say; the scripts of keepalived ask in TLS")
     return 0
 
 
