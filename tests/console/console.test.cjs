@@ -3,6 +3,7 @@
 const assert = require("node:assert/strict");
 const { execFileSync } = require("node:child_process");
 const fs = require("node:fs");
+const path = require("node:path");
 const { test, before, after } = require("node:test");
 const { kPgkeel, kScreenshots, asServerUser, card, giveOrderTo, openBrowser, openPage, startDemo, waitFor } = require("./support.cjs");
 
@@ -164,6 +165,44 @@ test("the primary dies under an open page: it is told in words, and in colour, a
   await card(page, active).getByText("streaming", { exact: true }).waitFor();
   assert.deepEqual(page.problems, []);
   await page.close();
+});
+
+test("a collision: both timelines, where they parted, and an order that ends it; on a narrow screen in the dark, too", async () => {
+  const page = await openConsole();
+  const narrow = await openConsole({ colorScheme: "dark", viewport: { width: 360, height: 800 } });
+  await condition(page, "Normal");
+  const active = await activeNode(page);
+  const standby = active === "a" ? "b" : "a";
+  await card(page, standby).getByText("safe", { exact: true }).waitFor();
+  const { nodes } = (await (await fetch(`${address}/api/v1/clusters`)).json()).clusters[0];
+  const [host, port] = nodes.find(({ name }) => name === standby).address.split(":");
+  const passfile = path.join(path.dirname(config), "pgpass");
+  asServerUser("psql", ["--no-psqlrc", "--quiet", "-c", "SELECT pg_promote()",
+    `host=${host} port=${port} user=postgres dbname=postgres passfile=${passfile}`]);
+  await condition(page, "Collision");
+  assert.equal(await page.locator("#condition").getAttribute("data-tone"), "bad");
+  await page.locator("#condition").getByText(/on timeline \d+ and . on timeline \d+ went apart at [0-9A-F]+\/[0-9A-F]+ of timeline \d+/).waitFor();
+  for (const node of [active, standby]) await card(page, node).getByText("primary", { exact: true }).first().waitFor();
+  await page.screenshot({ path: `${kScreenshots}/collision.png`, fullPage: true });
+  await condition(narrow, "Collision");
+  assert.ok(await narrow.evaluate(() => document.documentElement.scrollWidth <= window.innerWidth));
+  await narrow.screenshot({ path: `${kScreenshots}/collision-narrow-dark.png`, fullPage: true });
+  await page.getByRole("button", { name: "Resolve…" }).click();
+  const dialog = page.getByRole("dialog");
+  await dialog.getByLabel("Keep the history of").selectOption(active);
+  await dialog.getByLabel("Token").fill(token);
+  await dialog.getByRole("button", { name: "What would happen?" }).click();
+  await dialog.getByText(/set aside/).first().waitFor();
+  await page.screenshot({ path: `${kScreenshots}/resolve.png` });
+  await dialog.getByRole("button", { name: "Resolve now" }).click();
+  await dialog.getByText(/^Ordered\./).waitFor();
+  await dialog.getByRole("button", { name: "Close" }).click();
+  await condition(page, "Normal");
+  await card(page, standby).getByText("streaming", { exact: true }).waitFor();
+  for (const each of [page, narrow]) {
+    assert.deepEqual(each.problems, []);
+    await each.close();
+  }
 });
 
 test("maintenance, a stop and a start are ordered, and each says what becomes of clients", async () => {

@@ -20,7 +20,7 @@ const kOrders = {
     what: "Make the node a healthy standby" },
   provision: { label: "Provision…", target: "node", perNode: true, when: (cluster, node) => isEmptyHost(node),
     what: "Fill the empty data directory with a copy of the primary, and make it a healthy standby" },
-  resolve: { label: "Resolve…", target: "keep", collisionOnly: true, what: "End the collision: this node's history stays" },
+  resolve: { label: "Resolve…", target: "keep", targetLabel: "Keep the history of", collisionOnly: true, what: "End the collision: this node's history stays" },
   "maintenance-on": { path: "maintenance", body: { on: true }, label: "Maintenance…",
     when: (cluster) => !isMaintained(cluster) && cluster.condition !== "torn down",
     what: "Nothing is failed over, fenced, started or rebuilt by itself until it ends" },
@@ -496,6 +496,7 @@ function openOrder(name, node) {
       ...cluster.nodes.filter((each) => kind.target !== "to" || each.name !== cluster.route).map((each) => [each.name, each.name])];
   byId("order-target").replaceChildren(...choices.map(([value, text]) => element("option", { value, text })));
   byId("order-target-label").hidden = !kind.target;
+  byId("order-target-label").firstChild.textContent = `${kind.targetLabel ?? "Node"} `;
   byId("order-loss-label").hidden = !kind.loss;
   byId("order-rebuild-label").hidden = !kind.rebuild;
   byId("order-loss").checked = byId("order-rebuild").checked = false;
