@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,8 +17,10 @@ struct ConfigurationStatus {
   WallTime read_at{};  // when what runs was read: by the last reload that succeeded, or at the start
   // The last reload was refused, for these reasons: the file on disk is not what runs.
   std::vector<std::string> problems;
-  std::vector<std::string> waiting;                    // what waits for a restart, one change each
-  std::optional<CertificateStatus> admin_certificate;  // that the admin endpoint shows
+  std::vector<std::string> waiting;  // what waits for a restart, one change each
+  // That the admin endpoint shows; that pgkeel shows to etcd and to other pgkeels, and the authorities that it believes
+  // there.
+  std::vector<CertificateStatus> certificates;
 };
 
 }  // namespace pgkeel

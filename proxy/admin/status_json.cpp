@@ -164,6 +164,16 @@ Json agreement_to_json(const std::optional<AgreementStatus>& agreement) {
           {"members", members}};
 }
 
+Json certificates_to_json(const std::vector<CertificateStatus>& certificates) {
+  Json list = Json::array();
+  for (const auto& certificate : certificates) {
+    list.push_back({{"name", certificate.name},
+                    {"file", certificate.file},
+                    {"not_after", format_wall_time(certificate.not_after)}});
+  }
+  return list;
+}
+
 Json to_json(const ClusterStatus& cluster) {
   Json nodes = Json::array();
   for (const auto& node : cluster.nodes) nodes.push_back(node_to_json(node));
@@ -195,12 +205,6 @@ Json to_json(const ClusterStatus& cluster) {
                     {"transactions", report.transactions},
                     {"wal_bytes", report.wal_bytes}});
   }
-  Json certificates = Json::array();
-  for (const auto& certificate : cluster.certificates) {
-    certificates.push_back({{"name", certificate.name},
-                            {"file", certificate.file},
-                            {"not_after", format_wall_time(certificate.not_after)}});
-  }
   Json left = Json::array();
   for (const auto& slot : cluster.left_slots) {
     left.push_back(
@@ -228,7 +232,7 @@ Json to_json(const ClusterStatus& cluster) {
       {"maintenance", maintenance},
       {"orders", orders},
       {"lost", lost},
-      {"certificates", certificates},
+      {"certificates", certificates_to_json(cluster.certificates)},
       {"left_slots", left},
       {"draining_sessions", cluster.draining_sessions},
       {"sessions", sessions_to_json(cluster.sessions)},
@@ -258,7 +262,8 @@ std::string clusters_json(const std::vector<ClusterStatus>& clusters, const Conf
                   {"reloads_succeeded", configuration.reloads_succeeded},
                   {"reloads_refused", configuration.reloads_refused},
                   {"problems", configuration.problems},
-                  {"waiting_for_restart", configuration.waiting}}}});
+                  {"waiting_for_restart", configuration.waiting},
+                  {"certificates", certificates_to_json(configuration.certificates)}}}});
 }
 
 Result<void> parse_restart(std::string_view body) {

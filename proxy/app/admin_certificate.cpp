@@ -2,7 +2,7 @@
 
 #include <utility>
 
-#include "proxy/app/certificate_watch.h"
+#include "proxy/app/certificate_calendar.h"
 #include "proxy/io/clock.h"
 #include "proxy/io/durable_file.h"
 

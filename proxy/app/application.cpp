@@ -57,6 +57,9 @@ Application::Application(const Config& config, StartOptions options)
             if (admin_) admin_->use(std::move(acceptor));
           },
           [this](LogLevel severity, const std::string& text) { record(severity, "certificate", text); }),
+      coordination_certificates_(
+          loop_, [this](LogLevel severity, const std::string& text) { record(severity, "certificate", text); },
+          [this](const auto& certificates) { configuration_.coordination_certificates(certificates); }),
       jobs_(loop_),
       drain_look_(loop_, [this] { look_at_drain(); }),
       drain_limit_(loop_, [this] { begin_stop("the time is over that sessions have to end after a restart"); }),

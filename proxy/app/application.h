@@ -16,6 +16,7 @@
 #include "proxy/admin/admin_server.h"
 #include "proxy/admin/reload_answer.h"
 #include "proxy/app/admin_certificate.h"
+#include "proxy/app/certificate_calendar.h"
 #include "proxy/app/cluster_service.h"
 #include "proxy/app/configuration_ledger.h"
 #include "proxy/app/leadership.h"
@@ -196,6 +197,7 @@ class Application final : private HandoverGiver::Owner {
   std::vector<std::unique_ptr<ClusterService>> clusters_;
   std::unique_ptr<AdminServer> admin_;
   AdminCertificate admin_certificate_;
+  CertificateCalendar coordination_certificates_;
 
   std::vector<std::unique_ptr<SignalWatch>> signals_;
   JobRunner jobs_;

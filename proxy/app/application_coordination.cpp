@@ -57,6 +57,7 @@ Result<void> Application::open_coordination() {
   settings.self.address = format_host_port(config.peer.address);
   settings.self.version = pgkeel_version();
   settings.self.configuration = digest_of(shared_settings(config_));
+  coordination_certificates_.watch(certificates_of(config));
   if (const auto opened = open_peers(); !opened) return opened;
   coordinator_ = std::make_unique<Coordinator>(
       loop_, std::move(settings),

@@ -18,6 +18,7 @@ std::optional<std::vector<ClusterStatus>> Application::ask_clusters() {
     for (const auto& cluster : clusters_) {
       statuses.push_back(cluster->status());
       add_agreement(statuses.back());
+      coordination_certificates_.add_findings(statuses.back().readiness);
       for (const auto& [pid, former] : formers_) {
         for (const Endpoint endpoint : {Endpoint::kWrite, Endpoint::kReadOnly}) {
           const auto draining = former->draining().find(endpoint_name(cluster->name(), endpoint));

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "proxy/app/certificate_calendar.h"
 #include "proxy/io/clock.h"
 
 namespace pgkeel {
@@ -12,7 +13,6 @@ using namespace std::chrono_literals;
 constexpr Duration kLookEvery = 10s;
 // A certificate and its key are two files: a change of one is often followed by that of the other.
 constexpr Duration kSettle = 500ms;
-constexpr Duration kEndsSoon = 14 * 24h;
 
 }  // namespace
 
@@ -103,18 +103,6 @@ void CertificateWatch::add_findings(std::optional<ReadinessReport>& report) cons
     if (auto finding = certificate_finding(certificate, wall_now()))
       report->readiness.findings.push_back(std::move(*finding));
   }
-}
-
-std::optional<Finding> certificate_finding(const CertificateStatus& certificate, WallTime now) {
-  if (certificate.not_after - now >= kEndsSoon) return std::nullopt;
-  const bool over = certificate.not_after <= now;
-  return Finding{.rule = "certificate_end",
-                 .subject = certificate.name,
-                 .severity = FindingSeverity::kWarning,
-                 .problem = "the certificate of " + certificate.name + " (" + certificate.file + ") " +
-                            (over ? "ended at " : "ends at ") + format_wall_time(certificate.not_after) +
-                            (over ? ": clients that verify it cannot connect" : ""),
-                 .remedy = "replace the files: new connections use them within seconds, and nobody is dropped"};
 }
 
 }  // namespace pgkeel

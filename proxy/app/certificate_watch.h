@@ -14,7 +14,6 @@
 #include "proxy/base/time.h"
 #include "proxy/io/timer.h"
 #include "proxy/session/cluster_tls.h"
-#include "replication/readiness/finding.h"
 
 namespace pgkeel {
 
@@ -52,8 +51,5 @@ class CertificateWatch {
   WallTime not_after_{};
   WallTime told_of_{};  // that this end is near
 };
-
-// A certificate that ends soon, or has ended.
-std::optional<Finding> certificate_finding(const CertificateStatus& certificate, WallTime now);
 
 }  // namespace pgkeel

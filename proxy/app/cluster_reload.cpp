@@ -86,6 +86,7 @@ void ClusterService::reconfigure(const ClusterConfig& wanted, const QuarantineCo
   keeper_.reconfigure(quarantine);
   readiness_.reconfigure(config_);
   certificates_.reconfigure(config_);
+  authorities_.watch(authorities_of(config_));
   const bool had_read_only = read_only_.has_value();
   follow_read_only_config();
   if (read_only_ && !had_read_only)

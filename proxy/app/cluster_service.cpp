@@ -70,6 +70,8 @@ ClusterService::ClusterService(Loop& loop, const ClusterConfig& config, const Qu
       certificates_(
           loop, config_, [this](const ClusterTls& tls) { workers_.replace_tls(config_.name, tls); },
           [this](LogLevel severity, const std::string& text) { record_now(severity, "certificate", "", text); }),
+      authorities_(
+          loop_, [this](LogLevel severity, const std::string& text) { record_now(severity, "certificate", "", text); }),
       decisions_(decisions),
       recorder_(
           config_.name, [this](const DecisionRecord& record) { return tally_.kept(record, decisions_.keep(record)); },
@@ -98,6 +100,7 @@ void ClusterService::start(const std::map<std::string, Route>& open_routes) {
   readiness_.start();
   host_watch_.start();
   certificates_.start();
+  authorities_.watch(authorities_of(config_));
   keeper_.start();
   tell_agents_of_term();
   for (const auto& [node, agent] : agents_) agent->start();

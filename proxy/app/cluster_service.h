@@ -14,6 +14,7 @@
 #include "health/monitor.h"
 #include "proxy/admin/cluster_status.h"
 #include "proxy/app/agreed_cluster.h"
+#include "proxy/app/certificate_calendar.h"
 #include "proxy/app/certificate_watch.h"
 #include "proxy/app/change_counts.h"
 #include "proxy/app/commit_waits.h"
@@ -162,6 +163,7 @@ class ClusterService final : private ClusterController::Effects {
   ReadinessWatch readiness_;
   HostWatch host_watch_;
   CertificateWatch certificates_;
+  CertificateCalendar authorities_;
   ProgressBoard progress_;
   DecisionLog& decisions_;
   DecisionRecorder recorder_;

@@ -37,12 +37,20 @@ void ConfigurationLedger::reloaded(const ReloadAnswer& answer, WallTime now) {
 
 void ConfigurationLedger::admin_certificate(std::optional<CertificateStatus> shown) {
   const std::lock_guard lock(mutex_);
-  status_.admin_certificate = std::move(shown);
+  admin_certificate_ = std::move(shown);
+}
+
+void ConfigurationLedger::coordination_certificates(std::vector<CertificateStatus> certificates) {
+  const std::lock_guard lock(mutex_);
+  coordination_certificates_ = std::move(certificates);
 }
 
 ConfigurationStatus ConfigurationLedger::status() const {
   const std::lock_guard lock(mutex_);
-  return status_;
+  ConfigurationStatus status = status_;
+  status.certificates = coordination_certificates_;
+  if (admin_certificate_) status.certificates.insert(status.certificates.begin(), *admin_certificate_);
+  return status;
 }
 
 std::string reload_line(const ReloadAnswer& answer, const std::string& by) {

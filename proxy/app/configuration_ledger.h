@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "proxy/admin/configuration_status.h"
 #include "proxy/admin/reload_answer.h"
@@ -22,11 +23,14 @@ class ConfigurationLedger {
 
   void reloaded(const ReloadAnswer& answer, WallTime now);
   void admin_certificate(std::optional<CertificateStatus> shown);
+  void coordination_certificates(std::vector<CertificateStatus> certificates);
   [[nodiscard]] ConfigurationStatus status() const;
 
  private:
   mutable std::mutex mutex_;
-  ConfigurationStatus status_;
+  ConfigurationStatus status_;  // but for the certificates
+  std::optional<CertificateStatus> admin_certificate_;
+  std::vector<CertificateStatus> coordination_certificates_;
 };
 
 // The reload as one line for the log and the events.

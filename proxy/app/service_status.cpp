@@ -88,8 +88,11 @@ ClusterStatus ClusterService::status() const {
   }
   status.readiness = readiness_.report();
   certificates_.add_findings(status.readiness);
+  authorities_.add_findings(status.readiness);
   if (status.readiness) add_ordered_rest(controller_.memory(), config_.nodes, status.readiness->readiness);
   status.certificates = certificates_.certificates();
+  const auto& authorities = authorities_.certificates();
+  status.certificates.insert(status.certificates.end(), authorities.begin(), authorities.end());
   status.collision = decision.collision;
   status.orders = controller_.memory().orders;
   status.left_slots = left_slots_of(controller_.memory());

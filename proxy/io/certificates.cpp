@@ -284,6 +284,17 @@ Result<WallTime> check_for_purpose(const TlsIdentity& identity, CertificateRole 
 
 }  // namespace
 
+Result<CertificateEnds> certificate_ends(const std::string& pem) {
+  const auto certificates = read_certificates(pem);
+  if (certificates.empty()) return Error{"there is no certificate"};
+  CertificateEnds ends{WallTime::max(), WallTime::min()};
+  for (const auto& certificate : certificates) {
+    const WallTime end = end_of_certificate(certificate.get());
+    ends = {std::min(ends.first, end), std::max(ends.last, end)};
+  }
+  return ends;
+}
+
 Result<WallTime> check_tls_identity(const TlsIdentity& identity, CertificateRole role) {
   return check_for_purpose(identity, role,
                            role == CertificateRole::kProxy ? X509_PURPOSE_SSL_CLIENT : X509_PURPOSE_SSL_SERVER);

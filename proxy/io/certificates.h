@@ -51,6 +51,13 @@ struct TlsIdentity {
   Part key;
 };
 
+// When the first and the last of the certificates in a PEM text end. An error where it has none.
+struct CertificateEnds {
+  WallTime first;
+  WallTime last;
+};
+Result<CertificateEnds> certificate_ends(const std::string& pem);
+
 // Reads the files, and no more.
 Result<TlsIdentity> read_tls_identity(const std::string& authority_file, const std::string& certificate_file,
                                       const std::string& key_file);

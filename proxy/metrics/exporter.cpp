@@ -424,15 +424,17 @@ std::string prometheus_text(const std::vector<ClusterStatus>& clusters, const Co
   add_loops(families, loops);
   add_read_only(families, clusters);
   add_agreement(families, clusters);
-  families.family("pgkeel_certificate_end_timestamp_seconds", "When a certificate that pgkeel shows ends, as Unix time",
-                  MetricType::Gauge);
+  families.family(
+      "pgkeel_certificate_end_timestamp_seconds",
+      "When a certificate that pgkeel shows, or the last authority in a file that it believes, ends, as Unix time",
+      MetricType::Gauge);
   for (const auto& cluster : clusters) {
     for (const auto& certificate : cluster.certificates)
       families.add({{"cluster", cluster.name}, {"certificate", certificate.name}},
                    seconds(certificate.not_after.time_since_epoch()));
   }
-  if (const auto& shown = configuration.admin_certificate)
-    families.add({{"certificate", shown->name}}, seconds(shown->not_after.time_since_epoch()));
+  for (const auto& certificate : configuration.certificates)
+    families.add({{"certificate", certificate.name}}, seconds(certificate.not_after.time_since_epoch()));
   return families.text();
 }
 

@@ -1,11 +1,15 @@
 // TLS on either side of the access point, with real servers and libpq: who gets in, by which authentication, and what a
 // failover and new certificates look like from inside of TLS.
 #include <csignal>
+#include <fstream>
 #include <utility>
 
 #include <libpq-fe.h>
 
+#include "proxy/io/certificates.h"
 #include "proxy/io/child_process.h"
+#include "proxy/io/clock.h"
+#include "tests/e2e/config_file.h"
 #include "tests/e2e/single_fixture.h"
 #include "tests/support/sql_connection.h"
 #include "tests/support/test_certificates.h"
@@ -270,6 +274,24 @@ TEST_CASE("new certificate files are used by new connections, bad ones are not, 
             "pgkeel_certificate_end_timestamp_seconds{cluster=\"test\",certificate=\"client_tls\"}") !=
         std::string::npos);
   CHECK(single.pgkeel.status()["certificates"][0]["file"] == own.cert);
+  // Whom it believes, too; the last one of the file counts.
+  const auto authority = [](Duration from_now_on) {
+    return make_authority({wall_now() - 1h, wall_now() + from_now_on}).value().certificate_pem;
+  };
+  const std::string believed = folder.path() + "/believed.crt";
+  const std::string told_of = "the certificate of client_tls.client_ca (" + believed + ") ends at ";
+  std::ofstream(believed) << authority(24h * 3) << authority(24h * 30);
+  const ConfigFile file(single.pgkeel);
+  file.write(file.with_instead("mode = \"require\"", "mode = \"verify-client\", client_ca = \"" + believed + "\""));
+  reload(single.pgkeel);
+  CHECK(metric(single.pgkeel,
+               "pgkeel_certificate_end_timestamp_seconds{cluster=\"test\",certificate=\"client_tls.client_ca\"}") > 0);
+  CHECK_FALSE(has_event(single.pgkeel, told_of));
+  std::ofstream(believed) << authority(24h * 3);
+  reload(single.pgkeel);
+  CHECK(has_event(single.pgkeel, told_of));
+  file.write(file.original());
+  reload(single.pgkeel);
 
   // A key of another certificate: without being asked, pgkeel looks, and keeps what it has.
   own.write_server(folder.path() + "/other.crt", own.key, {"127.0.0.1"});

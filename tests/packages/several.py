@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 
 from documented_metrics import documented_metrics, must_tell
 
@@ -149,7 +150,12 @@ def play(source, pgkeel, folder, processes):
 
     admin = re.search(r'^listen += "([^"]+:\d+)"$', files["left"].read_text().split("[admin]")[1], re.MULTILINE)[1]
     page = (source / "deploy/docs/metrics.md").read_text()
-    must_tell(f"https://{admin}/metrics", ssl.create_default_context(cafile=folder / "keys/ca.crt"), documented_metrics(page))
+    trust = ssl.create_default_context(cafile=folder / "keys/ca.crt")
+    must_tell(f"https://{admin}/metrics", trust, documented_metrics(page))
+    with urllib.request.urlopen(f"https://{admin}/metrics", context=trust) as answer:
+        metrics = answer.read().decode()
+    for name in ("admin", "coordination.peer", "coordination.peer.ca", "coordination.tls.ca"):
+        assert f'pgkeel_certificate_end_timestamp_seconds{{certificate="{name}"}}' in metrics, f"when {name} ends is not told"
 
     wrong = files["right"].parent / "wrong.toml"
     (wrong.parent / "etcd.password").write_text("a guess\n")

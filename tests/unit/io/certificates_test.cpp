@@ -77,3 +77,16 @@ TEST_CASE("an expired certificate, a strange authority, a strange key and no cer
             .find("holds no private key") != std::string::npos);
   CHECK_FALSE(issue_certificate({authority.certificate_pem, other.key_pem}, {CertificateRole::kProxy, {}, {}}));
 }
+
+TEST_CASE("of a text with several certificates the first and the last end are told") {
+  const WallTime now = wall_now();
+  const auto until = [&](Duration from_now_on) {
+    return make_authority({now, now + from_now_on}).value().certificate_pem;
+  };
+  const auto ends = certificate_ends(until(48h) + until(24h) + until(72h));
+  REQUIRE(ends);
+  const auto is_about = [&](WallTime end, Duration from_now_on) { return now + from_now_on - end < 1s; };
+  CHECK(is_about(ends->first, 24h));
+  CHECK(is_about(ends->last, 72h));
+  CHECK_FALSE(certificate_ends("no certificate"));
+}
