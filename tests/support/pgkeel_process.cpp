@@ -91,7 +91,7 @@ std::optional<std::string> get_described(std::uint16_t port, const std::string& 
 
 PgkeelProcess::PgkeelProcess(const TemporaryFolder& folder, const std::vector<PostgresServer*>& nodes,
                              PgkeelOptions options)
-    : program_(options.program),
+    : program_(options.program.empty() ? PGKEEL_BINARY : options.program),
       config_file_(folder.path() + "/pgkeel.toml"),
       state_directory_(options.state_directory.empty() ? folder.path() + "/state" : options.state_directory),
       log_file_(folder.path() + "/pgkeel.log"),

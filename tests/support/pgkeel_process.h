@@ -27,11 +27,11 @@ struct PgkeelOptions {
   std::map<std::string, std::vector<PostgresServer*>> more_clusters = {};  // beside "test"
   bool local_nodes = true;                                                 // false: pgkeel knows only the addresses
   std::string log_level = "debug";
-  std::uint32_t descriptor_limit = 0;  // 0: the system's
-  std::string address = "127.0.0.1";   // of the access points
-  std::uint16_t port = 0;              // of the access point of "test"; 0: a free one
-  std::string state_directory = {};    // empty: in the test's folder
-  std::string program = PGKEEL_BINARY;
+  std::uint32_t descriptor_limit = 0;                    // 0: the system's
+  std::string address = "127.0.0.1";                     // of the access points
+  std::uint16_t port = 0;                                // of the access point of "test"; 0: a free one
+  std::string state_directory = {};                      // empty: in the test's folder
+  std::string program = {};                              // empty: the one that was built beside the tests
   std::map<std::string, AgentAccessConfig> agents = {};  // by node: it has an agent, and is not local
 };
 
