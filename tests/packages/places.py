@@ -40,18 +40,22 @@ def must_succeed(*command, where=None):
         tell(" ".join(map(str, command)), done.stdout + done.stderr)
 
 
-def check_configuration(pgkeel, file, folder, hosts):
-    """pgkeel check, with the files that the configuration names made for it."""
+def check_configuration(pgkeel, file, folder, hosts, own_host="pgkeel"):
+    """pgkeel check, with the files that the configuration names made for it. Of several pgkeels: of that on own_host."""
     keys = folder / "keys"
     if not keys.exists():
-        run(pgkeel, "keygen", "--out", keys, *[word for host in hosts for word in ("--agent", host)], "--admin", "pgkeel")
+        run(pgkeel, "keygen", "--out", keys, *[word for host in hosts for word in ("--agent", host)], "--admin", "pgkeel",
+            "--proxy", "pgkeel", "--proxy", "pgkeel-0.pgkeel-peers")
         for end in ("crt", "key"):
             (keys / f"admin-pgkeel.{end}").rename(keys / f"admin.{end}")
         for password in ("monitor", "replication", "monitor_password", "replication_password"):
             (folder / password).write_text("secret")
             (folder / password).chmod(0o600)
     text = re.sub('"/(admin-)?keys/', f'"{keys}/', file.read_text())
-    text = re.sub(r'"/run/(secrets|passwords)/', f'"{folder}/', text)
+    text = re.sub(r'"/run/(secrets|passwords)/', f'"{folder}/', text).replace("@HOST@", own_host)
+    # Which of the certificates the container is given as its own.
+    if own_host == "pgkeel" and "[coordination]" in text:
+        text = text.replace(f"{keys}/proxy.", f"{keys}/proxy-pgkeel.")
     copy = folder / "pgkeel.toml"
     copy.write_text(text)
     must_succeed(pgkeel, "check", "--config", copy)
@@ -88,7 +92,7 @@ def check_dockerfile(source, file):
                     tell("Dockerfile", f"there is no stage {stage}")
         elif word and not word.startswith("#") and word not in ("COPY", "WORKDIR", "VOLUME", "EXPOSE", "ENV", "STOPSIGNAL"):
             tell("Dockerfile", f"unknown instruction {word}")
-    if users != {"proxy": "pgkeel", "node": "postgres"}:
+    if users != {"proxy": "pgkeel", "node": "postgres", "etcd": "etcd"}:
         tell("Dockerfile", f"the images run as {users}")
 
 
@@ -100,20 +104,25 @@ def check_docker(source, pgkeel, folder):
         if find("shellcheck"):
             must_succeed("shellcheck", place / script)
     check_configuration(pgkeel, place / "pgkeel.toml", folder, ["pg-a", "pg-b"])
+    check_configuration(pgkeel, place / "several.toml", folder, [])
     compose = yaml.safe_load((place / "compose.yml").read_text())
-    for name, service in compose["services"].items():
-        for volume in service.get("volumes", []):
-            origin = volume.split(":")[0]
-            if origin.startswith(".") and not (place / origin).exists():
-                tell(f"compose.yml: {name}", f"there is no {origin}")
-            if not origin.startswith(".") and origin not in compose["volumes"]:
-                tell(f"compose.yml: {name}", f"there is no volume {origin}")
-        target = service.get("build", {}).get("target")
-        if target and not re.search(rf"AS {target}$", (place / "Dockerfile").read_text(), re.MULTILINE):
-            tell(f"compose.yml: {name}", f"there is no stage {target}")
+    several = yaml.safe_load((place / "several.yml").read_text())
+    for file, services, known in (("compose.yml", compose["services"], compose["volumes"]),
+                                  ("several.yml", several["services"], {**compose["volumes"], **several["volumes"]})):
+        for name, service in services.items():
+            for volume in service.get("volumes", []):
+                origin = volume.split(":")[0]
+                if origin.startswith(".") and not (place / origin).exists():
+                    tell(f"{file}: {name}", f"there is no {origin}")
+                if not origin.startswith(".") and origin not in known:
+                    tell(f"{file}: {name}", f"there is no volume {origin}")
+            target = service.get("build", {}).get("target")
+            if target and not re.search(rf"AS {target}$", (place / "Dockerfile").read_text(), re.MULTILINE):
+                tell(f"{file}: {name}", f"there is no stage {target}")
     must_succeed("sh", place / "make-secrets", folder / "secrets")
     if find("docker-compose"):
         must_succeed("docker-compose", "--file", place / "compose.yml", "config", "--quiet")
+        must_succeed("docker-compose", "--file", place / "compose.yml", "--file", place / "several.yml", "config", "--quiet")
     prometheus = folder / "prometheus"
     prometheus.mkdir()
     scraped = yaml.safe_load((place / "prometheus.yml").read_text())["scrape_configs"][0]
@@ -163,6 +172,7 @@ KEYS_OF_SPEC = {
     "Service": {"type", "clusterIP", "externalTrafficPolicy", "publishNotReadyAddresses", "selector", "ports"},
     "PersistentVolumeClaim": {"accessModes", "resources", "storageClassName"},
     "PodDisruptionBudget": {"maxUnavailable", "minAvailable", "selector"},
+    "NetworkPolicy": {"podSelector", "policyTypes", "ingress"},
 }
 
 
@@ -170,7 +180,7 @@ def check_pod(name, template, documents):
     pod = template["spec"]
     if not pod["securityContext"].get("runAsNonRoot") or pod.get("automountServiceAccountToken") is not False:
         tell(name, "runs as root, or has the service account's token")
-    mounted = {volume["name"]: volume for volume in pod["volumes"]}
+    mounted = {volume["name"]: volume for volume in pod.get("volumes", [])}
     claims = {claim["metadata"]["name"] for document in documents for claim in document.get("spec", {}).get("volumeClaimTemplates", [])
               if document["metadata"]["name"] == name}
     named = {(document["kind"], document["metadata"]["name"]) for document in documents}
@@ -190,12 +200,24 @@ def check_pod(name, template, documents):
             tell(name, f"README.md does not say how to make the secret {volume['secret']['secretName']}")
 
 
-README_SECRETS = {"pgkeel-proxy-keys", "pgkeel-admin-keys", "pg-a-keys", "pg-b-keys", "pgkeel-passwords"}
+README_SECRETS = {"pgkeel-proxy-keys", "pgkeel-peer-keys", "pgkeel-admin-keys", "pg-a-keys", "pg-b-keys", "pgkeel-passwords"}
 
 
 def check_kubernetes(source, pgkeel, folder):
     place = source / "deploy/kubernetes"
+    several = source / "deploy/kubernetes-several"
     check_configuration(pgkeel, place / "pgkeel.toml", folder, ["pg-a", "pg-b"])
+    check_configuration(pgkeel, several / "several.toml", folder, [], "pgkeel-0")
+    text = (place / "README.md").read_text()
+    for secret in README_SECRETS:
+        if secret not in text and secret.replace("pg-a", "pg-$node").replace("pg-b", "pg-$node") not in text:
+            tell("README.md", f"does not say how to make {secret}")
+    check_manifests(place)
+    if kubectl_there():
+        check_manifests(several)
+
+
+def check_manifests(place):
     if not find("kubectl"):
         print("kubectl is not installed: the manifests are only read as YAML")
         documents = [document for file in place.glob("*.yaml") if file.name != "kustomization.yaml"
@@ -221,10 +243,6 @@ def check_kubernetes(source, pgkeel, folder):
         wrong["spec"]["template"]["spec"]["containers"][0]["readynessProbe"] = {}
         if not list(lost_in(wrong, as_kubectl_reads(wrong)[0])):
             tell("kubectl", "did not notice a misspelt key")
-    text = (place / "README.md").read_text()
-    for secret in README_SECRETS:
-        if secret not in text and secret.replace("pg-a", "pg-$node").replace("pg-b", "pg-$node") not in text:
-            tell("README.md", f"does not say how to make {secret}")
     if len(documents) < 8:
         tell("manifests", f"there are only {len(documents)}")
     for document in documents:
