@@ -43,20 +43,27 @@ void Application::hand_over_before_stop(const std::string& why, std::function<vo
   if (!leadership_->leads_another()) return then();
   enum class Heir { kNone, kAwaited, kLeads };
   const auto heir = std::make_shared<Heir>(Heir::kNone);
+  const auto why_not = std::make_shared<std::string>("nobody has taken it yet");
   service_manager_.tell("STOPPING=1\nSTATUS=handing over to another pgkeel");
   hands_over_for_stop_ = true;
-  stop_step_ = std::make_unique<Timer>(loop_, [this, why, heir, limit = loop_.now() + kHandingOverTakes, then] {
-    if (*heir == Heir::kNone && leadership_->leads_another()) {
-      *heir = Heir::kAwaited;
-      leadership_->give_up("this one is being ended (" + why + ")",
-                           [heir](const LeadAnswer& answer) { *heir = answer.accepted ? Heir::kLeads : Heir::kNone; });
-    }
-    const bool may_lead_soon = *heir == Heir::kAwaited || (*heir == Heir::kNone && leadership_->leads_another());
-    const bool vip_is_here = *heir == Heir::kLeads && vip_ && (vip_->is_held() || vip_->keeps_callers());
-    if ((may_lead_soon || vip_is_here) && loop_.now() < limit) return;
-    stop_step_->stop();
-    loop_.defer(then);
-  });
+  stop_step_ =
+      std::make_unique<Timer>(loop_, [this, why, heir, why_not, limit = loop_.now() + kHandingOverTakes, then] {
+        if (*heir == Heir::kNone && leadership_->leads_another()) {
+          *heir = Heir::kAwaited;
+          leadership_->give_up("this one is being ended (" + why + ")", [heir, why_not](const LeadAnswer& answer) {
+            if (!answer.accepted) *why_not = answer.reason;
+            *heir = answer.accepted ? Heir::kLeads : Heir::kNone;
+          });
+        }
+        const bool may_lead_soon = *heir == Heir::kAwaited || (*heir == Heir::kNone && leadership_->leads_another());
+        const bool vip_is_here = *heir == Heir::kLeads && vip_ && (vip_->is_held() || vip_->keeps_callers());
+        if ((may_lead_soon || vip_is_here) && loop_.now() < limit) return;
+        stop_step_->stop();
+        if (may_lead_soon)
+          record(LogLevel::kWarning, "coordination",
+                 "the leadership is not handed over before this pgkeel ends: " + *why_not);
+        loop_.defer(then);
+      });
   stop_step_->start_repeating(kHandingOverLook);
 }
 

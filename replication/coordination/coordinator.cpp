@@ -76,15 +76,10 @@ void Coordinator::ask(const char* what, const EtcdRequest& request, EtcdClient::
 
 void Coordinator::ask_within(Duration limit, const char* what, const EtcdRequest& request, EtcdClient::Done done) {
   etcd_.ask(request, limit, [this, what, done = std::move(done)](Result<std::string, EtcdFailure> body) {
-    problems_.erase(what);
-    if (!body) problems_[what] = body.error().message;
+    note(what, body);
     done(std::move(body));
     go_on();
   });
-}
-
-std::string Coordinator::problem() const {
-  return problems_.empty() ? "" : problems_.begin()->second;
 }
 
 // An etcd that was restored from a snapshot knows less than it has told: whom it has no lease of may be serving.
@@ -154,6 +149,7 @@ void Coordinator::take_renewal(std::uint64_t lease, Instant sent_at, const Resul
     return membership_.lease_lost();
   }
   membership_.lease_renewed(sent_at);
+  forget_old_silence();
   tell_configuration();
   // A watch whose connection is dead says nothing; others may also have written what is none of ours. A revision that
   // went back may be that of an etcd member that is behind: a read tells.

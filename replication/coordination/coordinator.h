@@ -97,6 +97,8 @@ class Coordinator final : public Coordination {
   // … to change something there, but the time of the lease.
   void ask_for_change(const char* what, const EtcdRequest& request, EtcdClient::Done done);
   void ask_within(Duration limit, const char* what, const EtcdRequest& request, EtcdClient::Done done);
+  void note(const char* what, const Result<std::string, EtcdFailure>& body);
+  void forget_old_silence();
 
   Loop& loop_;
   CoordinationSettings settings_;
@@ -121,6 +123,7 @@ class Coordinator final : public Coordination {
   bool was_registered_ = false;                  // in this life
   Instant read_again_at_{};                      // where the watch has ended
   std::map<std::string, std::string> problems_;  // by what they are about
+  std::map<std::string, Instant> silent_since_;  // of those that are about an answer that did not come
   Timer timer_;
 };
 

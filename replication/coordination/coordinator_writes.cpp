@@ -1,4 +1,4 @@
-// The part of Coordinator that writes for the leader.
+// The parts of Coordinator that write for the leader, and that know what stands in the way.
 #include <algorithm>
 #include <utility>
 
@@ -80,6 +80,27 @@ void Coordinator::write(EtcdTransaction transaction, std::function<std::uint64_t
                carried(Error{answer.error().message +
                              "; it may have been written all the same, and is then carried out: see `pgkeel status`"});
              });
+}
+
+void Coordinator::note(const char* what, const Result<std::string, EtcdFailure>& body) {
+  problems_.erase(what);
+  silent_since_.erase(what);
+  if (body) return;
+  problems_[what] = body.error().message;
+  if (!body.error().refused) silent_since_[what] = now();
+}
+
+// What went without an answer need not be asked again: the watch told, or it is wanted no more.
+void Coordinator::forget_old_silence() {
+  std::erase_if(silent_since_, [this](const auto& silence) {
+    if (now() < silence.second + settings_.lease) return false;
+    problems_.erase(silence.first);
+    return true;
+  });
+}
+
+std::string Coordinator::problem() const {
+  return problems_.empty() ? "" : problems_.begin()->second;
 }
 
 }  // namespace pgkeel
