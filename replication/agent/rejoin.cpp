@@ -42,6 +42,10 @@ Result<RejoinReport> Rejoin::run() {
   const auto progress = marker_.exists() ? marker_.read() : Result<RejoinProgress>(Error{});
   const bool new_one_is_complete = progress && progress->step == RejoinStep::kSwap;
   if (!new_one_is_complete) remove_places();
+  // A marker that cannot be read may speak of one of them.
+  if (!new_one_is_complete && (progress || !marker_.exists())) {
+    for (const auto& line : places_.remove_unnoted()) say_(line);
+  }
   quarantine_.remove_incomplete(node_.name);
   if (!marker_.exists()) return make_standby(*upstream);
   // A marker that can't be read says at least that the directory is not to be used.

@@ -23,12 +23,6 @@ constexpr std::uint32_t kPercentStep = 10;
 // after the last one WAL is still on its way.
 constexpr int kBeginAndEndFactor = 10;
 constexpr std::uint32_t kNearlyAllPercent = 99;
-constexpr std::string_view kMovedTag = ".pgkeel-";  // in the names of folders that a rebuild makes elsewhere
-
-// "/mnt/fast/wal" or "/mnt/fast/wal.pgkeel-<earlier>" -> "/mnt/fast/wal.pgkeel-<time stamp>"
-std::string fresh_place(std::string path, const std::string& time_stamp) {
-  return path.substr(0, path.rfind(kMovedTag)).append(kMovedTag).append(time_stamp);
-}
 
 std::string escape_mapping(const std::string& path) {
   std::string text;

@@ -78,6 +78,13 @@ Result<RejoinProgress> RejoinMarker::read() const {
   progress.quarantine = member("quarantine");
   progress.new_directory = member("new_directory");
   progress.moved_aside = member("moved_aside");
+  // The server's user may write here, and we may be root: nothing but what is beside the data directory is renamed.
+  const auto is_beside = [&](const std::string& path, const char* tag) {
+    const auto begin = directory_.beside(tag);
+    return path.empty() || (path.starts_with(begin) && path.find('/', begin.size()) == std::string::npos);
+  };
+  if (!is_beside(progress.new_directory, ".new-") || !is_beside(progress.moved_aside, ".replaced-"))
+    return Error{folder_ + "/progress.json names what no rejoin makes"};
   return progress;
 }
 
