@@ -9,6 +9,7 @@
 #include "config/config.h"
 #include "proxy/base/result.h"
 #include "proxy/base/time.h"
+#include "proxy/io/descriptor.h"
 #include "replication/agent/quarantine_entry.h"
 
 namespace pgkeel {
@@ -37,17 +38,19 @@ std::vector<QuarantineRemoval> choose_removals(std::vector<QuarantineFact> facts
 std::vector<std::string> bound_quarantine(const LocalServerConfig& local, const QuarantineConfig& bounds);
 
 // Held by whoever removes what an entry keeps, or relies on it: one at a time. Ends with the object, or the process.
+// What is locked is the file that says whose the entry is: it is there, so that it takes no room, and a network file
+// system that wants to write what it locks can.
 class RemovalLock {
  public:
   explicit RemovalLock(const std::string& quarantine_folder);
-  ~RemovalLock();
-  RemovalLock(const RemovalLock&) = delete;
-  RemovalLock& operator=(const RemovalLock&) = delete;
 
-  [[nodiscard]] bool is_taken() const { return is_taken_; }  // by somebody else
+  [[nodiscard]] bool is_held() const { return problem_.empty(); }
+  [[nodiscard]] const std::string& problem() const { return problem_; }  // why it is not: one line
+  [[nodiscard]] bool is_taken() const { return is_taken_; }              // not held, for somebody else has it
 
  private:
-  int folder_ = -1;  // itself: a file of its own would need room
+  Descriptor file_;
+  std::string problem_;
   bool is_taken_ = false;
 };
 

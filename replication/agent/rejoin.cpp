@@ -199,9 +199,10 @@ Result<RejoinReport> Rejoin::rewind(const Divergence& divergence, const Upstream
   tell_what_is_lost("");
   if (auto saved = marker_.save_configuration(); !saved) return saved.error();
   if (auto marked = marker_.write({RejoinStep::kRewind, report_.quarantine, {}, {}}); !marked) return marked.error();
-  if (const RemovalLock kept(report_.quarantine); kept.is_taken() || !quarantine_.keeps(report_.quarantine)) {
+  if (const RemovalLock lock(report_.quarantine); !lock.is_held() || !quarantine_.keeps(report_.quarantine)) {
     if (auto removed = marker_.remove(); !removed) return removed.error();
-    return Error{"what " + report_.quarantine + " keeps is being removed; rejoin again"};
+    return Error{(lock.is_held() ? "what " + report_.quarantine + " kept was removed" : lock.problem()) +
+                 "; rejoin again"};
   }
 
   // pg_rewind lets a crashed server recover first, which it does not do as a standby.
