@@ -4,7 +4,9 @@
 #include <cstring>
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
+#include <utility>
 
 namespace pgkeel {
 namespace {
@@ -19,32 +21,68 @@ int open_lock(const std::string& path) {
   return found;
 }
 
-}  // namespace
-
-DirectoryClaim::DirectoryClaim(const std::string& data_directory) : path_(data_directory + ".pgkeel-lock") {}
-
-DirectoryClaim::~DirectoryClaim() {
-  if (descriptor_ >= 0) close(descriptor_);
+Descriptor open_folder(const std::string& path) {
+  return Descriptor(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
 }
 
+bool lock_alone(const Descriptor& file) {
+  return flock(file.number(), LOCK_EX | LOCK_NB) == 0;
+}
+
+bool is_absent(const std::string& path) {
+  struct stat ignored {};
+  return lstat(path.c_str(), &ignored) != 0 && errno == ENOENT;
+}
+
+}  // namespace
+
+DirectoryClaim::DirectoryClaim(const std::string& data_directory)
+    : data_directory_(data_directory), path_(data_directory + ".pgkeel-lock") {}
+
+DirectoryClaim::Refusal DirectoryClaim::refusal(int problem) const {
+  return {"cannot lock " + path_ +
+          ", which keeps two pgkeels from handling one data directory: " + std::strerror(problem)};
+}
+
+DirectoryClaim::Refusal DirectoryClaim::taken(const std::string& path) {
+  return {"another pgkeel handles this data directory (it holds " + path + "): end one of them", true};
+}
+
+// One that locks the data directory itself then looks for a lock beside it, and one that has made that then looks for
+// the other: whatever their order, at most one of them goes on.
 Result<void, DirectoryClaim::Refusal> DirectoryClaim::take() {
   const std::lock_guard lock(mutex_);
-  if (descriptor_ >= 0) return {};
-  const auto refusal = [this](int problem) {
-    return Refusal{"cannot lock " + path_ +
-                   ", which keeps two pgkeels from handling one data directory: " + std::strerror(problem)};
-  };
-  const int descriptor = open_lock(path_);
-  if (descriptor < 0 && (errno == ENOENT || errno == ENOTDIR)) return {};
-  if (descriptor < 0) return refusal(errno);
-  if (flock(descriptor, LOCK_EX | LOCK_NB) == 0) {
-    descriptor_ = descriptor;
-    return {};
+  if (beside_.is_open()) return {};
+  Descriptor beside(open_lock(path_));
+  if (!beside.is_open()) {
+    if (errno == ENOENT || errno == ENOTDIR || itself_.is_open()) return {};
+    return take_itself(errno);
   }
-  const int problem = errno;
-  close(descriptor);
-  if (problem != EWOULDBLOCK) return refusal(problem);
-  return Refusal{"another pgkeel handles this data directory (it holds " + path_ + "): end one of them", true};
+  if (!lock_alone(beside)) {
+    if (itself_.is_open()) return {};  // that one is about to find ours
+    if (errno == EWOULDBLOCK) return taken(path_);
+    return refusal(errno);
+  }
+  if (!itself_.is_open()) {
+    const auto folder = open_folder(data_directory_);
+    if (folder.is_open() && !lock_alone(folder) && errno == EWOULDBLOCK) return taken(data_directory_);
+  }
+  beside_ = std::move(beside);
+  return {};
+}
+
+// Where there is a lock beside it that we may not open, somebody else may hold that.
+Result<void, DirectoryClaim::Refusal> DirectoryClaim::take_itself(int problem_beside) {
+  if (!is_absent(path_)) return refusal(problem_beside);
+  auto folder = open_folder(data_directory_);
+  if (!folder.is_open()) return refusal(problem_beside);
+  if (!lock_alone(folder)) {
+    if (errno == EWOULDBLOCK) return taken(data_directory_);
+    return refusal(problem_beside);
+  }
+  if (!is_absent(path_)) return refusal(problem_beside);
+  itself_ = std::move(folder);
+  return {};
 }
 
 }  // namespace pgkeel

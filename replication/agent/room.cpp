@@ -80,6 +80,9 @@ PlacingError problem_in(const std::string& folder, const Error& problem) {
 }
 
 bool complains_of_room(std::string_view line) {
+  for (const std::string_view severity : {" ERROR:  ", " FATAL:  ", " PANIC:  "}) {
+    if (line.find(severity) != std::string_view::npos) return false;
+  }
   for (const int problem : {ENOSPC, EDQUOT}) {
     if (line.ends_with(std::string(": ") + std::strerror(problem))) return true;
   }

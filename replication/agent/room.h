@@ -31,7 +31,9 @@ Result<void, PlacingError> check_room(const std::vector<RoomNeed>& needs, const 
 // bytes or for files.
 PlacingError problem_in(const std::string& folder, const Error& problem);
 
-// Whether a line in which a program of the C locale complains is for want of room.
+// Whether a line in which a program of the C locale complains is for want of room here. Where it hands on the error of
+// a server elsewhere, that is for want of room there. (The disks tell nothing any more: pg_basebackup removes what it
+// has written before it ends.)
 bool complains_of_room(std::string_view line);
 
 // Bytes on the disk of a folder with all below it; no link is followed.

@@ -66,3 +66,46 @@ TEST_CASE("on a full or a read-only disk there is no claim, but where its lock w
   CHECK(first.take());
   CHECK_FALSE(DirectoryClaim(disk.path() + "/first").take());
 }
+
+TEST_CASE("where nothing can be written beside a data directory it is locked itself, and by one alone") {
+  const TemporaryFolder folder;
+  const SmallDisk disk(folder.path() + "/small");
+  if (!disk.made()) {
+    MESSAGE("not tested: no file system may be mounted here");
+    return;
+  }
+  const auto data = disk.path() + "/data";
+  std::filesystem::create_directory(data);
+  REQUIRE(mount("tmpfs", disk.path().c_str(), "tmpfs", MS_REMOUNT | MS_RDONLY, "") == 0);
+  const auto is_taken = [&](const std::string& holds) {
+    const auto refused = DirectoryClaim(data).take();
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().is_taken);
+    CHECK(refused.error().message ==
+          "another pgkeel handles this data directory (it holds " + holds + "): end one of them");
+  };
+  {
+    DirectoryClaim first(data);
+    REQUIRE(first.take());
+    is_taken(data);
+    REQUIRE(mount("tmpfs", disk.path().c_str(), "tmpfs", MS_REMOUNT, "") == 0);
+    is_taken(data);  // although it could lock what is beside it
+    CHECK(first.take());
+    is_taken(data + ".pgkeel-lock");  // by now the first has that too
+    std::filesystem::rename(data, data + ".replaced");
+    std::filesystem::create_directory(data);
+    is_taken(data + ".pgkeel-lock");
+  }
+  CHECK(DirectoryClaim(data).take());
+}
+
+TEST_CASE("a lock beside a data directory that may not be opened is somebody else's: the directory is not locked") {
+  const TemporaryFolder folder;
+  const auto data = folder.path() + "/data";
+  std::filesystem::create_directory(data);
+  std::filesystem::create_symlink(folder.path() + "/elsewhere", data + ".pgkeel-lock");
+  DirectoryClaim claim(data);
+  CHECK_FALSE(claim.take());
+  std::filesystem::remove(data + ".pgkeel-lock");
+  CHECK(claim.take());
+}

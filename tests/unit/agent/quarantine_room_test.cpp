@@ -114,5 +114,13 @@ TEST_CASE("what comes onto one file system is counted together, and each file sy
 TEST_CASE("what a program complains of is want of room where it says that last") {
   CHECK(complains_of_room("cp: error writing '/q/a/data/base/1': No space left on device"));
   CHECK(complains_of_room("cp: error writing '/q/a/data/base/1': Disk quota exceeded"));
+  CHECK(complains_of_room(
+      "pg_basebackup: error: could not write to file \"/srv/a.new-1/base/1\": No space left on device"));
+  CHECK_FALSE(
+      complains_of_room("pg_basebackup: error: could not get COPY data stream: ERROR:  could not write to file "
+                        "\"pgsql_tmp\": No space left on device"));
+  CHECK_FALSE(
+      complains_of_room("pg_basebackup: error: connection to server at \"b\", port 5432 failed: FATAL:  could not "
+                        "write init file: No space left on device"));
   CHECK_FALSE(complains_of_room("cp: cannot open 'No space left on device': Permission denied"));
 }
