@@ -38,15 +38,14 @@ EtcdClient::EtcdClient(Loop& loop, EtcdSettings settings)
 EtcdClient::~EtcdClient() = default;
 
 void EtcdClient::ask(EtcdRequest request, Duration limit, Done done) {
-  log_in(limit, [this, request = std::move(request), until = monotonic_now() + limit,
-                 done = std::move(done)](Result<void, EtcdFailure> result) {
+  log_in(limit, [this, request = std::move(request), limit, done = std::move(done)](Result<void, EtcdFailure> result) {
     if (!result) return done(result.error());
-    send(request, until - monotonic_now(), [this, request, until, done](Result<std::string, EtcdFailure> body) {
+    send(request, limit, [this, request, limit, done](Result<std::string, EtcdFailure> body) {
       if (body || settings_.user.empty() || !token_is_wrong(body.error().answer)) return done(std::move(body));
       // A token runs out, and an etcd that was started again knows none. It has done nothing.
-      log_in(until - monotonic_now(), [this, request, until, done](Result<void, EtcdFailure> again) {
+      log_in(limit, [this, request, limit, done](Result<void, EtcdFailure> again) {
         if (!again) return done(again.error());
-        send(request, until - monotonic_now(), done);
+        send(request, limit, done);
       });
     });
   });
@@ -83,8 +82,7 @@ HttpTransfer EtcdClient::transfer_of(const EtcdRequest& request, Duration limit)
 }
 
 void EtcdClient::send(const EtcdRequest& request, Duration limit, Done done) {
-  // No time left is no time without limit.
-  transfers_.start(transfer_of(request, std::max<Duration>(limit, std::chrono::milliseconds(1))),
+  transfers_.start(transfer_of(request, limit),
                    [this, endpoint = endpoint_, token = token_, done = std::move(done)](
                        Result<HttpTransferAnswer> answer) { done(judge(std::move(answer), endpoint, token)); });
 }

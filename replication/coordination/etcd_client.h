@@ -46,6 +46,8 @@ class EtcdClient {
   EtcdClient(const EtcdClient&) = delete;
   EtcdClient& operator=(const EtcdClient&) = delete;
 
+  // `limit`: from when it is sent to its answer. A login that it waits for has a time of its own, for a slow one says
+  // nothing of how etcd answers: an answer tells of no later than when this was called.
   void ask(EtcdRequest request, Duration limit, Done done);
 
   // All that changes below the prefix from this revision on, in order. `on_end`: it is over, and why; then all is to be

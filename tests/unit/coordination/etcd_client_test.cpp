@@ -25,12 +25,18 @@ std::string news(std::uint64_t revision) {
 }
 
 struct Setup {
-  explicit Setup(const std::string& user) : client(loop, {{etcd.url()}, user, "secret", {}}) {}
+  explicit Setup(const std::string& user, const std::vector<std::string>& more_endpoints = {})
+      : client(loop, {endpoints(more_endpoints), user, "secret", {}}) {}
+
+  std::vector<std::string> endpoints(std::vector<std::string> more) const {
+    more.insert(more.begin(), etcd.url());
+    return more;
+  }
 
   using Answer = std::optional<Result<std::string, EtcdFailure>>;
-  void ask(Answer& answer) {
+  void ask(Answer& answer, Duration limit = 20s) {
     answer.reset();
-    client.ask(read_prefix("/"), 20s, [&](Result<std::string, EtcdFailure> body) { answer = std::move(body); });
+    client.ask(read_prefix("/"), limit, [&](Result<std::string, EtcdFailure> body) { answer = std::move(body); });
   }
   void wait_for(const std::function<bool()>& condition) { REQUIRE(run_until(loop, condition)); }
   // The next request is a login.
@@ -213,5 +219,24 @@ TEST_CASE("a watch that etcd ends over its token is followed by a login") {
     Setup::Answer answer;
     setup.ask(answer);
     setup.let_log_in("second");
+  }
+}
+
+TEST_CASE("a login that takes longer than a request may costs neither the request nor the endpoint") {
+  Setup setup("pgkeel", {"http://127.0.0.1:1"});
+  Setup::Answer answer;
+  setup.ask(answer, 500ms);
+  auto login = setup.etcd.next();
+  CHECK(login.is_for("/v3/auth/authenticate"));
+  CHECK_FALSE(run_until(
+      setup.loop, [&] { return answer.has_value(); }, 550ms));
+  login.answer("200 OK", R"({"header":{"revision":"1"},"token":"first"})");
+  for (int time = 0; time < 2; ++time) {
+    auto request = setup.etcd.next();
+    CHECK(request.has("Authorization: first"));
+    request.answer("200 OK", kRead);
+    setup.wait_for([&] { return answer.has_value(); });
+    REQUIRE_MESSAGE(*answer, answer->error().message);
+    setup.ask(answer);
   }
 }
