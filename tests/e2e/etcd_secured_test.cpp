@@ -127,6 +127,7 @@ TEST_CASE("an etcd that forgets its tokens, has a new certificate, or refuses a 
   secured.write_password("secret");
   REQUIRE_MESSAGE(wait_until(heard_of_etcd), pgkeel->describe());
   REQUIRE_MESSAGE(pgkeel->wait_normal("a"), pgkeel->describe());
+  CHECK(pgkeel->status()["coordination"]["term"] == term);
   CHECK_FALSE(has(pgkeel->log_text(), "secret"));
   writers.stop();
   CHECK(writers.statement_errors().empty());
