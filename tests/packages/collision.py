@@ -53,7 +53,8 @@ def play_collision(stage, runbooks):
         if "sales" not in told and words[-1] == newest_report(stage, other):
             raise RuntimeError(f"no word of the table: {told}")
     section = runbooks.split("\n## Lost transactions\n")[1].split("\n## ")[0]
-    (stage.folder / "bring_back.sql").write_text(re.search(r"```sql\n(.*?)```", section, re.DOTALL)[1].replace("./rows", str(rows)))
+    script = "".join(re.findall(r"```sql\n(.*?)```", section, re.DOTALL)).replace("./rows", str(rows))
+    (stage.folder / "bring_back.sql").write_text(script)
     if stage.psql("-f", stage.folder / "bring_back.sql").split() != ["3"]:
         raise RuntimeError("the key that was given away twice is not told")
     items = stage.sql("SELECT string_agg(item, ',' ORDER BY id) FROM sales").strip()
