@@ -76,9 +76,9 @@ constexpr Examples kExamples[] = {
      "  pgkeel lead                                  # before work on this host; tells what it will do, and asks\n"
      "  pgkeel lead --to right --yes                 # in a script: exit status 0 when that one leads\n"},
     {"lost",
-     "  pgkeel lost orders                           # the reports\n"
-     "  pgkeel lost orders a-20261024              # one of them; its name may be cut off\n"
-     "  pgkeel lost orders a-20261024 --export ./rows   # as CSV files, and how to bring them back\n"},
+     "  pgkeel lost orders                             # the reports\n"
+     "  pgkeel lost orders a-20261024                  # one of them; its name may be cut off\n"
+     "  pgkeel lost orders a-20261024 --export ./rows  # as CSV files, and how to bring them back\n"},
     {"reload",
      "  pgkeel reload --dry-run                      # exit status 0: it would be accepted; 1: refused, and why\n"
      "  pgkeel reload                                # what has changed, and what waits for a restart\n"},
