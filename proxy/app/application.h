@@ -152,6 +152,7 @@ class Application final : private HandoverGiver::Owner {
   void look_at_drain();
   void session_leaves(const std::string& cluster, MovedSession session);
   [[nodiscard]] std::string why_no_handover() const override;
+  [[nodiscard]] std::string why_no_handover_soon() const override;
   [[nodiscard]] std::vector<NamedSocket> listening_sockets() const override;
   void get_ready(std::function<void()> ready) override;
   void give_up(pid_t successor, std::function<void(std::vector<LinkMessage>)> given) override;

@@ -149,17 +149,26 @@ ProcessStatus Application::process_status() const {
 }
 
 std::string Application::why_no_handover() const {
-  if (is_ending()) return "it is being stopped";
+  if (auto why_not = why_no_handover_soon(); !why_not.empty()) return why_not;
   for (const auto& cluster : clusters_) {
     if (auto why_not = cluster->why_no_handover(); !why_not.empty()) return why_not;
   }
   if (coordinator_) {
-    if (leadership_->is_handing_over()) return "the leadership is being handed over; try again";
     if (hears_again_.active()) return "the virtual IP has just left; try again";
     if (auto why_not = coordinator_->why_no_handover(); !why_not.empty()) return why_not;
   }
   const bool quiet = std::ranges::all_of(formers_, [](const auto& former) { return former.second->is_quiet(); });
   return quiet ? "" : "a former process has not followed the newest route yet";
+}
+
+std::string Application::why_no_handover_soon() const {
+  if (is_ending()) return "it is being stopped";
+  for (const auto& cluster : clusters_) {
+    if (auto why_not = cluster->why_no_handover_soon(); !why_not.empty()) return why_not;
+  }
+  if (!coordinator_) return "";
+  if (leadership_->is_handing_over()) return "the leadership is being handed over; try again";
+  return coordinator_->why_no_handover_soon();
 }
 
 std::vector<NamedSocket> Application::listening_sockets() const {

@@ -73,6 +73,8 @@ class ClusterService final : private ClusterController::Effects {
 
   // Why no other process may decide from now on; empty: it may, by what is stored and by the route of now.
   [[nodiscard]] std::string why_no_handover() const;
+  // Of that, what is not over in a moment.
+  [[nodiscard]] std::string why_no_handover_soon() const;
   [[nodiscard]] std::map<std::string, Route> open_routes() const;  // by the names of the endpoints
 
   // Why it cannot be reconfigured so now; `wanted` is null where the cluster shall be no more. Empty: it can.
@@ -101,6 +103,8 @@ class ClusterService final : private ClusterController::Effects {
  private:
   [[nodiscard]] Route route_of(const RouteOrder& order) const;
   [[nodiscard]] std::string what_is_under_way() const;
+  // Of that, what is not over in a moment.
+  [[nodiscard]] std::string what_is_long_under_way() const;
   void go_on_from(const std::map<std::string, Route>& open_routes);
   [[nodiscard]] bool waits_for_primary(const std::vector<NodeView>& nodes);
   Result<ClusterController::Storing> store(const ClusterMemory& memory) override;

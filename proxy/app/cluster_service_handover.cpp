@@ -51,17 +51,32 @@ std::string ClusterService::why_no_handover() const {
   return "";
 }
 
-std::string ClusterService::what_is_under_way() const {
+std::string ClusterService::why_no_handover_soon() const {
+  return agreed_ && term_ == 0 ? "" : what_is_long_under_way();
+}
+
+std::string ClusterService::what_is_long_under_way() const {
   const ClusterMemory& memory = controller_.memory();
   const std::string whose = "cluster " + config_.name + ": ";
   if (is_planned(memory.phase) || memory.phase == Phase::kFencing || memory.phase == Phase::kPromoting)
     return whose + "its route is on the move (" + phase_name(memory.phase) + "); try again when that is over";
-  if (!controller_.route_is_applied()) return whose + "its route has just changed; try again";
   if (!controller_.state_error().empty()) return whose + "its state is not stored: " + controller_.state_error();
   for (const auto& order : memory.orders) {
     if (order.state == OrderState::kRunning)
       return whose + order_name(order.kind) + " is under way; try again when it is done";
   }
+  for (const auto& action : controller_.actions()) {
+    if (action.running && action.action.kind == ActionKind::kRejoin)
+      return whose + action_name(action.action.kind) + " " + action.action.node +
+             " is under way; try again when it is done";
+  }
+  return "";
+}
+
+std::string ClusterService::what_is_under_way() const {
+  if (std::string long_under_way = what_is_long_under_way(); !long_under_way.empty()) return long_under_way;
+  const std::string whose = "cluster " + config_.name + ": ";
+  if (!controller_.route_is_applied()) return whose + "its route has just changed; try again";
   for (const auto& action : controller_.actions()) {
     const bool is_routine = action.action.kind == ActionKind::kProbe || action.action.kind == ActionKind::kKeepSlot;
     if (action.running && !is_routine)

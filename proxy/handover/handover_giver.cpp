@@ -25,7 +25,7 @@ Result<void> HandoverGiver::listen() {
 
 Result<void> HandoverGiver::start_successor(const std::vector<std::string>& arguments) {
   if (is_under_way()) return Error{"another process is about to take over already"};
-  if (const auto why_not = owner_.why_no_handover(); !why_not.empty()) return Error{why_not};
+  if (const auto why_not = owner_.why_no_handover_soon(); !why_not.empty()) return Error{why_not};
   auto process = start_detached(arguments);
   if (!process) return process.error();
   starting_ = std::make_unique<Starting>();
@@ -41,9 +41,10 @@ Result<void> HandoverGiver::start_successor(const std::vector<std::string>& argu
 void HandoverGiver::start_ended() {
   const auto ended = std::exchange(starting_, nullptr);
   if (stage_ != Stage::kNone) return;
-  owner_.handover_failed(
-      "the new process " + std::to_string(ended->process.pid) + " " +
-      (ended->why_ended.empty() ? "ended before it took over; its messages in the log say why" : ended->why_ended));
+  std::string why = ended->why_ended;
+  if (why.empty()) why = why_not_executed(ended->process);
+  if (why.empty()) why = "ended before it took over; its messages in the log say why";
+  owner_.handover_failed("the new process " + std::to_string(ended->process.pid) + " " + why);
 }
 
 // Whatever it is that was started: it does not even say that it is a pgkeel.
@@ -52,8 +53,12 @@ void HandoverGiver::start_took_too_long() {
   kill_process(starting_->process.handle);
 }
 
-// It has our listening sockets, perhaps: whoever hangs with them is not left alone.
+// It may decide by what it was given: then only its death is good enough. Before that, what we started ourselves does
+// not stay behind with our listening sockets; who else has connected hears that the link is closed.
 void HandoverGiver::took_too_long() {
+  if (stage_ == Stage::kGiving) return refuse("this process took too long to let go");
+  if (stage_ != Stage::kGiven && stage_ != Stage::kLetGo && !successor_is_ours())
+    return lost("it took too long", false);
   kill_process(process_);
   lost("it took too long, and was ended", false);
 }
@@ -77,7 +82,7 @@ void HandoverGiver::greet(Descriptor link) {
   }
   stage_ = Stage::kGreeted;
   successor_ = peer->process;
-  if (starting_ && starting_->process.pid == successor_) starting_->patience->stop();
+  if (successor_is_ours()) starting_->patience->stop();
   process_ = std::move(*process);
   death_ = std::make_unique<FdWatch>(loop_, process_.number(), [this](FdInterest) {
     death_->set_interest({});
@@ -169,7 +174,7 @@ void HandoverGiver::give() {
   owner_.give_up(successor_, [this, alive](std::vector<LinkMessage> all) {
     if (alive.expired()) return;
     // It may be gone meanwhile; nobody decided so far.
-    if (!link_) return go_on(false, "it ended");
+    if (!link_) return go_on(false, why_ended_);
     stage_ = Stage::kGiven;
     for (auto& message : all) link_->send(std::move(message));
     answer(HandoverWord::kGiven, 0);
@@ -221,6 +226,7 @@ void HandoverGiver::lost(const std::string& why, bool is_dead) {
     case Stage::kNone:
       return;
     case Stage::kGiving:
+      if (why_ended_.empty()) why_ended_ = why;
       return;  // go_on() when we have given up, and can begin anew
     case Stage::kGreeted:
     case Stage::kOffered:

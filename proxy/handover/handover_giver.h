@@ -40,6 +40,8 @@ class HandoverGiver {
     virtual ~Owner() = default;
     // Empty: it may be now.
     [[nodiscard]] virtual std::string why_no_handover() const = 0;
+    // Of that, what is not over in a moment.
+    [[nodiscard]] virtual std::string why_no_handover_soon() const = 0;
     [[nodiscard]] virtual std::vector<NamedSocket> listening_sockets() const = 0;
     // Does what must be of now when it gives up, and waits for what is over in a moment. `ready` comes later, however
     // that went.
@@ -108,6 +110,7 @@ class HandoverGiver {
   void start_ended();
   void start_took_too_long();
   void took_too_long();
+  [[nodiscard]] bool successor_is_ours() const { return starting_ && starting_->process.pid == successor_; }
   void greet(Descriptor link);
   void heard(LinkMessage message);
   void offer(const HandoverMessage& hello);
@@ -133,7 +136,7 @@ class HandoverGiver {
   std::unique_ptr<Starting> starting_;
   std::unique_ptr<DescriptorLink> link_;
   Descriptor process_;     // the successor's
-  std::string why_ended_;  // by us; empty: it is not
+  std::string why_ended_;  // why it is ended, or its link was closed, where we cannot go on yet
   std::unique_ptr<FdWatch> death_;
   Timer patience_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);

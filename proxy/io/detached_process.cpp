@@ -1,10 +1,12 @@
 #include "proxy/io/detached_process.h"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <csignal>
 #include <cstring>
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -13,6 +15,8 @@
 
 namespace pgkeel {
 namespace {
+
+constexpr int kExecutionLimitMs = 100;
 
 struct Pipe {
   Descriptor read_end;
@@ -25,6 +29,14 @@ Result<Pipe> make_pipe() {
   return Pipe{Descriptor(ends[0]), Descriptor(ends[1])};
 }
 
+// All but the standard streams and this one. Until the program is executed, which may take long, a connection that we
+// close would stay open, and a lock that we held would outlive us.
+void close_inherited(int kept) {
+  const auto number = static_cast<unsigned>(kept);
+  if (number > 3) ::close_range(3, number - 1, 0);
+  ::close_range(std::max(number + 1, 3U), ~0U, 0);
+}
+
 }  // namespace
 
 Result<DetachedProcess> start_detached(const std::vector<std::string>& arguments) {
@@ -33,7 +45,7 @@ Result<DetachedProcess> start_detached(const std::vector<std::string>& arguments
   argument_pointers.push_back(nullptr);
   auto number = make_pipe();   // tells us the grandchild's
   auto start = make_pipe();    // tells it that we hold its handle
-  auto failure = make_pipe();  // ends where the program runs, and tells why where it does not
+  auto failure = make_pipe();  // ends where the program runs, and tells errno where it does not
   if (!number) return number.error();
   if (!start) return start.error();
   if (!failure) return failure.error();
@@ -50,6 +62,7 @@ Result<DetachedProcess> start_detached(const std::vector<std::string>& arguments
     ::close(start->write_end.number());
     char go = 0;
     if (::read(start->read_end.number(), &go, 1) != 1) ::_exit(127);
+    close_inherited(failure->write_end.number());
     ::setsid();
     restore_descriptor_limit();
     ::execv(argument_pointers[0], argument_pointers.data());
@@ -67,12 +80,19 @@ Result<DetachedProcess> start_detached(const std::vector<std::string>& arguments
   process.handle = std::move(*handle);
   failure->write_end.close();
   if (::write(start->write_end.number(), "g", 1) != 1) return Error{arguments.front() + " cannot be started"};
-  int reason = 0;
-  ssize_t told = 0;
-  while ((told = ::read(failure->read_end.number(), &reason, sizeof reason)) < 0 && errno == EINTR) {
+  process.failure = std::move(failure->read_end);
+  if (::fcntl(process.failure.number(), F_SETFL, O_NONBLOCK) != 0) return Error{"a pipe cannot be used"};
+  pollfd told{process.failure.number(), POLLIN, 0};
+  while (::poll(&told, 1, kExecutionLimitMs) < 0 && errno == EINTR) {
   }
-  if (told != sizeof reason) return process;
-  return Error{arguments.front() + " cannot be executed: " + std::strerror(reason)};
+  if (const auto why_not = why_not_executed(process); !why_not.empty()) return Error{arguments.front() + " " + why_not};
+  return process;
+}
+
+std::string why_not_executed(const DetachedProcess& process) {
+  int reason = 0;
+  if (::read(process.failure.number(), &reason, sizeof reason) != sizeof reason) return "";
+  return std::string("cannot be executed: ") + std::strerror(reason);
 }
 
 Result<Descriptor> open_process(pid_t pid) {

@@ -1,5 +1,5 @@
 // Starts a program that is no child of ours: it outlives us, and belongs to init (or to the service manager) from the
-// start. Blocks for a moment. Any thread.
+// start. Any thread.
 #pragma once
 
 #include <string>
@@ -13,12 +13,16 @@ namespace pgkeel {
 
 struct DetachedProcess {
   pid_t pid = 0;
-  Descriptor handle;  // a pidfd: readable once it has ended, and good to signal that very process
+  Descriptor handle;   // a pidfd: readable once it has ended, and good to signal that very process
+  Descriptor failure;  // for why_not_executed()
 };
 
-// `arguments`: the first is an absolute path. It has our environment, working directory and standard streams; of our
-// other descriptors those that are not close-on-exec.
+// `arguments`: the first is an absolute path. It has our environment, working directory and standard streams, and none
+// of our other descriptors. An error where it cannot be executed and the kernel says so within a tenth of a second: the
+// disk of the program may hang for long, and whoever calls this may not.
 Result<DetachedProcess> start_detached(const std::vector<std::string>& arguments);
+// Why the program was not executed after all, known once the process has ended; empty: it was.
+std::string why_not_executed(const DetachedProcess& process);
 
 // A pidfd of a process; an error where there is none of this number.
 Result<Descriptor> open_process(pid_t pid);
