@@ -150,6 +150,7 @@ struct HandOverCounts {
   std::uint64_t ordered = 0;
   std::uint64_t by_sight = 0;  // another one hears from a primary, and this one does not
   std::uint64_t unable = 0;    // it could not decide
+  std::uint64_t at_stop = 0;   // it was being ended
 };
 
 // Where clients find the leader.

@@ -97,7 +97,8 @@ class Application final : private HandoverGiver::Owner {
   // application_stop.cpp
   void stop_by_signal(int number);
   [[nodiscard]] Duration stop_drain() const;  // how long a transaction may go on after SIGTERM
-  void hand_over_before_stop(const std::string& why, std::function<void()> then);
+  void hand_over_before_stop(std::function<void()> then);
+  [[nodiscard]] std::string why_nobody_leads() const;
   void begin_stop_drain(const std::string& why);
   void begin_stop(const std::string& why);
   // From the first signal on.
@@ -125,6 +126,7 @@ class Application final : private HandoverGiver::Owner {
   Result<void> open_peers();
   Result<void> open_vip();
   void vip_is_leaving(const IpAddress& address);
+  void vip_stays();
   void clients_of_vip_are_told();
   [[nodiscard]] PeerView own_view() const;
   void agreement_changed();
@@ -220,6 +222,7 @@ class Application final : private HandoverGiver::Owner {
   int stop_waits_for_ = 0;
   Timer hears_again_;                // at the virtual IP, which is leaving
   std::unique_ptr<Timer> farewell_;  // to those who came by it
+  bool vip_leaves_ = false;          // or has left
 };
 
 }  // namespace pgkeel

@@ -111,8 +111,9 @@ void Application::give_up_membership() {
 void Application::sights_changed() {
   if (stopping_) return;
   for (const auto& cluster : clusters_) cluster->sights_changed();
-  peers_->look_closely(
-      std::ranges::any_of(clusters_, [](const auto& cluster) { return cluster->primary_is_doubtful(); }));
+  peers_->look_closely(is_ending() || std::ranges::any_of(clusters_, [](const auto& cluster) {
+                         return cluster->primary_is_doubtful();
+                       }));
   leadership_->review();
 }
 
@@ -144,6 +145,7 @@ PeerView Application::own_view() const {
   view.name = own_member_name(config_.coordination);
   view.version = pgkeel_version();
   view.obstacles = leadership_->obstacles();
+  view.is_ending = leadership_->stands_back();
   for (const auto& cluster : clusters_) {
     for (const auto& node : cluster->status().nodes) {
       PeerNodeView& seen = view.nodes[cluster->name()][node.name];
@@ -164,6 +166,8 @@ Result<void> Application::open_vip() {
         loop_, *address, vip.interface, membership_ ? VipLeftover::kKeep : VipLeftover::kRemove,
         [this, address = address->address](const VipEvent& event) {
           if (event.kind == VipEvent::Kind::kEnding) return vip_is_leaving(address);
+          if (event.kind == VipEvent::Kind::kStays) vip_stays();
+          if (event.kind == VipEvent::Kind::kTaken) vip_leaves_ = false;
           record(event.kind == VipEvent::Kind::kTrouble ? LogLevel::kWarning : LogLevel::kInfo, "vip", event.text);
           if (vip_agreement_) vip_agreement_->review();
         });
@@ -180,9 +184,11 @@ Result<void> Application::open_vip() {
 // who is logging in may finish.
 void Application::vip_is_leaving(const IpAddress& address) {
   if (stopping_) return;
+  vip_leaves_ = true;
   workers_->turn_deaf_to(address);
   hears_again_.start_once(kVipTakesToLeave);
   workers_->follow_up([this, address] {
+    if (stopping_ || !vip_leaves_) return;
     const Instant limit = loop_.now() + kLoginsAtTheVipTake;
     farewell_ = std::make_unique<Timer>(loop_, [this, address, limit] {
       if (workers_->logins_under_way() > 0 && loop_.now() < limit) return;
@@ -194,8 +200,18 @@ void Application::vip_is_leaving(const IpAddress& address) {
   });
 }
 
+// Its end was near, and is not any more. Who has been told so is gone; everybody else is served on.
+void Application::vip_stays() {
+  vip_leaves_ = false;
+  if (stopping_) return;
+  farewell_.reset();
+  hears_again_.stop();
+  workers_->turn_deaf_to({});
+}
+
 // What was said to them has this address as its source, and is on its way.
 void Application::clients_of_vip_are_told() {
+  if (stopping_) return;
   farewell_ = std::make_unique<Timer>(loop_, [this] {
     if (vip_agreement_) vip_agreement_->everybody_is_told();
   });
@@ -268,8 +284,10 @@ void Application::add_agreement(ClusterStatus& status) const {
 // it knows but the virtual IP, because it is not answered here and tries again a second later.
 void Application::stop_among_others(bool next_one_listens) {
   AtTheDoor newcomers = next_one_listens ? AtTheDoor::kWaits : AtTheDoor::kRefused;
-  hears_again_.stop();
   farewell_.reset();
+  // It leaves already, and is gone before those who are logging in have had their time.
+  if (vip_leaves_ && vip_ && vip_->is_held()) end_clients_of(vip_->address());
+  hears_again_.stop();
   if (vip_ && vip_->is_held()) {
     newcomers = AtTheDoor::kUnanswered;
     deaf_sockets_ = workers_->listening_sockets();

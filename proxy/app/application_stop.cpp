@@ -21,50 +21,55 @@ constexpr Duration kStopDrainMax = 10s;
 
 }  // namespace
 
-// Whoever asks twice, or at a terminal, does not want to wait. Nor does who holds the virtual IP still: nobody is
-// served at that address until another one has it.
+// A leader among several hands over first, whatever the signal. Then whoever is at a terminal does not want to wait,
+// nor does who holds the virtual IP still: nobody is served at that address until another one has it. Nor whoever asks
+// twice.
 void Application::stop_by_signal(int number) {
   const std::string signal = number == SIGTERM ? "SIGTERM" : "SIGINT";
   const bool is_given_up = giver_ && (giver_->is_former() || giver_->is_under_way());
-  if (is_ending() || is_given_up) return begin_stop(signal);
-  const auto stop = [this, signal, number] {
+  const bool is_asked_twice = is_ending();
+  if (leadership_) {
+    leadership_->stand_back(signal);
+    peers_->look_closely(true);  // who else is ending
+  }
+  if (is_asked_twice || is_given_up) return begin_stop(signal);
+  hand_over_before_stop([this, signal, number] {
     if (stopping_) return;
     const bool waits = number == SIGTERM && !(vip_ && vip_->is_held()) && stop_drain() > Duration::zero();
     if (!waits) return begin_stop(signal);
     begin_stop_drain(signal);
-  };
-  if (!leadership_) return stop();
-  hand_over_before_stop(signal, stop);
+  });
 }
 
 // Another one leads, and has the virtual IP, before anything is let go of here: so nobody is without either for longer
 // than it takes to say so. Who cannot lead yet, or what is under way, is given a moment; then they do without.
-void Application::hand_over_before_stop(const std::string& why, std::function<void()> then) {
-  if (!leadership_->leads_another()) return then();
-  enum class Heir { kNone, kAwaited, kLeads };
-  const auto heir = std::make_shared<Heir>(Heir::kNone);
-  const auto why_not = std::make_shared<std::string>("nobody has taken it yet");
+void Application::hand_over_before_stop(std::function<void()> then) {
+  if (!leadership_ || !(leadership_->leads_another() || leadership_->is_handing_over())) return then();
   service_manager_.tell("STOPPING=1\nSTATUS=handing over to another pgkeel");
+  record(LogLevel::kInfo, "coordination",
+         "this one is being ended: another pgkeel is to lead first, for which it waits at most " +
+             format_duration(kHandingOverTakes));
   hands_over_for_stop_ = true;
-  stop_step_ =
-      std::make_unique<Timer>(loop_, [this, why, heir, why_not, limit = loop_.now() + kHandingOverTakes, then] {
-        if (*heir == Heir::kNone && leadership_->leads_another()) {
-          *heir = Heir::kAwaited;
-          leadership_->give_up("this one is being ended (" + why + ")", [heir, why_not](const LeadAnswer& answer) {
-            if (!answer.accepted) *why_not = answer.reason;
-            *heir = answer.accepted ? Heir::kLeads : Heir::kNone;
-          });
-        }
-        const bool may_lead_soon = *heir == Heir::kAwaited || (*heir == Heir::kNone && leadership_->leads_another());
-        const bool vip_is_here = *heir == Heir::kLeads && vip_ && (vip_->is_held() || vip_->keeps_callers());
-        if ((may_lead_soon || vip_is_here) && loop_.now() < limit) return;
-        stop_step_->stop();
-        if (may_lead_soon)
-          record(LogLevel::kWarning, "coordination",
-                 "the leadership is not handed over before this pgkeel ends: " + *why_not);
-        loop_.defer(then);
-      });
+  stop_step_ = std::make_unique<Timer>(loop_, [this, limit = loop_.now() + kHandingOverTakes, then] {
+    leadership_->review();
+    const std::string& leader = coordinator_->membership().state().leader;
+    const bool another_leads = !leader.empty() && leader != coordinator_->name();
+    const bool one_may_lead_soon = leadership_->is_handing_over() || leadership_->leads_another();
+    const bool vip_is_here = another_leads && vip_ && (vip_->is_held() || vip_->keeps_callers());
+    if ((one_may_lead_soon || vip_is_here) && loop_.now() < limit) return;
+    stop_step_->stop();
+    if (!another_leads)
+      record(LogLevel::kWarning, "coordination",
+             "this one is ended without another pgkeel that leads: " + why_nobody_leads());
+    loop_.defer(then);
+  });
   stop_step_->start_repeating(kHandingOverLook);
+}
+
+std::string Application::why_nobody_leads() const {
+  if (leadership_->is_handing_over()) return "the one to which it was handed over has not taken it yet";
+  const std::string& why = leadership_->why_it_still_leads();
+  return why.empty() ? "nobody has taken it" : why;
 }
 
 Duration Application::stop_drain() const {
@@ -86,7 +91,9 @@ void Application::begin_stop_drain(const std::string& why) {
     const bool all_have_ended = logins_are_over && workers_->established_sessions() == 0;
     if (!all_have_ended && waited < limit) return;
     drain_for_stop_->stop();
-    begin_stop(all_have_ended ? "no session is left" : "the time for open transactions is over");
+    // It may have come to lead meanwhile, where nobody else did.
+    const std::string over = all_have_ended ? "no session is left" : "the time for open transactions is over";
+    hand_over_before_stop([this, over] { begin_stop(over); });
   });
   drain_for_stop_->start_repeating(kDrainLook);
 }
@@ -96,6 +103,7 @@ void Application::begin_stop(const std::string& why) {
   if (drain_for_stop_) drain_for_stop_->stop();
   if (stop_step_) stop_step_->stop();
   log(LogLevel::kInfo, "pgkeel", why + ": ending every client with 57P01, then this process");
+  if (leadership_) leadership_->stand_back(why);
   const bool is_former = giver_ && giver_->is_former();
   const bool next_one_listens = service_manager_.is_there() || is_former;
   if (!is_former) service_manager_.tell("STOPPING=1");

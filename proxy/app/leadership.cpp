@@ -38,6 +38,10 @@ std::string says_unable(const std::string& member, const PeerView& view) {
          view.obstacles.begin()->second;
 }
 
+std::string is_being_ended(const std::string& member) {
+  return "pgkeel " + member + " is being ended";
+}
+
 LeadAnswer refusal(std::string reason) {
   LeadAnswer answer;
   answer.reason = std::move(reason);
@@ -84,6 +88,7 @@ PrimariesHeard Leadership::heard_by(const SeenView& seen) const {
 
 void Leadership::review() {
   look_at_heir();
+  look_at_standing_back();
   const auto clusters = wires_.clusters();
   const SuccessionView view = look_around(clusters);
   look_at_obstacles(view);
@@ -122,6 +127,20 @@ void Leadership::look_at_heir() {
   if (answered) answered(answer);
 }
 
+void Leadership::stand_back(const std::string& why) {
+  if (!standing_back_) standing_back_ = StandingBack{why, monotonic_now()};
+  coordination_.stand_back();
+}
+
+void Leadership::look_at_standing_back() {
+  if (!standing_back_ || !coordination_.membership().leads(Coordination::now())) return why_it_still_leads_.clear();
+  std::string reason = why_not_now();
+  const std::string heir = reason.empty() ? choose(reason) : "";
+  why_it_still_leads_ = reason;
+  if (!heir.empty())
+    hand_over(heir, "this one is being ended (" + standing_back_->why + ")", &HandOverCounts::at_stop, {});
+}
+
 SuccessionView Leadership::look_around(const std::vector<LedCluster>& clusters) const {
   SuccessionView view;
   view.handed_over_at = handed_over_at_;
@@ -138,6 +157,7 @@ SuccessionView Leadership::look_around(const std::vector<LedCluster>& clusters) 
       if (!view.own.contains(cluster)) view.obstacles[cluster] = {kNotServed, ""};
     }
     if (const std::string why = says_unable(member, seen.view); !why.empty()) view.unable[member] = why;
+    if (seen.view.is_ending) view.unable[member] = is_being_ended(member);
     for (const auto& [cluster, obstacle] : view.obstacles) {
       if (!obstacle.node.empty() && !is_heard(node_in(seen.view, cluster, obstacle.node)))
         view.out_of_reach[member] = "pgkeel " + member + " does not hear from " + obstacle.node + " of " + cluster;
@@ -226,6 +246,9 @@ std::string Leadership::why_not(const std::string& member) const {
   const auto views = wires_.views();
   const auto seen = views.find(member);
   if (seen == views.end()) return "pgkeel " + member + " does not answer this one";
+  if (seen->second.view.is_ending) return is_being_ended(member);
+  if (standing_back_ && seen->second.asked_at < standing_back_->since)
+    return "pgkeel " + member + " has not said yet whether it is being ended as well";
   const std::string lost = not_heard_by(heard_here(), heard_by(seen->second));
   if (!lost.empty())
     return "pgkeel " + member + " does not hear from the primary of " + lost + ", which this one hears";
@@ -246,16 +269,12 @@ std::string Leadership::choose(std::string& reason) const {
 
 bool Leadership::leads_another() const {
   const Membership& membership = coordination_.membership();
-  return membership.leads(Coordination::now()) && std::ranges::any_of(other_members(), [&](const std::string& member) {
-           return membership.state().members.contains(member);
-         });
-}
-
-void Leadership::give_up(const std::string& why, Answered answered) {
-  std::string reason = why_not_now();
-  const std::string heir = reason.empty() ? choose(reason) : "";
-  if (heir.empty()) return answered(refusal(std::move(reason)));
-  hand_over(heir, why, &HandOverCounts::ordered, std::move(answered));
+  if (!membership.leads(Coordination::now())) return false;
+  const auto views = wires_.views();
+  return std::ranges::any_of(other_members(), [&](const std::string& member) {
+    const auto seen = views.find(member);
+    return membership.state().members.contains(member) && (seen == views.end() || !seen->second.view.is_ending);
+  });
 }
 
 void Leadership::order(const LeadRequest& request, const std::string& by, Answered answered) {

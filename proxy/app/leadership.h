@@ -53,11 +53,14 @@ class Leadership {
   // An operator's, who is told in `by`. Answered at once where it is refused or a preview, else when another one leads.
   void order(const LeadRequest& request, const std::string& by, Answered answered);
 
-  // This pgkeel is being ended, or the like. Answered at once where it does not lead or nobody else can, else when
-  // another one leads.
-  void give_up(const std::string& why, Answered answered);
-  // It leads, and there is another one that lives.
+  // This pgkeel is being ended, because of `why`: from now on it comes to lead but where nobody else does, and hands on
+  // what it leads as soon as another one can. That one must have said after this that it is not ending as well.
+  void stand_back(const std::string& why);
+  [[nodiscard]] bool stands_back() const { return standing_back_.has_value(); }
+  // It leads, and another one lives that is not known to be ending.
   [[nodiscard]] bool leads_another() const;
+  // Why it leads although it stands back; empty: it does not, or nothing has been tried yet.
+  [[nodiscard]] const std::string& why_it_still_leads() const { return why_it_still_leads_; }
   // Nobody may lead at this moment.
   [[nodiscard]] bool is_handing_over() const { return handing_over_.has_value(); }
 
@@ -69,6 +72,10 @@ class Leadership {
   [[nodiscard]] std::vector<OtherSight> sights_of(const std::string& cluster, const std::string& node) const;
 
  private:
+  struct StandingBack {
+    std::string why;
+    Instant since{};
+  };
   struct HandingOver {
     std::string heir;
     Instant since{};
@@ -77,6 +84,7 @@ class Leadership {
   void hand_over(const std::string& heir, const std::string& why, std::uint64_t HandOverCounts::*reason,
                  Answered answered);
   void look_at_heir();
+  void look_at_standing_back();
   void look_at_obstacles(const SuccessionView& view);
   void look_at_sights(const SuccessionView& view, bool is_heard_elsewhere);
   [[nodiscard]] SuccessionView look_around(const std::vector<LedCluster>& clusters) const;
@@ -93,6 +101,8 @@ class Leadership {
   bool is_heir_ = false;
   std::optional<Instant> handed_over_at_;  // to this one
   std::optional<HandingOver> handing_over_;
+  std::optional<StandingBack> standing_back_;
+  std::string why_it_still_leads_;
   std::string told_;            // why it is not handed over although another one hears more
   std::string told_of_unable_;  // why it is not handed over although this one cannot decide
   Inability inability_;

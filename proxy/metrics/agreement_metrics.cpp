@@ -41,6 +41,7 @@ void add_own(Families& families, const AgreementStatus& agreement) {
   families.family("pgkeel_leadership_handed_over_total", "By this pgkeel, since it started", MetricType::Counter);
   families.add({{"reason", "order"}}, number(agreement.hand_overs.ordered));
   families.add({{"reason", "sight"}}, number(agreement.hand_overs.by_sight));
+  families.add({{"reason", "stop"}}, number(agreement.hand_overs.at_stop));
   families.add({{"reason", "unable"}}, number(agreement.hand_overs.unable));
   families.family("pgkeel_vip_held", "1 where this pgkeel has the virtual IP", MetricType::Gauge);
   if (agreement.vip) families.add({{"address", agreement.vip->address}}, agreement.vip->is_held ? 1 : 0);

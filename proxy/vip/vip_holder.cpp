@@ -113,8 +113,11 @@ struct VipHolder::Inner {
                    fmt::format("could not take {} on {}: {}", text, interface_name, reason_of(done.error().code)));
     }
     interface = index;
+    const bool was_leaving = tenure.has_said_farewell();
     tenure.was_set(now, work.lifetime_seconds);
     callers.end();
+    if (was_leaving && !work.taken_anew)
+      event(VipEvent::Kind::kStays, fmt::format("{} stays on {}", text, interface_name));
     if (work.taken_anew) event(VipEvent::Kind::kTaken, fmt::format("{} is on {} now", text, interface_name));
   }
 
@@ -288,6 +291,10 @@ void VipHolder::leave_to_successor() {
 
 bool VipHolder::keeps_callers() const {
   return inner_->callers.is_waiting();
+}
+
+const IpAddress& VipHolder::address() const {
+  return inner_->address.address;
 }
 
 bool VipHolder::is_held() const {

@@ -19,6 +19,7 @@ struct VipEvent {
   enum class Kind {
     kTaken,
     kEnding,    // it goes in a moment: those who came by it are to be told now
+    kStays,     // … it does not, after all
     kReleased,  // as asked for, or because its time was over
     kVanished,  // somebody else removed it; it is taken again where it may be
     kTrouble,   // it could not be set, removed or announced; tried again
@@ -54,6 +55,7 @@ class VipHolder {
   void leave_to_successor();
 
   [[nodiscard]] bool is_held() const;
+  [[nodiscard]] const IpAddress& address() const;
   // It has left, or leaves, and the next holder may announce itself any moment: who began to connect is passed on then.
   [[nodiscard]] bool keeps_callers() const;
 

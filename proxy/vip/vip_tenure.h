@@ -45,6 +45,7 @@ class VipTenure {
   void was_left_by_another();     // process: it is there, with an end that is not known
   void was_not_set(Instant now);  // or not removed; tried again soon
   void said_farewell() { farewell_said_ = true; }
+  [[nodiscard]] bool has_said_farewell() const { return farewell_said_; }  // since it was set last
   void was_removed();
   void was_announced(Instant now);
   void vanished();                   // somebody else removed it, or its end came

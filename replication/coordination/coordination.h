@@ -38,6 +38,8 @@ class Coordination {
 
   // Leader: gives the leadership up for this member, and writes nothing more. The lease and the routes stay.
   virtual void hand_over(const std::string& heir) = 0;
+  // This member is ending: from now on it leads but where none of the others does, or one hands over to it.
+  virtual void stand_back() = 0;
 };
 
 }  // namespace pgkeel

@@ -61,6 +61,7 @@ class Coordinator final : public Coordination {
   void write_memory(const std::string& cluster, const std::string& text, Written written) override;
   void write_route(const std::string& cluster, SharedRoute route, Written written) override;
   void hand_over(const std::string& heir) override;
+  void stand_back() override { membership_.stand_back(); }
 
   // A reload has changed what must be the same everywhere.
   void configuration_is(const std::string& digest);

@@ -99,6 +99,7 @@ void Membership::look_for_own_key() {
 void Membership::take_over(AgreedState state, Instant now) {
   if (state.revision <= state_.revision) return;
   if (state.heir != state_.heir) heir_since_ = now;
+  if (state.leader.empty() && !state_.leader.empty()) leaderless_since_ = now;
   state_ = std::move(state);
   if (pending_roster_ && (state_.roster.version != pending_roster_->replaces || state_.term != pending_roster_->term))
     pending_roster_.reset();  // it was carried out, or never will be
@@ -193,11 +194,17 @@ bool Membership::is_leader() const {
   return is_registered() && state_.leader == name_ && state_.leader_instance == instance_;
 }
 
-// One to whom it was handed over goes first, if it lives.
+// One to whom it was handed over goes first, if it lives, and one that is ending last: it leads but where none of the
+// others does. As the heir it leads all the same, for they wait for it, and can hand it on.
 bool Membership::may_campaign(Instant now) const {
   if (!state_.leader.empty() || !roster().members.contains(name_)) return false;
   const std::string& heir = state_.heir;
-  return heir.empty() || heir == name_ || !is_live(heir) || now >= heir_since_ + policy_.inheritance();
+  if (heir == name_) return true;
+  Instant from{};
+  if (!heir.empty() && is_live(heir)) from = heir_since_ + policy_.inheritance();
+  const bool is_alone = std::ranges::none_of(state_.members, [this](const auto& live) { return live.first != name_; });
+  if (stands_back_ && !is_alone) from = std::max(from, leaderless_since_) + policy_.inheritance();
+  return now >= from;
 }
 
 void Membership::hand_over(const std::string& heir) {

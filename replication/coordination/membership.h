@@ -96,6 +96,8 @@ class Membership {
 
   // Leader: gives it up for this member, from now on. It leads no more, whatever becomes of the request to etcd.
   void hand_over(const std::string& heir);
+  // It is ending, and lets the others lead. Not taken back.
+  void stand_back() { stands_back_ = true; }
 
   // -- what follows
   // No byte of a client of this cluster may be written at this time or later. In the past: it may not route.
@@ -194,7 +196,9 @@ class Membership {
   Attempt handing_over_;
   std::string heir_;  // to whom the term of then is handed over
   std::uint64_t term_given_up_ = 0;
-  Instant heir_since_{};  // when this member saw that it is for the heir to lead
+  Instant heir_since_{};        // when this member saw that it is for the heir to lead
+  Instant leaderless_since_{};  // … that nobody leads
+  bool stands_back_ = false;
   Attempt writing_roster_;
   std::map<std::string, Attempt> acknowledging_;  // per cluster
   std::map<std::string, Attempt> asking_;         // per member

@@ -100,7 +100,8 @@ std::string to_json(const PeerView& view) {
                {"version", view.version},
                {"settings", view.settings},
                {"clusters", clusters},
-               {"obstacles", view.obstacles}});
+               {"obstacles", view.obstacles},
+               {"ending", view.is_ending}});
 }
 
 Result<PeerView> parse_peer_view(std::string_view text) {
@@ -110,7 +111,8 @@ Result<PeerView> parse_peer_view(std::string_view text) {
   PeerView view{.name = text_of(json, "name"), .version = text_of(json, "version"), .settings = {}, .nodes = {}};
   if (view.name.empty() || !settings.is_object() || !clusters.is_object()) return unreadable("the view");
   for (const auto& [path, value] : settings.items()) view.settings[path] = text_of(value);
-  // An earlier version does not tell.
+  // An earlier version tells neither.
+  view.is_ending = flag_of(json, "ending");
   if (const Json& obstacles = member(json, "obstacles"); obstacles.is_object()) {
     for (const auto& [cluster, why] : obstacles.items()) view.obstacles[cluster] = text_of(why);
   }

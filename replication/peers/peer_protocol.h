@@ -41,6 +41,7 @@ struct PeerView {
   SharedSettings settings;                                           // so that they can name what differs
   std::map<std::string, std::map<std::string, PeerNodeView>> nodes;  // by cluster and name
   std::map<std::string, std::string> obstacles{};  // clusters for which it could not decide, if it led, and why
+  bool is_ending = false;                          // it is to be ended, and should not come to lead
 
   friend bool operator==(const PeerView&, const PeerView&) = default;
 };

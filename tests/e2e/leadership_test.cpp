@@ -25,11 +25,13 @@ namespace {
 
 // "one" reaches the primary a through a relay of its own.
 struct Two {
-  Two() {
+  explicit Two(bool with_third = false) {
     servers.push_back(PostgresServer::primary(folder, "a"));
     servers.push_back(PostgresServer::standby_of(*servers.front(), "b"));
     relay = std::make_unique<TcpRelay>(servers.front()->port());
-    for (const std::string name : {"one", "two"}) {
+    std::vector<std::string> names = {"one", "two"};
+    if (with_third) names.emplace_back("three");
+    for (const std::string& name : names) {
       PgkeelOptions options;
       options.local_nodes = false;
       const std::string peer = "127.0.0.1:" + std::to_string(free_port());
@@ -50,6 +52,10 @@ struct Two {
     const auto port_alone = nlohmann::json::array({"cluster.test.node.a.port"});
     REQUIRE_MESSAGE(wait_until([&] { return differences_of("two", "one") == port_alone; }), of("one").describe());
     REQUIRE_MESSAGE(wait_until([&] { return differences_of("one", "two") == port_alone; }), of("two").describe());
+    if (!with_third) return;
+    of("three").start();
+    REQUIRE_MESSAGE(of("three").wait_normal("a"), of("three").describe());
+    REQUIRE_MESSAGE(wait_until([&] { return differences_of("three", "one") == port_alone; }), of("one").describe());
   }
 
   PgkeelProcess& of(const std::string& name) { return *pgkeels.at(name); }
@@ -157,6 +163,31 @@ TEST_CASE("the leadership is handed over by order, and back; whoever is asked wr
   CHECK(writers.statement_errors().empty());
   CHECK(writers.connect_errors().empty());
   MESSAGE("leadership handed over twice: longest gap ", to_milliseconds(writers.longest_gap()), " ms");
+}
+
+TEST_CASE("the leader is ended while another one drains: the third one leads") {
+  Two three_of_them(true);
+  SqlConnection open(three_of_them.of("two").conninfo());
+  open.query("BEGIN");
+  ::kill(three_of_them.of("two").pid(), SIGTERM);
+  ::kill(three_of_them.of("one").pid(), SIGTERM);
+  REQUIRE_MESSAGE(wait_until([&] { return three_of_them.leads("three"); }), three_of_them.of("three").describe());
+  REQUIRE(wait_until([&] { return !three_of_them.of("one").running(); }));
+  CHECK(three_of_them.of("one").log_text().find("the leadership is handed over to pgkeel three: this one is being") !=
+        std::string::npos);
+  CHECK(three_of_them.of("two").running());
+  CHECK(three_of_them.of("three").log_text().find("pgkeel two leads") == std::string::npos);
+  // Ordered before "three" has heard that "two" is ending, it is "three" again at once.
+  VerbResult refused;
+  CHECK_MESSAGE(wait_until([&] {
+                  refused = three_of_them.of("three").run_verb({"lead", "--to", "two", "--yes"});
+                  return refused.error_output == "pgkeel: lead is refused: pgkeel two is being ended\n";
+                }),
+                refused.error_output);
+  CHECK(wait_until([&] { return three_of_them.leads("three"); }));
+  open.query("COMMIT");
+  REQUIRE(wait_until([&] { return !three_of_them.of("two").running(); }));
+  CHECK(three_of_them.leads("three"));
 }
 
 // A path on which who is connected goes on, and nobody new gets through: the primary answers the probes of "one", and

@@ -21,7 +21,10 @@ class Party {
   Party(std::uint64_t seed, std::size_t members, CoordinationMutant mutant, PartyFaults faults)
       : random_(seed), mutant_(mutant), faults_(faults), etcd_(queue_, random_, kLease) {
     etcd_.set_clock_rate(random_rate());
-    etcd_.on_change = [this] { tell_watchers(); };
+    etcd_.on_change = [this] {
+      look_at_leader();
+      tell_watchers();
+    };
     for (std::size_t i = 0; i < members; ++i) {
       auto pgkeel = std::make_unique<Pgkeel>();
       pgkeel->name = std::string(1, static_cast<char>('a' + i));
@@ -63,6 +66,7 @@ class Party {
     bool hears_etcd = true;      // what was on its way to it arrives
     bool has_heard_anything = false;
     bool ordering = false;
+    bool ending = false;
     std::uint64_t cleared_in = 0;          // the term in which it has ended the sessions of others at the server
     std::map<std::string, bool> cut_from;  // other pgkeels
     std::vector<std::function<void()>> when_thawed;
@@ -110,7 +114,7 @@ class Party {
     pgkeel.watched_revision = 0;
     pgkeel.workers = {};
     pgkeel.applying = pgkeel.moving = pgkeel.wants_to_move = pgkeel.has_heard_anything = false;
-    pgkeel.ordering = false;
+    pgkeel.ordering = pgkeel.ending = false;
     pgkeel.cleared_in = 0;
     tick(pgkeel, life);
   }
@@ -199,7 +203,10 @@ class Party {
           },
           [&pgkeel] { pgkeel.membership->not_registered(); });
     }
-    if (wishes.campaign) campaign(pgkeel);
+    if (wishes.campaign) {
+      check_campaign(pgkeel);
+      campaign(pgkeel);
+    }
     if (wishes.write_roster) {
       ask_etcd(
           pgkeel,
@@ -289,6 +296,37 @@ class Party {
     if (mutant_ == CoordinationMutant::kLeadsAfterHandOver) return give_up(**leader, heir);
     (*leader)->membership->hand_over(heir);
     step(**leader);
+  }
+
+  void look_at_leader() {
+    const bool is_led = !etcd_.state().leader.empty();
+    if (std::exchange(is_led_, is_led) && !is_led) {
+      leaderless_since_ = queue_.now();
+      leaderless_revision_ = etcd_.state().revision;
+    }
+  }
+
+  // As far as it knows: nobody has led for less than the others are given, and one of them lives.
+  void check_campaign(const Pgkeel& pgkeel) {
+    const AgreedState& known = pgkeel.membership->state();
+    if (!pgkeel.ending || is_led_ || known.revision < leaderless_revision_ || known.heir == pgkeel.name) return;
+    const bool is_alone = known.members.size() < 2;
+    if (is_alone || queue_.now() >= leaderless_since_ + CoordinationPolicy{kLease}.inheritance() * 9 / 10) return;
+    outcome_.violation = pgkeel.name + " is being ended, and would lead before the others";
+  }
+
+  // It stands back, hands over where it leads, and is gone a while later.
+  void end_in_order(Pgkeel& pgkeel, Duration drains) {
+    if (pgkeel.membership == nullptr || queue_.now() < pgkeel.frozen_until) return;
+    pgkeel.ending = true;
+    if (mutant_ != CoordinationMutant::kLeadsWhileItEnds) pgkeel.membership->stand_back();
+    if (pgkeel.membership->leads(local(pgkeel))) hand_over();
+    queue_.after(drains, [this, &pgkeel, life = pgkeel.life] {
+      if (healed_ || pgkeel.life != life || pgkeel.membership == nullptr) return;
+      if (!pgkeel.cut_from_etcd && !etcd_away_) etcd_.revoke(pgkeel.lease);
+      kill(pgkeel);
+      queue_.after(random_.between(10ms, 3s), [this, &pgkeel] { start(pgkeel); });
+    });
   }
 
   // ---- orders to a database server, through sessions as OrderLine has them
@@ -471,7 +509,7 @@ class Party {
   void one_fault() {
     Pgkeel& pgkeel = *pgkeels_[random_.below(pgkeels_.size())];
     const Duration length = random_.chance(0.3) ? random_.between(5s, 40s) : random_.between(10ms, 8s);
-    switch (random_.below(10)) {
+    switch (random_.below(11)) {
       case 0:
         if (faults_.etcd_away) {
           etcd_away_ = true;
@@ -514,6 +552,9 @@ class Party {
         break;
       case 7:
         if (faults_.hand_overs) hand_over();
+        break;
+      case 8:
+        if (faults_.ends) end_in_order(pgkeel, length);
         break;
       default:
         if (faults_.moves) wish_to_move();
@@ -571,6 +612,9 @@ class Party {
   const PartyFaults faults_;
   Etcd etcd_;
   bool etcd_away_ = false;
+  bool is_led_ = false;  // as etcd has it now
+  Instant leaderless_since_{};
+  std::uint64_t leaderless_revision_ = 0;
   bool healed_ = false;
   std::vector<std::unique_ptr<Pgkeel>> pgkeels_;
   std::set<SessionKey> sessions_;   // for orders, at the server

@@ -29,6 +29,7 @@ enum class CoordinationMutant {
   kOlderSessionsStay,          // a new leader orders before the sessions of those that led before have ended
   kOrdersWithoutLooking,       // whether it leads is looked at before the session for an order is there, not after
   kLeadsAfterHandOver,         // a leader that hands over goes on until it hears that another one leads
+  kLeadsWhileItEnds,           // one that is being ended comes to lead although another one lives
 };
 
 struct PartyOutcome {
@@ -47,6 +48,7 @@ struct PartyFaults {
   bool kills = true;
   bool moves = true;  // the leader moves the route now and then
   bool hand_overs = true;
+  bool ends = true;  // in order, and started again
 };
 
 // `seed` decides everything.

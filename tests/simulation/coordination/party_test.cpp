@@ -21,9 +21,8 @@ std::uint64_t found_by(CoordinationMutant mutant) {
 }  // namespace
 
 TEST_CASE(
-    "never do two pgkeels route in different epochs, nobody orders after a newer leader has, and all route again when "
-    "all "
-    "is healed") {
+    "never do two pgkeels route in different epochs, nobody orders after a newer leader has, none that is being ended "
+    "comes to lead before the others, and all route again when all is healed") {
   constexpr std::uint64_t kSeeds = 60;
   for (std::uint64_t seed = 1; seed <= kSeeds; ++seed) {
     for (const std::size_t members : {2U, 3U}) {
@@ -41,7 +40,8 @@ TEST_CASE("every deliberate fault is found, so that silence means something") {
                             CoordinationMutant::kCountsFromTheAnswer, CoordinationMutant::kForgetsPromises,
                             CoordinationMutant::kKnowsNothingOfEarlierLife, CoordinationMutant::kPromisesAreEternal,
                             CoordinationMutant::kRoutesBeforeApplying, CoordinationMutant::kOlderSessionsStay,
-                            CoordinationMutant::kOrdersWithoutLooking, CoordinationMutant::kLeadsAfterHandOver}) {
+                            CoordinationMutant::kOrdersWithoutLooking, CoordinationMutant::kLeadsAfterHandOver,
+                            CoordinationMutant::kLeadsWhileItEnds}) {
     INFO("mutant ", static_cast<int>(mutant));
     const std::uint64_t seed = found_by(mutant);
     CHECK(seed != 0);

@@ -69,6 +69,7 @@ class FakeCoordination final : public Coordination {
     handed_to = heir;
     membership_.hand_over(heir);
   }
+  void stand_back() override { membership_.stand_back(); }
 
   AgreedState state;
   std::string cluster = "orders";

@@ -249,3 +249,52 @@ TEST_CASE("what the others hear of a node is as old as their answers") {
   led.see(false);
   CHECK(led.leadership.sights_of("orders", "a").empty());
 }
+
+TEST_CASE("a leader that is being ended hands over to one that has said since that it is not, and tells the others") {
+  Led led;
+  CHECK_FALSE(led.leadership.stands_back());
+  led.leadership.stand_back("SIGTERM");
+  CHECK(led.leadership.stands_back());
+  CHECK(led.leadership.leads_another());
+  led.leadership.review();
+  CHECK(led.coordination.handed_to.empty());
+  CHECK(led.leadership.why_it_still_leads() ==
+        "no other pgkeel can lead: pgkeel two has not said yet whether it is being ended as well");
+  led.see(true);
+  led.leadership.review();
+  CHECK(led.coordination.handed_to == "two");
+  CHECK(led.leadership.is_handing_over());
+  CHECK(led.leadership.hand_overs().at_stop == 1);
+  CHECK(led.told ==
+        std::vector<std::string>{"the leadership is handed over to pgkeel two: this one is being ended (SIGTERM)"});
+  led.two_leads();
+  CHECK_FALSE(led.leadership.is_handing_over());
+  CHECK(led.leadership.why_it_still_leads().empty());
+}
+
+TEST_CASE("one that is being ended comes to lead by no order, sight or end of another one") {
+  Led led;
+  led.views["two"].view.is_ending = true;
+  CHECK(led.order("two").reason == "pgkeel two is being ended");
+  CHECK(led.order().reason == "no other pgkeel can lead: pgkeel two is being ended");
+  led.go_blind();
+  led.leadership.review();
+  led.leadership.stand_back("SIGTERM");
+  led.views["two"].asked_at = monotonic_now();
+  led.leadership.review();
+  CHECK(led.coordination.handed_to.empty());
+  CHECK_FALSE(led.leadership.leads_another());  // there is nobody to wait for
+}
+
+TEST_CASE("one that is handed the leadership while it is being ended hands it on at once") {
+  Led led(false);
+  led.leadership.stand_back("SIGTERM");
+  led.coordination.state.roster.members.insert("three");
+  led.coordination.state.members["three"].instance = "three-1";
+  led.see(true);
+  led.views["three"] = led.views["two"];
+  led.views["two"].view.is_ending = true;
+  led.coordination.lead(9);
+  led.leadership.review();
+  CHECK(led.coordination.handed_to == "three");
+}

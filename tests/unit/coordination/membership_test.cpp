@@ -197,3 +197,30 @@ TEST_CASE("what a promise told is forgotten once etcd has told what holds now") 
   CHECK(left.newest_route("orders")->node == "a");
   CHECK(left.serve_until("orders") == at(5s));
 }
+
+// "left" is to be ended: whether it would lead after nobody has since 1s.
+TEST_CASE("one that is ending leads but where none of the others does for long, nobody else lives, or it is the heir") {
+  Leader setup({"left", "right"});
+  Membership& left = setup.left;
+  setup.etcd.leader_is("right", "right1");
+  setup.tell(0s);
+  left.stand_back();
+  setup.etcd.leader_is("", "");
+  Instant from = at(1s);
+  SUBCASE("another one lives") {
+    from = at(1s) + kPolicy.inheritance();
+  }
+  SUBCASE("it was handed over to another one, which lives") {
+    setup.etcd.state.heir = "right";
+    from = at(1s) + 2 * kPolicy.inheritance();
+  }
+  SUBCASE("nobody else lives") {
+    setup.etcd.state.members.erase("right");
+  }
+  SUBCASE("it was handed over to this one") {
+    setup.etcd.state.heir = "left";
+  }
+  setup.tell(1s);
+  for (Instant now = at(1s); now < from; now += 100ms) CHECK_FALSE(left.step(now).campaign);
+  CHECK(left.step(from).campaign);
+}

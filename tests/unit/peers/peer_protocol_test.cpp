@@ -33,7 +33,8 @@ PeerView view() {
           .version = "0.1.0",
           .settings = {{"cluster.orders.durability", "\"strict\""}},
           .nodes = {{"orders", {{"a", {"alive", true, 250ms}}, {"b", {"silent", false, 7s}}}}},
-          .obstacles = {{"orders", "no order gets to b"}}};
+          .obstacles = {{"orders", "no order gets to b"}},
+          .is_ending = true};
 }
 
 }  // namespace
@@ -64,10 +65,11 @@ TEST_CASE("what is written is read back") {
   CHECK_FALSE(parse_cancel_answer(cancel_answer_json(false)));
 }
 
-TEST_CASE("the view of an earlier version tells of no obstacles") {
+TEST_CASE("the view of an earlier version tells of no obstacles, nor that it is ending") {
   const auto seen = parse_peer_view(R"({"name":"left","version":"0.1","settings":{},"clusters":{}})");
   REQUIRE(seen);
   CHECK(seen->obstacles.empty());
+  CHECK_FALSE(seen->is_ending);
 }
 
 TEST_CASE("what a promise must say is missing or odd: it is none") {

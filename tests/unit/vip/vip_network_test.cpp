@@ -58,7 +58,7 @@ Instant now() {
 // What a holder and its owner share.
 struct Order {
   std::atomic<std::int64_t> until{0};  // nanoseconds since boot
-  std::atomic<int> events[4] = {};     // by VipEvent::Kind
+  std::atomic<int> events[6] = {};     // by VipEvent::Kind
 };
 
 // A process with a VipHolder that does what the order says. It ends with the test, whatever happens.
@@ -250,6 +250,26 @@ TEST_CASE("renewed in time, the address stays") {
   }));
   CHECK(moments_without == 0);
   CHECK(left.count(VipEvent::Kind::kTaken) == 1);
+}
+
+TEST_CASE("renewed when it was about to leave, it stays, and that is told") {
+  if (!namespaces_work()) return;
+  Hosts hosts(versions()[0].vip);
+  HolderProcess left(hosts.network, "left", hosts.vip);
+  left.hold_until(now() + 60s);
+  REQUIRE(wait_until([&] { return left.count(VipEvent::Kind::kTaken) == 1; }));
+  // Where this process comes too late, it has left meanwhile, and is taken anew.
+  CHECK(wait_until([&] {
+    const int taken = left.count(VipEvent::Kind::kTaken);
+    const int endings = left.count(VipEvent::Kind::kEnding);
+    left.hold_until(now() + 400ms);
+    REQUIRE(wait_until([&] { return left.count(VipEvent::Kind::kEnding) > endings; }));
+    left.hold_until(now() + 60s);
+    return wait_until(
+               [&] { return left.count(VipEvent::Kind::kStays) > 0 || left.count(VipEvent::Kind::kTaken) > taken; }) &&
+           left.count(VipEvent::Kind::kStays) > 0;
+  }));
+  CHECK(hosts.left_has());
 }
 
 TEST_CASE("what somebody removes comes back, and the host's own routes and connections stay as they were") {
