@@ -166,6 +166,8 @@ struct Monitor::Inner {
     if (answered) {
       node.last_answered = node.last;
       node.runner.warm_up(cluster.detection.probe_timeout);
+      // By it a new primary is opened, and one that is full of clients takes no further connection.
+      if (cluster.durability == Durability::kStrict) node.client_runner.warm_up(cluster.detection.probe_timeout);
     }
     if (node.agent) node.agent->answered(*node.last);
     if (node.postmaster) {

@@ -74,8 +74,8 @@ class Monitor {
   // sent may be carried out all the same.
   void give_up_sql(const std::string& node);
 
-  // The same as run_sql on another kept connection, made at the first of these: for what clients wait for. They and
-  // those who give orders do not wait for each other.
+  // The same as run_sql on another kept connection, made at the first of these, or under `strict` ready as that one:
+  // for what clients wait for. They and those who give orders do not wait for each other.
   void run_sql_for_clients(const std::string& node, std::string sql, Duration limit,
                            std::function<void(Result<SqlRows, SqlError>)> done);
 

@@ -78,6 +78,12 @@ std::string tell_collision(const Collision& collision) {
   return text;
 }
 
+std::string tell_way_out(const Collision& collision, const std::string& route_node) {
+  return tell_collision(collision) + (route_node.empty() ? "" : "; the route stays at " + route_node) +
+         "; `pgkeel resolve CLUSTER --keep NODE` ends it: what only the others have is set aside, and lost to the "
+         "cluster";
+}
+
 Verdict no_rival_primary(const Situation& situation) {
   const auto rivals = rival_primaries(situation);
   if (rivals.empty()) return Verdict::good();

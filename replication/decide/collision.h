@@ -23,4 +23,7 @@ Collision describe_collision(const Situation& situation);
 // "a on timeline 1 and b on timeline 2 went apart at 0/2000 of timeline 1". It does not change with time alone.
 std::string tell_collision(const Collision& collision);
 
+// The same, where the route is meanwhile (empty: nowhere), and how it ends.
+std::string tell_way_out(const Collision& collision, const std::string& route_node);
+
 }  // namespace pgkeel

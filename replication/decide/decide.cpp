@@ -114,12 +114,10 @@ class Judgement {
     decision_.condition = Condition::kDegraded;
     const bool all_stream = repair_standbys(situation_, decision_);
     const bool all_safe = enforce_durability(situation_, decision_);
-    if (situation_.memory.opens_when_commits_wait) return keep_closed(*primary);
-    prepare_switchover(situation_, decision_);
+    const bool is_closed = situation_.memory.opens_when_commits_wait;
+    if (!is_closed) prepare_switchover(situation_, decision_);
     if (decision_.condition == Condition::kCollision) {
-      decision_.summary = tell_collision(describe_collision(situation_)) + "; the route stays at " + primary->name +
-                          "; `pgkeel resolve CLUSTER --keep NODE` ends it: what only the others have is set aside, and "
-                          "lost to the cluster";
+      decision_.summary = tell_way_out(describe_collision(situation_), is_closed ? "" : primary->name);
     } else if (all_stream && all_safe && primary->answering()) {
       decision_.condition = Condition::kNormal;
       decision_.summary = primary->name + " is primary, every standby streams from it" +
@@ -130,7 +128,9 @@ class Judgement {
       decision_.summary = primary->name + " is primary, not every standby " +
                           (all_stream ? "is safe" : "streams from it" + help_wanted(situation_));
     }
+    if (is_closed) keep_closed(*primary);
     tell_of_maintenance(situation_.memory, decision_);
+    if (is_closed) return;
     if (running_order(decision_.next, OrderKind::kSwitchover) != nullptr && !switchover_under_way(decision_.next))
       decision_.summary += "; a switchover is ordered, and begins when " + primary->name + " has written a checkpoint";
   }
@@ -138,7 +138,10 @@ class Judgement {
   // Adopted strictly: what it acknowledged now would be on it alone.
   void keep_closed(const NodeView& primary) {
     decision_.route_node.clear();
-    no_route(tell_kept_closed(situation_, primary));
+    const std::string why = tell_kept_closed(situation_, primary);
+    if (decision_.condition != Condition::kCollision) return no_route(why);
+    decision_.route_reason = why;
+    decision_.summary += "; " + why;
   }
 
   // It was promoted, or its fence was lifted, after it was asked last.
@@ -256,8 +259,7 @@ class Judgement {
       decision_.summary += ", which is not configured any more; choose with `pgkeel serve --adopt NODE`";
       return;
     }
-    const ActionStatus* promotion = situation_.current_action(ActionKind::kPromote, candidate->name);
-    if (promotion != nullptr && promotion->failures > 0) decision_.summary += ": " + promotion->last_failure;
+    decision_.summary += tell_promotion(situation_, *candidate);
     if (candidate->local && candidate->suspicion.liveness == Liveness::kDead) {
       decision_.summary += ", which failed meanwhile: " + candidate->suspicion.evidence;
       start(ActionKind::kStartServer, *candidate);

@@ -352,6 +352,15 @@ void set_standby_names_of(const Situation& situation, const SyncQuorum& standby_
   promotion.commits_must_wait = situation.policy.durability == Durability::kStrict && !standby_names.empty();
 }
 
+std::string tell_promotion(const Situation& situation, const NodeView& candidate) {
+  const ActionStatus* promotion = situation.current_action(ActionKind::kPromote, candidate.name);
+  if (promotion == nullptr) return "";
+  const bool awaits_commits = promotion->running && promotion->action.commits_must_wait &&
+                              candidate.answers_as_primary() && candidate.facts_at > promotion->started_at;
+  return (awaits_commits ? std::string(", which is a primary now, and opened when its commits are seen to wait") : "") +
+         (promotion->failures > 0 ? ": " + promotion->last_failure : "");
+}
+
 std::string tell_kept_closed(const Situation& situation, const NodeView& primary) {
   const ActionStatus* set = situation.current_action(ActionKind::kSetStandbyNames, primary.name);
   return primary.name +

@@ -30,6 +30,9 @@ SyncQuorum first_standby_names(const Situation& situation, const std::string& ca
 // route opens, as they must strictly.
 void set_standby_names_of(const Situation& situation, const SyncQuorum& standby_names, Action& promotion);
 
+// How far the promotion of the candidate has got, as the end of a sentence: what it waits for strictly, why it failed.
+std::string tell_promotion(const Situation& situation, const NodeView& candidate);
+
 // Why clients are not led to a primary that was adopted strictly (ClusterMemory::opens_when_commits_wait).
 std::string tell_kept_closed(const Situation& situation, const NodeView& primary);
 

@@ -8,10 +8,9 @@ namespace pgkeel {
 using namespace std::chrono_literals;
 
 Duration retry_pause(ActionKind kind, std::uint32_t failures) {
-  const Duration longest = kind == ActionKind::kRejoin            ? Duration(10min)
-                           : kind == ActionKind::kSetStandbyNames ? Duration(10s)
-                                                                  : Duration(60s);
-  const bool is_urgent = kind == ActionKind::kCutOff || kind == ActionKind::kSetStandbyNames;
+  const bool clients_wait = kind == ActionKind::kPromote || kind == ActionKind::kSetStandbyNames;
+  const Duration longest = kind == ActionKind::kRejoin ? Duration(10min) : clients_wait ? Duration(10s) : Duration(60s);
+  const bool is_urgent = kind == ActionKind::kCutOff || clients_wait;
   Duration pause = is_urgent ? Duration(250ms) : Duration(1s);
   for (std::uint32_t i = 1; i < failures && pause < longest; ++i) pause *= 2;
   return std::min(pause, longest);

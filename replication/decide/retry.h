@@ -7,10 +7,10 @@
 namespace pgkeel {
 
 // The pause doubles with each failure in a row, from 1 s to a minute, and for a rejoin, which may be long work that
-// fails at its end, to ten minutes. Short work for which commits or clients may wait (synchronous_standby_names), or
-// which keeps an old primary from acknowledging (to cut a standby off), is tried again after a quarter of a second
-// first, the former no later than after ten seconds.
-// Nothing but a rejoin is ever given up: what stands in the way is mended outside.
+// fails at its end, to ten minutes. Short work for which commits or clients may wait (synchronous_standby_names, a
+// promotion), or which keeps an old primary from acknowledging (to cut a standby off), is tried again after a quarter
+// of a second first, the former no later than after ten seconds. Nothing but a rejoin is ever given up: what stands in
+// the way is mended outside.
 Duration retry_pause(ActionKind kind, std::uint32_t failures);
 
 // From so many failures in a row on an operator is asked for help.

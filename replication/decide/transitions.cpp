@@ -8,6 +8,7 @@
 #include "replication/decide/failover.h"
 #include "replication/decide/orders.h"
 #include "replication/decide/planned_transitions.h"
+#include "replication/sync/standby_names.h"
 
 namespace pgkeel {
 namespace {
@@ -176,7 +177,10 @@ MaybeMemory finish_promotion(const Situation& situation, Instant&) {
   if (next.timeline != 0) next.timeline += 1;
   next.promise = next.standby_names_in_force = {};
   next.standby_names = first_standby_names(situation, next.primary);
-  next.opens_when_commits_wait = false;  // they do: the promotion has seen it
+  // The promotion has seen it, unless what is wanted now was not ordered when it was sent.
+  const Action& sent = promotion->action;
+  const bool is_proven = sent.commits_must_wait && sent.standby_names == standby_names_text(next.standby_names);
+  next.opens_when_commits_wait = !next.standby_names.empty() && !is_proven;
   return next;
 }
 

@@ -53,9 +53,11 @@ class Promotion : public std::enable_shared_from_this<Promotion> {
           self.bytes_to_replay_ = cell(rows, 2);
           self.is_primary_ = cell(rows, 0) == "f";
           const std::string standby_names = cell(rows, 1);
-          const bool is_wrong = self.is_primary_
-                                    ? standby_names == kFencingStandbyName
-                                    : self.action_.sets_names_anyway || standby_names != self.action_.standby_names;
+          const bool differs = standby_names != self.action_.standby_names;
+          // What a primary has may be an operator's own, unless commits must wait.
+          const bool is_wrong =
+              self.is_primary_ ? standby_names == kFencingStandbyName || (self.action_.commits_must_wait && differs)
+                               : self.action_.sets_names_anyway || differs;
           if (is_wrong) return self.set_standby_names();
           self.go_on();
         });
@@ -123,7 +125,7 @@ class Promotion : public std::enable_shared_from_this<Promotion> {
       self->finish(true, message + "; commits wait for standbys, seen " +
                              format_duration(self->conversation_.clock() - began) + " later");
     };
-    see_commits_wait(conversation_, action_.node, look);
+    see_commits_wait(conversation_, action_.node, action_.standby_names, look);
   }
 
   void finish(bool succeeded, std::string message) { done_(sql_outcome(action_, succeeded, std::move(message))); }
@@ -132,7 +134,7 @@ class Promotion : public std::enable_shared_from_this<Promotion> {
   Action action_;
   ActionDone done_;
   Timer watch_;
-  bool is_primary_ = false;  // already: only its fence is lifted
+  bool is_primary_ = false;  // already
   Instant sent_at_{};
   std::string bytes_to_replay_;
   std::shared_ptr<Promotion> keep_alive_;

@@ -11,7 +11,8 @@ namespace pgkeel {
 
 // Promotes the standby and returns when it takes writes: sets synchronous_standby_names first (a copied one would
 // make the new primary wait for the dead one), then pg_promote(false) and a close watch, then a write of its own. On a
-// node that is already a primary only a fence by SQL is lifted, and the write is done.
+// node that is already a primary a fence by SQL is lifted, and the write is done. Where commits must wait, it is done
+// when they are seen to, by that setting and no other.
 void promote(const SqlConversation& conversation, const Action& action, ActionDone done);
 
 // Slot on the upstream, then primary_conninfo and primary_slot_name on the standby, which keeps its other connection

@@ -6,6 +6,7 @@
 
 #include "proxy/io/conninfo.h"
 #include "proxy/io/timer.h"
+#include "replication/execute/commit_proof.h"
 #include "replication/execute/sql_text.h"
 #include "replication/model/nowhere.h"
 #include "replication/sync/standby_names.h"
@@ -19,7 +20,6 @@ constexpr Duration kWatch = 10ms;     // between looks at what a reload brings
 constexpr Duration kWatchLimit = 5s;  // … this long at most
 constexpr int kLooksAfterItsEnd = 2;  // that show no walreceiver, before one counts as cut off
 constexpr int kLooksWithoutOne = 5;
-constexpr int kLooksForWaiters = 10;  // at a busy server a commit that waits is seen soon, which saves the checkpoint
 
 // Looks at a node again and again. It may outlive those who asked for it.
 class Watching {
@@ -106,30 +106,24 @@ class SettingStandbyNames : public std::enable_shared_from_this<SettingStandbyNa
             array_of(members()) + ") THEN " +
             (by_priority_ ? "sync_priority < 2 " : "state = 'streaming' AND sync_priority <> 1 ") +
             "ELSE sync_state <> 'async' OR (flush_lsn IS NULL AND application_name = ANY (" + array_of(nodes()) +
-            ")) END), "
-            "(SELECT pg_catalog.count(*) FROM pg_catalog.pg_stat_activity WHERE wait_event = 'SyncRep')",
+            ")) END)",
         [](SettingStandbyNames& self, const SqlRows& rows) { self.judge(rows); });
   }
 
   void judge(const SqlRows& rows) {
-    const bool taken_over = cell(rows, 0) == text_ && cell(rows, 1) == "0";
-    if (!taken_over) {
-      if (watching_.too_long()) return finish(Error{"the walsenders do not take synchronous_standby_names over"});
-      return look_again();
+    const std::string shown = cell(rows, 0);
+    if (shown != text_ || cell(rows, 1) != "0") {
+      if (!watching_.too_long()) return watching_.again([self = shared_from_this()] { self->look(); });
+      return finish(Error{shown != text_ ? tell_not_taken_over(shown, text_)
+                                         : "the walsenders do not take synchronous_standby_names over"});
     }
     if (std::exchange(by_priority_, false)) return set(action_.standby_names);
     if (action_.standby_names.empty()) return finish({});
-    if (cell(rows, 2) != "0") return mark();
-    if (++looks_for_waiters_ < kLooksForWaiters) return look_again();
-    // The checkpointer tells the backends that they must wait; it looks at its settings before each checkpoint.
-    conversation_.line.checkpoint(action_.node, kCheckpointLimit, [self = shared_from_this()](const SqlResult& answer) {
-      if (!answer) return self->finish(Error{describe(answer.error())});
-      self->mark();
-    });
-  }
-
-  void look_again() {
-    watching_.again([self = shared_from_this()] { self->look(); });
+    see_commits_wait(conversation_, action_.node, action_.standby_names,
+                     [self = shared_from_this()](const Result<void>& seen) {
+                       if (!seen) return self->finish(Error{"commits do not wait yet: " + seen.error().message});
+                       self->mark();
+                     });
   }
 
   // Whoever did not wait wrote its commit record before ours.
@@ -160,7 +154,6 @@ class SettingStandbyNames : public std::enable_shared_from_this<SettingStandbyNa
   Watching watching_;
   std::string text_;          // set last
   bool by_priority_ = false;  // … and this is its kind
-  int looks_for_waiters_ = 0;
   std::optional<Lsn> waited_from_;
 };
 

@@ -166,9 +166,16 @@ TEST_CASE("strict: a new primary waits for the other nodes before it is promoted
 }
 
 TEST_CASE("strict: a new primary takes no clients while its checkpointer has not read what commits wait for") {
-  Cluster cluster({"b"}, with_durability("strict"));
+  PgkeelOptions options = with_durability("strict");
+  options.cluster_lines.push_back("auto_rejoin = false");
+  Cluster cluster({"b"}, options);
   Writers writers(cluster.pgkeel->conninfo(), 2);
   REQUIRE(writers.wait_for_more(20));
+  const auto commits_that_wait = [&cluster] {
+    return std::stoi(
+        cluster.server("b").value("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND query LIKE "
+                                  "'INSERT%'"));
+  };
   const StoppedProcess checkpointer(
       std::stoi(cluster.server("b").value("SELECT pid FROM pg_stat_activity WHERE backend_type = 'checkpointer'")));
   cluster.server("a").kill_tree();
@@ -181,12 +188,19 @@ TEST_CASE("strict: a new primary takes no clients while its checkpointer has not
       cluster.pgkeel->describe());
   CHECK(cluster.server("b").is_primary());
   CHECK(cluster.pgkeel->status()["route"].is_null());
+  CHECK(cluster.pgkeel->wait_for([](const auto& status) {
+    return status["summary"].template get<std::string>().find("opened when its commits are seen to wait") !=
+           std::string::npos;
+  }));
   const std::size_t acknowledged_by_a = writers.acknowledged();
   checkpointer.go_on();
+  // Each writer's first commit on it waits, for nobody can acknowledge it.
+  REQUIRE_MESSAGE(wait_until([&] { return commits_that_wait() == 2; }), cluster.pgkeel->describe());
+  CHECK(writers.acknowledged() == acknowledged_by_a);
+  const auto rejoined = cluster.pgkeel->run_verb({"rejoin", "test", "a"});
+  REQUIRE_MESSAGE(rejoined.exit_status == 0, rejoined.error_output);
   REQUIRE_MESSAGE(writers.wait_for_more(20), cluster.pgkeel->describe());
-  CHECK(writers.acknowledged() > acknowledged_by_a);
   writers.stop();
-  // Each of them waited for a, which was made a standby meanwhile.
   CHECK(wait_until([&] { return writers.count_lost(cluster.server("a").conninfo()) == 0; }));
   CHECK(writers.count_lost(cluster.pgkeel->conninfo()) == 0);
 }

@@ -51,7 +51,6 @@ class Executor {
   void set_standby_names(const Action& action, const Done& done);
   void set_and_look(const Action& action, const Quorum& names, const Done& done);
   void look_at_walsenders(const Action& action, const Quorum& names, const Done& done, int looks_left);
-  void wait_for_flag(const Action& action, const Done& done);
   void mark_position(const Action& action, const Done& done);
   void cut_off(const Action& action, const Done& done);
   struct LooksAtWalReceiver {

@@ -10,7 +10,6 @@ using namespace std::chrono_literals;
 namespace {
 constexpr Duration kWatch = 10ms;
 constexpr int kMostLooks = 100;
-constexpr int kLooksForWaiters = 10;
 constexpr int kMostLooksAtWalReceiver = 50;
 constexpr int kLooksAfterItsEnd = 2;  // that show no walreceiver, before one counts as cut off
 constexpr int kLooksWithoutOne = 5;
@@ -44,38 +43,25 @@ void Executor::set_and_look(const Action& action, const Quorum& names, const Don
 
 // Each walsender takes the setting over by itself.
 void Executor::look_at_walsenders(const Action& action, const Quorum& names, const Done& done, int looks_left) {
-  struct Seen {
-    bool taken_over = false;
-    bool somebody_waits = false;
-  };
-  const auto seen = std::make_shared<Seen>();
+  const auto taken_over = std::make_shared<bool>(false);
   sql(
       server(action.node).number,
-      [seen, names](Server& there) {
-        seen->taken_over = there.sync.shown().same_value(names) && there.sync.senders_take(names);
-        seen->somebody_waits = there.sync.waiting() > 0;
+      [taken_over, names](Server& there) {
+        *taken_over = there.sync.shown().same_value(names) && there.sync.senders_take(names);
       },
       [=, this](bool well) {
         if (!well) return done(failed(action, "no answer"));
-        if (seen->taken_over && (!names.waits() || names.by_priority)) return done(succeeded(action));
-        if (seen->taken_over && (seen->somebody_waits || world_.mutant == Mutant::kFlagNotAwaited))
-          return mark_position(action, done);
-        const int looked = kMostLooks - looks_left;
-        if (seen->taken_over && looked >= kLooksForWaiters) return wait_for_flag(action, done);
+        if (*taken_over && (!names.waits() || names.by_priority)) return done(succeeded(action));
+        if (*taken_over && world_.mutant == Mutant::kFlagNotAwaited) return mark_position(action, done);
+        if (*taken_over) {
+          const auto mark = [=, this](const ActionStatus& seen) {
+            seen.succeeded ? mark_position(action, done) : done(seen);
+          };
+          return see_commits_wait(action, mark, kMostLooks);
+        }
         if (looks_left == 0) return done(failed(action, "the walsenders do not take it over"));
         job(kWatch, [=, this] { look_at_walsenders(action, names, done, looks_left - 1); });
       });
-}
-
-// The checkpointer reads its settings before each checkpoint.
-void Executor::wait_for_flag(const Action& action, const Done& done) {
-  job(world_.random.between(5ms, 800ms), [=, this] {
-    lines_[server(action.node).number].checkpoint([](Server& there) { there.sync.checkpoint(); },
-                                                  [=, this](bool well) {
-                                                    if (!well) return done(failed(action, "no answer"));
-                                                    mark_position(action, done);
-                                                  });
-  });
 }
 
 void Executor::mark_position(const Action& action, const Done& done) {
@@ -155,9 +141,11 @@ void Executor::promote(const Action& action, const Done& done) {
   const auto is_wrong = std::make_shared<bool>(false);
   sql(
       node,
-      [names, is_wrong, anyway = action.sets_names_anyway](Server& there) {
+      [names, is_wrong, anyway = action.sets_names_anyway, must_wait = action.commits_must_wait](Server& there) {
         const Quorum& shown = there.sync.shown();
-        *is_wrong = there.standby_signal ? anyway || !shown.same_value(names) : shown.members == Quorum::kNobody;
+        const bool differs = !shown.same_value(names);
+        *is_wrong =
+            there.standby_signal ? anyway || differs : shown.members == Quorum::kNobody || (must_wait && differs);
       },
       [=, this](bool well) {
         if (!well) return done(failed(action, "no answer"));
@@ -200,23 +188,30 @@ void Executor::send_promotion(const Action& action, const Done& done) {
       });
 }
 
-// A write that is not acknowledged, for nobody has read it yet; else the checkpointer is made to read its settings.
+// A write that is not acknowledged while a session shows the setting; else the checkpointer is made to read its
+// settings, and another look must find both.
 void Executor::see_commits_wait(const Action& action, const Done& done, int looks_left) {
   const std::size_t node = server(action.node).number;
   const auto waits = std::make_shared<bool>(false);
   sql(
       node,
-      [waits](Server& there) {
+      [waits, names = quorum_of(action.standby_names)](Server& there) {
         if (!there.writable()) return;
         there.write();
-        *waits = there.sync.commits_wait();
+        *waits = there.sync.commits_wait() && there.sync.shown().same_value(names);
       },
       [=, this](bool well) {
         if (!well) return done(failed(action, "no answer"));
         if (*waits) return done(succeeded(action));
+        if (looks_left < 0) return done(failed(action, "commits return although a checkpoint was written"));
         if (looks_left > 0) return job(kWatch, [=, this] { see_commits_wait(action, done, looks_left - 1); });
-        lines_[node].checkpoint([](Server& there) { there.sync.checkpoint(); },
-                                [=](bool read) { done(read ? succeeded(action) : failed(action, "no answer")); });
+        job(world_.random.between(5ms, 800ms), [=, this] {
+          lines_[node].checkpoint([](Server& there) { there.sync.checkpoint(); },
+                                  [=, this](bool read) {
+                                    if (!read) return done(failed(action, "no answer"));
+                                    see_commits_wait(action, done, -1);
+                                  });
+        });
       });
 }
 
