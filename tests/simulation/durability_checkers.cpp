@@ -21,6 +21,15 @@ bool holds(const Server& server, RecordId record) {
   return !server.half_rebuilt && server.wal.holds(record);
 }
 
+// By what is ordered, or by what a walsender goes by that has not read that yet.
+bool is_waited_for(const ClusterMemory& memory, const Server& server, const Server& standby) {
+  const auto names_it = [&standby](const WalSenderProcess& sender) {
+    return sender.setting.names(name_bit(standby.number));
+  };
+  return memory.standby_names.contains(standby.name) || memory.standby_names_in_force.contains(standby.name) ||
+         std::ranges::any_of(server.sync.senders(), names_it);
+}
+
 bool is_open(Phase phase) {
   return phase == Phase::kSteady || phase == Phase::kDraining;
 }
@@ -63,11 +72,14 @@ void DurabilityCheckers::acknowledged_to_client(const Server& server, RecordId r
   // While one setting takes the place of another, the weaker counts.
   const ClusterMemory& memory = disk_.memory;
   const std::uint32_t needed = std::max(1U, std::min(memory.standby_names.acks, memory.standby_names_in_force.acks));
-  const auto holders = std::ranges::count_if(
-      world_.servers, [&](const Server& other) { return other.number != server.number && holds(other, record); });
+  const auto holders = std::ranges::count_if(world_.servers, [&](const Server& other) {
+    return other.number != server.number && other.priority > 0 && is_waited_for(memory, server, other) &&
+           holds(other, record);
+  });
   if (holders >= static_cast<std::ptrdiff_t>(needed)) return;
   world_.violated(server.name + " acknowledged the write " + std::to_string(record) + " to a client, and strictly " +
-                  std::to_string(needed) + " others must hold it, of whom " + std::to_string(holders) + " do");
+                  std::to_string(needed) + " that commits wait for must hold it, of whom " + std::to_string(holders) +
+                  " do");
 }
 
 // It was proven stopped, and somebody started it beside pgkeel; and those of its standbys that still acknowledge are
