@@ -343,8 +343,9 @@ std::vector<NodeView> ClusterService::view_nodes(Instant now) const {
     view.priority = config.priority;
     view.local_doubt = executor_.local_doubt(config.name);
     view.local = executor_.has_host(config.name) && view.local_doubt.empty();
-    if (const HostFacts* host = host_watch_.host(config.name); host != nullptr && !host->disks.empty())
-      view.room = host->disks.front().free_bytes;
+    if (const HostFacts* host = host_watch_.host(config.name); host != nullptr) {
+      for (const auto& disk : host->disks) view.room[disk.path] = disk.free_bytes;
+    }
     view.suspicion = health.suspicion;
     if (agreed_ && config.name == controller_.memory().primary) view.suspicion = sight_of_primary(now).suspicion;
     if (health.last_answered) {

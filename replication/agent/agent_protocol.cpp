@@ -108,6 +108,7 @@ Json record_json(const JobRecord& record) {
                {"started_at_ms",
                 std::chrono::duration_cast<std::chrono::milliseconds>(record.started_at.time_since_epoch()).count()},
                {"message", record.message},
+               {"copied", record.copied},
                {"lines_before", record.lines_before},
                {"lines", record.lines}};
   if (record.examination) {
@@ -136,6 +137,7 @@ Result<JobRecord> record_in(const Json& json) {
   record.started_at = WallTime(std::chrono::milliseconds(
       members.number<std::int64_t>("started_at_ms", std::numeric_limits<std::int64_t>::max() / 2'000'000)));
   record.message = members.text("message", 65536);
+  record.copied = members.flag_or("copied", true);
   record.lines_before = members.number_or<std::uint64_t>("lines_before", 0);
   for (const auto& line : members.array("lines", kLinesMax)) {
     if (line.is_string()) record.lines.push_back(line.get<std::string>());

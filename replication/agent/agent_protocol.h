@@ -53,6 +53,7 @@ struct JobRecord {
   std::string message;                     // what was done, or why it failed
   std::optional<Examination> examination;  // of examine
   std::optional<RejoinReport> report;      // of rejoin, provision
+  bool copied = false;                     // of those, where they failed: they began to copy, or may have
   std::uint64_t lines_before = 0;          // of its progress, that are not in `lines`
   std::vector<std::string> lines;
 };

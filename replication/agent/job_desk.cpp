@@ -35,6 +35,7 @@ Result<std::unique_ptr<JobDesk>> JobDesk::open(std::string file, Work work, std:
     if (record.state == JobState::kRunning) {
       record.state = JobState::kInterrupted;
       record.message = kCutOff;
+      record.copied = true;
       desk->interrupted_.push_back(record);
     }
     desk->records_.push_back(std::move(record));
@@ -183,6 +184,7 @@ void JobDesk::finish(JobState state, JobOutcome outcome, Recorded recorded) {
     record.message = std::move(outcome.message);
     record.examination = outcome.examination;
     record.report = std::move(outcome.report);
+    record.copied = outcome.copied;
     log(state == JobState::kDone ? LogLevel::kInfo : LogLevel::kWarning, "agent",
         std::string(job_kind_name(record.kind)) + " of " + record.node + ": " + job_state_name(state) +
             (record.message.empty() ? "" : ": " + record.message));
@@ -244,7 +246,7 @@ std::optional<JobRecord> JobDesk::running() const {
 }
 
 void JobDesk::give_up() {
-  finish(JobState::kInterrupted, {false, kCutOff, {}, {}}, Recorded::kNow);
+  finish(JobState::kInterrupted, {false, kCutOff, {}, {}, true}, Recorded::kNow);
   const std::lock_guard lock(mutex_);
   closed_ = true;
   news_.notify_all();

@@ -33,6 +33,7 @@ struct JobOutcome {
   std::string message;
   std::optional<Examination> examination;
   std::optional<RejoinReport> report;
+  bool copied = false;  // as RejoinError's
 };
 
 class JobDesk {

@@ -18,8 +18,8 @@ JobOutcome outcome_of(const Result<Examination>& result) {
   return {true, result->proven_stopped ? "stopped" : "it runs", *result, {}};
 }
 
-JobOutcome outcome_of(const Result<RejoinReport>& result) {
-  if (!result) return {false, result.error().message, {}, {}};
+JobOutcome outcome_of(const Result<RejoinReport, RejoinError>& result) {
+  if (!result) return {false, result.error().message, {}, {}, result.error().copied};
   return {true, "a standby by " + result->method, {}, *result};
 }
 

@@ -251,25 +251,27 @@ Result<void> LocalServer::fence(Duration limit) const {
   }
 }
 
-Result<RejoinReport> LocalServer::rejoin(const UpstreamServer& upstream,
-                                         const std::function<void(const std::string&)>& progress,
-                                         RejoinOptions options) const {
-  if (auto claimed = claim(); !claimed) return claimed.error();
+Result<RejoinReport, RejoinError> LocalServer::rejoin(const UpstreamServer& upstream,
+                                                      const std::function<void(const std::string&)>& progress,
+                                                      RejoinOptions options) const {
+  if (auto claimed = claim(); !claimed) return RejoinError{claimed.error()};
   const DataDirectory directory(settings_, break_off_);
   const auto state = look();
-  if (!state.foreign.empty()) return Error{state.foreign};
-  if (!state.nothing_runs()) return Error{"the server in " + directory.path() + " is not stopped"};
+  if (!state.foreign.empty()) return RejoinError{{state.foreign}};
+  if (!state.nothing_runs()) return RejoinError{{"the server in " + directory.path() + " is not stopped"}};
   // They would stop pg_rewind's crash recovery too.
-  if (!remove_stale_lock_files(directory, address_.port)) return somebody_starts_it(directory);
-  auto report = Rejoin({node_, address_.port, quarantine_directory_}, directory, upstream, progress, options).run();
-  if (!report) return report;
+  if (!remove_stale_lock_files(directory, address_.port)) return RejoinError{somebody_starts_it(directory)};
+  Rejoin attempt({node_, address_.port, quarantine_directory_}, directory, upstream, progress, options);
+  const auto report = attempt.run();
+  if (!report) return RejoinError{report.error(), attempt.copied()};
   progress("starting it as a standby of " + upstream.node);
   const auto started = start_in(directory, kReadyLimit);
-  if (!started && !look().postmaster_pid) return started.error();
+  if (!started && !look().postmaster_pid) return RejoinError{started.error(), attempt.copied()};
   if (!started) progress(started.error().message);
   // Where a provision filled it: from here on it is a server like any other.
-  if (auto removed = remove_durably(directory.beside(kProvisionNote)); !removed) return removed.error();
-  return report;
+  if (auto removed = remove_durably(directory.beside(kProvisionNote)); !removed)
+    return RejoinError{removed.error(), attempt.copied()};
+  return *report;
 }
 
 }  // namespace pgkeel

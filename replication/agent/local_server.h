@@ -96,11 +96,12 @@ class LocalServer final : public NodeHost {
   // checkpoint since its promotion. A rewind or backup that was cut off leaves a marker beside the data directory, and
   // such a directory is never started. The node's own configuration files stay. `progress` is told each step as one
   // line. On an error the node stays stopped, and the message says what to mend.
-  Result<RejoinReport> rejoin(const UpstreamServer& upstream, const std::function<void(const std::string&)>& progress,
-                              RejoinOptions options = {}) const;
+  Result<RejoinReport, RejoinError> rejoin(const UpstreamServer& upstream,
+                                           const std::function<void(const std::string&)>& progress,
+                                           RejoinOptions options = {}) const;
 
-  Result<RejoinReport> make_standby(const RejoinOrder& order, const Progress& progress) const override;
-  Result<RejoinReport> provision(const UpstreamServer& upstream, const Progress& progress) const override;
+  Result<RejoinReport, RejoinError> make_standby(const RejoinOrder& order, const Progress& progress) const override;
+  Result<RejoinReport, RejoinError> provision(const UpstreamServer& upstream, const Progress& progress) const override;
 
   Result<Examination> examine() const override;
   Result<NodeHostFacts> facts() const override;

@@ -43,6 +43,11 @@ struct RejoinReport {
   std::string moved_aside;  // folder that a rebuild replaced; empty: none
 };
 
+struct RejoinError : Error {
+  // It began to copy (by pg_basebackup or pg_rewind), or may have, where nobody can tell.
+  bool copied = false;
+};
+
 struct NodeHostFacts {
   std::optional<std::int32_t> postmaster_pid;  // alive
   bool nothing_runs = false;                   // no process of the server is left
@@ -90,9 +95,10 @@ class NodeHost {
 
   // Makes the server a streaming standby, whatever state it is in: fenced first where it runs, then LocalServer's
   // rejoin.
-  virtual Result<RejoinReport> make_standby(const RejoinOrder& order, const Progress& progress) const = 0;
+  virtual Result<RejoinReport, RejoinError> make_standby(const RejoinOrder& order, const Progress& progress) const = 0;
   // The same for an empty or missing data directory alone.
-  virtual Result<RejoinReport> provision(const UpstreamServer& upstream, const Progress& progress) const = 0;
+  virtual Result<RejoinReport, RejoinError> provision(const UpstreamServer& upstream,
+                                                      const Progress& progress) const = 0;
 };
 
 }  // namespace pgkeel

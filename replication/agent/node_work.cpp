@@ -135,46 +135,47 @@ Result<void> LocalServer::restart(StopMode mode, Duration limit) const {
   return start(std::max<Duration>(deadline - monotonic_now(), 1s));
 }
 
-Result<RejoinReport> LocalServer::make_standby(const RejoinOrder& order, const Progress& progress) const {
+Result<RejoinReport, RejoinError> LocalServer::make_standby(const RejoinOrder& order, const Progress& progress) const {
   const auto state = look();
   // What a rejoin left half changed cannot be started: only another one mends it.
   if (order.leave_what_rests && state.proven_stopped() && !state.rejoin_cut_off) {
     const auto control = control_data();
     if (control && control->cluster_state == "shut down in recovery")
-      return Error{"it was shut down cleanly, so it is left alone; start it to have it back"};
+      return RejoinError{{"it was shut down cleanly, so it is left alone; start it to have it back"}};
   }
   if (order.leave_what_starts && state.postmaster_pid)
-    return Error{"somebody is starting it: it is left alone until it is looked at anew"};
+    return RejoinError{{"somebody is starting it: it is left alone until it is looked at anew"}};
   const bool to_be_filled = !state.data_directory_exists && state.nothing_runs();
   if (!to_be_filled) {
-    if (const auto fenced = fence(kFenceLimit); !fenced) return fenced.error();
+    if (const auto fenced = fence(kFenceLimit); !fenced) return RejoinError{fenced.error()};
   }
   return rejoin(order.upstream, progress, order.options);
 }
 
 // The note beside the data directory says that whatever is in there came from here: it was empty when the note was
 // written. Without it the end of a provision that was cut off could not be told from somebody else's server.
-Result<RejoinReport> LocalServer::provision(const UpstreamServer& upstream, const Progress& progress) const {
-  if (auto claimed = claim(); !claimed) return claimed.error();
+Result<RejoinReport, RejoinError> LocalServer::provision(const UpstreamServer& upstream,
+                                                         const Progress& progress) const {
+  if (auto claimed = claim(); !claimed) return RejoinError{claimed.error()};
   const DataDirectory directory(settings_, break_off_);
   const std::string note = directory.beside(kProvisionNote);
   const auto state = look();
-  if (!state.foreign.empty()) return Error{state.foreign};
+  if (!state.foreign.empty()) return RejoinError{{state.foreign}};
   std::error_code ignored;
   const bool was_begun = std::filesystem::exists(note, ignored);
   if (was_begun && state.postmaster_pid && state.has_standby_signal) {
-    if (auto removed = remove_durably(note); !removed) return removed.error();
+    if (auto removed = remove_durably(note); !removed) return RejoinError{removed.error()};
     return RejoinReport{"basebackup", {}, {}};
   }
   const bool was_started_once = std::filesystem::exists(directory.file("postmaster.opts"), ignored);
   const bool is_ours = directory.is_empty_or_absent() || (was_begun && !was_started_once);
   if (!is_ours || !state.nothing_runs())
-    return Error{why_not_empty(settings_.data_directory, state.data_directory_exists || !state.nothing_runs())};
+    return RejoinError{{why_not_empty(settings_.data_directory, state.data_directory_exists || !state.nothing_runs())}};
   if (auto noted = write_durably(note, "pgkeel fills the data directory beside this file\n"); !noted)
-    return noted.error();
+    return RejoinError{noted.error()};
   auto report = rejoin(upstream, progress);
   if (!report && directory.is_empty_or_absent() && !look().rejoin_cut_off) {
-    if (auto removed = remove_durably(note); !removed) return removed.error();
+    if (auto removed = remove_durably(note); !removed) return RejoinError{removed.error(), report.error().copied};
   }
   return report;
 }

@@ -219,6 +219,7 @@ Result<RejoinReport> Rejoin::rewind(const Divergence& divergence, const Upstream
   if (crashed && !call.recovery.empty()) rewound = directory_.run("postgres", call.recovery, kRewindLimit);
   std::optional<std::uint32_t> percent;
   if (rewound) {
+    copied_ = true;
     rewound = directory_.run("pg_rewind", call.arguments, kRewindLimit, upstream.environment(),
                              tell_percent("rewinding it to " + upstream_.node, percent),
                              [this] { return kRewindFactor * options_.silence_limit; });
@@ -285,7 +286,7 @@ Result<RejoinReport, PlacingError> Rejoin::try_rebuild(const std::optional<Diver
   return report_;
 }
 
-Result<void, PlacingError> Rejoin::make_new_directory(const std::string& path, const UpstreamAccess& upstream) const {
+Result<void, PlacingError> Rejoin::make_new_directory(const std::string& path, const UpstreamAccess& upstream) {
   if (auto copied = base_backup(path, upstream); !copied) return copied;
   const auto port = marker_.has_configuration() ? std::nullopt : std::optional(node_.port);
   auto made = marker_.restore_configuration(path);

@@ -28,7 +28,8 @@ class Rejoin {
   Rejoin(Node node, const DataDirectory& directory, const UpstreamServer& upstream,
          std::function<void(const std::string&)> progress, RejoinOptions options = {});
 
-  Result<RejoinReport> run();  // the server is stopped, and stays so
+  Result<RejoinReport> run();                            // the server is stopped, and stays so
+  [[nodiscard]] bool copied() const { return copied_; }  // pg_rewind was begun, or pg_basebackup got its first bytes
 
  private:
   // What the data directory needs, and why it needs more than a start.
@@ -55,8 +56,8 @@ class Rejoin {
                                                    const UpstreamAccess& upstream) const;
   void tell_what_is_lost(const std::string& data_directory) const;
   Result<void> wait_for_slot(const std::string& slot, const UpstreamAccess& upstream) const;
-  Result<void, PlacingError> make_new_directory(const std::string& path, const UpstreamAccess& upstream) const;
-  Result<void, PlacingError> base_backup(const std::string& new_directory, const UpstreamAccess& upstream) const;
+  Result<void, PlacingError> make_new_directory(const std::string& path, const UpstreamAccess& upstream);
+  Result<void, PlacingError> base_backup(const std::string& new_directory, const UpstreamAccess& upstream);
   void remove_places() const;
   [[nodiscard]] std::function<bool(std::string_view)> tell_percent(const std::string& what,
                                                                    std::optional<std::uint32_t>& percent) const;
@@ -74,6 +75,7 @@ class Rejoin {
   RejoinPlaces places_;
   Quarantine quarantine_;
   RejoinReport report_;
+  bool copied_ = false;
   bool export_was_cut_off_ = false;  // it is gone on with, whatever room there is now
 };
 

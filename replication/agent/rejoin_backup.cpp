@@ -83,7 +83,7 @@ Result<void, PlacingError> Rejoin::check_room_beside(const UpstreamAccess& upstr
   return check_room(needs, "for a new data directory");
 }
 
-Result<void, PlacingError> Rejoin::base_backup(const std::string& new_directory, const UpstreamAccess& upstream) const {
+Result<void, PlacingError> Rejoin::base_backup(const std::string& new_directory, const UpstreamAccess& upstream) {
   const auto other = [](const Error& error) { return PlacingError{PlacingError::Kind::kOther, error.message}; };
   const std::string slot = "pgkeel_" + node_.name;
   if (auto free = wait_for_slot(slot, upstream); !free) return other(free.error());
@@ -118,6 +118,7 @@ Result<void, PlacingError> Rejoin::base_backup(const std::string& new_directory,
   };
   const auto copied =
       directory_.run("pg_basebackup", arguments, kBackupLimit, upstream.environment(), take_line, silence_limit);
+  copied_ = copied_ || copied || percent;
   if (!copied)
     return PlacingError{for_room ? PlacingError::Kind::kNoRoom : PlacingError::Kind::kOther, copied.error().message};
   for (const auto& place : places) {

@@ -29,11 +29,11 @@ constexpr Duration kReconnectPause = 1s;   // … where clients have come back m
 // What failed, and what makes it go on.
 std::string tell_given_up(const Situation& situation, const std::string& node) {
   const ActionStatus* rejoin = situation.current_action(ActionKind::kRejoin, node);
-  return "given up after " + std::to_string(rejoin->failures) +
-         " failed attempts, the last with: " + rejoin->last_failure + "; mend that, then `pgkeel rejoin CLUSTER " +
-         node +
-         "` (pgkeel itself tries once more when its server or agent comes back, its disk has more room, or the "
-         "configuration is reloaded)";
+  return "given up after " + std::to_string(rejoin->copies) + " attempts that began to copy; the last: " +
+         (rejoin->last_failure.empty() ? "it did not stream from " + rejoin->action.upstream : rejoin->last_failure) +
+         "; mend that, then `pgkeel rejoin CLUSTER " + node +
+         "` (pgkeel itself begins anew when a disk of it has more room, the configuration is reloaded, or its agent or "
+         "the primary is back for minutes)";
 }
 
 bool has_slot(const NodeFacts& facts, const std::string& name) {

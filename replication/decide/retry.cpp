@@ -28,9 +28,7 @@ bool is_newly_wanted(const Situation& situation, const ActionStatus& last) {
 
 bool rejoin_is_given_up(const Situation& situation, const std::string& node) {
   const ActionStatus* rejoin = situation.current_action(ActionKind::kRejoin, node);
-  if (rejoin == nullptr || rejoin->running || rejoin->failures < kMostRejoinFailures) return false;
-  const auto changed = situation.view.changes.find(node);
-  return changed == situation.view.changes.end() || changed->second <= rejoin->finished_at;
+  return rejoin != nullptr && !rejoin->running && rejoin->copies >= kMostCopies;
 }
 
 bool may_start(const Situation& situation, ActionKind kind, const std::string& node, Instant& again_at) {

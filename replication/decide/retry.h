@@ -9,18 +9,20 @@ namespace pgkeel {
 // The pause doubles with each failure in a row, from 1 s to a minute, and for a rejoin, which may be long work that
 // fails at its end, to ten minutes. Short work for which commits or clients may wait (synchronous_standby_names, a
 // promotion), or which keeps an old primary from acknowledging (to cut a standby off), is tried again after a quarter
-// of a second first, the former no later than after ten seconds. Nothing but a rejoin is ever given up: what stands in
-// the way is mended outside.
+// of a second first, the former no later than after ten seconds. Nothing but a rejoin is ever given up (kMostCopies):
+// what stands in the way is mended outside.
 Duration retry_pause(ActionKind kind, std::uint32_t failures);
 
 // From so many failures in a row on an operator is asked for help.
 constexpr std::uint32_t kFailuresBeforeOperator = 5;
 
-// So many failures in a row, over two hours, end the attempts of a rejoin: each may copy the whole database, in vain.
-constexpr std::uint32_t kMostRejoinFailures = 21;
+// So many attempts of a rejoin that began to copy end it: each may copy the whole database, in vain. One that is
+// refused before (no room, a primary that its host cannot reach, a wrong password) costs nothing, and is tried again
+// for ever.
+constexpr std::uint32_t kMostCopies = 21;
 
-// It failed so often, and nothing changed since that it may depend on (ClusterView::changes). Then it is tried once
-// more; so it is by an operator's order. Another primary begins anew.
+// It copied so often, and the node never streamed. Whatever makes RejoinWatch begin anew ends that; so does another
+// epoch.
 bool rejoin_is_given_up(const Situation& situation, const std::string& node);
 
 // May the action be started now? Not while it runs, nor before the pause after its last failure is over; `again_at` is

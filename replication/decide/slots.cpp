@@ -104,7 +104,7 @@ class SlotKeeping {
       return false;  // somebody's own
     }
     if (start(ActionKind::kKeepSlot, slot.name, position, reserves_wal)) {
-      decision_.actions.back().is_new = is_free(slot.name) && !situation_.memory.kept_slots.contains(kept);
+      decision_.actions.back().is_new = is_free(slot.name) && !decision_.next.kept_slots.contains(kept);
       decision_.next.kept_slots.insert(kept);
     }
     return true;

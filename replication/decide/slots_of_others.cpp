@@ -67,14 +67,16 @@ bool is_up_to_date(const Situation& situation, const NodeView& node) {
   });
 }
 
-// Somebody made one of that name between the look and the order.
-bool is_found_taken(const Situation& situation, const KeptSlot& kept) {
+// Somebody made one of that name between the look and the order; or nobody has, and then who makes one before the next
+// order has it for himself.
+bool is_known_not_to_be_ours(const Situation& situation, const KeptSlot& kept) {
   const ActionStatus* made = situation.current_action(ActionKind::kKeepSlot, kept.node);
-  return made != nullptr && !made->running && made->name_is_taken && made->action.slot == kept.slot;
+  return made != nullptr && !made->running && (made->name_is_taken || made->nothing_was_made) &&
+         made->action.slot == kept.slot;
 }
 
 void review_kept_slots(const Situation& situation, const NodeView& primary, ClusterMemory& next) {
-  std::erase_if(next.kept_slots, [&](const KeptSlot& kept) { return is_found_taken(situation, kept); });
+  std::erase_if(next.kept_slots, [&](const KeptSlot& kept) { return is_known_not_to_be_ours(situation, kept); });
   // What the primary has is its readers' own.
   std::erase_if(next.kept_slots,
                 [&](const KeptSlot& kept) { return kept.node == primary.name && has_slot(*primary.facts, kept.slot); });

@@ -29,7 +29,7 @@ std::string path(const std::string& rest) {
 
 const NodeHost::Progress kNobody = [](const std::string&) {};
 
-Result<void> done_or_error(const Result<JobRecord>& record) {
+Result<void> done_or_error(const Result<JobRecord, RejoinError>& record) {
   return record ? Result<void>() : Result<void>(record.error());
 }
 
@@ -94,6 +94,7 @@ class JobCall {
       if (answer && answer->status == 404 && may_be_repeated(record.kind)) {
         record.state = JobState::kInterrupted;
         record.message = "the agent was restarted, and knows nothing of it";
+        record.copied = true;
         return record;
       }
       if (answer && answer->status != 200) return refusal(*answer);
@@ -166,18 +167,20 @@ JobRequest AgentClient::request(JobKind kind, Duration limit) const {
   return request;
 }
 
-Result<JobRecord> AgentClient::carry_out(JobRequest request, Duration patience, const Progress& progress) const {
+Result<JobRecord, RejoinError> AgentClient::carry_out(JobRequest request, Duration patience,
+                                                      const Progress& progress) const {
   JobCall call(*agent_, *acting_, patience, progress, break_off_);
   const Instant began = monotonic_now();
   for (int times = 1; true; ++times) {
     auto ordered = call.order(request);
-    if (!ordered) return ordered;
-    auto ended = call.wait_for_end(std::move(*ordered));
-    if (!ended || ended->state == JobState::kDone) return ended;
+    if (!ordered) return RejoinError{ordered.error()};
+    const auto ended = call.wait_for_end(std::move(*ordered));
+    if (!ended) return RejoinError{ended.error(), true};
+    if (ended->state == JobState::kDone) return *ended;
     const bool again = ended->state == JobState::kInterrupted && may_be_repeated(request.kind);
     const bool enough =
         request.kind == JobKind::kProvision ? times == kProvisionsMost : monotonic_now() - began >= patience;
-    if (!again || enough || break_off_.stop_requested()) return Error{ended->message};
+    if (!again || enough || break_off_.stop_requested()) return RejoinError{{ended->message}, ended->copied};
     progress(ended->message + "; it is begun again");
     request.id = random_id();
   }
@@ -240,7 +243,7 @@ Result<void> AgentClient::restart(StopMode mode, Duration limit) const {
   return done_or_error(carry_out(std::move(order), limit + kOverhead, kNobody));
 }
 
-Result<RejoinReport> AgentClient::make_standby(const RejoinOrder& order, const Progress& progress) const {
+Result<RejoinReport, RejoinError> AgentClient::make_standby(const RejoinOrder& order, const Progress& progress) const {
   auto job = request(JobKind::kRejoin, Duration::zero());
   job.leave_what_rests = order.leave_what_rests;
   job.leave_what_starts = order.leave_what_starts;
@@ -248,22 +251,23 @@ Result<RejoinReport> AgentClient::make_standby(const RejoinOrder& order, const P
   return standby_by(std::move(job), order.upstream, progress);
 }
 
-Result<RejoinReport> AgentClient::provision(const UpstreamServer& upstream, const Progress& progress) const {
+Result<RejoinReport, RejoinError> AgentClient::provision(const UpstreamServer& upstream,
+                                                         const Progress& progress) const {
   return standby_by(request(JobKind::kProvision, Duration::zero()), upstream, progress);
 }
 
 // The password goes along: the agent has no file with it, and keeps it only where the standby needs it.
-Result<RejoinReport> AgentClient::standby_by(JobRequest request, const UpstreamServer& upstream,
-                                             const Progress& progress) const {
+Result<RejoinReport, RejoinError> AgentClient::standby_by(JobRequest request, const UpstreamServer& upstream,
+                                                          const Progress& progress) const {
   request.upstream = upstream;
   if (const auto& file = upstream.replication.password_file; !upstream.password && !file.empty()) {
     const auto text = read_file(file, 65536);
-    if (!text) return Error{"the password of " + upstream.replication.user + ": " + text.error().message};
+    if (!text) return RejoinError{{"the password of " + upstream.replication.user + ": " + text.error().message}};
     request.upstream->password = first_line(*text);
   }
   const auto record = carry_out(std::move(request), kLongWorkPatience, progress);
   if (!record) return record.error();
-  if (!record->report) return Error{"the agent did not say what it did"};
+  if (!record->report) return RejoinError{{"the agent did not say what it did"}, true};
   return *record->report;
 }
 

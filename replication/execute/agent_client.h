@@ -50,13 +50,14 @@ class AgentClient final : public NodeHost {
   Result<std::string> start_after_crash(Duration limit) const override;
   Result<void> stop(StopMode mode, Duration limit) const override;
   Result<void> restart(StopMode mode, Duration limit) const override;
-  Result<RejoinReport> make_standby(const RejoinOrder& order, const Progress& progress) const override;
-  Result<RejoinReport> provision(const UpstreamServer& upstream, const Progress& progress) const override;
+  Result<RejoinReport, RejoinError> make_standby(const RejoinOrder& order, const Progress& progress) const override;
+  Result<RejoinReport, RejoinError> provision(const UpstreamServer& upstream, const Progress& progress) const override;
 
  private:
   [[nodiscard]] JobRequest request(JobKind kind, Duration limit) const;
-  Result<RejoinReport> standby_by(JobRequest request, const UpstreamServer& upstream, const Progress& progress) const;
-  Result<JobRecord> carry_out(JobRequest request, Duration patience, const Progress& progress) const;
+  Result<RejoinReport, RejoinError> standby_by(JobRequest request, const UpstreamServer& upstream,
+                                               const Progress& progress) const;
+  Result<JobRecord, RejoinError> carry_out(JobRequest request, Duration patience, const Progress& progress) const;
 
   std::string node_;
   HostPort address_;

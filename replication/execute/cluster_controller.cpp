@@ -67,7 +67,7 @@ void ClusterController::take_over(const RouteOrder& newest) {
 void ClusterController::reconfigure(FailoverPolicy policy, const std::vector<NodeConfig>& nodes) {
   policy.adopt = std::move(policy_.adopt);
   policy_ = std::move(policy);
-  changes_.reconfigured();
+  rejoins_.reconfigured();
   const auto is_gone = [&](const std::string& node) {
     return std::ranges::find(nodes, node, &NodeConfig::name) == nodes.end();
   };
@@ -81,7 +81,7 @@ void ClusterController::step(const std::vector<NodeView>& nodes, Now now) {
   if (view_.phase_since == Instant{}) view_.phase_since = started_at_ = now.instant;
   if (std::exchange(applied_is_new_, false)) applied_since_ = now.instant;
   tell_of_nodes(nodes, now);
-  changes_.saw(nodes, now.instant);
+  for (const auto& node : rejoins_.saw(nodes, memory_.primary, now.instant)) begin_rejoins_anew(node);
   for (const auto& node : nodes) {
     if (node.name == memory_.primary && node.answers_as_primary())
       flushes_.primary_said(*node.facts, node.facts_at, now.instant);
@@ -145,7 +145,6 @@ void ClusterController::see(const std::vector<NodeView>& nodes) {
   view_.nodes = nodes;
   view_.flushes = flushes_.flushes();
   view_.rests = releases_.rests();
-  view_.changes = changes_.changes();
   view_.route_epoch_applied = applied_.epoch;
   view_.route_closed = applied_.node.empty();
   view_.route_drained = drained_;
@@ -172,6 +171,7 @@ OrderAnswer ClusterController::give_order(const OperatorOrder& order, bool previ
     answer.reason = "the state cannot be stored, so nothing is changed: " + state_error_;
     return answer;
   }
+  if (order.kind == OrderKind::kRejoin || order.kind == OrderKind::kProvision) rejoins_.ordered(order.node);
   answer.id = next.orders_given;
   if (durable == Durable::kYes) tell_of_it(now);
   return answer;
@@ -302,15 +302,24 @@ void ClusterController::start(const Action& action, Now now) {
       found->action.epoch == action.epoch && found->action.standby_names_order == action.standby_names_order;
   if (is_tried_again) {
     status.failures = found->failures;
+    status.copies = found->copies;
     status.last_failure = found->last_failure;
   }
   *found = status;
-  if (action.kind == ActionKind::kRejoin) changes_.rejoin_started(action.node);
+  if (action.kind == ActionKind::kRejoin) rejoins_.started(action.node);
   if (!is_routine(action.kind) && !is_repetition(action.kind, action.node)) {
     tell(now, LogLevel::kInfo, "action", action.node,
          std::string(action_name(action.kind)) + " " + action.node + ": started");
   }
   effects_->start(action);
+}
+
+void ClusterController::begin_rejoins_anew(const std::string& node) {
+  for (auto& status : view_.actions) {
+    if (status.action.kind != ActionKind::kRejoin || status.action.node != node) continue;
+    status.failures = status.copies = 0;
+    status.last_failure.clear();
+  }
 }
 
 void ClusterController::break_off_job_of(const std::string& node, Now now) {
@@ -345,9 +354,14 @@ void ClusterController::finished(const ActionStatus& outcome, Now now) {
   found->examination = outcome.examination;
   found->missing_from = outcome.missing_from;
   found->name_is_taken = outcome.name_is_taken;
+  found->nothing_was_made = outcome.nothing_was_made;
+  found->copied = outcome.copied;
   found->waited_from = outcome.waited_from;
   found->finished_at = now.instant;
-  found->failures = outcome.succeeded ? 0 : found->failures + 1;
+  const bool is_rejoin = outcome.action.kind == ActionKind::kRejoin;
+  if (is_rejoin) rejoins_.ended(outcome.action.node, now.instant);
+  found->copies += is_rejoin && outcome.copied ? 1 : 0;
+  found->failures = outcome.succeeded && !is_rejoin ? 0 : found->failures + 1;
   found->last_failure = outcome.succeeded ? "" : outcome.message;
   const bool nothing_to_tell = outcome.succeeded && outcome.message.empty();
   if (outcome.action.kind == ActionKind::kProbe) return;

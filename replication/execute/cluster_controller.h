@@ -14,9 +14,9 @@
 #include "proxy/base/result.h"
 #include "proxy/base/route_mode.h"
 #include "replication/decide/decide.h"
-#include "replication/execute/change_watch.h"
 #include "replication/execute/event.h"
 #include "replication/execute/flush_watch.h"
+#include "replication/execute/rejoin_watch.h"
 #include "replication/execute/release_watch.h"
 #include "replication/model/cluster_memory.h"
 #include "replication/model/cluster_view.h"
@@ -130,6 +130,7 @@ class ClusterController {
   void store_failed(const std::string& why, bool written_again, Now now);
   void publish(RouteOrder order, Now now);
   void start(const Action& action, Now now);
+  void begin_rejoins_anew(const std::string& node);
   void break_off_job_of(const std::string& node, Now now);
   void tell_of_nodes(const std::vector<NodeView>& nodes, Now now);
   void tell(Now now, LogLevel severity, std::string kind, std::string node, std::string text);
@@ -142,7 +143,7 @@ class ClusterController {
   ClusterView view_;  // its nodes are those of the newest step; the rest is kept up to date
   Decision decision_;
   FlushWatch flushes_;
-  ChangeWatch changes_;
+  RejoinWatch rejoins_;
   ReleaseWatch releases_;
   RouteOrder published_;
   bool anything_published_ = false;

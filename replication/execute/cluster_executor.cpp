@@ -235,11 +235,16 @@ void ClusterExecutor::rejoin(const Action& action, const Host& host) {
       });
     };
     const auto report = action.provision ? host->provision(order.upstream, tell) : host->make_standby(order, tell);
-    if (!report) return stop.stop_requested() ? broken_off(action) : outcome_of(action, report.error(), "");
+    if (!report) {
+      ActionStatus failed = stop.stop_requested() ? broken_off(action) : outcome_of(action, report.error(), "");
+      failed.copied = report.error().copied;
+      return failed;
+    }
     std::string message = "a standby of " + order.upstream.node + " by " + report->method;
     if (!report->quarantine.empty()) message += "; what it alone had is in " + report->quarantine;
     if (!report->moved_aside.empty()) message += "; its old data directory is " + report->moved_aside;
     ActionStatus status = outcome_of(action, {}, message);
+    status.copied = report->method != "start";
     const bool compared = report->method != "basebackup" || !report->quarantine.empty();
     if (compared) status.had_more_wal = !report->quarantine.empty();
     return status;

@@ -1,5 +1,8 @@
 #include "replication/execute/slot_actions.h"
 
+#include <algorithm>
+#include <array>
+#include <string_view>
 #include <utility>
 
 #include "replication/execute/order_line.h"
@@ -21,6 +24,13 @@ ActionStatus outcome_of(const Action& action, const Result<SqlRows, SqlError>& a
     status.message =
         answer.error().message + (answer.error().sqlstate.empty() ? "" : " (" + answer.error().sqlstate + ")");
   return status;
+}
+
+// These are raised before a slot is made: all are in use, one of the name is there, it is not permitted, or the server
+// keeps none. Others (a full disk, a cancel, a shutdown) may come when it is there already.
+bool is_refused(const std::string& sqlstate) {
+  constexpr std::array<std::string_view, 4> kBefore = {"53400", "42710", "42501", "55000"};
+  return std::ranges::find(kBefore, sqlstate) != kBefore.end();
 }
 
 }  // namespace
@@ -48,6 +58,7 @@ void keep_slot(OrderLine& line, const Action& action, ActionDone done) {
     ActionStatus status = outcome_of(action, answer);
     const bool is_made = status.succeeded && answer->rows.front().front() == "1";
     status.name_is_taken = status.succeeded && action.is_new && !is_made;
+    status.nothing_was_made = action.is_new && !answer && is_refused(answer.error().sqlstate);
     if (status.name_is_taken)
       status.message = "slot " + action.slot +
                        " was made by somebody else meanwhile: it is left alone, and is no copy of the primary's";

@@ -136,12 +136,17 @@ struct ActionStatus {
   std::string message;        // why it failed, or what it did
   Instant started_at;
   Instant finished_at;
-  std::uint32_t failures = 0;  // in a row, of this kind on this node in this epoch
-  std::string last_failure;    // why the last of them failed; it stays while the action runs again
+  // In a row, of this kind on this node in this epoch. kRejoin: all attempts since its node streamed, or since
+  // something changed on which it may depend whether they work (RejoinWatch).
+  std::uint32_t failures = 0;
+  std::uint32_t copies = 0;  // kRejoin: of those, the ones that began to copy
+  bool copied = false;       // kRejoin: it began to copy, or may have, where nobody can tell
+  std::string last_failure;  // why the last of them failed; it stays while the action runs again
   FenceStrength fence = FenceStrength::kNone;
   std::optional<Examination> examination;
   std::optional<bool> had_more_wal;  // kRejoin: the node alone had some, and it was set aside; nothing: not known
   bool name_is_taken = false;        // kKeepSlot of a new one: there is one of that name, and it is somebody's own
+  bool nothing_was_made = false;     // kKeepSlot of a new one: it failed, and that is sure
   Lsn missing_from{};  // kFollow: the upstream has no WAL from here on, where the standby stands; invalid: it has
   // kSetStandbyNames: each commit past this position waited for the standbys that were named. A standby that has
   // flushed it holds every commit that was acknowledged before.

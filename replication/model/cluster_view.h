@@ -26,7 +26,8 @@ struct NodeView {
   Suspicion suspicion;
   std::shared_ptr<const NodeFacts> facts;  // of the newest probe that was answered; nullptr: none was
   Instant facts_at;                        // when that probe began: the facts are not older
-  std::optional<std::uint64_t> room;  // bytes that are free where its data directory is; nothing: nobody can look there
+  std::map<std::string, std::uint64_t>
+      room;  // bytes that are free, per disk of its server; none: nobody can look there
 
   [[nodiscard]] bool answering() const {
     return facts != nullptr && (suspicion.liveness == Liveness::kAlive || suspicion.liveness == Liveness::kLate);
@@ -54,17 +55,15 @@ struct StandbyRest {
 };
 
 struct ClusterView {
-  std::vector<NodeView> nodes;                   // in the order of the configuration
-  std::vector<ActionStatus> actions;             // at most one per kind and node, the newest
-  std::uint64_t route_epoch_applied = 0;         // every worker has applied a route of this epoch …
-  bool route_closed = true;                      // … which led nowhere
-  Instant route_applied_since;                   // since then at the latest
-  bool route_drained = false;                    // the route drains, and no session of it is in a transaction
-  Instant phase_since;                           // when this process saw the memory enter its phase
-  std::map<std::string, FlushProgress> flushes;  // per application_name at the primary, as its newest facts say
-  std::map<std::string, StandbyRest> rests;      // per node; also those that are over
-  // Per node: something changed there, or in the configuration, on which it may depend whether a rejoin works.
-  std::map<std::string, Instant> changes;
+  std::vector<NodeView> nodes;                    // in the order of the configuration
+  std::vector<ActionStatus> actions;              // at most one per kind and node, the newest
+  std::uint64_t route_epoch_applied = 0;          // every worker has applied a route of this epoch …
+  bool route_closed = true;                       // … which led nowhere
+  Instant route_applied_since;                    // since then at the latest
+  bool route_drained = false;                     // the route drains, and no session of it is in a transaction
+  Instant phase_since;                            // when this process saw the memory enter its phase
+  std::map<std::string, FlushProgress> flushes;   // per application_name at the primary, as its newest facts say
+  std::map<std::string, StandbyRest> rests;       // per node; also those that are over
   std::optional<Instant> normal_since;            // the condition is normal, without a break
   std::map<std::uint64_t, Instant> orders_since;  // when this process saw each running order, by its id
 

@@ -171,10 +171,12 @@ void ScriptedCluster::refuse(const Arguments& arguments) {
   changed.suspicion.evidence = "alive (" + changed.suspicion.trouble + ")";
 }
 
-// host a room=500 (MiB that are free) · host a away: nobody is there who could act · host a back
+// host a room=500 wal_room=50 (MiB that are free) · host a away: nobody is there who could act · host a back
 void ScriptedCluster::set_host(const Arguments& arguments) {
   ScriptedNode& changed = node(arguments.at(0));
-  if (arguments.has("room")) changed.room = std::stoull(arguments.named.at("room")) << 20;
+  for (const char* disk : {"room", "wal_room"}) {
+    if (arguments.has(disk)) changed.room[disk] = std::stoull(arguments.named.at(disk)) << 20;
+  }
   if (arguments.flag("away") || arguments.flag("back")) changed.local = arguments.flag("back");
 }
 
@@ -240,8 +242,8 @@ void ScriptedCluster::report(ActionStatus outcome) {
   controller_->finished(outcome, now_);
 }
 
-// done promote b · failed rejoin a no space left · done follow b missing=0/3000 ·
-// done keep_slot b taken=yes · done set_standby_names a waited_from=0/3000: what it sets is set
+// done promote b · failed rejoin a no space left copied=yes · failed keep_slot b all are in use made=no · done follow b
+// missing=0/3000 · done keep_slot b taken=yes · done set_standby_names a waited_from=0/3000: what it sets is set
 void ScriptedCluster::finish_action(const Arguments& arguments) {
   settle();
   auto outcome = running(kind_of(arguments.at(0)), arguments.at(1));
@@ -249,6 +251,8 @@ void ScriptedCluster::finish_action(const Arguments& arguments) {
   outcome->succeeded = arguments.word == "done";
   outcome->message = arguments.rest(2);
   outcome->name_is_taken = outcome->action.is_new && arguments.has("taken");
+  outcome->nothing_was_made = outcome->action.is_new && arguments.has("made");
+  outcome->copied = arguments.has("copied");
   if (arguments.has("missing")) outcome->missing_from = lsn_of(arguments.named.at("missing"));
   if (arguments.has("waited_from")) outcome->waited_from = lsn_of(arguments.named.at("waited_from"));
   const bool sets_names =

@@ -18,7 +18,7 @@ struct ScriptedNode {
   HostPort address;
   std::uint32_t priority = 100;
   bool local = true;
-  std::optional<std::uint64_t> room;  // bytes that are free there
+  std::map<std::string, std::uint64_t> room;  // bytes that are free there, per disk
   Suspicion suspicion;
   std::shared_ptr<const NodeFacts> facts;  // of its newest answer
   Instant facts_at;

@@ -61,10 +61,10 @@ class ServerPair {
     return upstream;
   }
 
-  Result<RejoinReport> rejoin(const PostgresServer& node, const PostgresServer& primary) {
+  Result<RejoinReport, RejoinError> rejoin(const PostgresServer& node, const PostgresServer& primary) {
     return rejoin(local(node), upstream(primary));
   }
-  Result<RejoinReport> rejoin(const LocalServer& node, const UpstreamServer& primary) {
+  Result<RejoinReport, RejoinError> rejoin(const LocalServer& node, const UpstreamServer& primary) {
     return node.rejoin(primary, [this](const std::string& line) { lines.push_back(line); });
   }
 

@@ -113,6 +113,9 @@ TEST_CASE("records, facts and reports arrive as they were sent") {
   CHECK(got->examination->end_of_wal == Lsn{0x5000060});
   CHECK(got->report->method == "rewind");
   CHECK(got->lines_before == 9);
+  CHECK_FALSE(got->copied);
+  record.copied = true;
+  CHECK(parse_job_record(to_json(record))->copied);
   CHECK(got->lines == record.lines);
   CHECK(parse_job_records(to_json(std::vector<JobRecord>{record, record}))->size() == 2);
 

@@ -111,6 +111,7 @@ TEST_CASE("an upstream that hangs in the middle of a base backup is given up, an
                             .rejoin(ServerPair::upstream(*pair.b), [](const std::string&) {}, {.silence_limit = 500ms});
   REQUIRE_FALSE(given_up);
   CHECK(given_up.error().message.starts_with(programs + "/pg_basebackup fell silent for 500ms and was killed"));
+  CHECK(given_up.error().copied);
   CHECK(content_of(pair.a->data_directory()) == before);
 
   const auto report = pair.rejoin(*pair.a, *pair.b);
@@ -135,6 +136,7 @@ TEST_CASE("a rewind that is broken off is not taken for one that failed: nothing
   breaker.join();
   REQUIRE_FALSE(broken_off);
   CHECK(broken_off.error().message == programs + "/pg_rewind was broken off");
+  CHECK(broken_off.error().copied);
   CHECK(pair.said().find("rebuilt") == std::string::npos);
   CHECK(ServerPair::local(*pair.a).look().rejoin_cut_off);
   CHECK(ServerPair::local(*pair.a).fence(20s));
@@ -195,6 +197,7 @@ TEST_CASE("without a place for the quarantine nothing is touched, and with one i
     const auto report = pair.rejoin(server, ServerPair::upstream(*pair.b));
     REQUIRE_FALSE(report);
     CHECK(report.error().message.find("; cannot create the quarantine /proc/pgkeel-quarantine: ") != std::string::npos);
+    CHECK_FALSE(report.error().copied);
   }
   CHECK_FALSE(pair.a->is_running());
   CHECK(content_of(pair.a->data_directory()) == before);
