@@ -1,13 +1,16 @@
 #include "replication/agent/lost_report.h"
 
+#include <fcntl.h>
 #include <filesystem>
 #include <map>
 #include <set>
+#include <sys/file.h>
 #include <tuple>
 #include <utility>
 
 #include <nlohmann/json.hpp>
 
+#include "proxy/io/descriptor.h"
 #include "proxy/io/durable_file.h"
 #include "replication/agent/data_directory.h"
 #include "replication/agent/diverged_copy.h"
@@ -174,6 +177,18 @@ std::string line_of(const Json& json) {
   return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
+// The names of the same stretch of log, where the other one has only numbers.
+bool tells_more(const Json& known, const Json& other) {
+  return known.value("named", false) && !other.at("named").get<bool>() && known.contains("wal_to") &&
+         known.at("wal_to") == other.at("wal_to");
+}
+
+Result<QuarantineEntry> read_back(const std::string& folder) {
+  auto made = read_quarantine_entry(folder);
+  if (!made) return Error{"the report in " + folder + " cannot be read back"};
+  return std::move(*made);
+}
+
 }  // namespace
 
 Result<QuarantineEntry> make_lost_report(const QuarantineEntry& entry, const LocalServerConfig& server,
@@ -183,8 +198,6 @@ Result<QuarantineEntry> make_lost_report(const QuarantineEntry& entry, const Loc
   there.data_directory = data_directory.empty() ? entry.data : data_directory;
   const auto reading = read_lost_history(there, entry.divergence, std::move(break_off));
   if (!reading) return reading.error();
-  auto report = read_report(entry.folder);
-  if (!report) return report.error();
 
   const auto control = DataDirectory(there).control_data();
   LostNames names(names_directory.empty() ? there.data_directory : names_directory, control ? control->block_bytes : 0);
@@ -225,14 +238,19 @@ Result<QuarantineEntry> make_lost_report(const QuarantineEntry& entry, const Loc
         "some tables have no name in the catalog's files, only the numbers of their files: they "
         "were made or dropped since the last checkpoint");
   }
+  // A rejoin, and who looks after the quarantine, may both have read the log: they write one after the other. Where no
+  // lock is to be had it is as good as sure all the same.
+  const Descriptor folder(open(entry.folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (folder.is_open()) flock(folder.number(), LOCK_EX);
+  auto report = read_report(entry.folder);
+  if (!report) return report.error();
+  if (report->contains("lost") && tells_more(report->at("lost"), lost)) return read_back(entry.folder);
   (*report)["lost"] = std::move(lost);
   if (auto written = write_durably(entry.folder + "/" + kTransactionsFile, lines, 0600); !written)
     return written.error();
   const auto text = report->dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
   if (auto written = write_durably(entry.folder + "/report.json", text, 0644); !written) return written.error();
-  auto made = read_quarantine_entry(entry.folder);
-  if (!made) return Error{"the report in " + entry.folder + " cannot be read back"};
-  return std::move(*made);
+  return read_back(entry.folder);
 }
 
 Result<QuarantineEntry> complete_lost_report(const QuarantineEntry& entry, const LocalServerConfig& server,

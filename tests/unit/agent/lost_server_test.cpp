@@ -199,6 +199,10 @@ TEST_CASE("a directory that was moved aside is reported and exported, with what 
   CHECK(named->transactions == 4);
   const auto report = read_report(entry.folder);
   CHECK((*find_table((*report)["lost"]["tables"], "fresh", "made"))["inserted"] == 2);
+  // Somebody else, who had read the log before, and comes with numbers only.
+  const auto late = make_lost_report(entry, isolated.pair.a->local());
+  REQUIRE_MESSAGE(late, late.error().message);
+  CHECK(late->named);
 
   const auto target = isolated.pair.folder.path() + "/export";
   const auto exported = isolated.export_to(target);
