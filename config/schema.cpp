@@ -67,7 +67,8 @@ const Table& state_table() {
 
 const Table& quarantine_table() {
   static const Table rows = table_of<QuarantineConfig>({
-      duration<&QuarantineConfig::max_age>("max_age", 1h, 36500 * 24h, "what is older is removed, with an event"),
+      duration<&QuarantineConfig::max_age>("max_age", 1h, 36500 * 24h,
+                                           "data that is older is removed, with an event; its report stays"),
       integer<&QuarantineConfig::max_bytes>("max_bytes", 0, std::numeric_limits<std::int64_t>::max(),
                                             "of each node, the oldest go first and the newest stays; 0: no limit"),
   });
