@@ -120,21 +120,20 @@ TEST_CASE("a report that was cut off is completed at the next start, and told on
   }
   CHECK(told == 1);
 
-  // When it is older than the quarantine keeps anything it goes, with an event.
+  // When it is older than the quarantine keeps anything its data goes, with an event; what it held is told on.
   cluster.pgkeel->terminate();
-  const std::string old = cluster.folder.path() + "/pgkeel-quarantine/a-20200101T000000.000Z";
-  report["time"] = "20200101T000000.000Z";
-  report["lost"] = {{"named", true}, {"transactions", 4}, {"wal_bytes", 4096}};
-  std::ofstream(folder + "/report.json") << report.dump();
-  std::filesystem::rename(folder, old);
+  REQUIRE(std::filesystem::exists(folder + "/data"));
+  std::ofstream(folder + "/age.json") << R"({"boot": "an earlier one", "seconds_since_boot": 0, "seconds": 315360000})";
   cluster.pgkeel->start();
   CHECK(wait_until([&] {
     return std::ranges::any_of(cluster.pgkeel->events(), [&](const auto& event) {
-      return event["text"].template get<std::string>().find("removed " + old + ", which held 4 committed") !=
-             std::string::npos;
+      return event["text"].template get<std::string>().find("removed what " + folder +
+                                                            " kept, which held 4 committed") != std::string::npos;
     });
   }));
-  CHECK_FALSE(std::filesystem::exists(old));
+  CHECK_FALSE(std::filesystem::exists(folder + "/data"));
+  CHECK(cluster.pgkeel->run_verb({"lost", "test"}).output.find(std::filesystem::path(folder).filename()) !=
+        std::string::npos);
 }
 
 TEST_CASE("what a node on another host lost is told and written out through its agent, row by row") {

@@ -177,6 +177,7 @@ class Stage:
 
 
 def commands_of(runbooks, title):
-    """The lines of the code block below this title."""
+    """The lines of the last code block below this title that is of no language: SQL has one."""
     section = runbooks.split(f"\n## {title}\n")[1].split("\n## ")[0]
-    return re.findall(r"```\n(.*?)```", section, re.DOTALL)[-1].strip().splitlines()
+    blocks = re.findall(r"^```(\w*)\n(.*?)^```", section, re.DOTALL | re.MULTILINE)
+    return [text for language, text in blocks if not language][-1].strip().splitlines()
