@@ -48,7 +48,12 @@ void Executor::start_host_job(const Action& action, bool host_in_reach, const Do
   };
   if (action.kind == ActionKind::kFence) return fence(action, host_in_reach, done);
   if (!host_in_reach) return job(1us, [=] { done(failed(action, "its host cannot be reached")); });
-  carry_out(action, [done](const HostWork::Outcome& outcome) { done(outcome.status); });
+  carry_out(action, [=, this](const HostWork::Outcome& outcome) {
+    // What its control file says then is as good a proof as a fence's.
+    if (action.kind == ActionKind::kStopServer && outcome.status.succeeded)
+      checkers_.durability.proven_stopped(server(action.node));
+    done(outcome.status);
+  });
 }
 
 void Executor::carry_out(const Action& action, const HostWork::Done& done) {
