@@ -46,6 +46,7 @@ void DurabilityCheckers::acknowledged(const Server& server, RecordId record, std
   if (!world_.keeps_commits() || !world_.meddlings[meddling] || loss_is_accepted(disk_.memory)) return;
   // By what pgkeel goes by: it does not know of a store that was said to have failed, and leads nobody by it.
   const ClusterMemory& memory = disk_.or_else ? *disk_.or_else : disk_.memory;
+  if (memory.primary == server.name && memory.opens_when_commits_wait) return;  // it is promised of by nobody yet
   if (memory.primary != server.name) {
     // One that was never led to, because it failed while it was promoted, or that somebody changed or started since.
     const bool somebodys_doing = server.promoted_by_hand || server.started_by_operator || meddling != 0;
