@@ -7,30 +7,30 @@
 namespace pgkeel {
 namespace {
 
-constexpr std::array<std::uint8_t, 12> kMappedPrefix{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF};
 constexpr unsigned kMappedPrefixBits = 96;
+constexpr std::size_t kMappedPrefixBytes = kMappedPrefixBits / 8;
 constexpr std::size_t kHostNetworkBytes = 8;  // a /64 (RFC 4291, 2.5.4)
 
-bool is_ipv4(const IpAddress& address) {
-  return std::equal(kMappedPrefix.begin(), kMappedPrefix.end(), address.bytes.begin());
-}
-
 }  // namespace
+
+bool is_ipv4(const IpAddress& address) {
+  return IpNetwork{kFirstIpv4Address, kMappedPrefixBits}.contains(address);
+}
 
 std::optional<IpAddress> parse_ip_address(std::string_view text) {
   if (text.find('\0') != std::string_view::npos) return std::nullopt;
   const std::string terminated(text);
   IpAddress address;
   if (inet_pton(AF_INET6, terminated.c_str(), address.bytes.data()) == 1) return address;
-  std::copy(kMappedPrefix.begin(), kMappedPrefix.end(), address.bytes.begin());
-  if (inet_pton(AF_INET, terminated.c_str(), address.bytes.data() + kMappedPrefix.size()) == 1) return address;
+  address = kFirstIpv4Address;
+  if (inet_pton(AF_INET, terminated.c_str(), address.bytes.data() + kMappedPrefixBytes) == 1) return address;
   return std::nullopt;
 }
 
 std::string format_ip_address(const IpAddress& address) {
   std::array<char, INET6_ADDRSTRLEN> text{};
   if (is_ipv4(address)) {
-    inet_ntop(AF_INET, address.bytes.data() + kMappedPrefix.size(), text.data(), text.size());
+    inet_ntop(AF_INET, address.bytes.data() + kMappedPrefixBytes, text.data(), text.size());
   } else {
     inet_ntop(AF_INET6, address.bytes.data(), text.data(), text.size());
   }

@@ -16,6 +16,10 @@ struct IpAddress {
   friend bool operator==(const IpAddress&, const IpAddress&) = default;
 };
 
+// The first address of IPv4; those of it begin with the same 12 bytes (RFC 4291, 2.5.5.2).
+inline constexpr IpAddress kFirstIpv4Address{{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF}};
+bool is_ipv4(const IpAddress& address);
+
 std::optional<IpAddress> parse_ip_address(std::string_view text);  // "10.0.0.1", "fe80::1"
 std::string format_ip_address(const IpAddress& address);
 

@@ -157,7 +157,7 @@ void Socket::turn_deaf_to(const IpAddress& address) {
   constexpr std::uint32_t kIpv6Destination = kNetwork + 24;
   std::array<std::uint32_t, kWords> words{};
   std::memcpy(words.data(), address.bytes.data(), sizeof words);
-  const bool is_ipv4 = IpNetwork{IpAddress{{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF}}, 96}.contains(address);
+  const bool for_ipv4 = is_ipv4(address);
   std::vector<sock_filter> program;
   const auto is = [&program](std::uint32_t value) {
     program.push_back({.code = BPF_JMP | BPF_JEQ | BPF_K, .jt = 0, .jf = 0, .k = value});
@@ -170,10 +170,10 @@ void Socket::turn_deaf_to(const IpAddress& address) {
   is(kSyn);
   load(BPF_B, kNetwork);
   program.push_back({.code = BPF_ALU | BPF_AND | BPF_K, .jt = 0, .jf = 0, .k = 0xF0});
-  is(is_ipv4 ? 0x40 : 0x60);
-  for (std::size_t word = is_ipv4 ? kWordOfIpv4 : 0; word < kWords; ++word) {
-    const auto offset = is_ipv4 ? 0 : static_cast<std::uint32_t>(sizeof(std::uint32_t) * word);
-    load(BPF_W, (is_ipv4 ? kIpv4Destination : kIpv6Destination) + offset);
+  is(for_ipv4 ? 0x40 : 0x60);
+  for (std::size_t word = for_ipv4 ? kWordOfIpv4 : 0; word < kWords; ++word) {
+    const auto offset = for_ipv4 ? 0 : static_cast<std::uint32_t>(sizeof(std::uint32_t) * word);
+    load(BPF_W, (for_ipv4 ? kIpv4Destination : kIpv6Destination) + offset);
     is(ntohl(words.at(word)));
   }
   program.push_back({.code = BPF_RET | BPF_K, .jt = 0, .jf = 0, .k = 0});

@@ -50,7 +50,7 @@ std::optional<HeldAddress> address_in(const nlmsghdr* message) {
   held.interface = header.ifa_index;
   held.address.is_ipv4 = header.ifa_family == AF_INET;
   held.address.prefix_length = header.ifa_prefixlen;
-  if (held.address.is_ipv4) held.address.address.bytes = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF};
+  if (held.address.is_ipv4) held.address.address = kFirstIpv4Address;
   const auto bytes = raw_bytes(held.address);
   if (own == nullptr || mnl_attr_get_payload_len(own) != bytes.size()) return std::nullopt;
   std::memcpy(held.address.address.bytes.data() + (16 - bytes.size()), mnl_attr_get_payload(own), bytes.size());

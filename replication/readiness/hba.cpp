@@ -8,11 +8,6 @@ namespace {
 
 enum class Match { kNo, kMaybe, kYes };
 
-bool is_ipv4(const IpAddress& address) {
-  return std::all_of(address.bytes.begin(), address.bytes.begin() + 10, [](auto byte) { return byte == 0; }) &&
-         address.bytes[10] == 0xff && address.bytes[11] == 0xff;
-}
-
 Match address_match(const HbaLine& line, const IpAddress& from) {
   if (line.address == "all") return Match::kYes;
   const auto network = parse_ip_address(line.address);
