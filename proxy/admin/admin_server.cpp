@@ -14,6 +14,7 @@
 #include "proxy/admin/host_check.h"
 #include "proxy/admin/order_json.h"
 #include "proxy/admin/query_number.h"
+#include "proxy/admin/request_members.h"
 #include "proxy/admin/status_json.h"
 #include "proxy/admin/token_guard.h"
 #include "proxy/http/http_server.h"
@@ -279,7 +280,7 @@ struct AdminServer::Inner {
   }
 
   void restart(const std::string& by, const httplib::Request& request, httplib::Response& response) {
-    const auto empty = parse_restart(request.body);
+    const auto empty = RequestMembers().take(request.body);
     if (!empty) return answer_text(response, 400, empty.error().message);
     const auto begun = sources.restart ? sources.restart(by) : std::nullopt;
     if (!begun) return answer_text(response, 503, "the control thread does not answer; nothing is begun");

@@ -2,6 +2,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "proxy/admin/request_members.h"
+
 namespace pgkeel {
 namespace {
 
@@ -10,20 +12,11 @@ using Json = nlohmann::ordered_json;
 }  // namespace
 
 Result<LeadRequest> parse_lead_request(std::string_view body) {
-  const Json json = body.empty() ? Json::object() : Json::parse(body, nullptr, false);
-  if (!json.is_object()) return Error{"the body is no JSON object"};
   LeadRequest request;
-  for (const auto& [name, value] : json.items()) {
-    if (name == "to") {
-      if (!value.is_string()) return Error{"\"to\" must be a string"};
-      request.to = value.get<std::string>();
-    } else if (name == "preview") {
-      if (!value.is_boolean()) return Error{"\"preview\" must be true or false"};
-      request.preview = value.get<bool>();
-    } else {
-      return Error{"\"" + name + "\" is not known here"};
-    }
-  }
+  RequestMembers members;
+  members.text("to", request.to);
+  members.flag("preview", request.preview);
+  if (auto taken = members.take(body); !taken) return taken.error();
   return request;
 }
 

@@ -1,9 +1,8 @@
 #include "proxy/admin/order_json.h"
 
-#include <functional>
-#include <map>
-
 #include <nlohmann/json.hpp>
+
+#include "proxy/admin/request_members.h"
 
 namespace pgkeel {
 namespace {
@@ -13,37 +12,6 @@ using Json = nlohmann::ordered_json;
 std::string print(const Json& json) {
   return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
-
-// The members that a body may have: each takes its value, or says what it should be.
-class Members {
- public:
-  void text(const char* name, std::string& into) {
-    takers_[name] = [&into](const Json& value) -> const char* {
-      if (!value.is_string()) return "a string";
-      into = value.get<std::string>();
-      return nullptr;
-    };
-  }
-  void flag(const char* name, bool& into) {
-    takers_[name] = [&into](const Json& value) -> const char* {
-      if (!value.is_boolean()) return "true or false";
-      into = value.get<bool>();
-      return nullptr;
-    };
-  }
-
-  Result<void> take(const Json& object) const {
-    for (const auto& [name, value] : object.items()) {
-      const auto taker = takers_.find(name);
-      if (taker == takers_.end()) return Error{"\"" + name + "\" is not known here"};
-      if (const char* wanted = taker->second(value)) return Error{"\"" + name + "\" must be " + wanted};
-    }
-    return {};
-  }
-
- private:
-  std::map<std::string, std::function<const char*(const Json&)>> takers_;
-};
 
 }  // namespace
 
@@ -55,12 +23,10 @@ std::optional<OrderKind> order_kind_named(const std::string& name) {
 }
 
 Result<OrderRequest> parse_order(OrderKind kind, std::string_view body) {
-  const Json json = body.empty() ? Json::object() : Json::parse(body, nullptr, false);
-  if (!json.is_object()) return Error{"the body is no JSON object"};
   OrderRequest request;
   OperatorOrder& order = request.order;
   order.kind = kind;
-  Members members;
+  RequestMembers members;
   members.flag("preview", request.preview);
   const char* needed = nullptr;
   switch (kind) {
@@ -80,9 +46,8 @@ Result<OrderRequest> parse_order(OrderKind kind, std::string_view body) {
       members.text("to", order.node);
       break;
     case OrderKind::kMaintenance:
-      members.flag("on", order.on);
+      members.needed_flag("on", order.on);
       members.text("node", order.node);
-      if (json.is_object() && !json.contains("on")) return Error{"\"on\" must be true or false"};
       break;
     case OrderKind::kStop:
     case OrderKind::kStart:
@@ -94,7 +59,7 @@ Result<OrderRequest> parse_order(OrderKind kind, std::string_view body) {
       members.text(needed = "node", order.node);
       break;
   }
-  if (auto taken = members.take(json); !taken) return taken.error();
+  if (auto taken = members.take(body); !taken) return taken.error();
   if (needed != nullptr && order.node.empty()) return Error{"\"" + std::string(needed) + "\" must name a node"};
   if (order.discard_old_data && !order.rebuild) return Error{"\"discard_old_data\" belongs to \"rebuild\""};
   return request;

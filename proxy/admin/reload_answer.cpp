@@ -2,6 +2,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "proxy/admin/request_members.h"
+
 namespace pgkeel {
 namespace {
 
@@ -29,14 +31,10 @@ std::string reload_answer_json(const ReloadAnswer& answer, bool preview) {
 }
 
 Result<bool> parse_reload_preview(std::string_view body) {
-  const Json json = body.empty() ? Json::object() : Json::parse(body, nullptr, false);
-  if (!json.is_object()) return Error{"the body is no JSON object"};
   bool preview = false;
-  for (const auto& [name, value] : json.items()) {
-    if (name != "preview") return Error{"\"" + name + "\" is not known here"};
-    if (!value.is_boolean()) return Error{"\"preview\" must be true or false"};
-    preview = value.get<bool>();
-  }
+  RequestMembers members;
+  members.flag("preview", preview);
+  if (auto taken = members.take(body); !taken) return taken.error();
   return preview;
 }
 

@@ -266,13 +266,6 @@ std::string clusters_json(const std::vector<ClusterStatus>& clusters, const Conf
                   {"certificates", certificates_to_json(configuration.certificates)}}}});
 }
 
-Result<void> parse_restart(std::string_view body) {
-  const Json json = body.empty() ? Json::object() : Json::parse(body, nullptr, false);
-  if (!json.is_object()) return Error{"the body is no JSON object"};
-  if (!json.empty()) return Error{"\"" + json.begin().key() + "\" is not known here"};
-  return {};
-}
-
 std::string restart_json(const Result<void>& begun) {
   if (begun) return print({{"accepted", true}, {"watch", "/api/v1/process"}});
   return print({{"accepted", false}, {"reason", begun.error().message}});

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "proxy/admin/cluster_status.h"
@@ -15,8 +14,6 @@ std::string cluster_json(const ClusterStatus& cluster);
 // {"clusters": […], "configuration": {…}}
 std::string clusters_json(const std::vector<ClusterStatus>& clusters, const ConfigurationStatus& configuration);
 
-// Of the body of POST /api/v1/restart, which has no members.
-Result<void> parse_restart(std::string_view body);
 std::string restart_json(const Result<void>& begun);
 std::string process_json(const ProcessStatus& process);
 
