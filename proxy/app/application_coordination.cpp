@@ -281,7 +281,7 @@ void Application::add_agreement(ClusterStatus& status) const {
 }
 
 // Who has connected is not refused, and who connects from now on finds one of the others: by its next host, or, where
-// it knows but the virtual IP, because it is not answered here and tries again a second later.
+// it knows but the virtual IP, because it is not answered here, and passed on to the next holder (or tries again).
 void Application::stop_among_others(bool next_one_listens) {
   AtTheDoor newcomers = next_one_listens ? AtTheDoor::kWaits : AtTheDoor::kRefused;
   farewell_.reset();
