@@ -248,8 +248,7 @@ Result<QuarantineEntry> make_lost_report(const QuarantineEntry& entry, const Loc
   (*report)["lost"] = std::move(lost);
   if (auto written = write_durably(entry.folder + "/" + kTransactionsFile, lines, 0600); !written)
     return written.error();
-  const auto text = report->dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
-  if (auto written = write_durably(entry.folder + "/report.json", text, 0644); !written) return written.error();
+  if (auto written = write_report(entry.folder, *report); !written) return written.error();
   return read_back(entry.folder);
 }
 

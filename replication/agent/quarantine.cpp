@@ -57,8 +57,7 @@ Result<void> say_where(const std::string& quarantine, const std::string& data) {
   auto report = read_report(quarantine);
   if (!report) return report.error();
   (*report)["data"] = data;
-  const auto text = report->dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
-  return write_durably(quarantine + "/report.json", text, 0644);
+  return write_report(quarantine, *report);
 }
 
 PlacingError other_problem(const std::string& message) {
@@ -174,8 +173,7 @@ Result<void, PlacingError> Quarantine::fill(const std::string& made, const Diver
   CopyProgress progress(data, disk_bytes_of(directory_.path()), say);
   if (auto copied = copy_data_directory(directory_, data, [&] { progress.look(); }); !copied) return copied;
   if (auto synced = sync_file_system(made); !synced) return problem_in(made, synced.error());
-  const auto report = report_of(divergence, "data", time_stamp).dump(2) + "\n";
-  if (auto written = write_durably(made + "/report.json", report, 0644); !written)
+  if (auto written = write_report(made, report_of(divergence, "data", time_stamp)); !written)
     return problem_in(made, written.error());
   if (auto synced = sync_folder(folder_); !synced) return problem_in(made, synced.error());
   return {};
@@ -185,8 +183,7 @@ Result<std::string> Quarantine::make_report(const Divergence& divergence, const 
                                             const std::string& data) const {
   auto made = make_folder(divergence.node, time_stamp);
   if (!made) return made;
-  const auto report = report_of(divergence, data, time_stamp).dump(2) + "\n";
-  if (auto written = write_durably(*made + "/report.json", report, 0644); !written) return written.error();
+  if (auto written = write_report(*made, report_of(divergence, data, time_stamp)); !written) return written.error();
   if (auto synced = sync_folder(folder_); !synced) return synced.error();
   return made;
 }
@@ -225,8 +222,7 @@ Result<void> Quarantine::note_wal_end(const std::string& quarantine, Lsn wal_end
   auto report = read_report(quarantine);
   if (!report) return report.error();
   (*report)["wal_end"] = format_lsn(wal_end);
-  const auto text = report->dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
-  return write_durably(quarantine + "/report.json", text, 0644);
+  return write_report(quarantine, *report);
 }
 
 }  // namespace pgkeel

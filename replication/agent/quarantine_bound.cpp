@@ -44,8 +44,7 @@ Result<void> note_removal(const std::string& folder, const std::string& reason) 
   auto report = read_report(folder);
   if (!report) return report.error();
   (*report)[kQuarantineRemoved] = {{"time", format_wall_time(wall_now())}, {"reason", reason}};
-  const auto text = report->dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
-  return write_durably(folder + "/report.json", text, 0644);
+  return write_report(folder, *report);
 }
 
 // All that can go of an entry's folder; the first problem.

@@ -62,6 +62,12 @@ Result<Json> read_report(const std::string& folder) {
   return report;
 }
 
+Result<void> write_report(const std::string& folder, const Json& report) {
+  // Names may be in an encoding that is not UTF-8.
+  const auto text = report.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+  return write_durably(folder + "/report.json", text, 0644);
+}
+
 std::string transactions_file_of(const Json& report) {
   const auto lost = report.find("lost");
   const auto name = lost == report.end() || !lost->is_object() ? "" : text_of(*lost, "transactions_file");

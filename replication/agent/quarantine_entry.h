@@ -41,6 +41,7 @@ std::optional<QuarantineEntry> read_quarantine_entry(const std::string& folder);
 
 // report.json as it is.
 Result<nlohmann::json> read_report(const std::string& folder);
+Result<void> write_report(const std::string& folder, const nlohmann::json& report);  // durably
 
 // The lost transactions, one JSON object each, as report.json's "transactions_file" names them.
 Result<std::vector<nlohmann::json>> read_lost_transactions(const std::string& folder);
