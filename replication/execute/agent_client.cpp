@@ -41,6 +41,12 @@ bool may_be_repeated(JobKind kind) {
   return kind == JobKind::kFence || kind == JobKind::kExamine || kind == JobKind::kProvision;
 }
 
+// Long work that an operator or the state of the node asks for waits for what an earlier pgkeel ordered, and that is
+// not the same (a rejoin, and now a rebuild). What is short is decided anew instead.
+bool waits_its_turn(JobKind kind) {
+  return kind == JobKind::kRejoin || kind == JobKind::kProvision;
+}
+
 // One job, from its order to its end.
 class JobCall {
  public:
@@ -69,15 +75,26 @@ class JobCall {
       const auto answer = post(path("/jobs"), json, kCallLimit);
       may_have_arrived = may_have_arrived || !answer;
       if (answer && answer->status == 202) return parse_job_record(answer->body);
+      const std::string in_the_way = answer ? parse_busy_id(answer->body) : "";
+      if (!in_the_way.empty() && waits_its_turn(request.kind)) {
+        progress_("waits: " + parse_error(answer->body));
+        JobRecord other;
+        other.id = in_the_way;
+        other.kind = request.kind;
+        if (const auto ended = wait_for_end(std::move(other), Whose::kOthers); !ended) return ended.error();
+        continue;
+      }
       // A start or a rejoin that an earlier pgkeel ordered does not keep a fence waiting.
-      const std::string in_the_way = answer && request.kind == JobKind::kFence ? parse_busy_id(answer->body) : "";
-      if (!in_the_way.empty()) break_off(in_the_way);
-      if (answer && in_the_way.empty()) return refusal(*answer);
+      const bool is_broken_off = !in_the_way.empty() && request.kind == JobKind::kFence;
+      if (is_broken_off) break_off(in_the_way);
+      if (answer && !is_broken_off) return refusal(*answer);
       if (!ask_again()) return answer ? refusal(*answer) : answer.error();
     }
   }
 
-  Result<JobRecord> wait_for_end(JobRecord record) {
+  // What somebody else ordered is not broken off with this call, which only ends.
+  enum class Whose { kOwn, kOthers };
+  Result<JobRecord> wait_for_end(JobRecord record, Whose whose = Whose::kOwn) {
     std::uint64_t lines_told = 0;
     while (true) {
       for (std::size_t i = 0; i < record.lines.size(); ++i) {
@@ -85,7 +102,10 @@ class JobCall {
       }
       lines_told = std::max<std::uint64_t>(lines_told, record.lines_before + record.lines.size());
       if (record.state != JobState::kRunning) return record;
-      if (break_off_.stop_requested()) break_off(record.id);
+      if (break_off_.stop_requested()) {
+        if (whose == Whose::kOthers) return record;
+        break_off(record.id);
+      }
       const Duration wait = break_off_.stop_possible() ? kBreakablePollWait : kPollWait;
       const auto answer = get(path("/jobs/" + record.id + "?after=" + std::to_string(lines_told) +
                                    "&wait_ms=" + std::to_string(to_milliseconds(wait))),

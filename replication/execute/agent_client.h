@@ -1,6 +1,7 @@
 // A node's host, reached through the agent beside its server. Each call that changes something is a job of the agent:
 // ordered under an id of its own, so that it may be sent again, and then asked for until it has ended. A job goes on
-// where pgkeel or the network fails; whoever orders the same work again is told of the same job. Job threads.
+// where pgkeel or the network fails; whoever orders the same work again is told of the same job. Beside another one a
+// rejoin waits for its end, a fence breaks it off, and the rest is refused. Job threads.
 #pragma once
 
 #include <cstdint>
