@@ -170,7 +170,7 @@ def check_reload_and_restart(api):
 
 
 def check_api(stage, provision):
-    """`provision(node)`: makes its host an empty one. Ends with a cluster that pgkeel has left."""
+    """`provision(node)`: makes its host an empty one. Ends with a cluster that pgkeel has left; its primary and standby."""
     api = Api(stage)
     api.look()
     check_refusals(api)
@@ -196,6 +196,7 @@ def check_api(stage, provision):
     api.order("resolve", keep=stage.condition()["route"])
     api.order("rejoin", node=standby())
     stage.wait_normal()
+    primary, other = stage.condition()["route"], standby()
     api.order("teardown", name="orders")
     api.look()
     verbs = {pattern.rsplit("/", 1)[1] for pattern, operations in api.document["paths"].items() if pattern.startswith("/api/v1/clusters/") and "post" in operations}
@@ -208,3 +209,4 @@ def check_api(stage, provision):
         api.problems.append("wrong tokens without end")
     if api.problems:
         raise RuntimeError("\n".join(sorted(set(api.problems))))
+    return primary, other

@@ -1,6 +1,6 @@
 """Plays deploy/docs/runbooks.md: two servers made by the entry point of the containers, each with its agent, and pgkeel
-in front; then every command of "Restore from a backup", "Rolling minor upgrade", "Replace a node", "Collision" and "Lost
-transactions", word by word. Also: what a running pgkeel answers is what deploy/docs/metrics.md and openapi.json say, and
+in front; then every command of "Restore from a backup", "Rolling minor upgrade", "Replace a node", "Collision", "Lost
+transactions" and "Leave", word by word. Also: what a running pgkeel answers is what deploy/docs/metrics.md and openapi.json say, and
 how it behaves on a terminal.
 
 runbooks.py SOURCE PGKEEL"""
@@ -14,6 +14,7 @@ import tempfile
 from api import check_api
 from collision import play_collision
 from documented_metrics import OF_SEVERAL, documented_metrics, must_tell
+from leave import play_leave_without_pgkeel, play_sql_of_leave
 from restore import play_restore
 from stage import LIMIT_S, Stage, as_postgres, commands_of
 from terminal import check_terminal
@@ -94,7 +95,9 @@ def main():
                 raise RuntimeError("after the replacement: not what it should be")
             check_metrics(stage, (source / "deploy/docs/metrics.md").read_text())
             play_collision(stage, runbooks)
-            check_api(stage, lambda node: replace_host(stage, node))
+            play_leave_without_pgkeel(stage, runbooks, begin_agent)
+            primary, standby = check_api(stage, lambda node: replace_host(stage, node))
+            play_sql_of_leave(stage, runbooks, primary, standby)
         except Exception:
             print(json.dumps(stage.condition(), indent=1)[:3000], stage.logs(), flush=True)
             raise
