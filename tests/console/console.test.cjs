@@ -182,7 +182,8 @@ test("a collision: both timelines, where they parted, and an order that ends it;
   await condition(page, "Collision");
   assert.equal(await page.locator("#condition").getAttribute("data-tone"), "bad");
   await page.locator("#condition").getByText(/on timeline \d+ and . on timeline \d+ went apart at [0-9A-F]+\/[0-9A-F]+ of timeline \d+/).waitFor();
-  for (const node of [active, standby]) await card(page, node).getByText("primary", { exact: true }).first().waitFor();
+  await card(page, active).locator(".badge.good", { hasText: "primary" }).waitFor();
+  await card(page, standby).locator(".badge.bad", { hasText: "primary" }).waitFor();  // nobody is led there
   await page.screenshot({ path: `${kScreenshots}/collision.png`, fullPage: true });
   await condition(narrow, "Collision");
   assert.ok(await narrow.evaluate(() => document.documentElement.scrollWidth <= window.innerWidth));

@@ -175,11 +175,19 @@ function drawAccessPoint(cluster) {
     element("button", { text: kOrders[name].label, type: "button", "data-order": name, title: kOrders[name].what })));
 }
 
+// A primary that clients are not led to is one too many, or about to be used.
+function roleBadge(cluster, node) {
+  if (!node.role) return ["no answer", "bad"];
+  if (node.role !== "primary") return [node.role, "calm"];
+  if (cluster.route === node.name) return [node.role, "good"];
+  return [node.role, cluster.condition === "collision" ? "bad" : "warn"];
+}
+
 // As a list of [text, tone].
 function badges(cluster, node) {
   const list = [];
   if (cluster.route === node.name) list.push(["active", "good"]);
-  list.push(node.role ? [node.role, node.role === "primary" ? "good" : "calm"] : ["no answer", "bad"]);
+  list.push(roleBadge(cluster, node));
   if (isMaintained(cluster, node)) list.push(["maintenance", "warn"]);
   if (node.role === "standby" && cluster.durability !== "async") list.push(node.safe ? ["safe", "good"] : ["not safe", "warn"]);
   if (node.role === "standby") list.push(node.streaming ? ["streaming", "good"] : ["not streaming", "warn"]);
