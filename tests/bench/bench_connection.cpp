@@ -122,7 +122,11 @@ std::uint64_t BenchConnection::read_to_ready() {
                                    std::size_t{header[3]} << 8 | std::size_t{header[4]};
         body_left = length - 4;
         ready = header[0] == 'Z';
-        if (header[0] == 'E') throw std::runtime_error("the server said: " + std::string(&buffer[at], count - at));
+        if (header[0] == 'E') {
+          std::string fields(&buffer[at], count - at);
+          std::ranges::replace(fields, '\0', ' ');
+          throw std::runtime_error("the server said: " + fields);
+        }
       }
       if (ready && body_left == 0) return total;
     }

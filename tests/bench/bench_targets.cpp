@@ -74,11 +74,12 @@ BenchTargets::BenchTargets(unsigned connections) : connections_(connections) {
   const auto copied = run_checked({.arguments = {"install", "-m", "600", "-o", server_user(), key_, server_key},
                                    .limit = std::chrono::seconds(10)});
   if (!copied) throw std::runtime_error(copied.error().message);
+  // PgBouncer keeps the server connections of those who have left, while others connect.
   server_ = PostgresServer::primary(
       folder_, "a",
-      {.settings = {"fsync = off", "max_connections = " + std::to_string(connections_ + 100), "shared_buffers = 256MB",
-                    "ssl = on", "ssl_cert_file = '" + cert_ + "'", "ssl_key_file = '" + server_key + "'",
-                    "password_encryption = 'scram-sha-256'"},
+      {.settings = {"fsync = off", "max_connections = " + std::to_string(2 * connections_ + 100),
+                    "shared_buffers = 256MB", "ssl = on", "ssl_cert_file = '" + cert_ + "'",
+                    "ssl_key_file = '" + server_key + "'", "password_encryption = 'scram-sha-256'"},
        .hba_lines = {"host all scram all scram-sha-256", "local all all trust", "host all all all trust",
                      "host replication all all trust"}});
   server_->query("CREATE ROLE scram LOGIN PASSWORD '" + std::string(kScramPassword) + "'");

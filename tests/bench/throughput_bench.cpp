@@ -109,17 +109,24 @@ int run(const Options& options) {
   targets.server().query("GRANT SELECT ON ALL TABLES IN SCHEMA public TO scram");
 
   std::map<std::string, Rounds> results;
+  std::map<std::string, std::string> failed;  // by workload; the others go on
   const auto& all = targets.all();
   for (int round = 0; round < options.rounds; ++round) {
     for (const auto& workload : chosen) {
-      if (workload.once() && round > 0) continue;
+      if ((workload.once() && round > 0) || failed.contains(workload.name)) continue;
       // Each target is first in turn: what the machine does besides meets all of them.
-      for (std::size_t turn = 0; turn < all.size(); ++turn) {
+      for (std::size_t turn = 0; turn < all.size() && !failed.contains(workload.name); ++turn) {
         const auto& target = all[(turn + static_cast<std::size_t>(round)) % all.size()];
         if (!workload.runs_on(target)) continue;
-        results[workload.name][target.name].push_back(run_workload(targets, target, workload, options.seconds));
+        try {
+          results[workload.name][target.name].push_back(run_workload(targets, target, workload, options.seconds));
+        } catch (const std::exception& error) {
+          failed[workload.name] = target.name + ": " + error.what();
+          results.erase(workload.name);
+        }
       }
-      std::cerr << "round " << round + 1 << " of " << options.rounds << ": " << workload.name << "\n";
+      std::cerr << "round " << round + 1 << " of " << options.rounds << ": " << workload.name
+                << (failed.contains(workload.name) ? " failed with " + failed[workload.name] : "") << "\n";
     }
   }
 
@@ -134,9 +141,10 @@ int run(const Options& options) {
       if (rounds.contains(target.name)) report["workloads"][workload.name][target.name] = summary(rounds, target.name);
     }
   }
+  if (!failed.empty()) report["failed"] = failed;
   print_table(report);
-  std::cout << report.dump(2) << "\n";
-  return 0;
+  std::cout << report.dump(2, ' ', false, Json::error_handler_t::replace) << "\n";
+  return failed.empty() ? 0 : 1;
 }
 
 // Thousands of idle clients take a descriptor each.
