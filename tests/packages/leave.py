@@ -11,9 +11,8 @@ SLOTS = "SELECT count(*) FROM pg_replication_slots WHERE slot_name LIKE 'pgkeel%
 
 
 def need(stage, what, node, query, wanted):
-    found = sql_on(stage, node, query)
-    if found != wanted:
-        raise RuntimeError(f"{what}: {query} on {node}: {found}, not {wanted}")
+    """Soon: a server reads a changed setting a moment after pg_reload_conf()."""
+    stage.wait(f"{what}: {query} on {node} is {wanted!r}", lambda: sql_on(stage, node, query) == wanted)
 
 
 def need_plain_servers(stage, primary, standby):
@@ -22,7 +21,7 @@ def need_plain_servers(stage, primary, standby):
     need(stage, "left", standby, "SHOW primary_slot_name", "")
     for node in (primary, standby):
         need(stage, "left", node, SLOTS, "0")
-    stage.wait("the standby without pgkeel", lambda: sql_on(stage, primary, STREAMS) == "1")
+    need(stage, "left", primary, STREAMS, "1")
     sql_on(stage, primary, "CREATE TABLE afterwards (); DROP TABLE afterwards")  # waits for nobody
 
 
