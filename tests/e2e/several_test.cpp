@@ -259,7 +259,9 @@ TEST_CASE(
   CHECK(coordination["leader"] == "one");
   CHECK(coordination["term"] == term);
   CHECK(several.of("one").status()["coordination"]["leads"] == true);
-  REQUIRE(several.of("one").run_verb({"switchover", "test", "--yes"}).exit_status == 0);
+  const auto switchover = several.of("one").run_verb({"switchover", "test", "--yes"});
+  REQUIRE_MESSAGE(switchover.exit_status == 0, switchover.output, switchover.error_output,
+                  several.of("one").describe());
   several.require_normal("one", "b");
   several.require_normal("two", "b");
 }

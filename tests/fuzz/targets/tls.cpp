@@ -4,6 +4,7 @@
 #include <ctime>
 #include <optional>
 #include <string>
+#include <system_error>
 
 #include "tests/fuzz/targets/access_point_harness.h"
 #include "tests/fuzz/targets/fuzz_input.h"
@@ -54,7 +55,11 @@ void say_records(fuzz::Input& input, AccessPointHarness& harness, TlsPeer& peer)
     if (kind < 16) {
       fuzz::say(peer.peer(), text);
     } else if (kind == 16 && peer.version() == "TLSv1.3") {
-      peer.ask_for_key_update();
+      try {
+        peer.ask_for_key_update();
+      } catch (const std::system_error&) {
+        return;  // pgkeel has closed it meanwhile
+      }
     } else if (!text.empty()) {
       std::string record = peer.encrypt(text);
       if (kind >= 224) record[kind % record.size()] = static_cast<char>(record[kind % record.size()] ^ 1);
