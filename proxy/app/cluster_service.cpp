@@ -168,6 +168,14 @@ void ClusterService::review_logins(Instant now) {
   if (login_watch_.note().empty()) return;
   const auto node = login_watch_.review(controller_.memory().epoch, session_stats().logins, now);
   if (node) record_of_node(LogLevel::kInfo, "node", *node, "new connections are accepted again");
+  const auto trial = login_watch_.begin_trial(now);
+  if (!trial) return;
+  const auto tried = [this, alive = std::weak_ptr<bool>(alive_), trial = *trial](const Result<SqlRows, SqlError>& end) {
+    if (alive.expired()) return;
+    login_watch_.tried(trial, end.has_value() || !end.error().sqlstate.empty(), monotonic_now());
+    step_soon();
+  };
+  monitor_.run_sql_apart(trial->node, "SELECT 1", trial->limit, tried, nullptr, Monitor::Session::kOfProbes);
 }
 
 void ClusterService::record_of_node(LogLevel severity, const char* kind, const std::string& node,

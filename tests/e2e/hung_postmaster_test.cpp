@@ -49,3 +49,20 @@ TEST_CASE("a primary that answers probes but no login is told of, and not failed
   CHECK(events_with(pgkeel, "accepts no new connections") == 1);
   CHECK(wait_until([&] { return events_with(pgkeel, "new connections are accepted again") == 1; }));
 }
+
+TEST_CASE("a primary that takes logins again is shown as such where no client comes any more") {
+  Cluster cluster({"b"}, {.proxy_lines = {}, .cluster_lines = {}, .detection_lines = {"failure_timeout = \"2s\""}});
+  const auto& pgkeel = *cluster.pgkeel;
+  const pid_t postmaster = cluster.server("a").processes().front();
+  REQUIRE(::kill(postmaster, SIGSTOP) == 0);
+  bool told = false;
+  {
+    const RawClient gives_up(pgkeel.port());
+    told = pgkeel.wait_for([](const auto& now) { return now["condition"] == "degraded"; });
+  }
+  ::kill(postmaster, SIGCONT);
+  REQUIRE_MESSAGE(told, pgkeel.describe());
+  REQUIRE_MESSAGE(pgkeel.wait_normal("a"), pgkeel.describe());
+  CHECK(events_with(pgkeel, "accepts no new connections") == 1);
+  CHECK(events_with(pgkeel, "new connections are accepted again") == 1);
+}
