@@ -259,6 +259,7 @@ TEST_CASE(
   CHECK(coordination["leader"] == "one");
   CHECK(coordination["term"] == term);
   CHECK(several.of("one").status()["coordination"]["leads"] == true);
+  several.require_normal("one", "a");
   const auto switchover = several.of("one").run_verb({"switchover", "test", "--yes"});
   REQUIRE_MESSAGE(switchover.exit_status == 0, switchover.output, switchover.error_output,
                   several.of("one").describe());

@@ -119,6 +119,22 @@ def must_find(pgkeel, file, wanted):
     assert found == wanted, f"{found}, not {wanted}"
 
 
+def must_find_at_last(pgkeel, file, beginnings):
+    """Once it has settled; what is wrong with a connection is said in several ways."""
+    found = []
+
+    def is_found():
+        found[:] = findings(pgkeel, file)
+        return len(found) == len(beginnings) and all(
+            severity == wanted and problem.startswith(beginning)
+            for (severity, problem), (wanted, beginning) in zip(found, beginnings))
+
+    try:
+        wait_until(f"{beginnings}", is_found)
+    except AssertionError as error:
+        raise AssertionError(f"{error}; there is {found}") from None
+
+
 def coordination(pgkeel, file):
     done = subprocess.run([pgkeel, "status", "--json", "--config", file], capture_output=True, text=True, check=False)
     return json.loads(done.stdout)["clusters"][0]["coordination"] if done.returncode == 0 else {}
@@ -166,13 +182,10 @@ def play(source, pgkeel, folder, processes):
 
     processes["three"].kill()
     processes["three"].wait()
-    # It may have led the others.
-    wait_until("etcd without one", lambda: [severity for severity, _ in findings(pgkeel, files["left"])] == ["warning"])
-    found = findings(pgkeel, files["left"])
-    assert f"etcd https://{ETCDS['three']}" in found[0][1], found
+    must_find_at_last(pgkeel, files["left"], [("warning", f"etcd https://{ETCDS['three']}")])  # it may have led the others
     processes["pgkeel right"].kill()
     processes["pgkeel right"].wait()
-    wait_until("the end of its lease", lambda: findings(pgkeel, files["left"]) == found)
+    must_find_at_last(pgkeel, files["left"], [("warning", f"etcd https://{ETCDS['three']}")])  # once its lease is over
 
 
 def main():
