@@ -4,14 +4,11 @@
 #include <string_view>
 #include <utility>
 
+#include "config/schema.h"
 #include "config/value_text.h"
 
 namespace pgkeel {
 namespace {
-
-std::string below(const std::string& path, std::string_view name) {
-  return path.empty() ? std::string(name) : path + "." + std::string(name);
-}
 
 // `{ host = "10.0.0.3", port = 5432, … }`: what an element that came or went says, but for what it leaves empty.
 std::string summary_of(const Table& table, void* owner) {
@@ -35,7 +32,7 @@ class Comparison {
  public:
   void compare(const Table& table, void* before, void* after, const std::string& path) {
     for (const Key& key : table.keys) {
-      const std::string key_path = below(path, key.name);
+      const std::string key_path = path_below(path, key.name);
       if (key.is_table()) {
         if (key.parts != nullptr) compare_parts(key, key.parts(before), key.parts(after), key_path);
       } else if (key.load != nullptr && key.load(before) != key.load(after)) {
@@ -56,7 +53,7 @@ class Comparison {
     std::vector<std::string> order_before;
     std::vector<std::string> order_after;
     for (const TablePart& old : before) {
-      const std::string part_path = old.name.empty() ? path : below(path, old.name);
+      const std::string part_path = old.name.empty() ? path : path_below(path, old.name);
       const auto twin = std::ranges::find(after, old.name, &TablePart::name);
       if (twin != after.end()) {
         order_before.push_back(old.name);
@@ -75,7 +72,7 @@ class Comparison {
         continue;
       }
       changes_.push_back({.kind = ConfigChange::Kind::kAdded,
-                          .path = young.name.empty() ? path : below(path, young.name),
+                          .path = young.name.empty() ? path : path_below(path, young.name),
                           .before = "",
                           .after = summary_of(*key.table, young.owner),
                           .effect = key.reload});

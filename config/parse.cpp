@@ -186,7 +186,7 @@ class Reader {
     const Position position = position_of(table.source());
     for (const auto& [name, node] : table) {
       if (const Key* key = schema.find(name.str())) {
-        const std::string key_path = below(path, name.str());
+        const std::string key_path = path_below(path, name.str());
         positions_.add(key_path, position_of(node.source()));
         read_key(node, *key, owner, key_path);
       } else {
@@ -195,7 +195,7 @@ class Reader {
     }
     for (const Key& key : schema.keys) {
       if (!key.required || table.contains(key.name)) continue;
-      complain(position, below(path, key.name), key.is_table() ? missing_tables(key, path) : "is missing");
+      complain(position, path_below(path, key.name), key.is_table() ? missing_tables(key, path) : "is missing");
     }
   }
 
@@ -203,15 +203,11 @@ class Reader {
   [[nodiscard]] const KeyPositions& positions() const { return positions_; }
 
  private:
-  static std::string below(const std::string& path, std::string_view name) {
-    return path.empty() ? std::string(name) : fmt::format("{}.{}", path, name);
-  }
-
   static std::string missing_tables(const Key& key, const std::string& path) {
     if (key.type == KeyType::kTable) return "is missing";
     return key.type == KeyType::kTableArray
-               ? fmt::format("there is none; each server of the cluster is one [[{}]]", below(path, key.name))
-               : fmt::format("there is none; write at least one [{}.NAME]", below(path, key.name));
+               ? fmt::format("there is none; each server of the cluster is one [[{}]]", path_below(path, key.name))
+               : fmt::format("there is none; write at least one [{}.NAME]", path_below(path, key.name));
   }
 
   void complain(Position position, const std::string& path, std::string_view message) {
@@ -274,7 +270,7 @@ class Reader {
       } else if (auto complaint = complain_of_cluster_name(name->str())) {
         complain(position, path, *complaint);
       } else {
-        const std::string table_path = below(path, name->str());
+        const std::string table_path = path_below(path, name->str());
         positions_.add(table_path, position_of(node.source()));
         read_table(*node.as_table(), *key.table, key.open(owner, name->str()), table_path);
       }

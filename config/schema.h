@@ -56,6 +56,11 @@ struct TablePart {
   void* owner = nullptr;
 };
 
+// Where a key stands in the file: "cluster.orders.listen".
+inline std::string path_below(const std::string& path, std::string_view name) {
+  return path.empty() ? std::string(name) : path + "." + std::string(name);
+}
+
 struct Key {
   std::string_view name;
   KeyType type = KeyType::kText;

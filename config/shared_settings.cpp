@@ -11,14 +11,10 @@
 namespace pgkeel {
 namespace {
 
-std::string below(const std::string& path, std::string_view name) {
-  return path.empty() ? std::string(name) : path + "." + std::string(name);
-}
-
 void collect(const Table& table, void* owner, const std::string& path, SharedSettings& settings) {
   for (const Key& key : table.keys) {
     if (key.per_host) continue;
-    const std::string key_path = below(path, key.name);
+    const std::string key_path = path_below(path, key.name);
     if (!key.is_table()) {
       if (key.load != nullptr) settings[key_path] = value_text(key, key.load(owner));
       continue;
@@ -26,7 +22,7 @@ void collect(const Table& table, void* owner, const std::string& path, SharedSet
     if (key.parts == nullptr) continue;
     std::string order;
     for (const TablePart& part : key.parts(owner)) {
-      collect(*key.table, part.owner, part.name.empty() ? key_path : below(key_path, part.name), settings);
+      collect(*key.table, part.owner, part.name.empty() ? key_path : path_below(key_path, part.name), settings);
       order += (order.empty() ? "" : ", ") + part.name;
     }
     // Of nodes that are as good as each other the first is promoted.

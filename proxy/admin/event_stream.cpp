@@ -10,7 +10,7 @@ using namespace std::chrono_literals;
 
 constexpr Duration kClustersEvery = 1s;
 constexpr Duration kSignOfLifeEvery = 10s;  // what stands between may close a connection that is silent
-constexpr std::size_t kEventsAtOnce = 200;
+constexpr std::size_t kStreamedAtOnce = 200;
 
 }  // namespace
 
@@ -38,7 +38,7 @@ std::string EventStream::next(Instant now) {
     text = "retry: 1000\n\n";
     sign_of_life_due_ = now + kSignOfLifeEvery;
   }
-  const auto happened = events_.since(after_, kEventsAtOnce);
+  const auto happened = events_.since(after_, kStreamedAtOnce);
   for (const auto& event : happened) {
     text += server_sent_event("event", event.id, event_json(event));
     after_ = event.id;

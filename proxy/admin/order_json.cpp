@@ -2,16 +2,13 @@
 
 #include <nlohmann/json.hpp>
 
+#include "proxy/admin/answer_text.h"
 #include "proxy/admin/request_members.h"
 
 namespace pgkeel {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-std::string print(const Json& json) {
-  return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
-}
 
 }  // namespace
 
@@ -66,7 +63,7 @@ Result<OrderRequest> parse_order(OrderKind kind, std::string_view body) {
 }
 
 std::string order_json(const OperatorOrder& order) {
-  return print({
+  return answer_text({
       {"id", order.id},
       {"order", order_name(order.kind)},
       {"node", order.node.empty() ? Json(nullptr) : Json(order.node)},
@@ -85,7 +82,7 @@ std::string order_answer_json(const OrderAnswer& answer, const std::string& watc
   Json json = {{"accepted", answer.accepted}};
   if (!answer.accepted) {
     json["reason"] = answer.reason;
-    return print(json);
+    return answer_text(json);
   }
   json["consequences"] = answer.consequences;
   json["bytes_at_stake"] = answer.bytes_at_stake ? Json(*answer.bytes_at_stake) : Json(nullptr);
@@ -94,7 +91,7 @@ std::string order_answer_json(const OrderAnswer& answer, const std::string& watc
     json["watch"] = watch;
     json["newest_event"] = newest_event;
   }
-  return print(json);
+  return answer_text(json);
 }
 
 }  // namespace pgkeel

@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "proxy/admin/answer_text.h"
 #include "proxy/admin/order_json.h"
 #include "proxy/admin/readiness_json.h"
 
@@ -241,45 +242,40 @@ Json to_json(const ClusterStatus& cluster) {
   };
 }
 
-// Messages may quote bytes of a server that are no UTF-8: they are replaced, never an exception.
-std::string print(const Json& json) {
-  return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
-}
-
 }  // namespace
 
 std::string cluster_json(const ClusterStatus& cluster) {
-  return print(to_json(cluster));
+  return answer_text(to_json(cluster));
 }
 
 std::string clusters_json(const std::vector<ClusterStatus>& clusters, const ConfigurationStatus& configuration) {
   Json list = Json::array();
   for (const auto& cluster : clusters) list.push_back(to_json(cluster));
-  return print({{"clusters", list},
-                {"configuration",
-                 {{"file", configuration.file},
-                  {"read_at", format_wall_time(configuration.read_at)},
-                  {"reloads_succeeded", configuration.reloads_succeeded},
-                  {"reloads_refused", configuration.reloads_refused},
-                  {"problems", configuration.problems},
-                  {"waiting_for_restart", configuration.waiting},
-                  {"certificates", certificates_to_json(configuration.certificates)}}}});
+  return answer_text({{"clusters", list},
+                      {"configuration",
+                       {{"file", configuration.file},
+                        {"read_at", format_wall_time(configuration.read_at)},
+                        {"reloads_succeeded", configuration.reloads_succeeded},
+                        {"reloads_refused", configuration.reloads_refused},
+                        {"problems", configuration.problems},
+                        {"waiting_for_restart", configuration.waiting},
+                        {"certificates", certificates_to_json(configuration.certificates)}}}});
 }
 
 std::string restart_json(const Result<void>& begun) {
-  if (begun) return print({{"accepted", true}, {"watch", "/api/v1/process"}});
-  return print({{"accepted", false}, {"reason", begun.error().message}});
+  if (begun) return answer_text({{"accepted", true}, {"watch", "/api/v1/process"}});
+  return answer_text({{"accepted", false}, {"reason", begun.error().message}});
 }
 
 std::string process_json(const ProcessStatus& process) {
   Json former = Json::array();
   for (const auto& each : process.former) former.push_back({{"pid", each.pid}, {"sessions", each.sessions}});
-  return print({{"pid", process.pid},
-                {"version", process.version},
-                {"handover_is_under_way", process.handover_is_under_way},
-                {"handovers_failed", process.handovers_failed},
-                {"last_handover_failure", process.last_handover_failure},
-                {"former_processes", std::move(former)}});
+  return answer_text({{"pid", process.pid},
+                      {"version", process.version},
+                      {"handover_is_under_way", process.handover_is_under_way},
+                      {"handovers_failed", process.handovers_failed},
+                      {"last_handover_failure", process.last_handover_failure},
+                      {"former_processes", std::move(former)}});
 }
 
 }  // namespace pgkeel

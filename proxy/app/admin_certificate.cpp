@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "proxy/app/certificate_calendar.h"
+#include "proxy/app/certificate_look.h"
 #include "proxy/io/clock.h"
 #include "proxy/io/durable_file.h"
 
@@ -10,10 +11,6 @@ namespace pgkeel {
 namespace {
 
 using namespace std::chrono_literals;
-
-constexpr Duration kLookEvery = 10s;
-// A certificate and its key are two files: a change of one is often followed by that of the other.
-constexpr Duration kSettle = 500ms;
 
 std::vector<FileStamp> stamps_of(const AdminTlsConfig& files) {
   return file_stamps({files.cert, files.key});
@@ -44,13 +41,13 @@ void AdminCertificate::use(AdminTls tls) {
   publish_(tls_.acceptor);
   if (!tls_.acceptor) return;
   tell_of_its_end();
-  next_look_.start_once(kLookEvery);
+  next_look_.start_once(kCertificateLookEvery);
 }
 
 void AdminCertificate::look_again() {
   const auto before = std::exchange(seen_, stamps_of(tls_.files));
   if (seen_ != before) {
-    next_look_.start_once(kSettle);
+    next_look_.start_once(kCertificateSettle);
     return;
   }
   if (seen_ != tls_.stamps) {
@@ -68,7 +65,7 @@ void AdminCertificate::look_again() {
           "the new TLS files of [admin] cannot be used, and the old ones stay in use: " + changed.error().message);
   }
   tell_of_its_end();
-  next_look_.start_once(kLookEvery);
+  next_look_.start_once(kCertificateLookEvery);
 }
 
 void AdminCertificate::tell_of_its_end() {

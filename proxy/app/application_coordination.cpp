@@ -18,7 +18,7 @@ namespace {
 using namespace std::chrono_literals;
 
 // How long those may take that are logging in when this pgkeel is ended.
-constexpr Duration kLoginsTake = 300ms;
+constexpr Duration kCloseLoginsTake = 300ms;
 constexpr Duration kLoginsLook = 5ms;
 // The same when the virtual IP leaves; with the next one it is less than VipTenure::kFarewellTakes.
 constexpr Duration kLoginsAtTheVipTake = 100ms;
@@ -294,7 +294,7 @@ void Application::stop_among_others(bool next_one_listens) {
   }
   workers_->close_doors(newcomers);
   workers_->follow_up([this, next_one_listens] {
-    const Instant limit = loop_.now() + kLoginsTake;
+    const Instant limit = loop_.now() + kCloseLoginsTake;
     stop_step_ = std::make_unique<Timer>(loop_, [this, next_one_listens, limit] {
       if (workers_->logins_under_way() > 0 && loop_.now() < limit) return;
       stop_step_->stop();

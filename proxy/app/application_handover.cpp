@@ -12,7 +12,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr Duration kDrainLook = 100ms;
+constexpr Duration kHandoverDrainLook = 100ms;
 constexpr Duration kQuietLook = 5ms;
 constexpr Duration kQuietIsWaitedFor = 1s;
 
@@ -275,7 +275,7 @@ void Application::let_go() {
         message.stays.emplace(key, owner);
         giver_->send(std::move(message));
       });
-  drain_look_.start_repeating(kDrainLook);
+  drain_look_.start_repeating(kHandoverDrainLook);
 }
 
 void Application::session_leaves(const std::string& cluster, MovedSession session) {

@@ -8,6 +8,7 @@
 #include "config/shared_settings.h"
 #include "config/validate.h"
 #include "proxy/app/application.h"
+#include "proxy/app/find_config.h"
 #include "proxy/app/logging.h"
 #include "proxy/app/reload_rules.h"
 #include "proxy/io/certificates.h"
@@ -17,11 +18,6 @@
 
 namespace pgkeel {
 namespace {
-
-const ClusterConfig* find_config(const Config& config, const std::string& name) {
-  const auto found = std::ranges::find(config.clusters, name, &ClusterConfig::name);
-  return found == config.clusters.end() ? nullptr : &*found;
-}
 
 // A probe that cannot log in any more must not be what a wrong path in the file leads to.
 void look_at_password_files(const Config& wanted, std::vector<std::string>& problems) {
@@ -33,12 +29,6 @@ void look_at_password_files(const Config& wanted, std::vector<std::string>& prob
         problems.push_back("cluster." + cluster.name + "." + table + ".password_file: " + text.error().message);
     }
   }
-}
-
-const NodeConfig* find_node(const ClusterConfig* cluster, const std::string& name) {
-  if (cluster == nullptr) return nullptr;
-  const auto found = std::ranges::find(cluster->nodes, name, &NodeConfig::name);
-  return found == cluster->nodes.end() ? nullptr : &*found;
 }
 
 // Nor must the link to an agent be given up for one that cannot be made. Those that stay keep what they have, whatever

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "proxy/app/certificate_look.h"
 #include "proxy/io/certificates.h"
 #include "proxy/io/clock.h"
 #include "proxy/io/durable_file.h"
@@ -11,7 +12,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr Duration kLookEvery = 10s;
 constexpr Duration kEndsSoon = 14 * 24h;
 
 // By the key that names it: who is turned away then.
@@ -61,7 +61,7 @@ void CertificateCalendar::look() {
     if (!finding || std::exchange(told_[certificate.name], certificate.not_after) == certificate.not_after) continue;
     tell_(LogLevel::kWarning, finding->problem + "; " + finding->remedy);
   }
-  next_look_.start_once(kLookEvery);
+  next_look_.start_once(kCertificateLookEvery);
 }
 
 void CertificateCalendar::add_findings(std::optional<ReadinessReport>& report) const {

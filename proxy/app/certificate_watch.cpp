@@ -3,16 +3,13 @@
 #include <utility>
 
 #include "proxy/app/certificate_calendar.h"
+#include "proxy/app/certificate_look.h"
 #include "proxy/io/clock.h"
 
 namespace pgkeel {
 namespace {
 
 using namespace std::chrono_literals;
-
-constexpr Duration kLookEvery = 10s;
-// A certificate and its key are two files: a change of one is often followed by that of the other.
-constexpr Duration kSettle = 500ms;
 
 }  // namespace
 
@@ -42,7 +39,7 @@ void CertificateWatch::watch() {
   if (in_use_.empty()) return;
   if (const auto tls = load_cluster_tls(cluster_); tls && tls->clients) not_after_ = tls->clients->not_after();
   tell_of_its_end();
-  next_look_.start_once(kLookEvery);
+  next_look_.start_once(kCertificateLookEvery);
 }
 
 std::vector<FileStamp> CertificateWatch::look() const {
@@ -53,12 +50,12 @@ std::vector<FileStamp> CertificateWatch::look() const {
 void CertificateWatch::look_again() {
   const auto before = std::exchange(seen_, look());
   if (seen_ != before) {
-    next_look_.start_once(kSettle);
+    next_look_.start_once(kCertificateSettle);
     return;
   }
   if (seen_ != in_use_) reload();
   tell_of_its_end();
-  next_look_.start_once(kLookEvery);
+  next_look_.start_once(kCertificateLookEvery);
 }
 
 void CertificateWatch::reload() {

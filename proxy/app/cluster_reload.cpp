@@ -3,20 +3,12 @@
 #include <utility>
 
 #include "proxy/app/cluster_service.h"
+#include "proxy/app/find_config.h"
 #include "proxy/app/policy_of.h"
 #include "proxy/app/reload_rules.h"
 #include "replication/agent/local_server.h"
 
 namespace pgkeel {
-namespace {
-
-const NodeConfig* find_node(const ClusterConfig& cluster, const std::string& name) {
-  const auto found = std::ranges::find(cluster.nodes, name, &NodeConfig::name);
-  return found == cluster.nodes.end() ? nullptr : &*found;
-}
-
-}  // namespace
-
 std::map<std::string, std::unique_ptr<AgentLink>> ClusterService::make_agent_links() {
   std::map<std::string, std::unique_ptr<AgentLink>> links;
   for (const auto& node : config_.nodes) {
@@ -67,7 +59,7 @@ void ClusterService::reconfigure(const ClusterConfig& wanted, const QuarantineCo
   ClusterExecutor::Hosts hosts;
   std::vector<AgentLink*> new_links;
   for (const auto& node : config_.nodes) {
-    const NodeConfig* was = find_node(before, node.name);
+    const NodeConfig* was = find_node(&before, node.name);
     const bool same =
         was != nullptr && was->address == node.address && was->local == node.local && was->agent == node.agent;
     if (same && node.agent) {

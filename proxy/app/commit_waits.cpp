@@ -7,7 +7,7 @@
 namespace pgkeel {
 namespace {
 
-constexpr Duration kAnswerLimit = std::chrono::seconds(1);
+constexpr Duration kWaitsLimit = std::chrono::seconds(1);
 
 // Where `state` is null, the role is not allowed to see what the backend does.
 std::string statement_about(const std::string& process_ids) {
@@ -30,7 +30,7 @@ void CommitWaits::ask_next(const std::string& name) {
   for (const auto& question : node.asked) {
     process_ids += (process_ids.empty() ? "" : ",") + std::to_string(question.process_id);
   }
-  run_sql_(name, statement_about(process_ids), kAnswerLimit,
+  run_sql_(name, statement_about(process_ids), kWaitsLimit,
            [this, name, alive = std::weak_ptr<bool>(alive_)](const Result<SqlRows, SqlError>& rows) {
              if (!alive.expired()) answer_all(name, rows);
            });

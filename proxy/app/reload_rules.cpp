@@ -2,17 +2,13 @@
 
 #include <algorithm>
 
+#include "proxy/app/find_config.h"
+
 namespace pgkeel {
 namespace {
 
 bool works_on_files(ActionKind kind) {
   return kind == ActionKind::kRejoin || kind == ActionKind::kStartServer || kind == ActionKind::kStopServer;
-}
-
-const NodeConfig* find_node(const ClusterConfig* cluster, const std::string& name) {
-  if (cluster == nullptr) return nullptr;
-  const auto found = std::ranges::find(cluster->nodes, name, &NodeConfig::name);
-  return found == cluster->nodes.end() ? nullptr : &*found;
 }
 
 // A node that goes, or is another server from now on, or is reached and handled in another way.

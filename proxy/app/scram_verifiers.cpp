@@ -10,7 +10,7 @@
 namespace pgkeel {
 namespace {
 
-constexpr Duration kAnswerLimit = std::chrono::seconds(2);
+constexpr Duration kVerifierLimit = std::chrono::seconds(2);
 constexpr std::size_t kUsersMax = 500;  // in one statement
 
 // SQLSTATEs.
@@ -66,7 +66,7 @@ void ScramVerifiers::ask_next(const std::string& name) {
 
 void ScramVerifiers::ask(const std::string& name, Users users, Way way, int tried) {
   std::string sql = statement(way == Way::kFunction, users);
-  run_sql_(name, std::move(sql), kAnswerLimit,
+  run_sql_(name, std::move(sql), kVerifierLimit,
            [this, name, users = std::move(users), way, tried,
             alive = std::weak_ptr<bool>(alive_)](Result<SqlRows, SqlError> rows) mutable {
              if (!alive.expired()) answered(name, std::move(users), way, tried, std::move(rows));

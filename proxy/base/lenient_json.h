@@ -7,6 +7,7 @@
 #include <limits>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <nlohmann/json.hpp>
@@ -14,6 +15,16 @@
 #include "proxy/base/lsn.h"
 
 namespace pgkeel::lenient_json {
+
+// In one line; what is no UTF-8 is replaced, never an exception.
+inline std::string dump(const nlohmann::json& json) {
+  return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+// What is no JSON becomes a value that is no object.
+inline nlohmann::json parse(std::string_view text) {
+  return nlohmann::json::parse(text, nullptr, false);
+}
 
 inline const nlohmann::json& member(const nlohmann::json& object, const char* key) {
   static const nlohmann::json kNull;

@@ -19,8 +19,7 @@ int run_agent(const AgentOptions& options) {
   set_up_logging(file->log);
   auto agent = AgentService::create(file->agent, file->quarantine);
   if (!agent) {
-    std::cerr << "pgkeel: " << agent.error().message << "\n";
-    return kExitRefused;
+    return fail(agent.error().message);
   }
   (*agent)->run();
   // A program of the job ends with the process; what it left half done is found by the next job.

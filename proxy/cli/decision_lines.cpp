@@ -5,14 +5,12 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "proxy/cli/shown_json.h"
+
 namespace pgkeel {
 namespace {
 
 using Json = nlohmann::json;
-
-std::string text_or_dash(const Json& value) {
-  return value.is_string() ? value.get<std::string>() : "-";
-}
 
 std::string time_text(double milliseconds) {
   return milliseconds < 10'000 ? fmt::format("{:.0f} ms", milliseconds) : fmt::format("{:.1f} s", milliseconds / 1000);

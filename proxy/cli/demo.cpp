@@ -37,9 +37,9 @@ void say_at(WallTime killed_at, WallTime when, std::string_view what, std::strin
 }
 
 // Prints pgkeel's own events as they happen.
-class Timeline {
+class DemoTimeline {
  public:
-  Timeline(const Config& config, WallTime killed_at, std::uint64_t after)
+  DemoTimeline(const Config& config, WallTime killed_at, std::uint64_t after)
       : config_(config), killed_at_(killed_at), last_id_(after) {}
 
   // Reads what happened since the last call; waits a little where nothing did.
@@ -127,11 +127,6 @@ bool create_table(const DemoServers& servers) {
          connection->run("CREATE TABLE demo (id bigint PRIMARY KEY, written_at timestamptz DEFAULT clock_timestamp())");
 }
 
-int fail(const std::string& why) {
-  std::cerr << "pgkeel demo: " << why << "\n";
-  return kExitRefused;
-}
-
 int show_failover(const DemoServers& servers) {
   const Config& config = servers.config();
   if (!create_table(servers)) return fail("no table can be created through the access point");
@@ -150,7 +145,7 @@ int show_failover(const DemoServers& servers) {
   const std::uint64_t last_event_before = newest_event(config);
   const auto kill = servers.kill_primary_tree();
   const WallTime killed_at = kill.at.wall;
-  Timeline timeline(config, killed_at, last_event_before);
+  DemoTimeline timeline(config, killed_at, last_event_before);
   say_at(killed_at, killed_at, "kill -9",
          fmt::format("the postmaster of a and its {} children", kill.processes > 0 ? kill.processes - 1 : 0));
   auto connecting =

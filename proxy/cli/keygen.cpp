@@ -122,12 +122,10 @@ int run_keygen(const KeygenOptions& options) {
   const auto admins = split_all("--admin", options.admins);
   for (const auto* hosts : {&agents, &proxies, &admins}) {
     if (*hosts) continue;
-    std::cerr << "pgkeel: " << hosts->error().message << "\n";
-    return kExitUsage;
+    return fail(hosts->error().message, kExitUsage);
   }
   if (const auto generated = generate(options, *agents, *proxies, *admins); !generated) {
-    std::cerr << "pgkeel: " << generated.error().message << "\n";
-    return kExitRefused;
+    return fail(generated.error().message);
   }
   std::cout << "Keep ca.key off the servers: whoever has it commands every agent. proxy.* go to pgkeel (of several, "
                "proxy-HOST.* to each), agent-HOST.* and admin-HOST.* to HOST, ca.crt to all.\n";

@@ -18,17 +18,12 @@ namespace {
 using namespace std::chrono_literals;
 using Json = nlohmann::json;
 
-constexpr Duration kAnswerLimit = 30s;  // it is answered when another one leads
-
-int fail(const std::string& message) {
-  std::cerr << "pgkeel: " << message << "\n";
-  return kExitRefused;
-}
+constexpr Duration kHandoverLimit = 30s;  // it is answered when another one leads
 
 Result<std::string> post(const Config& config, const std::string& token, const LeadOptions& options, bool preview) {
   Json body = {{"preview", preview}};
   if (!options.to.empty()) body["to"] = options.to;
-  auto answer = post_admin(config, "/api/v1/lead", body.dump(), token, kAnswerLimit);
+  auto answer = post_admin(config, "/api/v1/lead", body.dump(), token, kHandoverLimit);
   if (!answer) return answer.error();
   const Json json = Json::parse(*answer, nullptr, false);
   if (!json.is_object() || !json.contains("accepted")) return Error{"the answer is not what this pgkeel expects"};

@@ -22,12 +22,7 @@ namespace {
 
 using Json = nlohmann::json;
 
-int refuse(const std::string& why) {
-  std::cerr << "pgkeel: " << why << "\n";
-  return kExitRefused;
-}
-
-void say(const std::string& line) {
+void tell(const std::string& line) {
   std::cerr << line << "\n";
 }
 
@@ -95,10 +90,10 @@ Result<Json> report_of(Found& found) {
 
 int show(Found found, bool json) {
   auto report = report_of(found);
-  if (!report) return refuse(report.error().message);
+  if (!report) return fail(report.error().message);
   auto transactions = found.agent ? found.through_agent().transactions(found.entry.id, *report)
                                   : read_lost_transactions(found.entry.folder);
-  if (!transactions) return refuse(transactions.error().message);
+  if (!transactions) return fail(transactions.error().message);
   if (json) {
     (*report)["report"] = found.entry.id;
     (*report)["folder"] = found.entry.folder;
@@ -111,27 +106,27 @@ int show(Found found, bool json) {
 }
 
 Result<LostExportReport> write_rows(const Found& found, const std::string& target) {
-  if (found.agent) return found.through_agent().export_rows(found.entry.id, target, say);
-  return export_lost_rows(found.entry, *found.server, found.entry.data, target, OpenDiverged::kWorkingCopy, say);
+  if (found.agent) return found.through_agent().export_rows(found.entry.id, target, tell);
+  return export_lost_rows(found.entry, *found.server, found.entry.data, target, OpenDiverged::kWorkingCopy, tell);
 }
 
 int write_out(const Found& found, const std::string& folder) {
   const auto& entry = found.entry;
-  if (!entry.removed.empty()) return refuse("what " + entry.id + " kept was removed: " + entry.removed);
+  if (!entry.removed.empty()) return fail("what " + entry.id + " kept was removed: " + entry.removed);
   if (!entry.data_exists && !(found.agent && entry.has_export)) {
     if (entry.has_export)
-      return refuse("its rows were written out before the rewind already: " + entry.folder + "/export");
-    return refuse("the data directory " + entry.data + " is not there; is a rejoin of " + entry.divergence.node +
-                  " under way? See pgkeel status");
+      return fail("its rows were written out before the rewind already: " + entry.folder + "/export");
+    return fail("the data directory " + entry.data + " is not there; is a rejoin of " + entry.divergence.node +
+                " under way? See pgkeel status");
   }
   std::error_code problem;
   const auto target = std::filesystem::absolute(folder, problem).lexically_normal();
   const auto report = write_rows(found, target);
-  if (!report) return refuse(report.error().message);
-  for (const auto& text : report->problems) say("but: " + text);
-  for (const auto& text : report->left_out) say("in no file: " + text);
+  if (!report) return fail(report.error().message);
+  for (const auto& text : report->problems) tell("but: " + text);
+  for (const auto& text : report->left_out) tell("in no file: " + text);
   if (!report->complete())
-    say("the files are NOT COMPLETE: what is in no file is in " + entry.data + " alone; keep it");
+    tell("the files are NOT COMPLETE: what is in no file is in " + entry.data + " alone; keep it");
   std::cout << report->tables << " tables: " << report->inserted << " rows inserted, " << report->updated
             << " updated, " << report->deleted << " deleted or with another key";
   if (const auto& objects = report->large_objects; objects.written + objects.deleted > 0)
@@ -146,20 +141,20 @@ int run_lost(const LostOptions& options) {
   const auto config = load_or_tell(options.config_path);
   if (!config) return kExitRefused;
   if (const auto wrong = complain_of_cluster(*config, options.cluster)) {
-    refuse(*wrong);
+    fail(*wrong);
     return kExitUsage;
   }
   const auto cluster = std::ranges::find(config->clusters, options.cluster, &ClusterConfig::name);
   auto [found, out_of_reach] = find_reports(*cluster);
-  for (const auto& why : out_of_reach) say(why);
+  for (const auto& why : out_of_reach) tell(why);
   if (options.report.empty()) {
     if (options.export_folder.empty()) return list(found, options.json);
-    return refuse("--export needs a report: pgkeel lost " + cluster->name + " lists them");
+    return fail("--export needs a report: pgkeel lost " + cluster->name + " lists them");
   }
   std::erase_if(found, [&](const Found& one) { return !one.entry.id.starts_with(options.report); });
   if (found.empty())
-    return refuse("there is no report " + options.report + ": pgkeel lost " + cluster->name + " lists them");
-  if (found.size() > 1) return refuse("several reports begin with " + options.report + "; say more of its name");
+    return fail("there is no report " + options.report + ": pgkeel lost " + cluster->name + " lists them");
+  if (found.size() > 1) return fail("several reports begin with " + options.report + "; tell more of its name");
   return options.export_folder.empty() ? show(found.front(), options.json)
                                        : write_out(found.front(), options.export_folder);
 }

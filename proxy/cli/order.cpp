@@ -26,11 +26,6 @@ constexpr Duration kOrderLimit = 10s;        // for the answer
 constexpr Duration kRestartPatience = 1min;  // for a pgkeel that does not answer any more: an order outlives it
 constexpr auto kAskPause = 500ms;
 
-int fail(const std::string& message, int exit_status = kExitRefused) {
-  std::cerr << "pgkeel: " << message << "\n";
-  return exit_status;
-}
-
 // Something that only a wrong command line can name.
 std::string usage_error(const Config& config, const OrderOptions& options) {
   if (const auto wrong = complain_of_cluster(config, options.cluster)) return *wrong;

@@ -22,11 +22,6 @@ using Json = nlohmann::json;
 
 constexpr Duration kReloadLimit = 30s;  // TLS files are read, names looked up
 
-int fail(const std::string& why) {
-  std::cerr << "pgkeel: " << why << "\n";
-  return kExitRefused;
-}
-
 std::string change_line(const Json& change) {
   const std::string kind = change.at("kind").get<std::string>();
   std::string line = "  " + change.at("key").get<std::string>() + ": ";

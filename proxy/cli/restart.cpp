@@ -21,12 +21,7 @@ using Json = nlohmann::json;
 
 constexpr Duration kAnswerLimit = 5s;
 constexpr Duration kPatience = 90s;  // longer than the old process has for the new one
-constexpr auto kAskPause = 100ms;
-
-int fail(const std::string& message) {
-  std::cerr << "pgkeel: " << message << "\n";
-  return kExitRefused;
-}
+constexpr auto kAskProcessPause = 100ms;
 
 struct Process {
   std::int64_t pid = 0;
@@ -54,7 +49,7 @@ Result<Process> ask_process(const Config& config) {
 int watch(const Config& config, const Process& before) {
   const Instant since = monotonic_now();
   while (monotonic_now() - since < kPatience) {
-    std::this_thread::sleep_for(kAskPause);
+    std::this_thread::sleep_for(kAskProcessPause);
     const auto now = ask_process(config);
     if (!now) continue;  // between the two processes nobody answers for a moment
     if (now->pid != before.pid) {

@@ -39,15 +39,13 @@ int run_serve(const ServeOptions& options) {
   if (!config) return kExitRefused;
   const auto adoptions = parse_adoptions(options.adopt, *config);
   if (!adoptions) {
-    std::cerr << "pgkeel: " << adoptions.error().message << "\n";
-    return kExitUsage;
+    return fail(adoptions.error().message, kExitUsage);
   }
   set_up_logging(config->log);
   auto application = Application::create(
       *config, {.config_path = options.config_path, .adopt = *adoptions, .take_over = options.take_over});
   if (!application) {
-    std::cerr << "pgkeel: " << application.error().message << "\n";
-    return kExitRefused;
+    return fail(application.error().message);
   }
   (*application)->run();
   // A program of a job thread ends with the process; its half-done work is found and mended at the next start.

@@ -7,15 +7,12 @@
 #include <nlohmann/json.hpp>
 
 #include "proxy/cli/decision_lines.h"
+#include "proxy/cli/shown_json.h"
 
 namespace pgkeel {
 namespace {
 
 using Json = nlohmann::json;
-
-std::string text_or_dash(const Json& value) {
-  return value.is_string() ? value.get<std::string>() : "-";
-}
 
 std::string bytes_text(const Json& value) {
   if (!value.is_number_unsigned()) return "-";

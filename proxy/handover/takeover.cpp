@@ -13,7 +13,7 @@ using namespace std::chrono_literals;
 
 // Longer than the other process waits for us: whoever gives up first is it.
 constexpr Duration kLimit = 60s;
-constexpr Duration kDeathLimit = 2s;  // from the end of its link, which the kernel closes first
+constexpr Duration kFormerDeathLimit = 2s;  // from the end of its link, which the kernel closes first
 
 Error unexpected(const HandoverMessage& message) {
   if (message.word == HandoverWord::kRefused) return Error{message.text};
@@ -121,7 +121,7 @@ Result<std::optional<FormerHandle>> Takeover::confirm() {
 
 bool Takeover::has_died() const {
   pollfd death{handle_.process.number(), POLLIN, 0};
-  return ::poll(&death, 1, static_cast<int>(to_milliseconds(kDeathLimit))) == 1;
+  return ::poll(&death, 1, static_cast<int>(to_milliseconds(kFormerDeathLimit))) == 1;
 }
 
 Result<HandoverMessage> Takeover::next(Duration limit) {

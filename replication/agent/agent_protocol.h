@@ -44,6 +44,8 @@ struct JobRequest {
 enum class JobState { kRunning, kDone, kFailed, kInterrupted };
 const char* job_state_name(JobState state);
 
+constexpr std::size_t kJobLinesMost = 1000;  // the newest ones are kept
+
 struct JobRecord {
   std::string id;
   JobKind kind = JobKind::kExamine;

@@ -39,7 +39,7 @@ constexpr Duration kLookAtCertificates = 1s;
 constexpr Duration kWarnBeforeEnd = 30 * 24h;  // of the certificate
 constexpr Duration kWarnAgain = 24h;
 constexpr Duration kFenceAgainPause = 1s;
-constexpr Duration kFenceLimit = 10s;
+constexpr Duration kOwnFenceLimit = 10s;
 constexpr const char* kOwnJobPrefix = "fence-timeout-";
 constexpr const char* kOwnJobNode = "this_server";
 
@@ -186,7 +186,7 @@ struct AgentService::Inner {
     request.id = kOwnJobPrefix + std::to_string(now.count());
     request.kind = JobKind::kFence;
     request.node = kOwnJobNode;
-    request.limit = kFenceLimit;
+    request.limit = kOwnFenceLimit;
     if (const auto submitted = jobs->submit(request); !submitted)
       log(LogLevel::kError, "agent", "a primary without a pgkeel is not stopped: " + submitted.error().message);
   }

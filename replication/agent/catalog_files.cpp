@@ -10,20 +10,19 @@
 
 #include "proxy/io/durable_file.h"
 #include "replication/agent/heap_page.h"
+#include "replication/agent/oids.h"
 
 namespace pgkeel {
 namespace {
 
 namespace files = std::filesystem;
 
-// Fixed numbers of PostgreSQL (pg_class.dat, pg_namespace.dat, pg_tablespace.dat).
+// Fixed numbers of PostgreSQL (pg_class.dat, pg_namespace.dat).
 constexpr std::uint32_t kPgDatabase = 1262;
 constexpr std::uint32_t kPgAuthid = 1260;
 constexpr std::uint32_t kPgClass = 1259;
 constexpr std::uint32_t kPgNamespace = 2615;
 constexpr std::uint32_t kBootstrapSuperuser = 10;
-constexpr std::uint32_t kDefaultTablespace = 1663;
-constexpr std::uint32_t kGlobalTablespace = 1664;
 constexpr std::uint32_t kFirstNormalOid = 16384;
 constexpr std::uint32_t kFilenodeMapMagic = 0x592717;
 

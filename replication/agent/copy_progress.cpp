@@ -8,7 +8,7 @@
 namespace pgkeel {
 namespace {
 
-constexpr std::uint64_t kPercentStep = 10;
+constexpr std::uint64_t kTellEveryPercent = 10;
 constexpr int kLookShare = 10;  // to see how far a copy is takes no more than one part in so many of its time
 
 }  // namespace
@@ -19,8 +19,8 @@ void CopyProgress::look() {
   const auto percent = std::min<std::uint64_t>(disk_bytes_of(copy_) * 100 / whole_bytes_, 100);
   const Instant ended = monotonic_now();
   not_before_ = ended + kLookShare * (ended - began);
-  if (percent < told_ + kPercentStep) return;
-  told_ = percent - percent % kPercentStep;
+  if (percent < told_ + kTellEveryPercent) return;
+  told_ = percent - percent % kTellEveryPercent;
   say_("setting aside what it alone has: " + std::to_string(told_) + " %");
 }
 

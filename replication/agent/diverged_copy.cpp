@@ -20,7 +20,7 @@ namespace files = std::filesystem;
 constexpr const char* kLockFile = "/in-use";
 constexpr const char* kCopyName = "/working-copy";
 
-int open_lock(const std::string& quarantine_folder) {
+int open_use_lock(const std::string& quarantine_folder) {
   return open((quarantine_folder + kLockFile).c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 }
 
@@ -51,14 +51,14 @@ bool is_in_use(const std::string& quarantine_folder) {
 void remove_left_copy(const std::string& quarantine_folder) {
   std::error_code ignored;
   if (!files::exists(quarantine_folder + kCopyName, ignored)) return;
-  const int lock = open_lock(quarantine_folder);
+  const int lock = open_use_lock(quarantine_folder);
   if (lock < 0) return;
   if (flock(lock, LOCK_EX | LOCK_NB) == 0) files::remove_all(quarantine_folder + kCopyName, ignored);
   close(lock);
 }
 
 Result<void> DivergedCopy::lock(const std::string& quarantine_folder) {
-  lock_ = open_lock(quarantine_folder);
+  lock_ = open_use_lock(quarantine_folder);
   if (lock_ < 0) return Error{"cannot write in " + quarantine_folder + ": " + std::strerror(errno)};
   if (flock(lock_, LOCK_EX | LOCK_NB) == 0) return {};
   return Error{"somebody else has what is in " + quarantine_folder + " open; try again later"};

@@ -14,7 +14,6 @@ namespace pgkeel {
 namespace {
 
 constexpr std::size_t kRecordsMost = 32;
-constexpr std::size_t kLinesMost = 1000;
 constexpr std::size_t kLineBytesMost = 1000;
 
 const char* const kCutOff =
@@ -165,7 +164,7 @@ void JobDesk::add_line(const std::string& line) {
   const std::lock_guard lock(mutex_);
   auto& record = records_.back();
   record.lines.push_back(line.substr(0, kLineBytesMost));
-  if (record.lines.size() > kLinesMost) {
+  if (record.lines.size() > kJobLinesMost) {
     record.lines.erase(record.lines.begin());
     record.lines_before += 1;
   }

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "proxy/base/log.h"
+#include "replication/agent/agent_protocol.h"
 #include "replication/agent/data_directory.h"
 #include "replication/agent/quarantine_care.h"
 
@@ -16,8 +17,7 @@ namespace {
 namespace files = std::filesystem;
 using namespace std::chrono_literals;
 
-constexpr Duration kLookAgain = 10min;
-constexpr std::size_t kLinesMost = 1000;
+constexpr Duration kLookEvery = 10min;
 constexpr const char* kServedFolder = "/rows-for-pgkeel";
 constexpr std::string_view kRowsPrefix = "rows/";
 
@@ -79,7 +79,7 @@ void LostDesk::look_after() {
       lock.lock();
       --works_;
     }
-    const bool woken = news_.wait_for(lock, kLookAgain, [this] { return stopping_ || look_is_due_; });
+    const bool woken = news_.wait_for(lock, kLookEvery, [this] { return stopping_ || look_is_due_; });
     if (!woken) look_is_due_ = true;
   }
 }
@@ -197,7 +197,7 @@ void LostDesk::add_line(const std::string& line) {
   {
     const std::lock_guard lock(mutex_);
     export_->lines.push_back(line);
-    if (export_->lines.size() > kLinesMost) {
+    if (export_->lines.size() > kJobLinesMost) {
       export_->lines.erase(export_->lines.begin());
       export_->lines_before += 1;
     }

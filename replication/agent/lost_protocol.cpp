@@ -12,8 +12,8 @@ namespace {
 
 constexpr std::size_t kEntriesMax = 10000;
 constexpr std::size_t kFilesMax = 1'000'000;
-constexpr std::size_t kLinesMax = 100000;
-constexpr std::array<std::pair<JobState, const char*>, 3> kStates = {
+constexpr std::size_t kTextsMax = 100000;
+constexpr std::array<std::pair<JobState, const char*>, 3> kExportStates = {
     {{JobState::kRunning, "running"}, {JobState::kDone, "done"}, {JobState::kFailed, "failed"}}};
 
 Json lsn_json(const std::optional<Lsn>& lsn) {
@@ -114,7 +114,7 @@ Result<std::vector<ToldEntry>> parse_told_entries(std::string_view text) {
     entry.named = inner.flag("named");
     entry.transactions = inner.number<std::uint64_t>("transactions");
     entry.wal_bytes = inner.number<std::uint64_t>("wal_bytes");
-    entry.problems = texts_in(inner, "problems", kLinesMax);
+    entry.problems = texts_in(inner, "problems", kTextsMax);
     const bool announced = inner.flag("announced");
     if (!inner.problem().empty()) members.complain(inner.problem());
     entries.push_back({std::move(entry), announced});
@@ -125,7 +125,7 @@ Result<std::vector<ToldEntry>> parse_told_entries(std::string_view text) {
 std::string to_json(const ExportRecord& record) {
   Json files = Json::array();
   for (const auto& file : record.files) files.push_back({{"name", file.name}, {"bytes", file.bytes}});
-  return dump_line({{"state", name_of(kStates, record.state)},
+  return dump_line({{"state", name_of(kExportStates, record.state)},
                     {"message", record.message},
                     {"lines_before", record.lines_before},
                     {"lines", record.lines},
@@ -144,10 +144,10 @@ Result<ExportRecord> parse_export_record(std::string_view text) {
   const Json json = parse_json(text);
   Members members(json);
   ExportRecord record;
-  record.state = members.choice("state", kStates);
+  record.state = members.choice("state", kExportStates);
   record.message = members.text("message", 65536);
   record.lines_before = members.number<std::uint64_t>("lines_before");
-  record.lines = texts_in(members, "lines", kLinesMax);
+  record.lines = texts_in(members, "lines", kTextsMax);
   record.report.tables = members.number<std::uint64_t>("tables");
   record.report.inserted = members.number<std::uint64_t>("inserted");
   record.report.updated = members.number<std::uint64_t>("updated");
@@ -156,8 +156,8 @@ Result<ExportRecord> parse_export_record(std::string_view text) {
     record.report.large_objects.written = members.number<std::uint64_t>("large_objects");
     record.report.large_objects.deleted = members.number<std::uint64_t>("large_objects_deleted");
   }
-  record.report.problems = texts_in(members, "problems", kLinesMax);
-  if (json.contains("left_out")) record.report.left_out = texts_in(members, "left_out", kLinesMax);
+  record.report.problems = texts_in(members, "problems", kTextsMax);
+  if (json.contains("left_out")) record.report.left_out = texts_in(members, "left_out", kTextsMax);
   for (const auto& row : members.array("files", kFilesMax)) {
     Members inner(row);
     ExportedFile file{inner.text("name"), inner.number<std::uint64_t>("bytes")};

@@ -20,7 +20,7 @@ using namespace std::chrono_literals;
 namespace files = std::filesystem;
 
 constexpr Duration kFenceLimit = 5s;
-constexpr Duration kLookAgain = 20ms;
+constexpr Duration kLookAtProcessesEvery = 20ms;
 
 }  // namespace
 
@@ -120,7 +120,7 @@ Result<void> LocalServer::stop(StopMode mode, Duration limit) const {
       wait_for_process_end(*state.postmaster_pid, deadline - monotonic_now());
     } else {
       wait_for_process_end(state.other_pids.empty() ? state.unidentified_pids.front() : state.other_pids.front(),
-                           kLookAgain);
+                           kLookAtProcessesEvery);
     }
     state = look();
     if (!state.foreign.empty()) return Error{state.foreign};

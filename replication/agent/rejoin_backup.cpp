@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "proxy/io/clock.h"
+#include "replication/agent/oids.h"
 #include "replication/agent/rejoin.h"
 
 namespace pgkeel {
@@ -17,7 +18,7 @@ namespace files = std::filesystem;
 
 constexpr Duration kBackupLimit = 48h;
 constexpr Duration kSlotLimit = 30s;
-constexpr Duration kLookAgain = 200ms;
+constexpr Duration kLookAtSlotEvery = 200ms;
 constexpr std::uint32_t kPercentStep = 10;
 // Of the silence that is allowed in the middle of a copy: before its first byte the upstream writes a checkpoint, and
 // after the last one WAL is still on its way.
@@ -56,21 +57,20 @@ Result<void> Rejoin::wait_for_slot(const std::string& slot, const UpstreamAccess
                    " there: another server bears the name " + node_.name +
                    ", or a copy that was cut off has not ended"};
     }
-    std::this_thread::sleep_for(kLookAgain);
+    std::this_thread::sleep_for(kLookAtSlotEvery);
   }
   return {};
 }
 
 // By the tablespaces' oids: pg_default has the rest.
 Result<void, PlacingError> Rejoin::check_room_beside(const UpstreamAccess& upstream) const {
-  constexpr const char* kDefaultTablespace = "1663";
   const auto told = upstream.tablespace_bytes();
   const auto bytes_of = [&](const std::string& tablespace, std::uint64_t here) {
     const auto there = told.find(tablespace);
     return there == told.end() ? here : std::max(here, there->second);
   };
   std::vector<RoomNeed> needs = {
-      {directory_.parent(), bytes_of(kDefaultTablespace, disk_bytes_below(directory_.path()))}};
+      {directory_.parent(), bytes_of(std::to_string(kDefaultTablespace), disk_bytes_below(directory_.path()))}};
   std::error_code problem;
   if (const auto wal = directory_.file("pg_wal"); files::is_symlink(wal, problem))
     needs.push_back({files::weakly_canonical(wal, problem).parent_path(), disk_bytes_below(wal + "/")});

@@ -17,7 +17,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr Duration kCopyLimit = 2min;
+constexpr Duration kFileCopyLimit = 2min;
 constexpr std::uintmax_t kConfigurationBytesMax = 1U << 20;
 
 struct StepName {
@@ -111,7 +111,7 @@ Result<void> RejoinMarker::save_configuration() const {
   std::vector<std::string> copy = {"cp", "-a", "--reflink=auto", "--"};
   copy.insert(copy.end(), files.begin(), files.end());
   copy.push_back(folder_ + "/configuration");
-  if (auto copied = directory_.run_tool(copy, kCopyLimit); !copied) return copied.error();
+  if (auto copied = directory_.run_tool(copy, kFileCopyLimit); !copied) return copied.error();
   return sync_file_system(folder_);
 }
 
@@ -125,7 +125,7 @@ Result<void> RejoinMarker::restore_configuration(const std::string& target) cons
   std::vector<std::string> copy = {"cp", "-a", "--remove-destination", "--"};
   copy.insert(copy.end(), files.begin(), files.end());
   copy.push_back(target);
-  if (auto copied = directory_.run_tool(copy, kCopyLimit); !copied) return copied.error();
+  if (auto copied = directory_.run_tool(copy, kFileCopyLimit); !copied) return copied.error();
   return {};
 }
 

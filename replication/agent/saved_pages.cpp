@@ -75,14 +75,14 @@ class PageWriter {
   Descriptor file_;
 };
 
-struct Place {
+struct SavedPlace {
   std::uint64_t position = 0;
   std::uint64_t bytes = 0;
   std::string path;  // below the data directory
 };
 
 // "8192 8192 base/5/16384"
-bool parse_place(const std::string& line, Place& place) {
+bool parse_place(const std::string& line, SavedPlace& place) {
   const char* end = line.data() + line.size();
   const auto position = std::from_chars(line.data(), end, place.position);
   if (position.ec != std::errc{} || position.ptr == end || *position.ptr != ' ') return false;
@@ -122,7 +122,7 @@ Result<void> put_back_pages(const std::string& file, const std::string& data_dir
     const RightsOf rights(owner);
     if (!rights.hold()) return Error{"cannot take the rights of the owner of " + data_directory};
     PageWriter files;
-    Place place;
+    SavedPlace place;
     std::vector<char> page;
     for (std::string line; std::getline(saved, line);) {
       if (!parse_place(line, place)) return Error{file + " is damaged"};

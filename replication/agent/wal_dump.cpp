@@ -4,6 +4,8 @@
 #include <charconv>
 #include <utility>
 
+#include "replication/agent/oids.h"
+
 namespace pgkeel {
 namespace {
 
@@ -12,8 +14,6 @@ constexpr std::string_view kBlockMark = ", blkref #";
 constexpr std::size_t kHeld = 256;
 // What is needed of the longest records (commits with many subtransactions) stands at their begin.
 constexpr std::size_t kLineBytesMax = std::size_t{4} << 20;
-constexpr std::uint32_t kDefaultTablespace = 1663;
-constexpr std::uint32_t kGlobalTablespace = 1664;
 constexpr std::uint32_t kDeleteTakesInsertBack = 0x08;
 constexpr std::uint32_t kDeleteMovesRow = 0x10;
 

@@ -16,18 +16,11 @@ namespace pgkeel {
 namespace {
 
 using Json = nlohmann::json;
+using lenient_json::dump;
 using lenient_json::member;
+using lenient_json::parse;
 using lenient_json::text_of;
 using lenient_json::unsigned_of;
-
-std::string dump(const Json& json) {
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
-}
-
-// What is no JSON becomes a value that is no object.
-Json parse(std::string_view text) {
-  return Json::parse(text, nullptr, false);
-}
 
 std::optional<std::uint64_t> read_number(std::string_view text) {
   std::uint64_t number = 0;

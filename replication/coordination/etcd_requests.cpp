@@ -14,16 +14,10 @@ namespace pgkeel {
 namespace {
 
 using Json = nlohmann::json;
+using lenient_json::dump;
 using lenient_json::member;
+using lenient_json::parse;
 using lenient_json::text_of;
-
-std::string dump(const Json& json) {
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
-}
-
-Json parse(std::string_view text) {
-  return Json::parse(text, nullptr, false);
-}
 
 // Numbers come as strings; a field that is zero is left out.
 std::optional<std::uint64_t> number_of(const Json& object, const char* key) {

@@ -36,7 +36,7 @@ std::string tell_given_up(const Situation& situation, const std::string& node) {
          "the primary is back for minutes)";
 }
 
-bool has_slot(const NodeFacts& facts, const std::string& name) {
+bool has_physical_slot(const NodeFacts& facts, const std::string& name) {
   return std::ranges::any_of(facts.slots, [&](const PhysicalSlot& slot) { return slot.name == name; });
 }
 
@@ -179,7 +179,7 @@ class NodeRepair {
     const bool bears_its_name = std::ranges::any_of(
         primary_.facts->wal_senders, [&](const WalSender& sender) { return sender.application_name == node_.name; });
     return bears_its_name && facts.primary_slot_name == slot_of_node(node_.name) &&
-           has_slot(*primary_.facts, slot_of_node(node_.name));
+           has_physical_slot(*primary_.facts, slot_of_node(node_.name));
   }
 
   bool repair_silent_node() {

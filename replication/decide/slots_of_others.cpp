@@ -13,7 +13,7 @@ const LogicalSlot* logical_slot_named(const NodeFacts& facts, const std::string&
   return found == facts.logical_slots.end() || found->lost ? nullptr : &*found;
 }
 
-bool has_slot(const NodeFacts& facts, const std::string& name) {
+bool has_any_slot(const NodeFacts& facts, const std::string& name) {
   return std::ranges::find(facts.slots, name, &PhysicalSlot::name) != facts.slots.end() ||
          std::ranges::find(facts.logical_slots, name, &LogicalSlot::name) != facts.logical_slots.end();
 }
@@ -78,15 +78,16 @@ bool is_known_not_to_be_ours(const Situation& situation, const KeptSlot& kept) {
 void review_kept_slots(const Situation& situation, const NodeView& primary, ClusterMemory& next) {
   std::erase_if(next.kept_slots, [&](const KeptSlot& kept) { return is_known_not_to_be_ours(situation, kept); });
   // What the primary has is its readers' own.
-  std::erase_if(next.kept_slots,
-                [&](const KeptSlot& kept) { return kept.node == primary.name && has_slot(*primary.facts, kept.slot); });
+  std::erase_if(next.kept_slots, [&](const KeptSlot& kept) {
+    return kept.node == primary.name && has_any_slot(*primary.facts, kept.slot);
+  });
   // What is left of it is yet to be made there, and is wanted on the standbys too.
   const auto is_wanted = [&](const std::string& slot) {
-    return has_slot(*primary.facts, slot) || next.kept_slots.contains({primary.name, slot});
+    return has_any_slot(*primary.facts, slot) || next.kept_slots.contains({primary.name, slot});
   };
   std::erase_if(next.kept_slots, [&](const KeptSlot& kept) {
     const NodeView* node = situation.view.node(kept.node);
-    return node != nullptr && node->answers_as_standby() && !has_slot(*node->facts, kept.slot) &&
+    return node != nullptr && node->answers_as_standby() && !has_any_slot(*node->facts, kept.slot) &&
            !is_wanted(kept.slot) && is_up_to_date(situation, *node);
   });
 }

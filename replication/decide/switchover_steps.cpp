@@ -16,10 +16,10 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr Duration kAskAgainPause = 500ms;
-constexpr Duration kAnswerPause = 50ms;  // between questions to a server that was just started
-constexpr Duration kStartPatience = 5s;  // before one that does not answer is started again
-constexpr Duration kCloseWatch = 10ms;   // of the candidate, once the primary has ended
+constexpr Duration kAskStepAgainPause = 500ms;
+constexpr Duration kAnswerPause = 50ms;            // between questions to a server that was just started
+constexpr Duration kSwitchoverStartPatience = 5s;  // before one that does not answer is started again
+constexpr Duration kCloseWatch = 10ms;             // of the candidate, once the primary has ended
 
 void start(const Situation& situation, ActionKind kind, const std::string& node, Decision& decision) {
   start_action(situation, make_action(kind, node, situation.memory.epoch), decision);
@@ -55,7 +55,7 @@ void prepare_switchover(const Situation& situation, Decision& decision) {
     return start(situation, ActionKind::kCheckpoint, primary->name, decision);
   if (made->running || !made->succeeded) return;
   for (const auto& node : situation.view.nodes) {
-    if (node.answering()) ask_since(situation, node, made->finished_at, kAskAgainPause, decision);
+    if (node.answering()) ask_since(situation, node, made->finished_at, kAskStepAgainPause, decision);
   }
 }
 
@@ -68,7 +68,7 @@ void judge_draining(const Situation& situation, Decision& decision) {
   if (!memory.opens_when_commits_wait) decision.route_node = memory.primary;
   enforce_durability(situation, decision);  // open transactions do not hang on a standby that stops
   for (const auto& node : situation.view.nodes) {
-    if (node.answering()) ask_since(situation, node, situation.view.phase_since, kAskAgainPause, decision);
+    if (node.answering()) ask_since(situation, node, situation.view.phase_since, kAskStepAgainPause, decision);
   }
   const Instant patience_over =
       situation.view.phase_since + situation.policy.drain_timeout + 2 * situation.policy.failure_timeout;
@@ -120,11 +120,11 @@ void judge_returning(const Situation& situation, Decision& decision) {
   }
   const ActionStatus* stop = situation.current_action(ActionKind::kStopServer, primary->name);
   const bool answers_still = primary->answering() && (stop == nullptr || primary->facts_at > stop->finished_at);
-  if (answers_still) return ask_since(situation, *primary, situation.view.phase_since, kAskAgainPause, decision);
+  if (answers_still) return ask_since(situation, *primary, situation.view.phase_since, kAskStepAgainPause, decision);
   const ActionStatus* started = situation.current_action(ActionKind::kStartServer, primary->name);
   if (started != nullptr && started->failures > 0) decision.summary += ": " + started->last_failure;
   if (started != nullptr && !started->running && started->succeeded) {
-    const Instant due = started->finished_at + kStartPatience;
+    const Instant due = started->finished_at + kSwitchoverStartPatience;
     if (situation.now.instant < due) {  // it accepts connections: its first answer is all that is missing
       decision.decide_again_at = std::min(decision.decide_again_at, due);
       return ask(situation, *primary, kAnswerPause, decision);

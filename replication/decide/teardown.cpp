@@ -17,7 +17,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr Duration kAskAgainPause = 500ms;
+constexpr Duration kAskTeardownAgainPause = 500ms;
 constexpr Duration kPrimaryPatience = 2min;       // for one that does not answer, before the order has failed
 constexpr std::uint32_t kFailuresOfARelease = 3;  // in a row, before it is left as it is
 constexpr Duration kAgainPause = 1s;              // before what is still there is taken back again
@@ -99,7 +99,7 @@ void take_back(const Situation& situation, const NodeView& node, Decision& decis
   bool dropped_in_vain = false;
   if (released) {
     const Instant newest = drop == nullptr ? release->finished_at : std::max(release->finished_at, drop->finished_at);
-    if (node.facts_at < newest) return ask(situation, node, kAskAgainPause, decision);
+    if (node.facts_at < newest) return ask(situation, node, kAskTeardownAgainPause, decision);
     if (!slots_are_left(situation, node, copy)) return;
     dropped_in_vain = drop != nullptr && drop->action.slot == copy;
     const Instant due = newest + kAgainPause;

@@ -20,9 +20,9 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr Duration kWait = 500ms;       // so long an agent keeps a call open where nothing happens
-constexpr Duration kAnswerLimit = 1s;   // more than that: silence
-constexpr Duration kCallAgain = 200ms;  // an agent that did not answer
+constexpr Duration kWait = 500ms;           // so long an agent keeps a call open where nothing happens
+constexpr Duration kAgentAnswerLimit = 1s;  // more than that: silence
+constexpr Duration kCallAgain = 200ms;      // an agent that did not answer
 
 }  // namespace
 
@@ -80,7 +80,7 @@ struct AgentLink::Inner {
       if (stopping) return Error{"not waited for any longer"};
       waiting = connection->get();
     }
-    auto answer = (*connection)->get(next_path(), kWait + kAnswerLimit);
+    auto answer = (*connection)->get(next_path(), kWait + kAgentAnswerLimit);
     const std::lock_guard lock(mutex);
     waiting = nullptr;
     return answer;

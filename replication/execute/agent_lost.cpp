@@ -21,10 +21,10 @@ namespace {
 using namespace std::chrono_literals;
 namespace files = std::filesystem;
 
-constexpr Duration kCallLimit = 30s;
-constexpr Duration kPollWait = 1s;
+constexpr Duration kReportLimit = 30s;
+constexpr Duration kProgressWait = 1s;
 constexpr Duration kPatience = 60s;  // so long an agent may be silent in the middle of an export
-constexpr Duration kAskAgainPause = 500ms;
+constexpr Duration kAskExportAgainPause = 500ms;
 constexpr std::size_t kTextBytesMax = std::size_t{256} << 20;
 constexpr std::size_t kRecordBytesMax = std::size_t{64} << 20;
 
@@ -53,7 +53,7 @@ Result<HttpsAnswer> good(Result<HttpsAnswer> answer) {
   return answer;
 }
 
-Result<HttpsAnswer> get(AgentConnections& agent, const std::string& path, Duration limit = kCallLimit,
+Result<HttpsAnswer> get(AgentConnections& agent, const std::string& path, Duration limit = kReportLimit,
                         std::size_t bytes_max = kRecordBytesMax) {
   auto connection = agent.for_job();
   return connection ? good((*connection)->get(path, limit, bytes_max)) : connection.error();
@@ -61,7 +61,7 @@ Result<HttpsAnswer> get(AgentConnections& agent, const std::string& path, Durati
 
 Result<HttpsAnswer> post(AgentConnections& agent, const std::string& path) {
   auto connection = agent.for_job();
-  return connection ? good((*connection)->post(path, "{}", kCallLimit)) : connection.error();
+  return connection ? good((*connection)->post(path, "{}", kReportLimit)) : connection.error();
 }
 
 Result<void> done_or_error(const Result<HttpsAnswer>& answer) {
@@ -122,13 +122,13 @@ Result<ExportRecord> AgentLost::wait_for_export(const std::string& id,
   std::uint64_t told = 0;
   Instant heard_at = monotonic_now();
   while (true) {
-    const auto answer = get(
-        *agent_,
-        path_of(id, "export?after=" + std::to_string(told) + "&wait_ms=" + std::to_string(to_milliseconds(kPollWait))),
-        kCallLimit);
+    const auto answer = get(*agent_,
+                            path_of(id, "export?after=" + std::to_string(told) +
+                                            "&wait_ms=" + std::to_string(to_milliseconds(kProgressWait))),
+                            kReportLimit);
     if (!answer) {
       if (monotonic_now() - heard_at >= kPatience) return answer.error();
-      std::this_thread::sleep_for(kAskAgainPause);
+      std::this_thread::sleep_for(kAskExportAgainPause);
       continue;
     }
     heard_at = monotonic_now();

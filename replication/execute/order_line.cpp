@@ -14,7 +14,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr Duration kAnswerLimit = 2s;
+constexpr Duration kOrderLineLimit = 2s;
 constexpr Duration kLookAgain = 5ms;     // whether a session that was told to end has
 constexpr Duration kSessionsEndIn = 2s;  // else the orders for that node fail, and the next one tries again
 constexpr Duration kTryAgain = 2s;
@@ -163,7 +163,7 @@ void OrderLine::end_older_sessions(const std::string& node) {
   const auto take = [this, node, lives = std::weak_ptr(term_lives_)](const Result<SqlRows, SqlError>& answer) {
     if (!lives.expired()) take_count(node, answer);
   };
-  monitor_.run_sql(node, end_older_sessions_sql(), kAnswerLimit, take, [this] { return may_act(); });
+  monitor_.run_sql(node, end_older_sessions_sql(), kOrderLineLimit, take, [this] { return may_act(); });
 }
 
 void OrderLine::take_count(const std::string& node, const Result<SqlRows, SqlError>& answer) {

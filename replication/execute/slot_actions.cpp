@@ -14,7 +14,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr Duration kAnswerLimit = 2s;
+constexpr Duration kSlotAnswerLimit = 2s;
 
 ActionStatus outcome_of(const Action& action, const Result<SqlRows, SqlError>& answer) {
   ActionStatus status;
@@ -40,7 +40,7 @@ void drop_slot(OrderLine& line, const Action& action, ActionDone done) {
       "SELECT pg_catalog.pg_drop_replication_slot(slot_name) FROM pg_catalog.pg_replication_slots WHERE NOT active AND "
       "slot_type = 'physical' AND slot_name = " +
       quote_literal(action.slot);
-  line.run_sql(action.node, sql, kAnswerLimit, [action, done = std::move(done)](const auto& answer) {
+  line.run_sql(action.node, sql, kSlotAnswerLimit, [action, done = std::move(done)](const auto& answer) {
     ActionStatus status = outcome_of(action, answer);
     const bool ours = action.slot.starts_with(kSlotPrefix);
     if (status.succeeded && !answer->rows.empty())  // else it is gone, or has a reader since it was looked at
@@ -54,7 +54,7 @@ void keep_slot(OrderLine& line, const Action& action, ActionDone done) {
   const std::string move_on = action.position.valid() ? advance_slot_sql(action.slot, action.position) + "; " : "";
   const std::string sql = action.is_new ? create_new_slot_sql(action.slot, action.reserves_wal)
                                         : move_on + create_slot_sql(action.slot, action.reserves_wal);
-  line.run_sql(action.node, sql, kAnswerLimit, [action, done = std::move(done)](const auto& answer) {
+  line.run_sql(action.node, sql, kSlotAnswerLimit, [action, done = std::move(done)](const auto& answer) {
     ActionStatus status = outcome_of(action, answer);
     const bool is_made = status.succeeded && answer->rows.front().front() == "1";
     status.name_is_taken = status.succeeded && action.is_new && !is_made;

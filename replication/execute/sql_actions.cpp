@@ -17,9 +17,9 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr Duration kCloseWatch = 3ms;     // between looks at a node that is being promoted …
-constexpr Duration kCloseWatchFor = 1s;   // … this long; then
-constexpr Duration kPatientWatch = 50ms;  // it has WAL to replay
+constexpr Duration kClosePromotionWatch = 3ms;     // between looks at a node that is being promoted …
+constexpr Duration kClosePromotionWatchFor = 1s;   // … this long; then
+constexpr Duration kPatientPromotionWatch = 50ms;  // it has WAL to replay
 
 // By its name without the timeline: names then sort as positions do.
 const std::string kOldestWalFile =
@@ -95,9 +95,9 @@ class Promotion : public std::enable_shared_from_this<Promotion> {
   void look() {
     ask("SELECT pg_catalog.pg_is_in_recovery()", [](Promotion& self, const SqlRows& rows) {
       if (cell(rows, 0) == "f") return self.write();
-      const bool close = self.conversation_.clock() - self.sent_at_ < kCloseWatchFor;
+      const bool close = self.conversation_.clock() - self.sent_at_ < kClosePromotionWatchFor;
       self.keep_alive_ = self.shared_from_this();  // the timer alone would not keep this conversation
-      self.watch_.start_once(close ? kCloseWatch : kPatientWatch);
+      self.watch_.start_once(close ? kClosePromotionWatch : kPatientPromotionWatch);
     });
   }
 

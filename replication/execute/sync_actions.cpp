@@ -16,9 +16,9 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr Duration kWatch = 10ms;     // between looks at what a reload brings
-constexpr Duration kWatchLimit = 5s;  // … this long at most
-constexpr int kLooksAfterItsEnd = 2;  // that show no walreceiver, before one counts as cut off
+constexpr Duration kReloadWatch = 10ms;     // between looks at what a reload brings
+constexpr Duration kReloadWatchLimit = 5s;  // … this long at most
+constexpr int kLooksAfterItsEnd = 2;        // that show no walreceiver, before one counts as cut off
 constexpr int kLooksWithoutOne = 5;
 
 // Looks at a node again and again. It may outlive those who asked for it.
@@ -30,9 +30,9 @@ class Watching {
   // Whoever looks is kept alive by it meanwhile: only the timer knows of the conversation then.
   void again(std::function<void()> look) {
     look_ = std::move(look);
-    timer_.start_once(kWatch);
+    timer_.start_once(kReloadWatch);
   }
-  [[nodiscard]] bool too_long() const { return conversation_.clock() - began_ > kWatchLimit; }
+  [[nodiscard]] bool too_long() const { return conversation_.clock() - began_ > kReloadWatchLimit; }
 
  private:
   void due() {

@@ -6,16 +6,13 @@
 
 #include "proxy/base/lenient_json.h"
 #include "proxy/base/sql_quote.h"
+#include "replication/readiness/postgres_versions.h"
 
 namespace pgkeel {
 namespace {
 
 using nlohmann::json;
 using namespace lenient_json;
-
-constexpr std::uint32_t kPostgres15 = 150000;
-constexpr std::uint32_t kPostgres16 = 160000;
-constexpr std::uint32_t kPostgres17 = 170000;
 
 const std::vector<std::string> kSettings = {"archive_command",
                                             "archive_library",

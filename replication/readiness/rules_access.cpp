@@ -5,12 +5,12 @@
 
 #include "proxy/base/sql_quote.h"
 #include "replication/readiness/hba.h"
+#include "replication/readiness/postgres_versions.h"
 #include "replication/readiness/rule_set.h"
 
 namespace pgkeel {
 namespace {
 
-constexpr std::uint32_t kPostgres15 = 150000;
 constexpr const char* kRunSetupSql = "run the SQL of `pgkeel setup-sql` on the primary";
 constexpr const char* kInvalidPassword = "28P01";
 constexpr const char* kNotAuthorized = "28000";

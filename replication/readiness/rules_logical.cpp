@@ -5,12 +5,11 @@
 
 #include "proxy/base/sql_quote.h"
 #include "replication/model/slot_name.h"
+#include "replication/readiness/postgres_versions.h"
 #include "replication/readiness/rule_set.h"
 
 namespace pgkeel {
 namespace {
-
-constexpr std::uint32_t kPostgres17 = 170000;
 
 const SlotFacts* logical_slot_named(const NodeReadinessFacts& node, const std::string& name) {
   const auto found = std::ranges::find_if(node.server->slots,
@@ -31,7 +30,6 @@ void find_slot(const Judged& judged, const NodeReadinessFacts& node, const SlotF
 // Before PostgreSQL 16 no logical slot can be made on a standby: one that is there, and that no extension looks after,
 // is from the time when this node was the primary.
 void judge_left_over(const Judged& judged, const NodeReadinessFacts& node) {
-  constexpr std::uint32_t kPostgres16 = 160000;
   const bool is_looked_after = node.value("shared_preload_libraries").find("pg_failover_slots") != std::string::npos;
   if (node.server->version_number >= kPostgres16 || is_looked_after) return;
   for (const auto& slot : node.server->slots) {

@@ -5,12 +5,11 @@
 #include <fmt/format.h>
 
 #include "replication/model/slot_name.h"
+#include "replication/readiness/postgres_versions.h"
 #include "replication/readiness/rule_set.h"
 
 namespace pgkeel {
 namespace {
-
-constexpr std::uint32_t kPostgres17 = 170000;
 
 void judge_needed(const Judged& judged, const NodeReadinessFacts& node, const ServerFacts& server) {
   if (node.value("wal_level") == "minimal") {
