@@ -37,7 +37,7 @@ def play_collision(stage, runbooks):
         print(line, flush=True)
         if words[1] == "resolve":
             words.append("--yes")
-        told = stage.verb_once_agents_are_heard(*words[1:])
+        told = stage.verb_once_nodes_are_heard(*words[1:])
         if "both timelines" in remark and not re.search(r"went apart at [0-9A-F]+/[0-9A-F]+", told):
             raise RuntimeError(f"no word of where they parted: {told}")
         if "until it is normal" in remark:
@@ -49,7 +49,7 @@ def play_collision(stage, runbooks):
     for line in commands_of(runbooks, "Lost transactions"):
         words = line.partition("#")[0].replace("b-20261024", newest_report(stage, other)).replace("./rows", str(rows)).split()
         print(line, flush=True)
-        told = stage.verb_once_agents_are_heard(*words[1:])
+        told = stage.verb_once_nodes_are_heard(*words[1:])
         if "sales" not in told and words[-1] == newest_report(stage, other):
             raise RuntimeError(f"no word of the table: {told}")
     section = runbooks.split("\n## Lost transactions\n")[1].split("\n## ")[0]

@@ -63,7 +63,7 @@ def play(stage, line, moment):
         if "pg_ctl" in text:  # its output would keep a pipe open as long as the server
             text += f" --log {stage.folder}/restored.log >/dev/null"
         return stage.run("sh", "-c", text, **as_postgres())
-    output = stage.verb_once_agents_are_heard(*words.split()[1:])
+    output = stage.verb_once_nodes_are_heard(*words.split()[1:])
     if "until it is normal" in remark:
         stage.wait_normal()
     return output

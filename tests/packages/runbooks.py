@@ -25,7 +25,7 @@ def play(stage, line):
     words = command.split()
     print(line, flush=True)
     if words[0] == "pgkeel":
-        output = stage.verb_once_agents_are_heard(*words[1:])
+        output = stage.verb_once_nodes_are_heard(*words[1:])
         if "until it is normal" in remark:
             stage.wait_normal()
         return output

@@ -118,7 +118,8 @@ class Stage:
         done = subprocess.run([self.pgkeel, "status", "--json", "--config", str(self.folder / "pgkeel.toml")], capture_output=True, text=True, check=False, **as_postgres())
         return json.loads(done.stdout)["clusters"][0] if done.returncode == 0 else {"condition": done.stderr}
 
-    def verb_once_agents_are_heard(self, *words):
+    # A pgkeel that has just begun has not heard its nodes and agents yet.
+    def verb_once_nodes_are_heard(self, *words):
         end = time.monotonic() + LIMIT_S
         while True:
             try:
@@ -126,7 +127,7 @@ class Stage:
             except RuntimeError as refused:
                 if "answers already" in str(refused) and words[0] == "provision":  # auto_rejoin was quicker
                     return str(refused)
-                if "its agent does not answer" not in str(refused) or time.monotonic() > end:
+                if " does not answer" not in str(refused) or time.monotonic() > end:
                     raise
                 time.sleep(0.2)
 
