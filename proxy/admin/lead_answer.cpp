@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "proxy/admin/answer_text.h"
 #include "proxy/admin/request_members.h"
 
 namespace pgkeel {
@@ -27,7 +28,7 @@ std::string lead_answer_json(const LeadAnswer& answer) {
   if (!answer.consequences.empty()) json["consequences"] = answer.consequences;
   if (answer.without_leader)
     json["without_leader_ms"] = std::chrono::duration<double, std::milli>(*answer.without_leader).count();
-  return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+  return answer_text(json);
 }
 
 }  // namespace pgkeel

@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "proxy/admin/answer_text.h"
 #include "proxy/admin/request_members.h"
 
 namespace pgkeel {
@@ -27,7 +28,7 @@ std::string reload_answer_json(const ReloadAnswer& answer, bool preview) {
   const Json json = {{"accepted", answer.accepted},   {"preview", preview},
                      {"file", answer.file},           {"problems", answer.problems},
                      {"changes", std::move(changes)}, {"notes", answer.notes}};
-  return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+  return answer_text(json);
 }
 
 Result<bool> parse_reload_preview(std::string_view body) {

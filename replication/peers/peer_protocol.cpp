@@ -15,21 +15,14 @@ namespace pgkeel {
 namespace {
 
 using Json = nlohmann::json;
+using lenient_json::dump;
 using lenient_json::flag_of;
 using lenient_json::member;
+using lenient_json::parse;
 using lenient_json::text_of;
 using lenient_json::unsigned_of;
 
 constexpr std::size_t kSecretBytesMax = 256;  // of protocol 3.2
-
-std::string dump(const Json& json) {
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
-}
-
-// What is no JSON becomes a value that is no object.
-Json parse(std::string_view text) {
-  return Json::parse(text, nullptr, false);
-}
 
 Error unreadable(const char* what) {
   return Error{std::string(what) + " of another pgkeel cannot be read"};

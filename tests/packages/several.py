@@ -182,10 +182,11 @@ def play(source, pgkeel, folder, processes):
 
     processes["three"].kill()
     processes["three"].wait()
-    must_find_at_last(pgkeel, files["left"], [("warning", f"etcd https://{ETCDS['three']}")])  # it may have led the others
+    three_is_missing = [("warning", f"etcd https://{ETCDS['three']}")]
+    must_find_at_last(pgkeel, files["left"], three_is_missing)  # it may have led the others
     processes["pgkeel right"].kill()
     processes["pgkeel right"].wait()
-    must_find_at_last(pgkeel, files["left"], [("warning", f"etcd https://{ETCDS['three']}")])  # once its lease is over
+    must_find_at_last(pgkeel, files["left"], three_is_missing)  # once its lease is over
 
 
 def main():
