@@ -126,12 +126,18 @@ class Application final : private HandoverGiver::Owner {
   Result<void> open_peers();
   Result<void> open_vip();
   void vip_is_leaving(const IpAddress& address);
+  [[nodiscard]] bool vip_can_wait() const;  // for those who are logging in
   void vip_stays();
   void clients_of_vip_are_told();
   [[nodiscard]] PeerView own_view() const;
   void agreement_changed();
   void add_agreement(ClusterStatus& status) const;
   void review_unserved();
+  // How long those may take that are logging in when this pgkeel is ended, or the virtual IP goes: the sessions of
+  // others need not wait for a login that hangs.
+  static constexpr Duration kLoginsTake = std::chrono::seconds(1);
+  // Somebody for whom it is worth to wait: a connection that says nothing must not hold everybody up.
+  [[nodiscard]] bool somebody_logs_in(Instant waited_since) const;
   void stop_among_others(bool next_one_listens);
   void end_clients_among_others(bool next_one_listens);
   void no_client_is_served();

@@ -17,14 +17,15 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// How long those may take that are logging in when this pgkeel is ended.
-constexpr Duration kCloseLoginsTake = 300ms;
 constexpr Duration kLoginsLook = 5ms;
-// The same when the virtual IP leaves; with the next one it is less than VipTenure::kFarewellTakes.
-constexpr Duration kLoginsAtTheVipTake = 100ms;
+// When the virtual IP leaves, their time is over so long before it goes: the others are to be told. It is less than
+// VipTenure::kFarewellTakes.
+constexpr Duration kTellingNeeds = 100ms;
+// How long what was told to clients takes to leave this host, with other work in between; at the end, nobody waits.
 constexpr Duration kTellingTakes = 30ms;
-// More than VipTenure::kFarewellTakes, and what the kernel usually takes.
-constexpr Duration kVipTakesToLeave = 500ms;
+constexpr Duration kTellingAtTheEndTakes = 220ms;
+// How late it may go: what the kernel usually takes.
+constexpr Duration kVipLateness = 300ms;
 
 // Tells apart two pgkeels that were given the same name: each has a state directory of its own, and keeps this in it.
 Result<std::string> own_machine_id(const std::string& state_directory) {
@@ -166,8 +167,7 @@ Result<void> Application::open_vip() {
         loop_, *address, vip.interface, membership_ ? VipLeftover::kKeep : VipLeftover::kRemove,
         [this, address = address->address](const VipEvent& event) {
           if (event.kind == VipEvent::Kind::kEnding) return vip_is_leaving(address);
-          if (event.kind == VipEvent::Kind::kStays) vip_stays();
-          if (event.kind == VipEvent::Kind::kTaken) vip_leaves_ = false;
+          if (event.kind == VipEvent::Kind::kStays || event.kind == VipEvent::Kind::kTaken) vip_stays();
           record(event.kind == VipEvent::Kind::kTrouble ? LogLevel::kWarning : LogLevel::kInfo, "vip", event.text);
           if (vip_agreement_) vip_agreement_->review();
         });
@@ -181,18 +181,21 @@ Result<void> Application::open_vip() {
 }
 
 // Clients are told while they can be, and find its next holder: who connects is not answered here until it is gone, and
-// who is logging in may finish.
+// who is logging in may finish, where there is time for that.
 void Application::vip_is_leaving(const IpAddress& address) {
   if (stopping_) return;
   vip_leaves_ = true;
   workers_->turn_deaf_to(address);
-  hears_again_.start_once(kVipTakesToLeave);
+  hears_again_.start_once(kVipFarewell + kVipLateness);
   workers_->follow_up([this, address] {
     if (stopping_ || !vip_leaves_) return;
-    const Instant limit = loop_.now() + kLoginsAtTheVipTake;
-    farewell_ = std::make_unique<Timer>(loop_, [this, address, limit] {
-      if (workers_->logins_under_way() > 0 && loop_.now() < limit) return;
+    farewell_ = std::make_unique<Timer>(loop_, [this, address, began = loop_.now()] {
+      if (somebody_logs_in(began) && vip_can_wait()) return;
       farewell_->stop();
+      if (const std::uint64_t logins = workers_->logins_under_way(); logins > 0)
+        log(LogLevel::kInfo, "vip",
+            std::to_string(logins) + " who were logging in are ended, " + format_duration(loop_.now() - began) +
+                " after it began to leave; " + std::to_string(workers_->silent_newcomers()) + " were silent");
       end_clients_of(address);
       workers_->follow_up([this] { clients_of_vip_are_told(); });
     });
@@ -200,7 +203,12 @@ void Application::vip_is_leaving(const IpAddress& address) {
   });
 }
 
-// Its end was near, and is not any more. Who has been told so is gone; everybody else is served on.
+bool Application::vip_can_wait() const {
+  return vip_ && vip_->is_held() && Coordinator::now() < vip_->goes_at() - kTellingNeeds;
+}
+
+// Its end was near, and is not any more; or it is taken anew. Who has been told so is gone; everybody else is served
+// on.
 void Application::vip_stays() {
   vip_leaves_ = false;
   if (stopping_) return;
@@ -285,18 +293,17 @@ void Application::add_agreement(ClusterStatus& status) const {
 void Application::stop_among_others(bool next_one_listens) {
   AtTheDoor newcomers = next_one_listens ? AtTheDoor::kWaits : AtTheDoor::kRefused;
   farewell_.reset();
-  // It leaves already, and is gone before those who are logging in have had their time.
-  if (vip_leaves_ && vip_ && vip_->is_held()) end_clients_of(vip_->address());
   hears_again_.stop();
-  if (vip_ && vip_->is_held()) {
+  const bool are_at_the_vip = vip_ && vip_->is_held();
+  if (are_at_the_vip) {
     newcomers = AtTheDoor::kUnanswered;
     deaf_sockets_ = workers_->listening_sockets();
   }
   workers_->close_doors(newcomers);
-  workers_->follow_up([this, next_one_listens] {
-    const Instant limit = loop_.now() + kCloseLoginsTake;
-    stop_step_ = std::make_unique<Timer>(loop_, [this, next_one_listens, limit] {
-      if (workers_->logins_under_way() > 0 && loop_.now() < limit) return;
+  workers_->follow_up([this, next_one_listens, are_at_the_vip, began = loop_.now()] {
+    stop_step_ = std::make_unique<Timer>(loop_, [this, next_one_listens, are_at_the_vip, began] {
+      const bool may_wait = loop_.now() < began + kLoginsTake && (!are_at_the_vip || vip_can_wait());
+      if (somebody_logs_in(began) && may_wait) return;
       stop_step_->stop();
       end_clients_among_others(next_one_listens);
     });
@@ -321,7 +328,7 @@ void Application::no_client_is_served() {
   if (!vip_ || !vip_->is_held()) return leave_the_others();
   // What was said to them has this address as its source.
   stop_step_ = std::make_unique<Timer>(loop_, [this] { leave_the_others(); });
-  stop_step_->start_once(kVipFarewell);
+  stop_step_->start_once(kTellingAtTheEndTakes);
 }
 
 // They need not wait for the end of our lease.

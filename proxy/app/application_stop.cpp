@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "proxy/app/application.h"
+#include "proxy/session/newcomers.h"
 
 namespace pgkeel {
 namespace {
@@ -14,8 +15,6 @@ constexpr Duration kDrainLook = 20ms;
 constexpr Duration kHandingOverLook = 10ms;
 // More than another one takes to lead and to have the virtual IP: some transactions of an etcd that may be slow.
 constexpr Duration kHandingOverTakes = 3s;
-// How long those may take that are logging in: the sessions of others need not wait for a login that hangs.
-constexpr Duration kLoginsTake = 1s;
 // Who connects meanwhile waits for the next process. With kStopLimit it is well below the TimeoutStopSec= of our unit.
 constexpr Duration kStopDrainMax = 10s;
 
@@ -72,6 +71,11 @@ std::string Application::why_nobody_leads() const {
   return why.empty() ? "nobody has taken it" : why;
 }
 
+bool Application::somebody_logs_in(Instant waited_since) const {
+  const bool silent_ones_count = loop_.now() < waited_since + Newcomers::kPatience;
+  return workers_->logins_under_way() > (silent_ones_count ? 0 : workers_->silent_newcomers());
+}
+
 Duration Application::stop_drain() const {
   return std::min(config_.proxy.restart_drain, kStopDrainMax);
 }
@@ -87,7 +91,7 @@ void Application::begin_stop_drain(const std::string& why) {
   workers_->end_behind_transactions("pgkeel is shutting down");
   drain_for_stop_ = std::make_unique<Timer>(loop_, [this, began = loop_.now(), limit] {
     const Duration waited = loop_.now() - began;
-    const bool logins_are_over = workers_->logins_under_way() == 0 || waited >= kLoginsTake;
+    const bool logins_are_over = !somebody_logs_in(began) || waited >= kLoginsTake;
     const bool all_have_ended = logins_are_over && workers_->established_sessions() == 0;
     if (!all_have_ended && waited < limit) return;
     drain_for_stop_->stop();

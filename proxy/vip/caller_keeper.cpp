@@ -20,8 +20,8 @@ namespace {
 using namespace std::chrono_literals;
 
 // More than the others take to agree on the next holder; who asked longer ago has asked again.
-constexpr Duration kKeepFor = 3s;
-constexpr Duration kWaitFor = 1s;
+constexpr Duration kKeepFor = 4s;
+constexpr Duration kWaitFor = 2s;
 constexpr Duration kPassOnAgain = 30ms;
 constexpr std::size_t kCallersMax = 4096;
 constexpr std::size_t kPacketBytesMax = 256;  // a SYN has its headers alone, or a cookie for its data

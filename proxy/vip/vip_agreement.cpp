@@ -62,8 +62,12 @@ void VipAgreement::review() {
   if (holder_ != nullptr) {
     // A pgkeel that is alone may hold it for ever, but the kernel is told an end that is near.
     const Instant until = std::min(decision.hold_until, now + lease_);
-    if (!leaving_since_) granted_until_ = until;
-    holder_->hold(until);
+    if (leaving_since_) {
+      holder_->leave(decision.leave_by, until);
+    } else {
+      granted_until_ = until;
+      holder_->hold(until);
+    }
     situation.is_held = holder_->is_held();
     decision.acknowledge = decide_vip(situation).acknowledge;
   }

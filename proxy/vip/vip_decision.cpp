@@ -12,8 +12,11 @@ VipDecision decide_vip(const VipSituation& situation) {
       decision.hold_until = situation.may_hold_until;
     } else if (situation.is_held) {
       decision.leaving_since = situation.leaving_since.value_or(situation.now);
-      if (!situation.everybody_is_told)
-        decision.hold_until = std::min(situation.granted_until, *decision.leaving_since + kVipFarewell);
+      // Nobody else takes it before this pgkeel has said that it is gone, or its time is over.
+      if (!situation.everybody_is_told) {
+        decision.hold_until = std::max(situation.granted_until, situation.may_hold_until);
+        decision.leave_by = *decision.leaving_since + kVipFarewell;
+      }
     }
     if (is_ours || !situation.is_held) decision.acknowledge = situation.newest->serial;
   }

@@ -85,6 +85,11 @@ struct VipHolder::Inner {
                                                         describe_system_error(error)));
           event(VipEvent::Kind::kEnding, fmt::format("{} leaves {} in a moment", text, interface_name));
           break;
+        case VipWork::Kind::kStay:
+          tenure.said_stay();
+          callers.end();
+          event(VipEvent::Kind::kStays, fmt::format("{} stays on {}", text, interface_name));
+          break;
         case VipWork::Kind::kRemove:
           remove();
           break;
@@ -113,12 +118,10 @@ struct VipHolder::Inner {
                    fmt::format("could not take {} on {}: {}", text, interface_name, reason_of(done.error().code)));
     }
     interface = index;
-    const bool was_leaving = tenure.has_said_farewell();
     tenure.was_set(now, work.lifetime_seconds);
+    if (!work.taken_anew) return;
     callers.end();
-    if (was_leaving && !work.taken_anew)
-      event(VipEvent::Kind::kStays, fmt::format("{} stays on {}", text, interface_name));
-    if (work.taken_anew) event(VipEvent::Kind::kTaken, fmt::format("{} is on {} now", text, interface_name));
+    event(VipEvent::Kind::kTaken, fmt::format("{} is on {} now", text, interface_name));
   }
 
   // 0: there is none of this name now.
@@ -279,6 +282,11 @@ void VipHolder::release() {
   inner_->go_on();
 }
 
+void VipHolder::leave(Instant by, Instant until) {
+  inner_->tenure.leave(by, until);
+  inner_->go_on();
+}
+
 void VipHolder::take_over() {
   inner_->is_anothers = false;
 }
@@ -295,6 +303,10 @@ bool VipHolder::keeps_callers() const {
 
 const IpAddress& VipHolder::address() const {
   return inner_->address.address;
+}
+
+Instant VipHolder::goes_at() const {
+  return inner_->tenure.goes_at();
 }
 
 bool VipHolder::is_held() const {

@@ -49,6 +49,8 @@ class VipHolder {
   // long enough to keep it until then.
   void hold(Instant until);
   void release();
+  // Another one shall have it: it goes at `by`, or where it may not be held for so long.
+  void leave(Instant by, Instant until);
   // The other process (VipLeftover::kKeep) does not go on any more.
   void take_over();
   // Destroyed afterwards, it leaves the address to its end: for a process that goes on with it.
@@ -56,6 +58,7 @@ class VipHolder {
 
   [[nodiscard]] bool is_held() const;
   [[nodiscard]] const IpAddress& address() const;
+  [[nodiscard]] Instant goes_at() const;  // CLOCK_BOOTTIME; where it is not prolonged
   // It has left, or leaves, and the next holder may announce itself any moment: who began to connect is passed on then.
   [[nodiscard]] bool keeps_callers() const;
 

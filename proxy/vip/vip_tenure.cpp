@@ -28,12 +28,32 @@ std::int64_t seconds_until(Instant until, Instant now) {
 
 }  // namespace
 
+void VipTenure::hold(Instant until) {
+  until_ = until;
+  leave_by_.reset();
+}
+
+void VipTenure::leave(Instant by, Instant until) {
+  until_ = until;
+  leave_by_ = by;
+}
+
+Instant VipTenure::goes_at() const {
+  const bool end_is_known = kernel_end_ != Instant{};
+  return end_is_known ? std::min(remove_at(), kernel_end_) : remove_at();
+}
+
+Instant VipTenure::remove_at() const {
+  return leave_by_ ? std::min(until_ - kRemovalTakes, *leave_by_) : until_ - kRemovalTakes;
+}
+
 VipWork VipTenure::step(Instant now) {
-  if (now >= until_ - kRemovalTakes) {
+  if (now >= remove_at()) {
     if (!is_held_) return {};
     if (now < retry_at_) return {.again_at = retry_at_};
     return {.kind = VipWork::Kind::kRemove};
   }
+  if (leave_by_ && !is_held_) return {};  // it has gone before
   const std::int64_t seconds = seconds_until(until_, now);
   const Instant possible_end = now + seconds * 1s;
   // The last moment at which the kernel can be told one second; later it can only run out.
@@ -46,13 +66,14 @@ VipWork VipTenure::step(Instant now) {
         .kind = VipWork::Kind::kSet, .lifetime_seconds = static_cast<std::uint32_t>(seconds), .taken_anew = !is_held_};
   }
   if (!is_held_) return {.again_at = seconds >= 1 ? retry_at_ : Instant::max()};
-  const bool end_is_known = kernel_end_ != Instant{};
-  const Instant farewell_at = std::min(until_ - kRemovalTakes, kernel_end_) - kFarewellTakes;
-  if (end_is_known && now >= farewell_at && !farewell_said_) return {.kind = VipWork::Kind::kFarewell};
+  const Instant farewell_at = leave_by_ ? now : goes_at() - kFarewellTakes;
+  const bool may_say_farewell = leave_by_ || kernel_end_ != Instant{};
+  if (may_say_farewell && now >= farewell_at && !farewell_said_) return {.kind = VipWork::Kind::kFarewell};
+  if (farewell_said_ && now < farewell_at) return {.kind = VipWork::Kind::kStay};
   if (now >= announce_at_) return {.kind = VipWork::Kind::kAnnounce};
 
-  Instant again_at = std::min(until_ - kRemovalTakes, announce_at_);
-  if (end_is_known && !farewell_said_) again_at = std::min(again_at, farewell_at);
+  Instant again_at = std::min(remove_at(), announce_at_);
+  if (may_say_farewell && !farewell_said_) again_at = std::min(again_at, farewell_at);
   if (refresh_at > now && refresh_at <= last_chance + kTimerLateness) again_at = std::min(again_at, refresh_at);
   return {.again_at = again_at};
 }
@@ -61,9 +82,9 @@ void VipTenure::was_set(Instant asked_at, std::uint32_t lifetime_seconds) {
   if (!is_held_) {
     announced_ = 0;
     announce_at_ = asked_at;
+    farewell_said_ = false;
   }
   is_held_ = true;
-  farewell_said_ = false;
   kernel_end_ = asked_at + lifetime_seconds * 1s;
   retry_at_ = {};
 }

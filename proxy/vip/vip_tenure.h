@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 
 #include "proxy/base/time.h"
 
@@ -16,6 +17,7 @@ struct VipWork {
     kNothing,
     kSet,
     kFarewell,  // it goes in a moment: those who came by it are told while they can be
+    kStay,      // … it does not, after all
     kRemove,
     kAnnounce,
   };
@@ -31,12 +33,14 @@ class VipTenure {
   // ticks, and does it in a worker thread of its own.
   static constexpr Duration kKernelLateness = std::chrono::milliseconds(1250);
 
-  // So long before it goes it is said.
+  // So long before it goes it is said, where its time runs out.
   static constexpr Duration kFarewellTakes = std::chrono::milliseconds(200);
 
   // May be held until then. A later call replaces an earlier one; a time that has passed is a release.
-  void hold(Instant until) { until_ = until; }
-  void release() { until_ = Instant{}; }
+  void hold(Instant until);
+  void release() { hold(Instant{}); }
+  // Another one shall have it: it goes at `by`, or where it may not be held for so long, and that is said at once.
+  void leave(Instant by, Instant until);
 
   VipWork step(Instant now);
 
@@ -45,7 +49,7 @@ class VipTenure {
   void was_left_by_another();     // process: it is there, with an end that is not known
   void was_not_set(Instant now);  // or not removed; tried again soon
   void said_farewell() { farewell_said_ = true; }
-  [[nodiscard]] bool has_said_farewell() const { return farewell_said_; }  // since it was set last
+  void said_stay() { farewell_said_ = false; }
   void was_removed();
   void was_announced(Instant now);
   void vanished();                   // somebody else removed it, or its end came
@@ -53,9 +57,13 @@ class VipTenure {
 
   [[nodiscard]] bool is_held() const { return is_held_; }
   [[nodiscard]] Instant until() const { return until_; }
+  [[nodiscard]] Instant goes_at() const;  // as it is now: where it is not prolonged
 
  private:
+  [[nodiscard]] Instant remove_at() const;
+
   Instant until_{};  // the past: not to be held
+  std::optional<Instant> leave_by_;
   bool is_held_ = false;
   bool farewell_said_ = false;
   Instant kernel_end_{};  // at the earliest

@@ -282,6 +282,7 @@ int run_chaos(const Arguments& arguments) {
   try {
     play_all(run, arguments, options.with_disks);
     run.judge(totals);
+    if (!totals.is_good()) std::cout << cluster.describe() << std::endl;
   } catch (const std::exception& error) {
     totals.failure = error.what();
     std::cout << error.what() << "\n" << cluster.describe() << std::endl;

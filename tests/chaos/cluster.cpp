@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "proxy/io/os_user.h"
+#include "tests/chaos/workload.h"
 #include "tests/support/wait_until.h"
 
 namespace pgkeel::chaos {
@@ -96,8 +97,9 @@ ServerOptions Cluster::server_options(const std::string& name) const {
   ServerOptions options;
   options.address = network_.address(name);
   options.port = kServerPort;
-  options.hba_lines = {"local all all trust", "host all all " + Network::block() + " trust",
-                       "host replication all " + Network::block() + " trust"};
+  options.hba_lines = {
+      "local all all trust", "host all " + std::string(kSlowRole) + " " + Network::block() + " scram-sha-256",
+      "host all all " + Network::block() + " trust", "host replication all " + Network::block() + " trust"};
   // Servers notice a cut between them in seconds, and their WAL fits on the small disk.
   options.settings = {"wal_sender_timeout = 5s", "wal_receiver_timeout = 5s", "max_wal_size = 96MB",
                       "min_wal_size = 32MB", "max_slot_wal_keep_size = 128MB"};

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <iterator>
 #include <memory>
+#include <poll.h>
 
 #include <libpq-fe.h>
 
@@ -22,6 +23,29 @@ constexpr unsigned kNumberBits = 40;  // of a row's id, below the writer's numbe
 constexpr Duration kPatience = 300ms;
 constexpr const char* kQueryCanceled = "57014";
 
+// Before each of the server's messages that a login by SCRAM waits for: as many as make it longer than an address that
+// leaves in order takes where nobody is logging in, and well below what such a login is given.
+constexpr Duration kSlowMessage = 50ms;
+constexpr const char* kSlowPassword = "takes its time";
+constexpr int kSlowLoginLimitMs = 20000;
+
+// Logs in and leaves. Why it could not; empty: it could.
+std::string log_in_slowly(const std::string& conninfo) {
+  const LibpqConnection connection(PQconnectStart(conninfo.c_str()));
+  // What a session hears right behind its login is no failure of that.
+  PQsetNoticeReceiver(
+      connection.get(), [](void*, const PGresult*) {}, nullptr);
+  for (PostgresPollingStatusType next = PGRES_POLLING_WRITING; next != PGRES_POLLING_OK;) {
+    if (next == PGRES_POLLING_FAILED) return PQerrorMessage(connection.get());
+    const auto awaited = static_cast<short>(next == PGRES_POLLING_READING ? POLLIN : POLLOUT);
+    pollfd link{.fd = PQsocket(connection.get()), .events = awaited, .revents = 0};
+    if (poll(&link, 1, kSlowLoginLimitMs) <= 0) return "no answer";
+    if (next == PGRES_POLLING_READING) std::this_thread::sleep_for(kSlowMessage);
+    next = PQconnectPoll(connection.get());
+  }
+  return {};
+}
+
 }  // namespace
 
 Workload::Workload(const Network& network, const std::string& host, std::vector<std::string> conninfos,
@@ -32,12 +56,15 @@ Workload::Workload(const Network& network, const std::string& host, std::vector<
     SqlConnection(conninfos_.front())
         .query(
             "CREATE TABLE written (id bigint PRIMARY KEY, round integer NOT NULL,"
-            " executed_at timestamptz NOT NULL DEFAULT clock_timestamp())");
+            " executed_at timestamptz NOT NULL DEFAULT clock_timestamp());"
+            "SET password_encryption = 'scram-sha-256'; CREATE ROLE " +
+            std::string(kSlowRole) + " LOGIN PASSWORD '" + kSlowPassword + "'");
   }
   for (std::uint64_t writer = 1; writer <= writers; ++writer) {
     threads_.emplace_back([this, writer] { write(writer); });
   }
   threads_.emplace_back([this] { connect_again_and_again(); });
+  threads_.emplace_back([this] { log_in_slowly_again_and_again(); });
 }
 
 Workload::~Workload() {
@@ -115,13 +142,24 @@ void Workload::connect_again_and_again() {
         note_error(error.sqlstate.empty() ? error.notice_sqlstate : error.sqlstate);
       }
     }
-    {
-      const std::lock_guard lock(mutex_);
-      ++(failure.empty() ? connects_.done : connects_.failed);
-      if (!failure.empty()) connects_.last_failure = failure;
-    }
+    note_connect(failure);
     std::this_thread::sleep_for(10ms);
   }
+}
+
+void Workload::log_in_slowly_again_and_again() {
+  const Network::Visit at_host = network_.visit(host_);
+  const std::string conninfo = conninfos_.front() + " user=" + kSlowRole + " password='" + kSlowPassword + "'";
+  while (!stopping_) {
+    note_connect(log_in_slowly(conninfo));
+    std::this_thread::sleep_for(10ms);
+  }
+}
+
+void Workload::note_connect(const std::string& failure) {
+  const std::lock_guard lock(mutex_);
+  ++(failure.empty() ? connects_.done : connects_.failed);
+  if (!failure.empty()) connects_.last_failure = failure;
 }
 
 void Workload::note_error(const std::string& kind) {

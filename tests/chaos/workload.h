@@ -1,7 +1,8 @@
 // Writers on the clients' host: each inserts one numbered row per transaction through the access point, remembers what
 // was acknowledged and by whom it was taken, and connects again to the same address after an error, as drivers do.
 // Every other one may be impatient: it cancels a statement that takes long, and lives with whatever comes of that.
-// Beside them one that only connects, asks something, and leaves.
+// Beside them one that only connects, asks something, and leaves, and another one that takes its time for the messages
+// of its login.
 #pragma once
 
 #include <atomic>
@@ -19,6 +20,9 @@
 namespace pgkeel::chaos {
 
 using test::Network;
+
+// The one that logs in slowly: by SCRAM, which takes several messages.
+inline constexpr const char* kSlowRole = "slow";
 
 // An expression: who took the row. Also two servers that were promoted to the same timeline differ.
 inline constexpr const char* kTakenBy =
@@ -45,7 +49,7 @@ class Workload {
   // By SQLSTATE; "" where a client saw only a broken link, "connect" where it could not connect.
   [[nodiscard]] std::map<std::string, std::size_t> errors() const;
   [[nodiscard]] std::vector<Attempt> attempts() const;
-  // Of the one that only connects.
+  // Of those that only connect.
   struct Connects {
     std::size_t done = 0;
     std::size_t failed = 0;
@@ -57,6 +61,8 @@ class Workload {
   void write(std::uint64_t writer);
   void write_on_one_connection(const std::string& conninfo, std::uint64_t& id);
   void connect_again_and_again();
+  void log_in_slowly_again_and_again();
+  void note_connect(const std::string& failure);
   void note_error(const std::string& kind);
 
   const Network& network_;

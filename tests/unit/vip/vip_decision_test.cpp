@@ -40,6 +40,7 @@ TEST_CASE("who is not named releases it, and says so when it is gone") {
   for (const char* holder : {"", "right"}) {
     Situation situation(holder);
     situation.plain.is_held = true;
+    situation.plain.may_hold_until = {};
     CHECK(situation.decide().hold_until == Instant{});
     CHECK_FALSE(situation.decide().acknowledge);
     situation.plain.is_held = false;
@@ -55,16 +56,20 @@ TEST_CASE("who is to give it up keeps it a moment longer, to tell clients, but n
   situation.plain.now = 10s + Instant{};
   const VipDecision first = situation.decide();
   CHECK(first.leaving_since == situation.plain.now);
-  CHECK(first.hold_until == situation.plain.now + kVipFarewell);
+  CHECK(first.leave_by == situation.plain.now + kVipFarewell);
+  CHECK(first.hold_until == kUntil);
   CHECK_FALSE(first.acknowledge);
   situation.plain.leaving_since = first.leaving_since;
   situation.plain.now += 50ms;
-  CHECK(situation.decide().hold_until == first.hold_until);
+  CHECK(situation.decide().leave_by == first.leave_by);
+  // The lease is renewed, and does not hold for what is not followed yet where it is a new one.
+  situation.plain.may_hold_until = kUntil + 1s;
+  CHECK(situation.decide().hold_until == kUntil + 1s);
+  situation.plain.may_hold_until = {};
+  CHECK(situation.decide().hold_until == kUntil);
   situation.plain.everybody_is_told = true;
   CHECK(situation.decide().hold_until == Instant{});
   situation.plain.everybody_is_told = false;
-  situation.plain.granted_until = situation.plain.now + 10ms;
-  CHECK(situation.decide().hold_until == situation.plain.granted_until);
   situation.plain.is_held = false;
   CHECK_FALSE(situation.decide().leaving_since);
   CHECK(situation.decide().acknowledge == 5);
@@ -97,6 +102,7 @@ TEST_CASE("what another pgkeel told is newer than etcd's last word: it counts") 
   const SharedRoute told = held_by("right", 6);
   situation.plain.newest = &told;
   situation.plain.is_held = true;
+  situation.plain.may_hold_until = {};
   CHECK(situation.decide().hold_until == Instant{});
   CHECK_FALSE(situation.decide().acknowledge);
   situation.plain.is_held = false;

@@ -27,6 +27,7 @@ struct Host {
   int sets = 0;
   int announcements = 0;
   int farewells = 0;
+  int stays = 0;
 
   // All that is to be done now; when to come again.
   Instant work() {
@@ -50,7 +51,13 @@ struct Host {
         case Kind::kFarewell:
           CHECK(has_address);
           ++farewells;
+          CHECK(tenure.goes_at() >= now);
           tenure.said_farewell();
+          break;
+        case Kind::kStay:
+          CHECK(has_address);
+          ++stays;
+          tenure.said_stay();
           break;
         case Kind::kRemove:
           has_address = false;
@@ -149,8 +156,80 @@ TEST_CASE("it says farewell before it goes, once, and not where it is prolonged 
   CHECK(renewed.now > last);
   // One that comes now is in time for the address, and the next end is said anew.
   renewed.tenure.hold(renewed.now + 3s);
+  renewed.work();
+  CHECK(renewed.stays == 1);
   renewed.run_until(renewed.now + 2900ms);
   CHECK(renewed.farewells == 2);
+  CHECK(renewed.stays == 1);
+}
+
+TEST_CASE("one that another shall have says farewell at once, and goes when it was asked to") {
+  Host host;
+  host.tenure.hold(kStart + 20s);
+  host.run_until(kStart + 5s);
+  host.tenure.leave(host.now + 1100ms, kStart + 20s);
+  host.work();
+  CHECK(host.farewells == 1);
+  CHECK(host.tenure.goes_at() == host.now + 1100ms);
+  host.run_until(kStart + 6050ms);
+  CHECK(host.has_address);
+  CHECK(host.farewells == 1);
+  host.run_until(kStart + 6100ms);
+  CHECK_FALSE(host.has_address);
+  // Nor is it taken anew, though it might be held for longer.
+  CHECK(host.work() == Instant::max());
+  // Everybody has been told before.
+  Host told;
+  told.tenure.hold(kStart + 20s);
+  told.work();
+  told.tenure.leave(told.now + 1100ms, kStart + 20s);
+  told.work();
+  told.tenure.leave({}, {});
+  told.work();
+  CHECK_FALSE(told.has_address);
+}
+
+TEST_CASE("one that leaves is not held past its time, nor after the kernel's, of which it tells; both may move") {
+  Host host;
+  host.tenure.hold(kStart + 3s);
+  host.run_until(kStart + 1500ms);
+  host.tenure.leave(host.now + 5s, kStart + 3s);
+  host.work();
+  CHECK(host.tenure.goes_at() == host.kept_until);
+  host.tenure.leave(kStart + 6500ms, kStart + 4500ms);
+  host.work();
+  CHECK(host.tenure.goes_at() == kStart + 2500ms);
+  CHECK(host.kept_until == kStart + 2500ms);
+  CHECK(host.farewells == 1);
+  CHECK(host.stays == 0);
+  host.run_until(kStart + 4500ms);
+  CHECK_FALSE(host.has_address);
+}
+
+TEST_CASE("one that leaves, and is to be held after all, stays") {
+  Host host;
+  host.tenure.hold(kStart + 20s);
+  host.work();
+  host.tenure.leave(host.now + 1s, kStart + 20s);
+  host.run_until(kStart + 500ms);
+  host.tenure.hold(host.now + 20s);
+  host.work();
+  CHECK(host.stays == 1);
+  host.run_until(kStart + 10s);
+  CHECK(host.has_address);
+  CHECK(host.farewells == 1);
+}
+
+TEST_CASE("what somebody removes while it leaves is not taken anew") {
+  Host host;
+  host.tenure.hold(kStart + 20s);
+  host.work();
+  host.tenure.leave(host.now + 1s, kStart + 20s);
+  host.work();
+  host.has_address = false;
+  host.tenure.vanished();
+  CHECK(host.work() == Instant::max());
+  CHECK(host.sets == 1);
 }
 
 TEST_CASE("an address that another process left is prolonged at once, and not announced anew; or removed") {
