@@ -1,5 +1,6 @@
 #include "tests/bench/bench_targets.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -65,7 +66,9 @@ double BenchTarget::proxy_memory_bytes() const {
   return resident * static_cast<double>(sysconf(_SC_PAGESIZE));
 }
 
-BenchTargets::BenchTargets(unsigned connections) : connections_(connections) {
+BenchTargets::BenchTargets(unsigned connections, const std::vector<PgkeelBeside>& beside,
+                           const std::vector<std::string>& only)
+    : connections_(connections) {
   const TestCertificates certificates(folder_.path());
   cert_ = certificates.cert;
   key_ = certificates.key;
@@ -89,28 +92,33 @@ BenchTargets::BenchTargets(unsigned connections) : connections_(connections) {
                       .tls = TlsWay::kAsks,
                       .tls_port = server_->port(),
                       .scram_port = server_->port()});
-  add_pgkeel();
-  add_pump();
-  add_haproxy();
-  add_pgbouncer();
+  const auto wanted = [&](const char* name) { return only.empty() || std::ranges::find(only, name) != only.end(); };
+  if (wanted("pgkeel")) add_pgkeel({.name = "pgkeel", .program = ""});
+  for (const auto& another : beside) add_pgkeel(another);
+  if (wanted(kPumpName)) add_pump();
+  if (wanted("haproxy")) add_haproxy();
+  if (wanted("pgbouncer")) add_pgbouncer();
 }
 
-void BenchTargets::add_pgkeel() {
-  pgkeel_ = std::make_unique<PgkeelProcess>(
-      folder_, std::vector<PostgresServer*>{server_.get()},
+void BenchTargets::add_pgkeel(const PgkeelBeside& what) {
+  pgkeel_folders_.push_back(std::make_unique<TemporaryFolder>());
+  auto& pgkeel = pgkeels_.emplace_back(std::make_unique<PgkeelProcess>(
+      *pgkeel_folders_.back(), std::vector<PostgresServer*>{server_.get()},
       PgkeelOptions{
+          .proxy_lines = what.proxy_lines,
           .cluster_lines = {"client_tls = { mode = \"allow\", cert = \"" + cert_ + "\", key = \"" + key_ + "\" }"},
-          .log_level = "info"});
-  pgkeel_->start();
-  if (!pgkeel_->wait_for([](const auto& now) { return now["route"] == "a"; }))
-    throw std::runtime_error(pgkeel_->describe());
-  targets_.push_back({.name = "pgkeel",
+          .log_level = "info",
+          .program = what.program}));
+  pgkeel->start();
+  if (!pgkeel->wait_for([](const auto& now) { return now["route"] == "a"; }))
+    throw std::runtime_error(pgkeel->describe());
+  targets_.push_back({.name = what.name,
                       .version = "",
-                      .port = pgkeel_->port(),
-                      .proxy = pgkeel_->pid(),
+                      .port = pgkeel->port(),
+                      .proxy = pgkeel->pid(),
                       .tls = TlsWay::kAsks,
-                      .tls_port = pgkeel_->port(),
-                      .scram_port = pgkeel_->port()});
+                      .tls_port = pgkeel->port(),
+                      .scram_port = pgkeel->port()});
 }
 
 void BenchTargets::add_pump() {

@@ -30,19 +30,27 @@ struct BenchTarget {
   [[nodiscard]] double proxy_memory_bytes() const;  // resident
 };
 
+// Another pgkeel in the same rounds: another build, or one with other settings.
+struct PgkeelBeside {
+  std::string name;
+  std::string program;                        // empty: the one that was built beside the benchmark
+  std::vector<std::string> proxy_lines = {};  // under [proxy]
+};
+
 class BenchTargets {
  public:
   static constexpr const char* kPumpName = "pump";
   static constexpr const char* kScramPassword = "a password";
 
-  explicit BenchTargets(unsigned connections);  // at a time, at most
+  // Of those named in `only`, or of all where it is empty; `direct` is always there.
+  BenchTargets(unsigned connections, const std::vector<PgkeelBeside>& beside, const std::vector<std::string>& only);
 
   [[nodiscard]] const std::vector<BenchTarget>& all() const { return targets_; }
   [[nodiscard]] const PostgresServer& server() const { return *server_; }
   [[nodiscard]] const TemporaryFolder& folder() const { return folder_; }
 
  private:
-  void add_pgkeel();
+  void add_pgkeel(const PgkeelBeside& what);
   void add_pump();
   void add_haproxy();
   void add_pgbouncer();
@@ -50,9 +58,10 @@ class BenchTargets {
 
   TemporaryFolder folder_;
   std::string cert_, key_;
-  unsigned connections_;
+  unsigned connections_;  // at a time, at most
   std::unique_ptr<PostgresServer> server_;
-  std::unique_ptr<PgkeelProcess> pgkeel_;
+  std::vector<std::unique_ptr<TemporaryFolder>> pgkeel_folders_;
+  std::vector<std::unique_ptr<PgkeelProcess>> pgkeels_;
   std::vector<std::unique_ptr<BackgroundProcess>> others_;
   std::vector<BenchTarget> targets_;
 };

@@ -27,6 +27,8 @@ struct Options {
   int rounds = 3;
   int seconds = 5;
   std::vector<std::string> only;
+  std::vector<std::string> targets;
+  std::vector<std::string> beside;
 };
 
 // By target: its figures in each round.
@@ -95,12 +97,24 @@ void print_table(const Json& report) {
   std::fprintf(stderr, "* of the proxy, for 100,000 transactions or for a gigabyte\n");
 }
 
+// Of "PROGRAM", "workers=N" or "PROGRAM,workers=N".
+PgkeelBeside parse_beside(const std::string& text) {
+  PgkeelBeside beside{.name = "", .program = text.substr(0, text.find(','))};
+  const std::size_t workers = text.find("workers=");
+  if (workers == 0) beside.program.clear();
+  if (workers != std::string::npos) beside.proxy_lines = {"workers = " + text.substr(workers + 8)};
+  beside.name = workers == std::string::npos ? "beside" : text.substr(workers);
+  return beside;
+}
+
 int run(const Options& options) {
   const auto chosen = workloads(options.only);
   if (chosen.empty()) throw std::runtime_error("there is no such workload");
   int most_clients = 0;
   for (const auto& workload : chosen) most_clients = std::max(most_clients, workload.clients);
-  const BenchTargets targets(static_cast<unsigned>(most_clients) + 100);
+  std::vector<PgkeelBeside> beside;
+  for (const auto& text : options.beside) beside.push_back(parse_beside(text));
+  const BenchTargets targets(static_cast<unsigned>(most_clients) + 100, beside, options.targets);
   const auto made = run_checked(
       {.arguments = {bin_directory() + "/pgbench", "--initialize", "--scale=10", "--quiet", "--host=127.0.0.1",
                      "--port=" + std::to_string(targets.server().port()), "--username=postgres", "postgres"},
@@ -170,6 +184,12 @@ int main(int argument_count, char** arguments) {
          "--only", options.only,
          "workloads whose names begin so, separated by commas: simple, extended, prepared, connect, copy, tls, idle")
       ->delimiter(',');
+  app.add_option(
+         "--targets", options.targets,
+         "which of pgkeel, pump, haproxy and pgbouncer are compared with the direct connection, separated by commas")
+      ->delimiter(',');
+  app.add_option("--beside", options.beside,
+                 "one more pgkeel in the same rounds: PROGRAM (another build), workers=N, or both: PROGRAM,workers=N");
   CLI11_PARSE(app, argument_count, arguments);
   raise_descriptor_limit();
   try {
