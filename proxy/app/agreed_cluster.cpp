@@ -100,6 +100,10 @@ AgreementStatus AgreedCluster::status() const {
   return status;
 }
 
+void AgreedCluster::review_write_deadline() {
+  wires_.set_write_deadline(coordination_.membership().serve_until(cluster_));
+}
+
 void AgreedCluster::review() {
   const Instant now = Coordination::now();
   const Instant until = coordination_.membership().serve_until(cluster_);

@@ -33,6 +33,7 @@ class AgreedCluster {
   AgreedCluster(Loop& loop, std::string cluster, Coordination& coordination, Wires wires);
 
   void review();
+  void review_write_deadline();  // part of that, of a pgkeel that ends
 
   // 0: this pgkeel does not lead, and decides nothing.
   [[nodiscard]] std::uint64_t term() const;

@@ -128,7 +128,9 @@ class Application final : private HandoverGiver::Owner {
   void vip_is_leaving(const IpAddress& address);
   [[nodiscard]] bool vip_can_wait() const;  // for those who are logging in
   void vip_stays();
-  void clients_of_vip_are_told();
+  void vip_has_left();
+  void review_while_stopping();
+  void clients_of_vip_are_told(std::uint64_t farewell);
   [[nodiscard]] PeerView own_view() const;
   void agreement_changed();
   void add_agreement(ClusterStatus& status) const;
@@ -229,6 +231,7 @@ class Application final : private HandoverGiver::Owner {
   Timer hears_again_;                // at the virtual IP, which is leaving
   std::unique_ptr<Timer> farewell_;  // to those who came by it
   bool vip_leaves_ = false;          // or has left
+  std::uint64_t vip_farewells_ = 0;  // said so far
 };
 
 }  // namespace pgkeel

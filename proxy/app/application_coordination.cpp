@@ -168,6 +168,7 @@ Result<void> Application::open_vip() {
         [this, address = address->address](const VipEvent& event) {
           if (event.kind == VipEvent::Kind::kEnding) return vip_is_leaving(address);
           if (event.kind == VipEvent::Kind::kStays || event.kind == VipEvent::Kind::kTaken) vip_stays();
+          if (event.kind == VipEvent::Kind::kReleased || event.kind == VipEvent::Kind::kVanished) vip_has_left();
           record(event.kind == VipEvent::Kind::kTrouble ? LogLevel::kWarning : LogLevel::kInfo, "vip", event.text);
           if (vip_agreement_) vip_agreement_->review();
         });
@@ -185,6 +186,7 @@ Result<void> Application::open_vip() {
 void Application::vip_is_leaving(const IpAddress& address) {
   if (stopping_) return;
   vip_leaves_ = true;
+  ++vip_farewells_;
   workers_->turn_deaf_to(address);
   hears_again_.start_once(kVipFarewell + kVipLateness);
   workers_->follow_up([this, address] {
@@ -195,9 +197,9 @@ void Application::vip_is_leaving(const IpAddress& address) {
       if (const std::uint64_t logins = workers_->logins_under_way(); logins > 0)
         log(LogLevel::kInfo, "vip",
             std::to_string(logins) + " who were logging in are ended, " + format_duration(loop_.now() - began) +
-                " after it began to leave; " + std::to_string(workers_->silent_newcomers()) + " were silent");
+                " after it began to leave; " + std::to_string(workers_->silent_clients()) + " were silent");
       end_clients_of(address);
-      workers_->follow_up([this] { clients_of_vip_are_told(); });
+      workers_->follow_up([this, number = vip_farewells_] { clients_of_vip_are_told(number); });
     });
     farewell_->start_repeating(kLoginsLook);
   });
@@ -217,9 +219,17 @@ void Application::vip_stays() {
   workers_->turn_deaf_to({});
 }
 
-// What was said to them has this address as its source, and is on its way.
-void Application::clients_of_vip_are_told() {
+// Nothing that goes there comes here any more.
+void Application::vip_has_left() {
   if (stopping_) return;
+  hears_again_.stop();
+  workers_->turn_deaf_to({});
+}
+
+// What was said to them has this address as its source, and is on its way. Not where it has stayed since, and leaves
+// again.
+void Application::clients_of_vip_are_told(std::uint64_t farewell) {
+  if (stopping_ || !vip_leaves_ || farewell != vip_farewells_) return;
   farewell_ = std::make_unique<Timer>(loop_, [this] {
     if (vip_agreement_) vip_agreement_->everybody_is_told();
   });
@@ -247,10 +257,16 @@ void Application::agreement_changed() {
     if (member != own_member_name(config_.coordination)) addresses[member] = live.address;
   }
   peers_->members_are(addresses);
-  if (stopping_) return;
+  if (stopping_) return review_while_stopping();
   for (const auto& cluster : clusters_) cluster->review_agreement();
   review_unserved();
   leadership_->review();
+  if (vip_agreement_) vip_agreement_->review();
+}
+
+// Nothing new is begun, but the lease is renewed: those who are logging in still, or are being told, have that time.
+void Application::review_while_stopping() {
+  for (const auto& cluster : clusters_) cluster->review_write_deadline();
   if (vip_agreement_) vip_agreement_->review();
 }
 

@@ -13,8 +13,9 @@ using namespace std::chrono_literals;
 
 constexpr Duration kDrainLook = 20ms;
 constexpr Duration kHandingOverLook = 10ms;
-// More than another one takes to lead and to have the virtual IP: some transactions of an etcd that may be slow.
-constexpr Duration kHandingOverTakes = 3s;
+// More than another one takes to lead and to have the virtual IP: some transactions of an etcd that may be slow, and
+// kVipFarewell.
+constexpr Duration kHandingOverTakes = 4s;
 // Who connects meanwhile waits for the next process. With kStopLimit it is well below the TimeoutStopSec= of our unit.
 constexpr Duration kStopDrainMax = 10s;
 
@@ -73,7 +74,7 @@ std::string Application::why_nobody_leads() const {
 
 bool Application::somebody_logs_in(Instant waited_since) const {
   const bool silent_ones_count = loop_.now() < waited_since + Newcomers::kPatience;
-  return workers_->logins_under_way() > (silent_ones_count ? 0 : workers_->silent_newcomers());
+  return workers_->logins_under_way() > (silent_ones_count ? 0 : workers_->silent_clients());
 }
 
 Duration Application::stop_drain() const {

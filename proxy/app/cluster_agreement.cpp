@@ -88,6 +88,10 @@ void ClusterService::tell_of_sights(Instant now) {
                  sight.suspicion.evidence + ": only the path from this one is cut, so there is no failover");
 }
 
+void ClusterService::review_write_deadline() {
+  if (agreed_) agreed_->review_write_deadline();
+}
+
 void ClusterService::review_agreement() {
   if (agreed_) agreed_->review();
 }

@@ -58,6 +58,7 @@ class ClusterService final : private ClusterController::Effects {
   void agree_through(Coordination& coordination, Sights sights, std::function<void(Instant until)> set_write_deadline);
   // What they agree on, or what this one may do, may have changed.
   void review_agreement();
+  void review_write_deadline();  // part of that
 
   // What the others see may have changed.
   void sights_changed();

@@ -87,8 +87,7 @@ class WorkerPool {
   // heard.
   void turn_deaf_to(const std::optional<IpAddress>& address);
   [[nodiscard]] std::uint64_t logins_under_way() const;
-  // Of these, those that have not said yet who they are; and whoever was turned away, and has not closed.
-  [[nodiscard]] std::uint64_t silent_newcomers() const;
+  [[nodiscard]] std::uint64_t silent_clients() const;  // of these, those that have said nothing yet
   [[nodiscard]] std::uint64_t established_sessions() const;
   // Before stop(), with the doors closed: sessions without an open transaction end with 57P01 and the cause, the others
   // right behind theirs.

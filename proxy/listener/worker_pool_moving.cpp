@@ -117,8 +117,10 @@ std::uint64_t WorkerPool::logins_under_way() const {
   return logins;
 }
 
-std::uint64_t WorkerPool::silent_newcomers() const {
-  return inner_->plan.newcomers - std::min(inner_->plan.newcomers, inner_->newcomers->free());
+std::uint64_t WorkerPool::silent_clients() const {
+  std::uint64_t clients = 0;
+  for (std::size_t place = 0; place < inner_->places.size(); ++place) clients += inner_->stats_of(place).silent;
+  return clients;
 }
 
 std::uint64_t WorkerPool::established_sessions() const {

@@ -29,6 +29,7 @@ void Session::encryption_requested(bool for_tls) {
     end_with_error(SqlState::kProtocolViolation, "received unencrypted data after an encryption request");
     return;
   }
+  set_silent(false);
   if (++encryption_requests_ > kEncryptionRequestsMax) {
     end_with_error(SqlState::kProtocolViolation, "too many encryption requests");
     return;
@@ -48,6 +49,7 @@ void Session::begin_direct_tls() {
 }
 
 void Session::begin_tls(Bytes already_read) {
+  set_silent(false);
   client_.start_tls(TlsStream::accepting(access_point_.tls().clients, already_read));
   go_on_with_handshake();
 }

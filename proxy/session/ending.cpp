@@ -80,6 +80,7 @@ void Session::end_with_error(SqlState sqlstate, std::string message) {
 
 void Session::begin_closing() {
   release_server();
+  set_silent(false);
   if (std::exchange(state_, State::kClosing) != State::kClosing) access_point_.counters().closing.add();
   to_client_.drop_partial();
   to_server_.clear();

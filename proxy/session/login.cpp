@@ -120,12 +120,22 @@ void Session::take_a_place() {
 
 void Session::become_newcomer() {
   newcomer_ = access_point_.services().newcomers.add(*this, access_point_.services().loop.now());
+  set_silent(encryption_requests_ == 0 && !client_.tls());
+}
+
+void Session::set_silent(bool silent) {
+  if (std::exchange(is_silent_, silent) == silent) return;
+  if (silent)
+    access_point_.counters().silent.add();
+  else
+    access_point_.counters().silent.subtract();
 }
 
 void Session::leave_newcomers() {
   if (newcomer_) access_point_.services().newcomers.remove(*newcomer_);
   newcomer_.reset();
   newcomer_place_.shrink_to(0);
+  set_silent(false);
 }
 
 void Session::give_way() {

@@ -160,6 +160,7 @@ class Session {
   void refuse_not_allowed();
   void take_a_place();
   void leave_newcomers();
+  void set_silent(bool silent);
   void connect_to_next_address();
   void note_connect_error(int code);
   void connection_made();
@@ -235,6 +236,7 @@ class Session {
   // Until it has its place among the clients, or is gone.
   std::optional<Newcomers::Place> newcomer_;
   DescriptorShare newcomer_place_;
+  bool is_silent_ = false;                         // it has said nothing yet
   std::optional<UnprovenLogins::Place> unproven_;  // while its client has been asked for a proof
 
   RelayBuffer to_server_;

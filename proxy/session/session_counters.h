@@ -38,6 +38,7 @@ struct alignas(64) SessionCounters {
   Counter drain_awaits;
   Counter established;
   Counter closing;
+  Counter silent;
   Counter idle;  // these four as they were counted last
   Counter in_transaction;
   Counter busy;
@@ -76,6 +77,7 @@ struct alignas(64) SessionCounters {
     sum.drain_awaits += drain_awaits.value();
     sum.established += established.value();
     sum.closing += closing.value();
+    sum.silent += silent.value();
     sum.by_state.idle += idle.value();
     sum.by_state.in_transaction += in_transaction.value();
     sum.by_state.busy += busy.value();

@@ -30,6 +30,7 @@ struct ClusterSessionStats {
   std::uint64_t drain_awaits = 0;       // sessions in a transaction that a switchover waits for
   std::uint64_t established = 0;        // of those that are open, past the login
   std::uint64_t closing = 0;            // likewise, that were told that they end
+  std::uint64_t silent = 0;             // likewise, that have said nothing yet, nor asked for encryption
   SessionsByState by_state;             // of those that are established
   std::uint64_t logins = 0;             // server logins finished since start
   std::uint64_t logins_unanswered = 0;  // that had no answer of the server for failure_timeout

@@ -57,6 +57,12 @@ CallerKeeper::CallerKeeper(Loop& loop, const IpAddress& address, bool is_ipv4)
       }) {}
 
 int CallerKeeper::begin(unsigned interface) {
+  const bool goes_on = !ears_.empty() && interface == interface_ && !next_holder_;
+  if (goes_on) {
+    waits_until_ = loop_.now() + kWaitFor;
+    limit_.start_once(kKeepFor);
+    return 0;
+  }
   end();
   interface_ = interface;
   int error = listen(interface, is_ipv4_ ? ETH_P_IP : ETH_P_IPV6);

@@ -12,8 +12,9 @@ VipDecision decide_vip(const VipSituation& situation) {
       decision.hold_until = situation.may_hold_until;
     } else if (situation.is_held) {
       decision.leaving_since = situation.leaving_since.value_or(situation.now);
-      // Nobody else takes it before this pgkeel has said that it is gone, or its time is over.
-      if (!situation.everybody_is_told) {
+      // Where it shall be nobody's, nobody takes it before this pgkeel has said that it is gone, or its time is over.
+      // Where it is another one's already, that time is over.
+      if (!situation.everybody_is_told && situation.newest->node.empty()) {
         decision.hold_until = std::max(situation.granted_until, situation.may_hold_until);
         decision.leave_by = *decision.leaving_since + kVipFarewell;
       }

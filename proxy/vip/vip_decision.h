@@ -28,8 +28,8 @@ struct VipSituation {
   Instant now{};
 };
 
-// How long it is held on at most when another one shall have it, so that who is logging in can finish, and clients can
-// be told.
+// How long it is held on at most when it shall be nobody's, so that who is logging in can finish, and clients can be
+// told.
 inline constexpr Duration kVipFarewell = std::chrono::milliseconds(1100);
 
 struct VipDecision {

@@ -35,6 +35,8 @@ void VipTenure::hold(Instant until) {
 
 void VipTenure::leave(Instant by, Instant until) {
   until_ = until;
+  // What was said because its time seemed to run out has been done by now; who has come since is told too.
+  if (!leave_by_) farewell_said_ = false;
   leave_by_ = by;
 }
 

@@ -97,13 +97,12 @@ void print_table(const Json& report) {
   std::fprintf(stderr, "* of the proxy, for 100,000 transactions or for a gigabyte\n");
 }
 
-// Of "PROGRAM", "workers=N" or "PROGRAM,workers=N".
+// Of "PROGRAM", "workers=N" or "PROGRAM,workers=N", which is its name too, without folders.
 PgkeelBeside parse_beside(const std::string& text) {
-  PgkeelBeside beside{.name = "", .program = text.substr(0, text.find(','))};
   const std::size_t workers = text.find("workers=");
+  PgkeelBeside beside{.name = text.substr(text.find_last_of('/') + 1), .program = text.substr(0, text.find(','))};
   if (workers == 0) beside.program.clear();
   if (workers != std::string::npos) beside.proxy_lines = {"workers = " + text.substr(workers + 8)};
-  beside.name = workers == std::string::npos ? "beside" : text.substr(workers);
   return beside;
 }
 

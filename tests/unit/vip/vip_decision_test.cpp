@@ -40,6 +40,7 @@ TEST_CASE("who is not named releases it, and says so when it is gone") {
   for (const char* holder : {"", "right"}) {
     Situation situation(holder);
     situation.plain.is_held = true;
+    situation.plain.granted_until = {};
     situation.plain.may_hold_until = {};
     CHECK(situation.decide().hold_until == Instant{});
     CHECK_FALSE(situation.decide().acknowledge);
@@ -49,8 +50,8 @@ TEST_CASE("who is not named releases it, and says so when it is gone") {
   }
 }
 
-TEST_CASE("who is to give it up keeps it a moment longer, to tell clients, but never past what was granted") {
-  Situation situation("right");
+TEST_CASE("who is to give it up keeps it a moment longer, to tell clients, for as long as it may route") {
+  Situation situation("");
   situation.plain.is_held = true;
   situation.plain.granted_until = kUntil;
   situation.plain.now = 10s + Instant{};
@@ -73,6 +74,15 @@ TEST_CASE("who is to give it up keeps it a moment longer, to tell clients, but n
   situation.plain.is_held = false;
   CHECK_FALSE(situation.decide().leaving_since);
   CHECK(situation.decide().acknowledge == 5);
+}
+
+TEST_CASE("what is another's already is released at once, whatever was granted") {
+  Situation situation("right");
+  situation.plain.is_held = true;
+  situation.plain.granted_until = kUntil;
+  CHECK(situation.decide().hold_until == Instant{});
+  CHECK(situation.decide().leaving_since);
+  CHECK_FALSE(situation.decide().acknowledge);
 }
 
 TEST_CASE("a leader takes it from another only when that one has given it up") {
