@@ -39,7 +39,7 @@ class AccessPointHarness {
     ClientTlsMode client_tls = ClientTlsMode::kOff;
     bool server_tls = false;
     bool keeps_commit_waits = false;
-    Duration hold_timeout = std::chrono::seconds(1000);
+    Duration hold_timeout = std::chrono::hours(24);  // also where the process is stopped meanwhile
   };
   explicit AccessPointHarness(const Options& options);
   ~AccessPointHarness();

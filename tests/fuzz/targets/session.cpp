@@ -166,8 +166,8 @@ class Play {
 int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   fuzz::Input input(data, size);
   const std::uint8_t settings = input.byte();
-  Play play({.keeps_commit_waits = (settings & 1U) != 0,
-             .hold_timeout = std::chrono::seconds((settings & 2U) != 0 ? 0 : 1000)});
+  Play play(
+      {.keeps_commit_waits = (settings & 1U) != 0, .hold_timeout = std::chrono::hours((settings & 2U) != 0 ? 0 : 24)});
   for (int steps = 0; steps < kStepsMax && !input.empty(); ++steps) play.take_step(input);
   play.end();
   return 0;
