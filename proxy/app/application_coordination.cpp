@@ -189,9 +189,9 @@ void Application::vip_is_leaving(const IpAddress& address) {
   ++vip_farewells_;
   workers_->turn_deaf_to(address);
   hears_again_.start_once(kVipFarewell + kVipLateness);
-  workers_->follow_up([this, address] {
+  workers_->follow_up([this, address, number = vip_farewells_] {
     if (stopping_ || !vip_leaves_) return;
-    farewell_ = std::make_unique<Timer>(loop_, [this, address, began = loop_.now()] {
+    farewell_ = std::make_unique<Timer>(loop_, [this, address, number, began = loop_.now()] {
       if (somebody_logs_in(began) && vip_can_wait()) return;
       farewell_->stop();
       if (const std::uint64_t logins = workers_->logins_under_way(); logins > 0)
@@ -199,7 +199,7 @@ void Application::vip_is_leaving(const IpAddress& address) {
             std::to_string(logins) + " who were logging in are ended, " + format_duration(loop_.now() - began) +
                 " after it began to leave; " + std::to_string(workers_->silent_clients()) + " were silent");
       end_clients_of(address);
-      workers_->follow_up([this, number = vip_farewells_] { clients_of_vip_are_told(number); });
+      workers_->follow_up([this, number] { clients_of_vip_are_told(number); });
     });
     farewell_->start_repeating(kLoginsLook);
   });
@@ -308,6 +308,7 @@ void Application::add_agreement(ClusterStatus& status) const {
 // it knows but the virtual IP, because it is not answered here, and passed on to the next holder (or tries again).
 void Application::stop_among_others(bool next_one_listens) {
   AtTheDoor newcomers = next_one_listens ? AtTheDoor::kWaits : AtTheDoor::kRefused;
+  if (vip_agreement_) vip_agreement_->take_nothing();
   farewell_.reset();
   hears_again_.stop();
   const bool are_at_the_vip = vip_ && vip_->is_held();

@@ -14,7 +14,7 @@ using namespace std::chrono_literals;
 
 constexpr Duration kHandoverDrainLook = 100ms;
 constexpr Duration kQuietLook = 5ms;
-constexpr Duration kQuietIsWaitedFor = 1s;
+constexpr Duration kQuietIsWaitedFor = 5s;  // everything goes on meanwhile
 
 void nothing_to_do() {}
 

@@ -74,7 +74,9 @@ std::string Application::why_nobody_leads() const {
 
 bool Application::somebody_logs_in(Instant waited_since) const {
   const bool silent_ones_count = loop_.now() < waited_since + Newcomers::kPatience;
-  return workers_->logins_under_way() > (silent_ones_count ? 0 : workers_->silent_clients());
+  // Looked at first: one that comes meanwhile must not hide another.
+  const std::uint64_t silent = silent_ones_count ? 0 : workers_->silent_clients();
+  return workers_->logins_under_way() > silent;
 }
 
 Duration Application::stop_drain() const {

@@ -59,7 +59,8 @@ void VipAgreement::review() {
   VipDecision decision = decide_vip(situation);
   leaving_since_ = decision.leaving_since;
   if (!leaving_since_) everybody_is_told_ = false;
-  if (holder_ != nullptr) {
+  if (takes_nothing_) decision.write.reset();
+  if (holder_ != nullptr && (situation.is_held || !takes_nothing_)) {
     // A pgkeel that is alone may hold it for ever, but the kernel is told an end that is near.
     const Instant until = std::min(decision.hold_until, now + lease_);
     if (leaving_since_) {

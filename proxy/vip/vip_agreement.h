@@ -23,6 +23,9 @@ class VipAgreement {
   // Whenever what the members agree on may have changed, and at each event of the holder.
   void review();
 
+  // This pgkeel ends: it keeps the address at most, and decides nothing, should it come to lead once more.
+  void take_nothing() { takes_nothing_ = true; }
+
   // Of its leaving, if it does: it need not be held on for that.
   void everybody_is_told();
 
@@ -41,6 +44,7 @@ class VipAgreement {
   Instant granted_until_{};
   std::optional<Instant> leaving_since_;
   bool everybody_is_told_ = false;
+  bool takes_nothing_ = false;
   bool writing_ = false;
   Instant write_again_at_{};
   std::uint64_t serial_before_write_ = 0;
