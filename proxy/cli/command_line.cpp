@@ -247,7 +247,7 @@ int with_model(const UseModel& use) {
                   &reload.config_path);
   verb->add_flag("--dry-run", reload.dry_run, "Only tell what would change, and whether it would be refused");
   verb->add_flag("--json", reload.json, "The answer as JSON");
-  add_needless_yes(verb);
+  verb->add_flag("--yes", reload.yes, "Do not ask");
   verb->footer(
       "No client is dropped, but for those of a cluster that is removed. SIGHUP does the same; `pgkeel events` then\n"
       "tells how it went. What waits for a restart is named, and all the rest is taken over.");

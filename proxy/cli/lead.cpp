@@ -11,6 +11,7 @@
 #include "proxy/cli/admin_client.h"
 #include "proxy/cli/exit_status.h"
 #include "proxy/cli/load.h"
+#include "proxy/cli/terminal.h"
 
 namespace pgkeel {
 namespace {
@@ -50,11 +51,8 @@ int run_lead(const LeadOptions& options) {
   if (!options.yes && ::isatty(STDIN_FILENO) == 1) {
     const auto preview = post(*config, *token, options, true);
     if (!preview) return fail(preview.error().message);
-    std::cout << "lead: " << lenient_json::text_of(Json::parse(*preview, nullptr, false), "consequences")
-              << "\nGo on? [y/N] " << std::flush;
-    std::string answer;
-    std::getline(std::cin, answer);
-    if (answer != "y" && answer != "Y" && answer != "yes") return fail("nothing was done");
+    std::cout << "lead: " << lenient_json::text_of(Json::parse(*preview, nullptr, false), "consequences") << "\n";
+    if (!is_told_to_go_on()) return fail("nothing was done");
   }
   const auto done = post(*config, *token, options, false);
   if (!done) return fail(done.error().message);

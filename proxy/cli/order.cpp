@@ -46,12 +46,11 @@ bool goes_on(const Config& config, const OrderOptions& options, const std::strin
   const Json json = status ? Json::parse(*status, nullptr, false) : Json();
   if (json.is_object() && json.contains("sessions"))
     std::cout << "Now connected: " << json["sessions"].value("open", std::uint64_t{0}) << " clients.\n";
-  const bool by_name = options.order.kind == OrderKind::kTeardown;
-  std::cout << (by_name ? "To go on, type the name of the cluster: " : "Go on? [y/N] ") << std::flush;
+  if (options.order.kind != OrderKind::kTeardown) return is_told_to_go_on();
+  std::cout << "To go on, type the name of the cluster: " << std::flush;
   std::string answer;
   std::getline(std::cin, answer);
-  if (by_name) return answer == options.cluster;
-  return answer == "y" || answer == "Y" || answer == "yes";
+  return answer == options.cluster;
 }
 
 // Shows what happens to the cluster until the order has ended.

@@ -1,6 +1,7 @@
 #include "proxy/cli/reload.h"
 
 #include <iostream>
+#include <unistd.h>
 #include <utility>
 
 #include <fmt/format.h>
@@ -13,6 +14,7 @@
 #include "proxy/cli/admin_client.h"
 #include "proxy/cli/exit_status.h"
 #include "proxy/cli/load.h"
+#include "proxy/cli/terminal.h"
 
 namespace pgkeel {
 namespace {
@@ -54,6 +56,7 @@ Result<ReloadText> reload_text(const std::string& answer_json) {
   try {
     ReloadText text;
     text.accepted = answer.at("accepted").get<bool>();
+    text.changes = answer.at("changes").size();
     text.lines = headline(answer);
     if (text.accepted) {
       for (const auto& change : answer.at("changes")) text.lines += change_line(change);
@@ -88,8 +91,20 @@ int run_reload(const ReloadOptions& options) {
   }
   const auto token = read_token(config->admin.token_file);
   if (!token) return refuse({token.error().message}, token.error().message);
-  const Json body = {{"preview", options.dry_run}};
-  const auto answer = post_admin(*config, "/api/v1/reload", body.dump(), *token, kReloadLimit);
+  const auto ask = [&](bool preview) {
+    return post_admin(*config, "/api/v1/reload", Json{{"preview", preview}}.dump(), *token, kReloadLimit);
+  };
+  // What would be refused needs no question, and is refused.
+  if (!options.dry_run && !options.yes && !options.json && is_terminal(STDIN_FILENO)) {
+    const auto preview = ask(true);
+    const auto expected = preview ? reload_text(*preview) : Result<ReloadText>(preview.error());
+    if (!expected) return refuse({expected.error().message}, expected.error().message);
+    if (expected->accepted && expected->changes > 0) {
+      std::cout << expected->lines;
+      if (!is_told_to_go_on()) return fail("nothing was done");
+    }
+  }
+  const auto answer = ask(options.dry_run);
   if (!answer) return refuse({answer.error().message}, answer.error().message);
   const auto text = reload_text(*answer);
   if (!text) return refuse({text.error().message}, text.error().message);

@@ -12,6 +12,7 @@ struct ReloadOptions {
   std::string config_path;
   bool dry_run = false;
   bool json = false;
+  bool yes = false;  // on a terminal: it is not asked
 };
 
 int run_reload(const ReloadOptions& options);
@@ -22,6 +23,7 @@ std::string refused_here_json(const ReloadOptions& options, std::vector<std::str
 // What POST /api/v1/reload answered, for a person. Pure; a document that is not what was expected is an error.
 struct ReloadText {
   bool accepted = false;
+  std::size_t changes = 0;
   std::string lines;
 };
 Result<ReloadText> reload_text(const std::string& answer_json);

@@ -21,6 +21,9 @@ class Painter {
 
 [[nodiscard]] bool is_terminal(int descriptor);
 
+// Asks on standard output whether to go on, and reads the answer from standard input: a yes, or anything else.
+[[nodiscard]] bool is_told_to_go_on();
+
 // A terminal, TERM is not "dumb", and NO_COLOR is not set (https://no-color.org).
 [[nodiscard]] bool wants_colours(int descriptor);
 

@@ -21,7 +21,14 @@ after(async () => {
 });
 
 const openConsole = (options) => openPage(browser, address, options);
-const condition = (page, word) => page.getByRole("heading", { name: `demo: ${word}` }).waitFor();
+async function condition(page, word) {
+  try {
+    await page.getByRole("heading", { name: `demo: ${word}` }).waitFor();
+  } catch (error) {
+    const told = await fetch(`${address}/api/v1/events`).then((answer) => answer.text(), String);
+    throw new Error(`not "${word}", but: ${await page.locator("main").innerText()}\n${told.slice(-4000)}`, { cause: error });
+  }
+}
 const activeNode = async (page) => ((await card(page, "a").getByText("active", { exact: true }).count()) > 0 ? "a" : "b");
 const giveOrder = (page, open, told) => giveOrderTo(page, open, told, token);
 

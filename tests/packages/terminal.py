@@ -113,6 +113,24 @@ def check_terminal(stage):
     need(piped("teardown", "orders", answer="orders\n")[0] == 2, "teardown reads the name from a pipe")
     need(stage.condition()["condition"] == "normal" and not stage.condition()["maintenance"], "something was done unasked")
 
+    # A reload shows first what it would change; one that changes nothing, or is refused, asks nothing.
+    file = stage.folder / "pgkeel.toml"
+    as_it_was = file.read_text()
+    status, text = shown("reload")
+    need(status == 0 and "[y/N]" not in text and "nothing has changed" in text, text)
+    file.write_text(as_it_was + "\nnonsense = 1\n")
+    status, text = shown("reload")
+    need(status == 1 and "[y/N]" not in text and "nonsense" in text, text)
+    file.write_text(as_it_was.replace("[cluster.orders]\n", "[cluster.orders]\nfailover_pause = \"77s\"\n"))
+    for answer, expected, words in (("n", 1, "nothing was done"), ("y", 0, "change made")):
+        terminal = Terminal(command("reload"))
+        need(terminal.read_until(lambda text: "[y/N]" in text) and "77s" in terminal.text, f"shows nothing: {terminal.text}")
+        terminal.type(answer + "\n")
+        need(terminal.end() == expected and words in terminal.text, f"{answer}: {terminal.text}")
+    file.write_text(as_it_was)
+    status, text = shown("reload", "--yes")
+    need(status == 0 and "[y/N]" not in text and "change made" in text, text)
+
     # --watch draws over itself until Ctrl-C, and shows what happens meanwhile.
     watch = Terminal(command("status", "--watch"))
     follow = Terminal(command("events", "--follow"))
