@@ -48,7 +48,7 @@ int run_lead(const LeadOptions& options) {
   if (!config) return kExitRefused;
   const auto token = read_token(config->admin.token_file);
   if (!token) return fail(token.error().message);
-  if (!options.yes && ::isatty(STDIN_FILENO) == 1) {
+  if (!options.yes && is_terminal(STDIN_FILENO)) {
     const auto preview = post(*config, *token, options, true);
     if (!preview) return fail(preview.error().message);
     std::cout << "lead: " << lenient_json::text_of(Json::parse(*preview, nullptr, false), "consequences") << "\n";

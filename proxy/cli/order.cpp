@@ -33,7 +33,7 @@ std::string usage_error(const Config& config, const OrderOptions& options) {
   const std::string& node = options.order.node;
   if (const auto wrong = node.empty() ? std::nullopt : complain_of_node(*cluster, node)) return *wrong;
   if (options.order.kind != OrderKind::kTeardown) return "";
-  if (options.name.empty() && ::isatty(STDIN_FILENO) == 0)
+  if (options.name.empty() && !is_terminal(STDIN_FILENO))
     return "teardown asks for the cluster's name: type it on a terminal, or say --name " + options.cluster;
   return options.name.empty() || options.name == options.cluster
              ? ""
@@ -150,7 +150,7 @@ int run_order(const OrderOptions& options) {
       return Error{std::string(order_name(options.order.kind)) + " is refused: " + json.value("reason", "")};
     return json;
   };
-  if (!options.yes && options.name.empty() && ::isatty(STDIN_FILENO) == 1) {
+  if (!options.yes && options.name.empty() && is_terminal(STDIN_FILENO)) {
     const auto preview = post(true);
     if (!preview) return fail(preview.error().message);
     if (!goes_on(*config, options, preview->value("consequences", ""))) return fail("nothing was done");

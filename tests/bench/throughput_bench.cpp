@@ -186,7 +186,8 @@ int main(int argument_count, char** arguments) {
   app.add_option(
          "--targets", options.targets,
          "which of pgkeel, pump, haproxy and pgbouncer are compared with the direct connection, separated by commas")
-      ->delimiter(',');
+      ->delimiter(',')
+      ->check(CLI::IsMember({"pgkeel", BenchTargets::kPumpName, "haproxy", "pgbouncer"}));
   app.add_option("--beside", options.beside,
                  "one more pgkeel in the same rounds: PROGRAM (another build), workers=N, or both: PROGRAM,workers=N");
   CLI11_PARSE(app, argument_count, arguments);
