@@ -100,14 +100,15 @@ AgreementStatus AgreedCluster::status() const {
   return status;
 }
 
-void AgreedCluster::review_write_deadline() {
-  wires_.set_write_deadline(coordination_.membership().serve_until(cluster_));
+Instant AgreedCluster::review_write_deadline() {
+  const Instant until = coordination_.membership().serve_until(cluster_);
+  wires_.set_write_deadline(until);
+  return until;
 }
 
 void AgreedCluster::review() {
   const Instant now = Coordination::now();
-  const Instant until = coordination_.membership().serve_until(cluster_);
-  wires_.set_write_deadline(until);
+  const Instant until = review_write_deadline();
   follow(now, until);
   carry_out(now);
   if (now < until && until != Instant::max()) deadline_.start_once(until - now);

@@ -33,7 +33,7 @@ class AgreedCluster {
   AgreedCluster(Loop& loop, std::string cluster, Coordination& coordination, Wires wires);
 
   void review();
-  void review_write_deadline();  // part of that, of a pgkeel that ends
+  Instant review_write_deadline();  // part of that, and all of it for a pgkeel that ends; the deadline
 
   // 0: this pgkeel does not lead, and decides nothing.
   [[nodiscard]] std::uint64_t term() const;

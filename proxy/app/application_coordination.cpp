@@ -10,6 +10,7 @@
 #include "proxy/io/clock.h"
 #include "proxy/io/durable_file.h"
 #include "proxy/io/random_id.h"
+#include "proxy/vip/vip_tenure.h"
 #include "replication/coordination/own_settings.h"
 
 namespace pgkeel {
@@ -18,9 +19,10 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr Duration kLoginsLook = 5ms;
-// When the virtual IP leaves, their time is over so long before it goes: the others are to be told. It is less than
-// VipTenure::kFarewellTakes.
+// When the virtual IP leaves, the time of those who are logging in is over so long before it goes: the others are to be
+// told.
 constexpr Duration kTellingNeeds = 100ms;
+static_assert(kTellingNeeds < VipTenure::kFarewellTakes);
 // How long what was told to clients takes to leave this host, with other work in between; at the end, nobody waits.
 constexpr Duration kTellingTakes = 30ms;
 constexpr Duration kTellingAtTheEndTakes = 220ms;
@@ -184,6 +186,7 @@ Result<void> Application::open_vip() {
 // Clients are told while they can be, and find its next holder: who connects is not answered here until it is gone, and
 // who is logging in may finish, where there is time for that.
 void Application::vip_is_leaving(const IpAddress& address) {
+  static_assert(kLoginsTake + kTellingNeeds <= kVipFarewell);
   if (stopping_) return;
   vip_leaves_ = true;
   ++vip_farewells_;
@@ -196,8 +199,8 @@ void Application::vip_is_leaving(const IpAddress& address) {
       farewell_->stop();
       if (const std::uint64_t logins = workers_->logins_under_way(); logins > 0)
         log(LogLevel::kInfo, "vip",
-            std::to_string(logins) + " who were logging in are ended, " + format_duration(loop_.now() - began) +
-                " after it began to leave; " + std::to_string(workers_->silent_clients()) + " were silent");
+            "it leaves, and is not waited for any more after " + format_duration(loop_.now() - began) +
+                "; logins still under way: " + std::to_string(logins));
       end_clients_of(address);
       workers_->follow_up([this, number] { clients_of_vip_are_told(number); });
     });

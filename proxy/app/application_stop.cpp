@@ -5,6 +5,7 @@
 
 #include "proxy/app/application.h"
 #include "proxy/session/newcomers.h"
+#include "proxy/vip/vip_decision.h"
 
 namespace pgkeel {
 namespace {
@@ -14,8 +15,9 @@ using namespace std::chrono_literals;
 constexpr Duration kDrainLook = 20ms;
 constexpr Duration kHandingOverLook = 10ms;
 // More than another one takes to lead and to have the virtual IP: some transactions of an etcd that may be slow, and
-// kVipFarewell.
+// the farewell of the address.
 constexpr Duration kHandingOverTakes = 4s;
+static_assert(kHandingOverTakes > 2 * kVipFarewell);
 // Who connects meanwhile waits for the next process. With kStopLimit it is well below the TimeoutStopSec= of our unit.
 constexpr Duration kStopDrainMax = 10s;
 

@@ -45,6 +45,7 @@ void VipAgreement::review() {
   VipSituation situation;
   situation.name = name_;
   situation.leads = membership.leads(now);
+  situation.takes_nothing = takes_nothing_;
   situation.newest = membership.newest_route(kVipRoute);
   if (agreed != membership.state().routes.end()) {
     situation.agreed = &agreed->second;
@@ -59,8 +60,7 @@ void VipAgreement::review() {
   VipDecision decision = decide_vip(situation);
   leaving_since_ = decision.leaving_since;
   if (!leaving_since_) everybody_is_told_ = false;
-  if (takes_nothing_) decision.write.reset();
-  if (holder_ != nullptr && (situation.is_held || !takes_nothing_)) {
+  if (holder_ != nullptr) {
     // A pgkeel that is alone may hold it for ever, but the kernel is told an end that is near.
     const Instant until = std::min(decision.hold_until, now + lease_);
     if (leaving_since_) {

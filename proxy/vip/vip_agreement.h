@@ -23,7 +23,7 @@ class VipAgreement {
   // Whenever what the members agree on may have changed, and at each event of the holder.
   void review();
 
-  // This pgkeel ends: it keeps the address at most, and decides nothing, should it come to lead once more.
+  // From now on, as this pgkeel ends: VipSituation::takes_nothing.
   void take_nothing() { takes_nothing_ = true; }
 
   // Of its leaving, if it does: it need not be held on for that.

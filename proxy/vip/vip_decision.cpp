@@ -9,7 +9,7 @@ VipDecision decide_vip(const VipSituation& situation) {
   if (situation.newest != nullptr) {
     const bool is_ours = situation.newest->node == situation.name;
     if (is_ours) {
-      decision.hold_until = situation.may_hold_until;
+      if (situation.is_held || !situation.takes_nothing) decision.hold_until = situation.may_hold_until;
     } else if (situation.is_held) {
       decision.leaving_since = situation.leaving_since.value_or(situation.now);
       // Where it shall be nobody's, nobody takes it before this pgkeel has said that it is gone, or its time is over.
@@ -21,7 +21,7 @@ VipDecision decide_vip(const VipSituation& situation) {
     }
     if (is_ours || !situation.is_held) decision.acknowledge = situation.newest->serial;
   }
-  if (!situation.leads) return decision;
+  if (!situation.leads || situation.takes_nothing) return decision;
   if (situation.agreed == nullptr || (!situation.agreed->node.empty() && situation.agreed->node != situation.name))
     decision.write = "";
   else if (situation.agreed->node.empty() && situation.closed_elsewhere)

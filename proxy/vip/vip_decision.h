@@ -17,6 +17,7 @@ inline constexpr const char* kVipRoute = "@vip";
 struct VipSituation {
   std::string name;  // of this pgkeel
   bool leads = false;
+  bool takes_nothing = false;           // it ends: it keeps the address at most, and says of nobody that he is next
   const SharedRoute* agreed = nullptr;  // as etcd has it; nullptr: nothing yet
   const SharedRoute* newest = nullptr;  // the same, or a newer one that another pgkeel told of
   bool closed_elsewhere = false;        // nobody else can hold it under a route before the agreed one

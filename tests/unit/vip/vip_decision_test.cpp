@@ -85,6 +85,28 @@ TEST_CASE("what is another's already is released at once, whatever was granted")
   CHECK_FALSE(situation.decide().acknowledge);
 }
 
+TEST_CASE("who ends keeps it, and takes nothing, though it should lead once more") {
+  Situation situation("left");
+  situation.plain.leads = true;
+  situation.plain.takes_nothing = true;
+  CHECK(situation.decide().hold_until == Instant{});
+  situation.plain.is_held = true;
+  CHECK(situation.decide().hold_until == kUntil);
+  for (const char* holder : {"", "right"}) {
+    Situation another(holder);
+    another.plain.leads = true;
+    another.plain.closed_elsewhere = true;
+    CHECK(another.decide().write);
+    another.plain.takes_nothing = true;
+    CHECK_FALSE(another.decide().write);
+    CHECK(another.decide().acknowledge == 5);
+  }
+  // What it holds, and another one shall have, it gives up as ever.
+  Situation leaving("");
+  leaving.plain.is_held = leaving.plain.takes_nothing = true;
+  CHECK(leaving.decide().leaving_since);
+}
+
 TEST_CASE("a leader takes it from another only when that one has given it up") {
   Situation situation("right");
   situation.plain.leads = true;
