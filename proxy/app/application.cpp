@@ -19,7 +19,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// The process that we are to take over from may be dying: its socket is closed before its lock.
+// The process that we are to take over from may be dying: its socket is closed before its lock, and the kernel may
+// release that behind its death (fput() of a process that exits is put off).
 constexpr Duration kLockPatience = std::chrono::seconds(2);
 
 std::string own_program() {
@@ -83,7 +84,7 @@ Result<void> Application::start(std::uint64_t descriptor_limit, std::optional<Ta
     inheritance = std::move(*received);
     const auto kept =
         keep_state(inheritance ? StateDirectory::take_over(config_.state_directory, std::move(inheritance->lock))
-                               : StateDirectory::open(config_.state_directory));
+                               : StateDirectory::open(config_.state_directory, kLockPatience));
     if (!kept) return kept;
   }
   if (inheritance) {

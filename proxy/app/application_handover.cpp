@@ -14,7 +14,8 @@ using namespace std::chrono_literals;
 
 constexpr Duration kHandoverDrainLook = 100ms;
 constexpr Duration kQuietLook = 5ms;
-constexpr Duration kQuietIsWaitedFor = 5s;  // everything goes on meanwhile
+constexpr Duration kQuietIsWaitedFor = 1s;
+constexpr Duration kWritesAreWaitedFor = 5s;  // of an etcd that is slow; everything goes on meanwhile
 
 void nothing_to_do() {}
 
@@ -180,7 +181,9 @@ std::vector<NamedSocket> Application::listening_sockets() const {
 // A write that is under way, a route that has just changed. From `ready` on nobody renews the lease until the new
 // process does.
 void Application::get_ready(std::function<void()> ready) {
-  quiet_ = std::make_unique<Timer>(loop_, [this, limit = loop_.now() + kQuietIsWaitedFor, ready] {
+  quiet_ = std::make_unique<Timer>(loop_, [this, began = loop_.now(), ready] {
+    const bool is_over_soon = why_no_handover_soon().empty();
+    const Instant limit = began + (is_over_soon ? kWritesAreWaitedFor : kQuietIsWaitedFor);
     if (!why_no_handover().empty() && loop_.now() < limit) return;
     quiet_->stop();
     if (coordinator_)
