@@ -19,9 +19,9 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// The process that we are to take over from may be dying: its socket is closed before its lock, and the kernel may
-// release that behind its death (fput() of a process that exits is put off).
-constexpr Duration kLockPatience = std::chrono::seconds(2);
+// The process that we are to take over from may be dying: its handover socket is closed before its lock and its ports,
+// and the kernel may release those behind its death (fput() of a process that exits is put off).
+constexpr Duration kDyingTakes = std::chrono::seconds(2);
 
 std::string own_program() {
   std::error_code problem;
@@ -73,7 +73,7 @@ Result<void> Application::start(std::uint64_t descriptor_limit, std::optional<Ta
     return {};
   };
   if (!takeover) {
-    const Duration patience = options_.take_over ? kLockPatience : Duration::zero();
+    const Duration patience = options_.take_over ? kDyingTakes : Duration::zero();
     if (const auto kept = keep_state(StateDirectory::open(config_.state_directory, patience)); !kept) return kept;
   }
   if (const auto started = start_data_path(descriptor_limit, takeover); !started) return started.error();
@@ -84,7 +84,7 @@ Result<void> Application::start(std::uint64_t descriptor_limit, std::optional<Ta
     inheritance = std::move(*received);
     const auto kept =
         keep_state(inheritance ? StateDirectory::take_over(config_.state_directory, std::move(inheritance->lock))
-                               : StateDirectory::open(config_.state_directory, kLockPatience));
+                               : StateDirectory::open(config_.state_directory, kDyingTakes));
     if (!kept) return kept;
   }
   if (inheritance) {
@@ -133,8 +133,9 @@ Result<void> Application::start_data_path(std::uint64_t descriptor_limit, std::o
   admin_certificate_.use(std::move(*admin_tls));
   std::vector<NamedSocket> passed = sockets_from_service_manager();
   auto& inherited = takeover ? takeover->sockets() : passed;
-  if (const auto started = workers_->start(inherited); !started) return started.error();
-  auto admin = Listener::bind_all(config_.admin.listen, "admin", inherited);
+  const Duration patience = options_.take_over && !takeover ? kDyingTakes : Duration::zero();
+  if (const auto started = workers_->start(inherited, patience); !started) return started.error();
+  auto admin = Listener::bind_all(config_.admin.listen, "admin", inherited, patience);
   if (!admin) return Error{"[admin]: " + admin.error().message};
   admin_socket_ = std::move(admin->front());
   if (const auto listening = admin_socket_.start_listening(); !listening) {

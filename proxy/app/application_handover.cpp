@@ -212,12 +212,12 @@ void Application::give_up(pid_t successor, std::function<void(std::vector<LinkMe
       given(all_that_it_needs());
     });
   };
-  // Its threads may wait for an answer of ours.
-  const std::shared_ptr<AdminServer> admin(std::move(admin_));
-  const auto ended = jobs_.run([admin = std::move(admin), without_admin](const JobRunner::Post&) mutable {
-    admin.reset();
-    return without_admin;
-  });
+  // Its threads may wait for an answer of ours: it ends with its last owner, which must not be this thread.
+  const auto ended = jobs_.run(
+      [admin = std::shared_ptr<AdminServer>(std::move(admin_)), without_admin](const JobRunner::Post&) mutable {
+        admin.reset();
+        return without_admin;
+      });
   if (!ended) loop_.defer(without_admin);
 }
 

@@ -21,6 +21,7 @@
 #include "proxy/base/time.h"
 #include "proxy/http/http_door.h"
 #include "proxy/io/clock.h"
+#include "proxy/io/patient_bind.h"
 #include "proxy/io/resolver.h"
 
 namespace pgkeel {
@@ -244,11 +245,11 @@ HttpServer::HttpServer(std::size_t threads, std::shared_ptr<const TlsAcceptor> t
   new_task_queue = [this, threads] { return new ThreadQueue(threads, crowd_); };
 }
 
-Result<Socket> HttpServer::listen_at(const std::string& key, const HostPort& address) {
+Result<Socket> HttpServer::listen_at(const std::string& key, const HostPort& address, Duration patience) {
   const std::string where = key + " " + format_host_port(address);
   const auto addresses = resolve_for_binding(address);
   if (!addresses) return Error{where + ": " + addresses.error().message};
-  auto socket = Socket::bind_to(addresses->front(), Socket::FamilyShare::kBoth);
+  auto socket = bind_once_free(addresses->front(), Socket::FamilyShare::kBoth, patience);
   // Answers go out in two pieces, and the second would wait for the first one's acknowledgement, which the other side
   // delays by 40 ms: longer than a fence takes.
   if (socket) socket->set_link_options();

@@ -13,6 +13,7 @@
 
 #include "proxy/base/address.h"
 #include "proxy/base/result.h"
+#include "proxy/base/time.h"
 #include "proxy/http/http_door.h"
 #include "proxy/io/socket.h"
 #include "proxy/io/tls_session.h"
@@ -23,8 +24,10 @@ class HttpServer : public httplib::Server {
  public:
   explicit HttpServer(std::size_t threads, std::shared_ptr<const TlsAcceptor> tls = nullptr);  // none: plain HTTP
 
-  // A socket for serve(). `key`: of the configuration, for the error. Looks a name up, so it may block.
-  static Result<Socket> listen_at(const std::string& key, const HostPort& address);
+  // A socket for serve(). `key`: of the configuration, for the error. Looks a name up, and waits as long as `patience`
+  // for a port that is in use: it may block.
+  static Result<Socket> listen_at(const std::string& key, const HostPort& address,
+                                  Duration patience = Duration::zero());
 
   // For connections that come from now on. Those that are there end with the request that they make next, so that
   // every peer soon shows its certificate to the new one. Any thread.

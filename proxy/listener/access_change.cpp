@@ -30,9 +30,9 @@ std::string socket_name(const std::string& endpoint) {
   return "cluster-" + endpoint;
 }
 
-Result<void> bind_access(Access& access, std::vector<NamedSocket>& inherited) {
+Result<void> bind_access(Access& access, std::vector<NamedSocket>& inherited, Duration patience) {
   const std::string endpoint = endpoint_name(access.cluster, access.endpoint);
-  auto bound = Listener::bind_all(access.listen, socket_name(endpoint), inherited);
+  auto bound = Listener::bind_all(access.listen, socket_name(endpoint), inherited, patience);
   if (!bound) return because(access.cluster, bound.error().message);
   access.bound = std::move(*bound);
   return {};

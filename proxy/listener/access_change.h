@@ -37,6 +37,6 @@ std::string socket_name(const std::string& endpoint);
 // All endpoints of a cluster. Reads what the configuration names; binds nothing.
 Result<std::vector<Access>> prepare_access(const ClusterConfig& config);
 // See Listener::bind_all().
-Result<void> bind_access(Access& access, std::vector<NamedSocket>& inherited);
+Result<void> bind_access(Access& access, std::vector<NamedSocket>& inherited, Duration patience);
 
 }  // namespace pgkeel

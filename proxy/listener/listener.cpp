@@ -8,6 +8,7 @@
 #include "proxy/base/log.h"
 #include "proxy/io/clock.h"
 #include "proxy/io/loop.h"
+#include "proxy/io/patient_bind.h"
 #include "proxy/io/resolver.h"
 
 namespace pgkeel {
@@ -44,7 +45,7 @@ std::vector<Socket> take_named(const std::string& name, std::vector<NamedSocket>
 }  // namespace
 
 Result<std::vector<Socket>> Listener::bind_all(const HostPort& listen, const std::string& name,
-                                               std::vector<NamedSocket>& inherited) {
+                                               std::vector<NamedSocket>& inherited, Duration patience) {
   if (listen.port == 0) {
     if (auto sockets = take_named(name, inherited); !sockets.empty()) return sockets;
   }
@@ -60,7 +61,8 @@ Result<std::vector<Socket>> Listener::bind_all(const HostPort& listen, const std
     }
     // "::" takes IPv4 clients too, unless they have a socket of their own.
     const auto share = addresses->size() > 1 ? Socket::FamilyShare::kOwnFamilyOnly : Socket::FamilyShare::kBoth;
-    auto socket = Socket::bind_to(address.with_port(port), share);
+    const bool is_shared = has_port(port, inherited);
+    auto socket = bind_once_free(address.with_port(port), share, is_shared ? Duration::zero() : patience);
     // An address that moves between hosts (a virtual IP) may be elsewhere now.
     if (!socket && socket.error().code == EADDRNOTAVAIL && parse_ip_address(listen.host)) {
       socket = Socket::bind_to(address.with_port(port), share, Socket::HostAddress::kSomeTime);
@@ -68,7 +70,7 @@ Result<std::vector<Socket>> Listener::bind_all(const HostPort& listen, const std
         log(LogLevel::kWarning, "listener",
             "this host does not have the address " + listen.host + " now: clients reach it here once it does");
     }
-    if (!socket && socket.error().code == EADDRINUSE && has_port(port, inherited))
+    if (!socket && socket.error().code == EADDRINUSE && is_shared)
       socket = Socket::bind_to(address.with_port(port), share, Socket::HostAddress::kNow, Socket::PortUse::kShared);
     // A socket whose port the kernel chose would get another one when it listens for the second time.
     if (socket && port == 0) {

@@ -34,9 +34,10 @@ class Listener {
   // Every address of `listen`, bound; with port 0 the port that the first one got. Of the `inherited` sockets those
   // that are bound there already are taken out and used, so that nobody who waits in their queues is lost; with port 0
   // those that have this `name`. A numeric address need not be one of this host yet. One that overlaps with that of an
-  // inherited socket is bound beside it, where a PortShare of that one lets it.
+  // inherited socket is bound beside it, where a PortShare of that one lets it. For one that is in use it waits for
+  // `patience`.
   static Result<std::vector<Socket>> bind_all(const HostPort& listen, const std::string& name,
-                                              std::vector<NamedSocket>& inherited);
+                                              std::vector<NamedSocket>& inherited, Duration patience);
 
   // What it takes from, and what to do while there is no place for newcomers.
   struct Room {

@@ -21,13 +21,13 @@ WorkerPool::~WorkerPool() {
   inner_->end_threads();
 }
 
-Result<void> WorkerPool::start(std::vector<NamedSocket>& inherited) {
-  auto started = inner_->start(inherited);
+Result<void> WorkerPool::start(std::vector<NamedSocket>& inherited, Duration port_patience) {
+  auto started = inner_->start(inherited, port_patience);
   if (!started) inner_->workers.clear();
   return started;
 }
 
-Result<void> WorkerPool::Inner::start(std::vector<NamedSocket>& inherited) {
+Result<void> WorkerPool::Inner::start(std::vector<NamedSocket>& inherited, Duration port_patience) {
   const std::uint32_t worker_count =
       proxy.workers > 0 ? proxy.workers : std::max(1U, std::thread::hardware_concurrency());
   const auto planned = plan_for(worker_count, proxy, first_configs);
@@ -41,7 +41,7 @@ Result<void> WorkerPool::Inner::start(std::vector<NamedSocket>& inherited) {
     auto endpoints = prepare_access(config);
     if (!endpoints) return endpoints.error();
     for (Access& access : *endpoints) {
-      if (auto done = bind_access(access, inherited); !done) return done;
+      if (auto done = bind_access(access, inherited, port_patience); !done) return done;
       add_place(access);
       bound.push_back(std::move(access.bound));
     }

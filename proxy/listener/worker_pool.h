@@ -47,8 +47,8 @@ class WorkerPool {
 
   // Reads the TLS files, binds every access point and starts the threads. On an error nothing is left running. Of the
   // `inherited` sockets those are taken that are bound where an access point shall be. Whoever connects waits in the
-  // kernel's queue until go_on_accepting().
-  Result<void> start(std::vector<NamedSocket>& inherited);
+  // kernel's queue until go_on_accepting(). For ports that are in use it waits as long as `port_patience`, each.
+  Result<void> start(std::vector<NamedSocket>& inherited, Duration port_patience = Duration::zero());
   void go_on_accepting();
 
   // ---- another process takes over, see proxy/handover ----

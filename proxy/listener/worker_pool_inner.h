@@ -39,7 +39,7 @@ struct WorkerPool::Inner {
         control(control_loop),
         stop_limit(control_loop, [this] { finish_stop(); }) {}
 
-  Result<void> start(std::vector<NamedSocket>& inherited);
+  Result<void> start(std::vector<NamedSocket>& inherited, Duration port_patience);
   [[nodiscard]] Result<DescriptorPlan> plan_for(std::size_t worker_count, const ProxyConfig& wanted,
                                                 const std::vector<ClusterConfig>& wanted_clusters) const;
   void tell_of_plan() const;

@@ -44,7 +44,7 @@ Result<std::shared_ptr<AccessChange>> WorkerPool::prepare_reload(const ProxyConf
   for (Access& access : change->endpoints) {
     const auto place = inner.find(endpoint_name(access.cluster, access.endpoint));
     if (place && !inner.places[*place].gone && inner.places[*place].listen == access.listen) continue;
-    if (const auto bound = bind_access(access, *free_again); !bound) return bound.error();
+    if (const auto bound = bind_access(access, *free_again, Duration::zero()); !bound) return bound.error();
     for (const auto& socket : access.bound) {
       if (auto copy = duplicate_socket(socket.descriptor())) change->shares.emplace_back(std::move(*copy));
     }

@@ -19,7 +19,8 @@ using namespace std::chrono_literals;
 constexpr std::size_t kThreads = 8;
 constexpr std::size_t kRequestBytesMax = 1U << 18;
 constexpr Duration kLoopAnswersWithin = 1s;
-constexpr Duration kCancelTakes = 6s;  // more than a cancel forwarder does
+constexpr Duration kPortPatience = 2s;  // of a process that was taken over from, and dies
+constexpr Duration kCancelTakes = 6s;   // more than a cancel forwarder does
 
 std::string path(std::string_view rest) {
   return std::string(kPeerPathPrefix) + std::string(rest);
@@ -128,7 +129,7 @@ PeerServer::~PeerServer() {
 }
 
 Result<void> PeerServer::listen(const HostPort& address, std::shared_ptr<const TlsAcceptor> tls) {
-  auto socket = HttpServer::listen_at("[coordination] peer.listen", address);
+  auto socket = HttpServer::listen_at("[coordination] peer.listen", address, kPortPatience);
   if (!socket) return socket.error();
   inner_->server = std::make_unique<HttpServer>(kThreads, std::move(tls));
   inner_->server->set_payload_max_length(kRequestBytesMax);

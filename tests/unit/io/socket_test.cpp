@@ -6,12 +6,14 @@
 #include <poll.h>
 #include <string>
 #include <sys/un.h>
+#include <thread>
 
 #include <doctest/doctest.h>
 
 #include "proxy/base/bytes.h"
 #include "proxy/io/link.h"
 #include "proxy/io/loop.h"
+#include "proxy/io/patient_bind.h"
 #include "tests/support/wait_until.h"
 
 using namespace pgkeel;
@@ -43,6 +45,25 @@ TEST_CASE("a listener that stops keeps its port, and nobody can connect until it
     listener->stop_listening();
     CHECK(Socket::connect_to(address)->take_error() == ECONNREFUSED);
   }
+}
+
+TEST_CASE("a port that is in use is waited for while there is patience, and no longer") {
+  const auto any_port = numeric_socket_addresses({"127.0.0.1", 0}).at(0);
+  auto listener = Socket::bind_to(any_port, Socket::FamilyShare::kBoth);
+  REQUIRE(listener);
+  REQUIRE(listener->start_listening());
+  const auto address = any_port.with_port(listener->bound_port());
+  for (const auto patience : {std::chrono::milliseconds(0), std::chrono::milliseconds(20)}) {
+    const auto refused = bind_once_free(address, Socket::FamilyShare::kBoth, patience);
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().code == EADDRINUSE);
+  }
+  std::thread owner([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));  // nothing tells that somebody has tried to bind
+    listener->close();
+  });
+  CHECK(bind_once_free(address, Socket::FamilyShare::kBoth, std::chrono::seconds(30)));
+  owner.join();
 }
 
 TEST_CASE("a listener that was stopped twice accepts whole connections when it listens again") {
