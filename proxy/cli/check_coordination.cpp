@@ -115,8 +115,12 @@ void judge_etcd(const CoordinationConfig& config, const CoordinationFacts::Etcd&
   };
   const std::string health = "etcdctl --endpoints=" + etcd.url + " endpoint health";
   if (!etcd.error.empty()) {
+    const bool takes_no_names = etcd.error.find("CommonName") != std::string::npos;
     found(majority_is_there ? FindingSeverity::kWarning : FindingSeverity::kError, "cannot be asked: " + etcd.error,
-          "start it, or correct `etcd`, `tls`, `user` or `password_file` of [coordination]; " + health);
+          takes_no_names
+              ? "a certificate without a CommonName as `[coordination] tls.cert`: where etcd has users, its JSON "
+                "gateway takes no other"
+              : "start it, or correct `etcd`, `tls`, `user` or `password_file` of [coordination]; " + health);
     return;
   }
   if (is_too_old(etcd.version))

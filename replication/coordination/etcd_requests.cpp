@@ -19,6 +19,8 @@ using lenient_json::member;
 using lenient_json::parse;
 using lenient_json::text_of;
 
+constexpr std::size_t kPlainTextMax = 200;
+
 // Numbers come as strings; a field that is zero is left out.
 std::optional<std::uint64_t> number_of(const Json& object, const char* key) {
   const Json& value = member(object, key);
@@ -245,7 +247,11 @@ std::string refusal_text(std::string_view body) {
       if (std::string text = text_of(*at, name); !text.empty()) return text;
     }
   }
-  return "it gives no reason";
+  // What etcd's gateway itself refuses, or a proxy before it, is plain text: "CommonName of client sending a …".
+  const std::string_view line = body.substr(0, body.find_first_of("\r\n"));
+  const bool is_text = !line.empty() && line.size() <= kPlainTextMax && !line.starts_with('<') &&
+                       std::ranges::all_of(line, [](char c) { return c >= ' ' && c <= '~'; });
+  return is_text && json.is_discarded() ? std::string(line) : "it gives no reason";
 }
 
 bool lease_is_unknown(std::string_view body) {

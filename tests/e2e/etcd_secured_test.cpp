@@ -21,15 +21,24 @@ namespace {
 
 // Its password goes with what it is shown.
 struct Access {
-  std::string user = "pgkeel";
+  std::string user = "pgkeel";  // empty: none, and no password
   std::string password = "secret";
   std::string ca = {};                           // empty: the right one
+  std::string cert = {}, key = {};               // that etcd sees; empty: none
   std::vector<std::string> more_endpoints = {};  // before the right one
 };
 
+enum class Asks { kPasswords, kCertificates, kBoth };
+
 struct Secured {
-  Secured() {
+  explicit Secured(Asks asks = Asks::kPasswords)
+      : etcd(asks == Asks::kPasswords ? EtcdOptions{.cert = tls.cert, .key = tls.key}
+                                      : EtcdOptions{.cert = tls.both_cert, .key = tls.both_key, .client_ca = tls.ca}) {
     server = PostgresServer::primary(folder, "a");
+    if (asks != Asks::kCertificates) add_users();
+  }
+
+  void add_users() const {
     const auto control = [this](const std::vector<std::string>& arguments) { etcd.control(tls.ca, arguments); };
     control({"role", "add", "root"});
     control({"user", "add", "root:of root"});
@@ -51,15 +60,17 @@ struct Secured {
     std::filesystem::copy_file(access.ca.empty() ? tls.ca : access.ca, ca_file);
     std::string endpoints;
     for (const auto& endpoint : access.more_endpoints) endpoints += "\"" + endpoint + "\", ";
+    const std::string own = access.cert.empty() ? "" : ", cert = \"" + access.cert + "\", key = \"" + access.key + "\"";
     const std::string peer = "127.0.0.1:" + std::to_string(free_port());
     PgkeelOptions options;
-    options.coordination_lines = {"etcd = [" + endpoints + "\"" + etcd.url() + "\"]",
-                                  "name = \"one\"",
+    options.coordination_lines = {"etcd = [" + endpoints + "\"" + etcd.url() + "\"]", "name = \"one\"",
                                   "lease = \"20s\"",  // outlasts an etcd that starts anew, also on a slow machine
-                                  "user = \"" + access.user + "\"",
-                                  "password_file = \"" + password_file + "\"",
-                                  "tls = { ca = \"" + ca_file + "\" }",
+                                  "tls = { ca = \"" + ca_file + "\"" + own + " }",
                                   peer_line(peer, peer, certificates.peer())};
+    if (!access.user.empty()) {
+      options.coordination_lines.push_back("user = \"" + access.user + "\"");
+      options.coordination_lines.push_back("password_file = \"" + password_file + "\"");
+    }
     return std::make_unique<PgkeelProcess>(*folders.back(), std::vector<PostgresServer*>{server.get()}, options);
   }
   void write_password(const std::string& password) const { std::ofstream(password_file) << password << "\n"; }
@@ -67,7 +78,7 @@ struct Secured {
   TemporaryFolder folder;
   TestCertificates tls{folder.path()};
   Certificates certificates{folder};
-  EtcdServer etcd{{.cert = tls.cert, .key = tls.key}};
+  EtcdServer etcd;
   std::unique_ptr<PostgresServer> server;
   std::vector<std::unique_ptr<TemporaryFolder>> folders;
   std::string password_file;  // of the newest pgkeel
@@ -83,6 +94,29 @@ std::string etcd_problem_of(const PgkeelProcess& pgkeel) {
 
 bool has(const std::string& text, const std::string& part) {
   return text.find(part) != std::string::npos;
+}
+
+struct Wrong {
+  Access access;
+  std::string words;  // of etcd, or of TLS
+  std::string check;  // what check --live says of it
+};
+
+void says_what_is_wrong(Secured& secured, const Wrong& wrong) {
+  CAPTURE(wrong.words);
+  const auto pgkeel = secured.pgkeel(wrong.access);
+  const auto check = pgkeel->run_verb({"check", "--live"});
+  const std::string said = check.output + check.error_output;
+  CAPTURE(said);
+  CHECK(check.exit_status == 1);
+  CHECK(has(said, "etcd " + secured.etcd.url() + " " + wrong.check));
+  CHECK(has(said, wrong.words));
+  pgkeel->start();
+  CHECK_MESSAGE(wait_until([&] { return has(etcd_problem_of(*pgkeel), wrong.words); }), pgkeel->describe());
+  CHECK(has(pgkeel->run_verb({"status"}).output, wrong.words));
+  CHECK(wait_until([&] { return has(pgkeel->log_text(), "warning pgkeel: " + secured.etcd.url()); }));
+  CHECK_FALSE(pgkeel->status()["route"].is_string());
+  pgkeel->terminate();
 }
 
 }  // namespace
@@ -133,29 +167,32 @@ TEST_CASE("an etcd that forgets its tokens, has a new certificate, or refuses a 
 
 TEST_CASE("what is wrong between pgkeel and etcd is said by check, status and log") {
   Secured secured;
-  struct Wrong {
-    Access access;
-    std::string words;  // of etcd, or of TLS
-    std::string check;  // what check --live says of it
-  };
   const std::vector<Wrong> all = {
       {{.password = "wrong"}, "authentication failed, invalid user ID or password", "cannot be asked"},
       {{.ca = secured.tls.strange_ca}, "certificate", "cannot be asked"},
       {{.user = "stranger"}, "permission denied", "does not let pgkeel read /pgkeel/"}};
-  for (const auto& wrong : all) {
-    CAPTURE(wrong.words);
-    const auto pgkeel = secured.pgkeel(wrong.access);
-    const auto check = pgkeel->run_verb({"check", "--live"});
-    const std::string said = check.output + check.error_output;
-    CAPTURE(said);
-    CHECK(check.exit_status == 1);
-    CHECK(has(said, "etcd " + secured.etcd.url() + " " + wrong.check));
-    CHECK(has(said, wrong.words));
-    pgkeel->start();
-    CHECK_MESSAGE(wait_until([&] { return has(etcd_problem_of(*pgkeel), wrong.words); }), pgkeel->describe());
-    CHECK(has(pgkeel->run_verb({"status"}).output, wrong.words));
-    CHECK(wait_until([&] { return has(pgkeel->log_text(), "warning pgkeel: " + secured.etcd.url()); }));
-    CHECK_FALSE(pgkeel->status()["route"].is_string());
-    pgkeel->terminate();
-  }
+  for (const auto& wrong : all) says_what_is_wrong(secured, wrong);
+}
+
+TEST_CASE(
+    "an etcd that asks for certificates sees pgkeel's; without one, or with a stranger's, what is wrong is said") {
+  Secured secured(Asks::kCertificates);
+  const auto pgkeel = secured.pgkeel({.user = "", .cert = secured.tls.client_cert, .key = secured.tls.client_key});
+  pgkeel->start();
+  REQUIRE_MESSAGE(pgkeel->wait_normal("a"), pgkeel->describe());
+  CHECK(etcd_problem_of(*pgkeel).empty());
+  const auto check = pgkeel->run_verb({"check", "--live"});
+  CHECK_MESSAGE(!has(check.output + check.error_output, secured.etcd.url() + " cannot be asked"), check.output);
+  pgkeel->terminate();
+  const std::vector<Access> strangers = {
+      {.user = ""}, {.user = "", .cert = secured.tls.strange_client_cert, .key = secured.tls.strange_client_key}};
+  for (const auto& stranger : strangers) says_what_is_wrong(secured, {stranger, "certificate", "cannot be asked"});
+}
+
+// The certificates of these tests have a CommonName.
+TEST_CASE("an etcd that asks for certificates and passwords takes no certificate with a CommonName: that is said") {
+  Secured secured(Asks::kBoth);
+  says_what_is_wrong(secured, {{.cert = secured.tls.client_cert, .key = secured.tls.client_key},
+                               "CommonName of client sending a request against gateway",
+                               "cannot be asked"});
 }

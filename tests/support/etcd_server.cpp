@@ -46,6 +46,8 @@ void EtcdServer::start() {
   if (!options_.cert.empty())
     arguments.insert(arguments.end(),
                      {"--cert-file", options_.cert, "--key-file", options_.key, "--auth-token-ttl", "1"});
+  if (!options_.client_ca.empty())
+    arguments.insert(arguments.end(), {"--client-cert-auth", "--trusted-ca-file", options_.client_ca});
   auto process = BackgroundProcess::start(arguments, folder_.path() + "/etcd.log");
   if (!process) throw std::runtime_error(process.error().message);
   process_.emplace(std::move(*process));
@@ -69,6 +71,7 @@ void EtcdServer::kill() {
 void EtcdServer::control(const std::string& ca, const std::vector<std::string>& arguments) const {
   std::vector<std::string> command = {"/usr/bin/env", "ETCDCTL_API=3", "/usr/bin/etcdctl", "--endpoints=" + url_,
                                       "--cacert=" + ca};
+  if (!options_.client_ca.empty()) command.insert(command.end(), {"--cert=" + options_.cert, "--key=" + options_.key});
   command.insert(command.end(), arguments.begin(), arguments.end());
   if (const auto done = run_checked({.arguments = std::move(command), .limit = 60s}); !done)
     throw std::runtime_error(done.error().message);

@@ -14,6 +14,7 @@ namespace pgkeel::test {
 struct EtcdOptions {
   std::string cert = {};  // PEM files; it speaks TLS where they are given
   std::string key = {};
+  std::string client_ca = {};  // where given, whoever shows no certificate of this authority is refused
 };
 
 class EtcdServer {

@@ -53,6 +53,10 @@ TestCertificates::TestCertificates(const std::string& folder) {
   const auto own = must(issue_certificate(authority, client));
   write(client_cert = in_folder("client.crt"), own.certificate_pem);
   write(client_key = in_folder("client.key"), own.key_pem);
+  const auto both = must(issue_certificate(
+      authority, {.role = CertificateRole::kProxy, .hosts = {"127.0.0.1"}, .validity = validity(24h * 365)}));
+  write(both_cert = in_folder("both.crt"), both.certificate_pem);
+  write(both_key = in_folder("both.key"), both.key_pem);
   const auto other = must(issue_certificate(strange, client));
   write(strange_client_cert = in_folder("strange_client.crt"), other.certificate_pem);
   write(strange_client_key = in_folder("strange_client.key"), other.key_pem);

@@ -22,6 +22,7 @@ struct TestCertificates {
   std::string strange_cert, strange_key;  // the same, of the other authority
   std::string client_cert, client_key;
   std::string strange_client_cert, strange_client_key;
+  std::string both_cert, both_key;  // a server's for 127.0.0.1, and a client's: etcd is one of itself
 
  private:
   std::string authority_pem_, authority_key_pem_, strange_pem_, strange_key_pem_;

@@ -62,6 +62,14 @@ TEST_CASE("an etcd that does not answer is a warning, and an error where no majo
   for (const auto& finding : findings) CHECK(finding.severity == FindingSeverity::kError);
 }
 
+TEST_CASE("an etcd with users that wants a certificate without a name: the remedy says so") {
+  CoordinationFacts facts = three();
+  facts.etcds[1].error = "CommonName of client sending a request against gateway will be ignored";
+  const auto findings = judge_coordination(CoordinationConfig(), facts);
+  REQUIRE(findings.size() == 1);
+  CHECK(findings.front().remedy.starts_with("a certificate without a CommonName as `[coordination] tls.cert`"));
+}
+
 TEST_CASE("an etcd that answers may still be of no use") {
   CoordinationFacts facts = three();
   facts.etcds[0].version = "3.3.25";

@@ -10,6 +10,7 @@
 
 #include "proxy/io/loop.h"
 #include "proxy/io/scram_keys.h"
+#include "replication/coordination/etcd_requests.h"
 #include "tests/support/scripted_http.h"
 
 using namespace pgkeel;
@@ -171,6 +172,19 @@ TEST_CASE(
   CHECK_FALSE(answer->error().refused);
   setup.ask(answer);
   setup.let_log_in("second");
+}
+
+TEST_CASE("what a gateway refuses in plain text is told, and what is no line of text is not") {
+  const std::vector<std::pair<std::string, std::string>> all = {{"CommonName of client\n", "CommonName of client"},
+                                                                {"<html>nothing</html>", "it gives no reason"},
+                                                                {"\x1b[2J", "it gives no reason"},
+                                                                {std::string(201, 'x'), "it gives no reason"},
+                                                                {"\"a text in JSON\"", "it gives no reason"},
+                                                                {"", "it gives no reason"}};
+  for (const auto& [body, told] : all) {
+    CAPTURE(body);
+    CHECK(refusal_text(body) == told);
+  }
 }
 
 TEST_CASE("whoever asks while a login is under way waits for that one, and a token that came since is not forgotten") {
