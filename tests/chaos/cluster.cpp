@@ -79,6 +79,8 @@ Cluster::Cluster(const Options& options) : options_(options), network_(hosts_of(
     }
   }
   pgkeel_options.cluster_lines = {std::string("durability = \"") + durability_name(options_.durability) + "\""};
+  pgkeel_options.cluster_lines.insert(pgkeel_options.cluster_lines.end(), options_.cluster_lines.begin(),
+                                      options_.cluster_lines.end());
   pgkeels_ = std::make_unique<Pgkeels>(network_, options_.pgkeels, options_.with_vip, nodes, certificates_.get(),
                                        pgkeel_options);
   if (!settle()) throw std::runtime_error("the cluster does not become normal:\n" + describe());

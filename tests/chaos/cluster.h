@@ -33,7 +33,8 @@ class Cluster {
     bool with_agents = true;
     bool with_disks = true;  // a file system of its own for each server, and for the state folder of a single pgkeel
     std::size_t pgkeels = 1;
-    bool with_vip = false;  // of several: clients know but the virtual IP
+    bool with_vip = false;                        // of several: clients know but the virtual IP
+    std::vector<std::string> cluster_lines = {};  // more of the configuration
   };
 
   explicit Cluster(const Options& options);

@@ -39,6 +39,7 @@ class Pgkeels {
   [[nodiscard]] bool have_vip() const { return with_vip_; }
   [[nodiscard]] EtcdCluster& etcd() { return *etcd_; }
 
+  [[nodiscard]] test::PgkeelProcess& process(const std::string& name) { return *processes_.at(name); }
   void start(const std::string& name);
   void start_all();  // etcd too
   void kill(const std::string& name) { processes_.at(name)->kill(); }

@@ -94,22 +94,6 @@ std::string client_tls(const TestCertificates& certificates) {
   return "client_tls = { mode = \"allow\", cert = \"" + certificates.cert + "\", key = \"" + certificates.key + "\" }";
 }
 
-// Something, or the end, waits to be read.
-bool has_heard(const SqlConnection& session) {
-  pollfd ready = {.fd = PQsocket(session.handle()), .events = POLLIN, .revents = 0};
-  return ::poll(&ready, 1, 0) == 1;
-}
-
-// The SQLSTATE that its next statement gets; "none" where that succeeds.
-std::string error_of(SqlConnection& session) {
-  try {
-    session.query("select 1");
-    return "none";
-  } catch (const SqlError& error) {
-    return error.sqlstate.empty() ? error.notice_sqlstate : error.sqlstate;
-  }
-}
-
 }  // namespace
 
 TEST_CASE("ten restarts under load: nobody is refused, no session in clear hears of it") {
@@ -224,7 +208,7 @@ TEST_CASE("a session in TLS stays where it is, and ends with one 57P01 behind it
   REQUIRE(wait_serves(pgkeel, next.pid()));
   CHECK(encrypted.value("select 1") == "1");
   encrypted.query("commit");
-  CHECK(error_of(encrypted) == "57P01");
+  CHECK(encrypted.next_error() == "57P01");
   CHECK(wait_until([&] { return !pgkeel.running(); }));
   CHECK(wait_alone(pgkeel));
 }
@@ -256,8 +240,8 @@ TEST_CASE("sessions of the read-only endpoint stay at their standby through a re
   REQUIRE_MESSAGE(pgkeel.wait_normal("a"), pgkeel.describe());
   const VerbResult promoted = pgkeel.run_verb({"failover", "test", "--yes"});
   CHECK_MESSAGE(promoted.exit_status == 0, promoted.error_output << pgkeel.describe());
-  CHECK(error_of(clear) == "57P01");
-  CHECK(error_of(encrypted) == "57P01");
+  CHECK(clear.next_error() == "57P01");
+  CHECK(encrypted.next_error() == "57P01");
   CHECK(wait_alone(pgkeel));
 }
 
@@ -284,14 +268,14 @@ TEST_CASE("a failover right behind a handover ends the sessions of former proces
   ::kill(second.pid(), SIGSTOP);
   std::thread order([&] { static_cast<void>(pgkeel.run_verb({"failover", "test", "--yes"})); });
   const bool promoted = wait_until([&] { return cluster.server("b").is_primary(); });
-  CHECK(has_heard(in_first));
+  CHECK(in_first.has_heard());
   CHECK_FALSE(second.process().running());
-  CHECK(has_heard(clear));
+  CHECK(clear.has_heard());
   order.join();
   CHECK_MESSAGE(promoted, pgkeel.describe());
-  CHECK(error_of(in_first) == "57P01");
-  CHECK(error_of(clear) == "57P01");
-  CHECK(error_of(in_second) == "");  // nobody was left to tell it
+  CHECK(in_first.next_error() == "57P01");
+  CHECK(clear.next_error() == "57P01");
+  CHECK(in_second.next_error() == "");  // nobody was left to tell it
   CHECK(wait_alone(pgkeel));
   CHECK(SqlConnection(pgkeel.conninfo()).value("select 1") == "1");
 }
@@ -314,7 +298,7 @@ TEST_CASE("a former process that hangs does not outlive the one that took over f
   Successor third(pgkeel);
   REQUIRE_MESSAGE(wait_serves(pgkeel, third.pid()), pgkeel.describe());
   CHECK_FALSE(pgkeel.running());
-  CHECK(error_of(left_behind) == "");
+  CHECK(left_behind.next_error() == "");
   CHECK_MESSAGE(pgkeel.wait_normal("a"), pgkeel.describe());
   CHECK(SqlConnection(pgkeel.conninfo()).value("select 1") == "1");
 }

@@ -64,6 +64,20 @@ Rows SqlConnection::query(const std::string& sql) {
   return rows;
 }
 
+std::string SqlConnection::next_error() {
+  try {
+    query("select 1");
+    return "none";
+  } catch (const SqlError& error) {
+    return error.sqlstate.empty() ? error.notice_sqlstate : error.sqlstate;
+  }
+}
+
+bool SqlConnection::has_heard() const {
+  pollfd ready = {.fd = PQsocket(connection_.get()), .events = POLLIN, .revents = 0};
+  return ::poll(&ready, 1, 0) == 1;
+}
+
 void SqlConnection::await_or_cancel() const {
   pollfd answer{.fd = PQsocket(connection_.get()), .events = POLLIN, .revents = 0};
   if (poll(&answer, 1, static_cast<int>(to_milliseconds(*patience_))) != 0) return;

@@ -34,6 +34,9 @@ class SqlConnection {
 
   Rows query(const std::string& sql);         // the last statement's rows; throws SqlError
   std::string value(const std::string& sql);  // first column of the first row, "" where it is null or absent
+  // The SQLSTATE that its next statement gets; "none" where that succeeds.
+  std::string next_error();
+  [[nodiscard]] bool has_heard() const;  // something, or the end, waits to be read
   // From now on a statement that has no answer for so long is cancelled once, as drivers do with a query time-out.
   void cancel_after(Duration patience) { patience_ = patience; }
   [[nodiscard]] pg_conn* handle() const { return connection_.get(); }  // for whatever these calls lack

@@ -1,0 +1,100 @@
+// Sessions in TLS stay in the process that made them when another one takes over from it (pgkeel restart). Here they
+// came by the virtual IP, which leaves while they are there.
+#include <csignal>
+#include <memory>
+#include <string>
+
+#include <doctest/doctest.h>
+
+#include "tests/chaos/cluster.h"
+#include "tests/chaos/watches.h"
+#include "tests/support/sql_connection.h"
+#include "tests/support/successor.h"
+#include "tests/support/test_certificates.h"
+#include "tests/support/wait_until.h"
+
+using namespace pgkeel;
+using namespace pgkeel::chaos;
+using namespace pgkeel::test;
+
+namespace {
+
+// A leader that has taken over from another process, in which one session in TLS is left.
+struct Setup {
+  Setup() {
+    encrypted = connect("require");
+    process = &cluster.pgkeels().process(leader);
+    const auto at_host = cluster.network().visit(leader);
+    main = std::make_unique<Successor>(*process);
+    REQUIRE_MESSAGE(wait_serves(*process, main->pid()), process->describe());
+    REQUIRE_MESSAGE(wait_until([&] { return process->status()["draining_sessions"] == 1; }), process->describe());
+    REQUIRE(encrypted->next_error() == "none");
+    REQUIRE_MESSAGE(cluster.pgkeels().wait_until_all_route(), cluster.describe());
+  }
+
+  // Through the virtual IP. Throws SqlError.
+  std::unique_ptr<SqlConnection> connect(const std::string& ssl_mode) {
+    const auto at_host = cluster.network().visit(kClientsHost);
+    return std::make_unique<SqlConnection>(cluster.pgkeels().conninfos().front() + " sslmode=" + ssl_mode);
+  }
+
+  // Whoever held the address before, somebody else does, and clients get through.
+  void check_that_another_one_serves() {
+    CHECK_MESSAGE(wait_until([&] {
+                    const std::string now = cluster.pgkeels().leader();
+                    return !now.empty() && now != leader;
+                  }),
+                  cluster.describe());
+    CHECK(connect("require")->next_error() == "none");
+    CHECK(vip.moments_with_two() == 0);
+    CHECK(vip.holder() != leader);
+  }
+
+  TemporaryFolder folder;
+  TestCertificates certificates{folder.path()};
+  Cluster cluster{{.with_disks = false,
+                   .pgkeels = 2,
+                   .with_vip = true,
+                   .cluster_lines = {"client_tls = { mode = \"allow\", cert = \"" + certificates.cert + "\", key = \"" +
+                                     certificates.key + "\" }"}}};
+  VipWatch vip{cluster.network(), cluster.pgkeels().names(), kVirtualAddress};
+  const std::string leader = cluster.pgkeels().leader();
+  std::unique_ptr<SqlConnection> encrypted;
+  PgkeelProcess* process = nullptr;  // the former one
+  std::unique_ptr<Successor> main;
+};
+
+}  // namespace
+
+TEST_CASE("the leader is ended in order: a session in its former process gets 57P01 before the address leaves") {
+  Setup setup;
+  const auto clear = setup.connect("disable");
+  ::kill(setup.main->pid(), SIGTERM);
+  CHECK(wait_until([&] { return setup.encrypted->has_heard(); }));
+  CHECK(setup.encrypted->next_error() == "57P01");
+  CHECK(wait_until([&] { return clear->has_heard(); }));
+  CHECK(clear->next_error() == "57P01");
+  setup.check_that_another_one_serves();
+  CHECK(wait_until([&] { return !setup.process->running() && !setup.main->process().running(); }));
+}
+
+TEST_CASE("the leader is killed: a session in its former process gets 57P01 at once, and that process ends") {
+  Setup setup;
+  ::kill(setup.main->pid(), SIGKILL);
+  CHECK(wait_until([&] { return setup.encrypted->has_heard(); }));
+  CHECK(setup.encrypted->next_error() == "57P01");
+  CHECK(wait_until([&] { return !setup.process->running(); }));
+  setup.check_that_another_one_serves();
+}
+
+TEST_CASE("the leader stands still: a session in its former process gets 57P01 before another one leads") {
+  Setup setup;
+  ::kill(setup.main->pid(), SIGSTOP);
+  CHECK(wait_until([&] { return setup.encrypted->has_heard(); }));
+  CHECK(setup.vip.holder() == setup.leader);
+  CHECK(setup.encrypted->next_error() == "57P01");
+  setup.check_that_another_one_serves();
+  ::kill(setup.main->pid(), SIGCONT);
+  CHECK_MESSAGE(setup.cluster.pgkeels().wait_until_all_route(), setup.cluster.describe());
+  CHECK(setup.vip.moments_with_two() == 0);
+}
