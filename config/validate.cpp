@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "config/find.h"
 #include "config/validate_coordination.h"
 #include "config/values.h"
 
@@ -158,8 +159,8 @@ class Validator {
 
   void check_preferred(const std::string& path, const ClusterConfig& cluster) {
     if (cluster.preferred.empty()) return;
-    const auto node = std::ranges::find(cluster.nodes, cluster.preferred, &NodeConfig::name);
-    if (node == cluster.nodes.end()) {
+    const NodeConfig* node = find_node_config(cluster, cluster.preferred);
+    if (node == nullptr) {
       complain(path + ".preferred", fmt::format("there is no node {}", quoted(cluster.preferred)));
     } else if (node->priority == 0) {
       complain(path + ".preferred", fmt::format("{} has priority 0: it is never promoted", quoted(cluster.preferred)));

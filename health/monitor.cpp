@@ -5,6 +5,7 @@
 #include <random>
 #include <utility>
 
+#include "config/find.h"
 #include "health/postmaster_watch.h"
 #include "health/probe.h"
 #include "health/probe_schedule.h"
@@ -112,8 +113,8 @@ struct Monitor::Inner {
     std::vector<Node*> fresh;
     for (const auto& config : wanted.nodes) {
       const auto twin = std::ranges::find_if(old, [&](const auto& node) { return node && node->name == config.name; });
-      const auto was = std::ranges::find(before.nodes, config.name, &NodeConfig::name);
-      const bool known = twin != old.end() && was != before.nodes.end();
+      const NodeConfig* was = find_node_config(before, config.name);
+      const bool known = twin != old.end() && was != nullptr;
       if (known && same_ways && was->address == config.address && was->local == config.local &&
           was->agent.has_value() == config.agent.has_value()) {
         nodes.push_back(std::move(*twin));

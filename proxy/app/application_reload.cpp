@@ -3,12 +3,12 @@
 #include <iterator>
 #include <utility>
 
+#include "config/find.h"
 #include "config/parse.h"
 #include "config/problem.h"
 #include "config/shared_settings.h"
 #include "config/validate.h"
 #include "proxy/app/application.h"
-#include "proxy/app/find_config.h"
 #include "proxy/app/logging.h"
 #include "proxy/app/reload_rules.h"
 #include "proxy/io/certificates.h"
@@ -35,9 +35,9 @@ void look_at_password_files(const Config& wanted, std::vector<std::string>& prob
 // has become of the files.
 void look_at_agents_certificates(const Config& running, const Config& wanted, std::vector<std::string>& problems) {
   for (const auto& cluster : wanted.clusters) {
-    const ClusterConfig* was = find_config(running, cluster.name);
+    const ClusterConfig* was = find_cluster_config(running, cluster.name);
     for (const auto& node : cluster.nodes) {
-      const NodeConfig* before = find_node(was, node.name);
+      const NodeConfig* before = find_node_config(was, node.name);
       if (!node.agent || (before != nullptr && before->agent == node.agent)) continue;
       const auto& tls = node.agent->tls;
       const auto usable = check_certificate_files(tls.ca, tls.cert, tls.key, CertificateRole::kProxy);
@@ -92,7 +92,7 @@ Application::Reload Application::prepare_reload() {
   else
     answer.problems.push_back(admin_tls.error().message);
   for (const auto& cluster : clusters_) {
-    const ClusterConfig* wanted = find_config(reload.wanted, cluster->name());
+    const ClusterConfig* wanted = find_cluster_config(reload.wanted, cluster->name());
     std::ranges::move(cluster->refusals(wanted), std::back_inserter(answer.problems));
     if (wanted == nullptr && !formers_.empty()) {
       answer.problems.push_back("cluster." + cluster->name() +
@@ -100,7 +100,8 @@ Application::Reload Application::prepare_reload() {
                                 std::to_string(formers_.begin()->first) +
                                 ", from which this one took over; reload again when that has ended");
     }
-    std::ranges::move(reload_notes(*find_config(config_, cluster->name()), wanted), std::back_inserter(answer.notes));
+    std::ranges::move(reload_notes(*find_cluster_config(config_, cluster->name()), wanted),
+                      std::back_inserter(answer.notes));
   }
   for (const auto& cluster : reload.wanted.clusters) {
     if (find_cluster(cluster.name) != nullptr) continue;
@@ -124,7 +125,7 @@ Application::Reload Application::prepare_reload() {
 void Application::carry_out(Reload& reload) {
   change_logging(reload.wanted.log);
   for (const auto& cluster : config_.clusters) {
-    const ClusterConfig* wanted = find_config(reload.wanted, cluster.name);
+    const ClusterConfig* wanted = find_cluster_config(reload.wanted, cluster.name);
     if (wanted == nullptr || wanted->listen != cluster.listen)
       service_manager_.forget_socket(socket_name(cluster.name));
   }

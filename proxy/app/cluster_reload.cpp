@@ -2,8 +2,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "config/find.h"
 #include "proxy/app/cluster_service.h"
-#include "proxy/app/find_config.h"
 #include "proxy/app/policy_of.h"
 #include "proxy/app/reload_rules.h"
 #include "replication/agent/local_server.h"
@@ -59,7 +59,7 @@ void ClusterService::reconfigure(const ClusterConfig& wanted, const QuarantineCo
   ClusterExecutor::Hosts hosts;
   std::vector<AgentLink*> new_links;
   for (const auto& node : config_.nodes) {
-    const NodeConfig* was = find_node(&before, node.name);
+    const NodeConfig* was = find_node_config(before, node.name);
     const bool same =
         was != nullptr && was->address == node.address && was->local == node.local && was->agent == node.agent;
     if (same && node.agent) {

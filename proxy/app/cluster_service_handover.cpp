@@ -1,6 +1,7 @@
 // The part of ClusterService that lets another process decide, and that goes on where one did.
 #include <algorithm>
 
+#include "config/find.h"
 #include "proxy/app/cluster_service.h"
 #include "proxy/io/clock.h"
 
@@ -34,8 +35,8 @@ Route ClusterService::route_of(const RouteOrder& order) const {
   route.reason = order.reason;
   route.mode = order.mode;
   if (!order.node.empty()) {
-    const auto node = std::ranges::find(config_.nodes, order.node, &NodeConfig::name);
-    if (node != config_.nodes.end()) route.target = RouteTarget{node->name, node->address};
+    if (const NodeConfig* node = find_node_config(config_, order.node))
+      route.target = RouteTarget{node->name, node->address};
   }
   return route;
 }

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "proxy/app/find_config.h"
+#include "config/find.h"
 
 namespace pgkeel {
 namespace {
@@ -43,7 +43,7 @@ std::vector<std::string> reload_refusals(const ClusterConfig& running, const Clu
     return reasons;
   }
   for (const auto& node : running.nodes) {
-    const NodeChange change = change_of(node, find_node(wanted, node.name));
+    const NodeChange change = change_of(node, find_node_config(wanted, node.name));
     if (change == NodeChange::kNone) continue;
     const std::string path = cluster + ".node." + node.name + ": ";
     const auto work = std::ranges::find_if(actions, [&](const ActionStatus& status) {
@@ -89,7 +89,7 @@ std::vector<std::string> reload_notes(const ClusterConfig& running, const Cluste
     notes.push_back(cluster +
                     ".listen_read_only: sessions that are there stay; new clients must come to the new address");
   for (const auto& node : running.nodes) {
-    if (change_of(node, find_node(wanted, node.name)) != NodeChange::kGone) continue;
+    if (change_of(node, find_node_config(wanted, node.name)) != NodeChange::kGone) continue;
     notes.push_back(cluster + ".node." + node.name +
                     ": its server is left as it is: stop it, or it goes on as a standby and keeps its slot in use; "
                     "the slot is dropped when nothing streams from it");

@@ -9,6 +9,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "config/find.h"
 #include "proxy/cli/exit_status.h"
 #include "proxy/cli/load.h"
 #include "proxy/cli/lost_text.h"
@@ -144,7 +145,7 @@ int run_lost(const LostOptions& options) {
     fail(*wrong);
     return kExitUsage;
   }
-  const auto cluster = std::ranges::find(config->clusters, options.cluster, &ClusterConfig::name);
+  const ClusterConfig* cluster = find_cluster_config(*config, options.cluster);
   auto [found, out_of_reach] = find_reports(*cluster);
   for (const auto& why : out_of_reach) tell(why);
   if (options.report.empty()) {

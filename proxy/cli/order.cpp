@@ -8,6 +8,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "config/find.h"
 #include "proxy/admin/token_file.h"
 #include "proxy/cli/admin_client.h"
 #include "proxy/cli/exit_status.h"
@@ -29,9 +30,9 @@ constexpr auto kAskPause = 500ms;
 // Something that only a wrong command line can name.
 std::string usage_error(const Config& config, const OrderOptions& options) {
   if (const auto wrong = complain_of_cluster(config, options.cluster)) return *wrong;
-  const auto cluster = std::ranges::find(config.clusters, options.cluster, &ClusterConfig::name);
+  const ClusterConfig& cluster = *find_cluster_config(config, options.cluster);
   const std::string& node = options.order.node;
-  if (const auto wrong = node.empty() ? std::nullopt : complain_of_node(*cluster, node)) return *wrong;
+  if (const auto wrong = node.empty() ? std::nullopt : complain_of_node(cluster, node)) return *wrong;
   if (options.order.kind != OrderKind::kTeardown) return "";
   if (options.name.empty() && !is_terminal(STDIN_FILENO))
     return "teardown asks for the cluster's name: type it on a terminal, or say --name " + options.cluster;

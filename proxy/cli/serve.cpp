@@ -5,6 +5,7 @@
 #include <iostream>
 #include <map>
 
+#include "config/find.h"
 #include "config/parse.h"
 #include "proxy/app/application.h"
 #include "proxy/app/logging.h"
@@ -24,9 +25,9 @@ Result<std::map<std::string, std::string>> parse_adoptions(const std::vector<std
     }
     const std::string cluster = dot == std::string::npos ? config.clusters.front().name : wish.substr(0, dot);
     const std::string node = dot == std::string::npos ? wish : wish.substr(dot + 1);
-    const auto found = std::ranges::find(config.clusters, cluster, &ClusterConfig::name);
     if (const auto wrong = complain_of_cluster(config, cluster)) return Error{"--adopt " + wish + ": " + *wrong};
-    if (const auto wrong = complain_of_node(*found, node)) return Error{"--adopt " + wish + ": " + *wrong};
+    if (const auto wrong = complain_of_node(*find_cluster_config(config, cluster), node))
+      return Error{"--adopt " + wish + ": " + *wrong};
     adoptions[cluster] = node;
   }
   return adoptions;

@@ -4,6 +4,7 @@
 #include <iostream>
 #include <string_view>
 
+#include "config/find.h"
 #include "proxy/base/sql_quote.h"
 #include "proxy/cli/exit_status.h"
 #include "proxy/cli/load.h"
@@ -98,12 +99,11 @@ void replace_all(std::string& text, std::string_view placeholder, const std::str
 }
 
 int print_for(const Config& config, const std::string& name) {
-  const auto found = std::ranges::find(config.clusters, name, &ClusterConfig::name);
   if (name.empty() && config.clusters.size() == 1) {
     std::cout << setup_sql(config.clusters.front().monitor, config.clusters.front().replication);
     return kExitDone;
   }
-  if (found != config.clusters.end()) {
+  if (const ClusterConfig* found = find_cluster_config(config, name)) {
     std::cout << setup_sql(found->monitor, found->replication);
     return kExitDone;
   }

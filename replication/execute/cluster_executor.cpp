@@ -4,6 +4,7 @@
 #include <exception>
 #include <utility>
 
+#include "config/find.h"
 #include "health/monitor.h"
 #include "proxy/io/clock.h"
 #include "proxy/io/loop.h"
@@ -203,8 +204,8 @@ void ClusterExecutor::fence_host(const Action& action, const Host& host) {
 
 void ClusterExecutor::rejoin(const Action& action, const Host& host) {
   const auto health = context_->monitor.health(action.upstream, monotonic_now());
-  const auto upstream_config = std::ranges::find(context_->cluster.nodes, action.upstream, &NodeConfig::name);
-  if (!health.last_answered || !health.last_answered->facts || upstream_config == context_->cluster.nodes.end()) {
+  const NodeConfig* upstream_config = find_node_config(context_->cluster, action.upstream);
+  if (!health.last_answered || !health.last_answered->facts || upstream_config == nullptr) {
     context_->loop.defer([context = context_, action] {
       if (context->finished)
         context->finished(outcome_of(action, Error{action.upstream + " has not been heard from"}, ""));

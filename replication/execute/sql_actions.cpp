@@ -4,6 +4,7 @@
 #include <memory>
 #include <utility>
 
+#include "config/find.h"
 #include "health/monitor.h"
 #include "proxy/io/conninfo.h"
 #include "proxy/io/timer.h"
@@ -27,13 +28,13 @@ const std::string kOldestWalFile =
 
 // A server on this host finds the authority's file where we do.
 bool is_local(const ClusterConfig& cluster, const std::string& node) {
-  const auto found = std::ranges::find(cluster.nodes, node, &NodeConfig::name);
-  return found != cluster.nodes.end() && found->local.has_value();
+  const NodeConfig* found = find_node_config(cluster, node);
+  return found != nullptr && found->local.has_value();
 }
 
 const HostPort* address_of(const ClusterConfig& cluster, const std::string& node) {
-  const auto found = std::ranges::find(cluster.nodes, node, &NodeConfig::name);
-  return found == cluster.nodes.end() ? nullptr : &found->address;
+  const NodeConfig* found = find_node_config(cluster, node);
+  return found == nullptr ? nullptr : &found->address;
 }
 
 class Promotion : public std::enable_shared_from_this<Promotion> {
