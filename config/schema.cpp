@@ -110,7 +110,7 @@ const Table& etcd_tls_table() {
   static const Table rows = table_of<TlsFiles>({
       needs_restart(text<&TlsFiles::ca>("ca", "CA of etcd's certificates; empty: the system's", complain_of_path)),
       needs_restart(text<&TlsFiles::cert>(
-          "cert", "certificate that etcd sees, without a CommonName where it has users; empty: none",
+          "cert", "certificate that etcd sees, without a CommonName where it also asks for passwords; empty: none",
           complain_of_path)),
       needs_restart(text<&TlsFiles::key>("key", "its private key", complain_of_path)),
   });

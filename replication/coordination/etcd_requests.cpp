@@ -81,6 +81,17 @@ Error unreadable(const char* what) {
   return Error{std::string("etcd's answer to ") + what + " cannot be read"};
 }
 
+// The message of an error in JSON; empty: there is none.
+std::string told_by_etcd(std::string_view body) {
+  const Json json = parse(body);
+  for (const Json* at : {&json, &member(json, "error")}) {
+    for (const char* name : {"message", "error"}) {
+      if (std::string text = text_of(*at, name); !text.empty()) return text;
+    }
+  }
+  return "";
+}
+
 }  // namespace
 
 EtcdTransaction& EtcdTransaction::if_created_at(const std::string& key, std::uint64_t revision) {
@@ -241,25 +252,21 @@ Result<EtcdNews> read_news(std::string_view line) {
 }
 
 std::string refusal_text(std::string_view body) {
-  const Json json = parse(body);
-  for (const Json* at : {&json, &member(json, "error")}) {
-    for (const char* name : {"message", "error"}) {
-      if (std::string text = text_of(*at, name); !text.empty()) return text;
-    }
-  }
+  if (std::string told = told_by_etcd(body); !told.empty()) return told;
   // What etcd's gateway itself refuses, or a proxy before it, is plain text: "CommonName of client sending a …".
   const std::string_view line = body.substr(0, body.find_first_of("\r\n"));
-  const bool is_text = !line.empty() && line.size() <= kPlainTextMax && !line.starts_with('<') &&
+  const bool is_text = !line.empty() && line.size() <= kPlainTextMax &&
+                       std::string_view("<{[\"").find(line.front()) == std::string_view::npos &&
                        std::ranges::all_of(line, [](char c) { return c >= ' ' && c <= '~'; });
-  return is_text && json.is_discarded() ? std::string(line) : "it gives no reason";
+  return is_text ? std::string(line) : "it gives no reason";
 }
 
 bool lease_is_unknown(std::string_view body) {
-  return refusal_text(body).find("requested lease not found") != std::string::npos;
+  return told_by_etcd(body).find("requested lease not found") != std::string::npos;
 }
 
 bool token_is_wrong(std::string_view body) {
-  return is_about_the_token(refusal_text(body));
+  return is_about_the_token(told_by_etcd(body));
 }
 
 bool watch_needs_another_token(std::string_view line) {

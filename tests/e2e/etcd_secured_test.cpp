@@ -109,11 +109,12 @@ void says_what_is_wrong(Secured& secured, const Wrong& wrong) {
   const std::string said = check.output + check.error_output;
   CAPTURE(said);
   CHECK(check.exit_status == 1);
-  CHECK(has(said, "etcd " + secured.etcd.url() + " " + wrong.check));
-  CHECK(has(said, wrong.words));
+  const auto at = said.find("etcd " + secured.etcd.url() + " " + wrong.check);
+  REQUIRE(at != std::string::npos);
+  CHECK(has(said.substr(at, said.find('\n', at) - at), wrong.words));
   pgkeel->start();
   CHECK_MESSAGE(wait_until([&] { return has(etcd_problem_of(*pgkeel), wrong.words); }), pgkeel->describe());
-  CHECK(has(pgkeel->run_verb({"status"}).output, wrong.words));
+  CHECK(wait_until([&] { return has(pgkeel->run_verb({"status"}).output, wrong.words); }));
   CHECK(wait_until([&] { return has(pgkeel->log_text(), "warning pgkeel: " + secured.etcd.url()); }));
   CHECK_FALSE(pgkeel->status()["route"].is_string());
   pgkeel->terminate();

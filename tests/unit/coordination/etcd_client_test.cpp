@@ -175,15 +175,20 @@ TEST_CASE(
 }
 
 TEST_CASE("what a gateway refuses in plain text is told, and what is no line of text is not") {
-  const std::vector<std::pair<std::string, std::string>> all = {{"CommonName of client\n", "CommonName of client"},
-                                                                {"<html>nothing</html>", "it gives no reason"},
-                                                                {"\x1b[2J", "it gives no reason"},
-                                                                {std::string(201, 'x'), "it gives no reason"},
-                                                                {"\"a text in JSON\"", "it gives no reason"},
-                                                                {"", "it gives no reason"}};
+  const std::vector<std::pair<std::string, std::string>> all = {
+      {"CommonName of client\n", "CommonName of client"},
+      {"<html>nothing</html>", "it gives no reason"},
+      {R"({"error": "cut of)", "it gives no reason"},
+      {"etcdserver: requested lease not found", "etcdserver: requested lease not found"},
+      {"\x1b[2J", "it gives no reason"},
+      {std::string(201, 'x'), "it gives no reason"},
+      {"\"a text in JSON\"", "it gives no reason"},
+      {"", "it gives no reason"}};
   for (const auto& [body, told] : all) {
     CAPTURE(body);
     CHECK(refusal_text(body) == told);
+    CHECK_FALSE(lease_is_unknown(body));  // that is etcd's to say, and it says so in JSON
+    CHECK_FALSE(token_is_wrong(body));
   }
 }
 
