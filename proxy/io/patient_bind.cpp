@@ -12,10 +12,11 @@ constexpr Duration kLookAgain = std::chrono::milliseconds(5);  // the kernel tel
 
 }  // namespace
 
-Result<Socket, SystemError> bind_once_free(const SocketAddress& address, Socket::FamilyShare share, Duration patience) {
+Result<Socket, SystemError> bind_once_free(const SocketAddress& address, Socket::FamilyShare share, Duration patience,
+                                           Socket::HostAddress presence) {
   const Instant until = monotonic_now() + patience;
   while (true) {
-    auto socket = Socket::bind_to(address, share);
+    auto socket = Socket::bind_to(address, share, presence);
     if (socket || socket.error().code != EADDRINUSE || monotonic_now() >= until) return socket;
     std::this_thread::sleep_for(kLookAgain);
   }

@@ -8,6 +8,7 @@
 namespace pgkeel {
 
 // As Socket::bind_to(), and while the port is in use tries again, for as long as `patience`.
-Result<Socket, SystemError> bind_once_free(const SocketAddress& address, Socket::FamilyShare share, Duration patience);
+Result<Socket, SystemError> bind_once_free(const SocketAddress& address, Socket::FamilyShare share, Duration patience,
+                                           Socket::HostAddress presence = Socket::HostAddress::kNow);
 
 }  // namespace pgkeel

@@ -65,7 +65,7 @@ Result<std::vector<Socket>> Listener::bind_all(const HostPort& listen, const std
     auto socket = bind_once_free(address.with_port(port), share, is_shared ? Duration::zero() : patience);
     // An address that moves between hosts (a virtual IP) may be elsewhere now.
     if (!socket && socket.error().code == EADDRNOTAVAIL && parse_ip_address(listen.host)) {
-      socket = Socket::bind_to(address.with_port(port), share, Socket::HostAddress::kSomeTime);
+      socket = bind_once_free(address.with_port(port), share, patience, Socket::HostAddress::kSomeTime);
       if (socket)
         log(LogLevel::kWarning, "listener",
             "this host does not have the address " + listen.host + " now: clients reach it here once it does");

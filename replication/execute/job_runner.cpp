@@ -31,8 +31,10 @@ Result<void> JobRunner::run(std::function<Task(const Post&)> work) {
     if (shared->wakeup) shared->wakeup->post(std::move(task));
   };
   try {
-    std::thread([post, work = std::move(work), state = shared_.get()] {
-      post([state, done = work(post)] {
+    std::thread([post, work = std::move(work), state = shared_.get()]() mutable {
+      auto done = work(post);
+      work = nullptr;  // what it holds must not outlive idle()
+      post([state, done = std::move(done)] {
         --state->running;
         done();
       });

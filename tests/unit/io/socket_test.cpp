@@ -11,6 +11,7 @@
 #include <doctest/doctest.h>
 
 #include "proxy/base/bytes.h"
+#include "proxy/io/clock.h"
 #include "proxy/io/link.h"
 #include "proxy/io/loop.h"
 #include "proxy/io/patient_bind.h"
@@ -54,9 +55,11 @@ TEST_CASE("a port that is in use is waited for while there is patience, and no l
   REQUIRE(listener->start_listening());
   const auto address = any_port.with_port(listener->bound_port());
   for (const auto patience : {std::chrono::milliseconds(0), std::chrono::milliseconds(20)}) {
+    const Instant began = monotonic_now();
     const auto refused = bind_once_free(address, Socket::FamilyShare::kBoth, patience);
     REQUIRE_FALSE(refused);
     CHECK(refused.error().code == EADDRINUSE);
+    CHECK(monotonic_now() - began >= patience);
   }
   std::thread owner([&] {
     std::this_thread::sleep_for(std::chrono::milliseconds(20));  // nothing tells that somebody has tried to bind
