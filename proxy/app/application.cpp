@@ -19,10 +19,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// The process that we are to take over from may be dying: its handover socket is closed before its lock and its ports,
-// and the kernel may release those behind its death (fput() of a process that exits is put off).
-constexpr Duration kDyingTakes = std::chrono::seconds(2);
-
 std::string own_program() {
   std::error_code problem;
   const auto path = std::filesystem::read_symlink("/proc/self/exe", problem);
@@ -296,7 +292,7 @@ std::unique_ptr<ClusterService> Application::make_cluster(const ClusterConfig& c
 }
 
 bool Application::jobs_run() const {
-  return std::ranges::any_of(clusters_, [](const auto& cluster) { return cluster->jobs_run(); });
+  return !jobs_.idle() || std::ranges::any_of(clusters_, [](const auto& cluster) { return cluster->jobs_run(); });
 }
 
 void Application::audit(const std::string& text) {

@@ -135,6 +135,9 @@ class Application final : private HandoverGiver::Owner {
   void agreement_changed();
   void add_agreement(ClusterStatus& status) const;
   void review_unserved();
+  // A process that decided, and dies or ends: its handover socket is closed before its lock and its ports, and the
+  // kernel may release those behind its death (fput() of a process that exits is put off).
+  static constexpr Duration kDyingTakes = std::chrono::seconds(5);
   // How long those may take that are logging in when this pgkeel is ended, or the virtual IP goes: the sessions of
   // others need not wait for a login that hangs.
   static constexpr Duration kLoginsTake = std::chrono::seconds(1);
@@ -161,8 +164,11 @@ class Application final : private HandoverGiver::Owner {
   [[nodiscard]] std::vector<LinkMessage> all_that_it_needs() const;
   void look_at_drain();
   void session_leaves(const std::string& cluster, MovedSession session);
+  void close_at(const std::string& cluster, Instant until);
+  void close_where_time_is_over(const std::string& cluster);
   [[nodiscard]] std::string why_no_handover() const override;
   [[nodiscard]] std::string why_no_handover_soon() const override;
+  [[nodiscard]] std::string why_no_handover_for_long() const;  // of that, what may take longer than anybody waits
   [[nodiscard]] std::vector<NamedSocket> listening_sockets() const override;
   void get_ready(std::function<void()> ready) override;
   void give_up(pid_t successor, std::function<void(std::vector<LinkMessage>)> given) override;
@@ -216,7 +222,9 @@ class Application final : private HandoverGiver::Owner {
   std::unique_ptr<Timer> quiet_;  // before it gives up
   std::map<pid_t, std::unique_ptr<FormerProcess>> formers_;
   WorkerPool::Moved given_sessions_;           // of which nobody knows yet to whom they belong
-  std::map<std::string, Route> given_routes_;  // as they were when we gave up
+  std::map<std::string, Route> given_routes_;  // as they were when we gave up, or were ordered since
+  std::map<std::string, Instant> write_deadlines_;
+  std::map<std::string, std::unique_ptr<Timer>> write_deadline_timers_;  // while another process decides
   std::map<std::string, std::uint64_t> told_draining_;
   std::string last_failure_;  // of a handover
   std::uint64_t failures_ = 0;

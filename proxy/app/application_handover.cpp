@@ -15,7 +15,8 @@ using namespace std::chrono_literals;
 constexpr Duration kHandoverDrainLook = 100ms;
 constexpr Duration kQuietLook = 5ms;
 constexpr Duration kQuietIsWaitedFor = 1s;
-constexpr Duration kWritesAreWaitedFor = 5s;  // of an etcd that is slow; everything goes on meanwhile
+constexpr Duration kEtcdIsWaitedFor = 5s;  // that is slow; everything goes on meanwhile
+constexpr Duration kTimerRounding = 1ms;
 
 void nothing_to_do() {}
 
@@ -95,6 +96,7 @@ void Application::tell_service_manager() {
 // before that is in our workers' queues by then.
 void Application::publish_route(const std::string& endpoint, Route route, std::function<void()> applied,
                                 std::function<void()> drained) {
+  if (giver_ && giver_->is_former()) given_routes_[endpoint] = route;
   if (!workers_->has_endpoint(endpoint)) {  // a reload of the process that decides has added it: nothing of it is here
     loop_.defer(std::move(applied));
     loop_.defer(std::move(drained));
@@ -116,8 +118,31 @@ void Application::publish_route(const std::string& endpoint, Route route, std::f
 }
 
 void Application::set_write_deadline(const std::string& cluster, Instant until) {
+  write_deadlines_[cluster] = until;
+  if (giver_ && giver_->is_former()) close_at(cluster, until);
   if (workers_->has_endpoint(cluster)) workers_->set_write_deadline(cluster, until);
   for (const auto& [pid, former] : formers_) former->set_write_deadline(cluster, until);
+}
+
+// Where the process that decides stands still, nobody tells us to close; another pgkeel may soon lead elsewhere.
+void Application::close_at(const std::string& cluster, Instant until) {
+  if (until == Instant::max()) return;
+  auto& timer = write_deadline_timers_[cluster];
+  if (!timer) timer = std::make_unique<Timer>(loop_, [this, cluster] { close_where_time_is_over(cluster); });
+  timer->start_once(std::max(until - Coordination::now(), Duration::zero()) + kTimerRounding);
+}
+
+void Application::close_where_time_is_over(const std::string& cluster) {
+  if (Coordination::now() < write_deadlines_.at(cluster)) return close_at(cluster, write_deadlines_.at(cluster));
+  for (const Endpoint endpoint : {Endpoint::kWrite, Endpoint::kReadOnly}) {
+    const auto newest = given_routes_.find(endpoint_name(cluster, endpoint));
+    if (newest == given_routes_.end() || !newest->second.leads_somewhere()) continue;
+    Route nowhere;
+    nowhere.epoch = newest->second.epoch;
+    nowhere.reason = "this pgkeel has not renewed its lease in time";
+    log(LogLevel::kWarning, cluster, nowhere.reason + ": the clients that are left in this process are ended");
+    publish_route(newest->first, std::move(nowhere), nothing_to_do, nothing_to_do);
+  }
 }
 
 void Application::end_clients_of(const IpAddress& address) {
@@ -163,13 +188,16 @@ std::string Application::why_no_handover() const {
 }
 
 std::string Application::why_no_handover_soon() const {
+  auto why_not = why_no_handover_for_long();
+  return why_not.empty() && coordinator_ ? coordinator_->why_no_handover_soon() : why_not;
+}
+
+std::string Application::why_no_handover_for_long() const {
   if (is_ending()) return "it is being stopped";
   for (const auto& cluster : clusters_) {
     if (auto why_not = cluster->why_no_handover_soon(); !why_not.empty()) return why_not;
   }
-  if (!coordinator_) return "";
-  if (leadership_->is_handing_over()) return "the leadership is being handed over; try again";
-  return coordinator_->why_no_handover_soon();
+  return coordinator_ && leadership_->is_handing_over() ? "the leadership is being handed over; try again" : "";
 }
 
 std::vector<NamedSocket> Application::listening_sockets() const {
@@ -178,18 +206,22 @@ std::vector<NamedSocket> Application::listening_sockets() const {
   return sockets;
 }
 
-// A write that is under way, a route that has just changed. From `ready` on nobody renews the lease until the new
-// process does.
+// A write that is under way, a renewal that is late, a route that has just changed. From `ready` on nobody renews the
+// lease until the new process does.
 void Application::get_ready(std::function<void()> ready) {
-  quiet_ = std::make_unique<Timer>(loop_, [this, began = loop_.now(), ready] {
-    const bool is_over_soon = why_no_handover_soon().empty();
-    const Instant limit = began + (is_over_soon ? kWritesAreWaitedFor : kQuietIsWaitedFor);
-    if (!why_no_handover().empty() && loop_.now() < limit) return;
+  const Instant limit = loop_.now() + kEtcdIsWaitedFor;
+  quiet_ = std::make_unique<Timer>(loop_, [this, limit, ready, in_the_way_since = Instant::max()]() mutable {
+    const Instant now = loop_.now();
+    in_the_way_since = why_no_handover_for_long().empty() ? Instant::max() : std::min(in_the_way_since, now);
+    const bool lasts = in_the_way_since != Instant::max() && now - in_the_way_since >= kQuietIsWaitedFor;
+    if (!why_no_handover().empty() && !lasts && now < limit) return;
     quiet_->stop();
-    if (coordinator_)
-      coordinator_->renew_now(ready);
-    else
-      loop_.defer(ready);
+    if (!coordinator_) return loop_.defer(ready);
+    coordinator_->renew_now([this, limit, ready, lasts] {
+      // A write may have begun meanwhile.
+      if (why_no_handover().empty() || lasts || loop_.now() >= limit) return ready();
+      quiet_->start_repeating(kQuietLook);
+    });
   });
   quiet_->start_repeating(kQuietLook);
 }
@@ -201,6 +233,7 @@ void Application::give_up(pid_t successor, std::function<void(std::vector<LinkMe
   workers_->turn_deaf_to({});
   for (const auto& [pid, former] : formers_) former->stop_reading();
   const auto without_admin = [this, given = std::move(given)] {
+    if (stopping_) return;  // meanwhile: all of this is needed for that
     for (const auto& cluster : clusters_) given_routes_.merge(cluster->open_routes());
     // What they store is stored when they return to us: nothing is half done here.
     clusters_.clear();
@@ -212,7 +245,8 @@ void Application::give_up(pid_t successor, std::function<void(std::vector<LinkMe
       given(all_that_it_needs());
     });
   };
-  // Its threads may wait for an answer of ours: it ends with its last owner, which must not be this thread.
+  // Its threads may wait for an answer of ours: it ends with its last owner, which is this thread only where there is
+  // no other to be had.
   const auto ended = jobs_.run(
       [admin = std::shared_ptr<AdminServer>(std::move(admin_)), without_admin](const JobRunner::Post&) mutable {
         admin.reset();
@@ -248,13 +282,14 @@ std::vector<LinkMessage> Application::all_that_it_needs() const {
 void Application::take_back(bool released) {
   if (released) {
     workers_->stay();
-    auto state = StateDirectory::open(config_.state_directory);
+    auto state = StateDirectory::open(config_.state_directory, kDyingTakes);
     if (!state) return end(state.error().message);
     state_ = std::make_unique<StateDirectory>(std::move(*state));
     former_mark_.reset();
     if (const auto ended = end_lost_formers(); !ended) return end(ended.error().message);
   }
   drain_look_.stop();
+  write_deadline_timers_.clear();
   for (const auto& [pid, former] : formers_) former->read_again();
   if (const auto opened = open_control(); !opened) return end(opened.error().message);
   for (auto& [cluster, session] : std::exchange(given_sessions_, {})) workers_->take_over(cluster, std::move(session));
@@ -269,6 +304,7 @@ void Application::let_go() {
   given_sessions_.clear();
   state_.reset();
   formers_.clear();
+  for (const auto& [cluster, until] : write_deadlines_) close_at(cluster, until);
   workers_->leave(
       [this](const std::string& cluster, MovedSession session) { session_leaves(cluster, std::move(session)); },
       [this](const std::string& cluster, const CancelKey& key, const CancelRegistry::Owner& owner) {
