@@ -136,7 +136,8 @@ void Application::close_where_time_is_over(const std::string& cluster) {
   if (Coordination::now() < write_deadlines_.at(cluster)) return close_at(cluster, write_deadlines_.at(cluster));
   for (const Endpoint endpoint : {Endpoint::kWrite, Endpoint::kReadOnly}) {
     const auto newest = given_routes_.find(endpoint_name(cluster, endpoint));
-    if (newest == given_routes_.end() || !newest->second.leads_somewhere()) continue;
+    // Sessions may stay at readers that take nobody new.
+    if (newest == given_routes_.end() || (!newest->second.target && newest->second.readers.empty())) continue;
     Route nowhere;
     nowhere.epoch = newest->second.epoch;
     nowhere.reason = "this pgkeel has not renewed its lease in time";
