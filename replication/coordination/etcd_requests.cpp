@@ -19,7 +19,7 @@ using lenient_json::member;
 using lenient_json::parse;
 using lenient_json::text_of;
 
-constexpr std::size_t kPlainTextMax = 200;
+constexpr std::size_t kTextMax = 200;
 
 // Numbers come as strings; a field that is zero is left out.
 std::optional<std::uint64_t> number_of(const Json& object, const char* key) {
@@ -79,6 +79,18 @@ bool is_about_the_token(const std::string& why) {
 
 Error unreadable(const char* what) {
   return Error{std::string("etcd's answer to ") + what + " cannot be read"};
+}
+
+bool is_printable(char c) {
+  return c >= ' ' && c <= '~';
+}
+
+// For a terminal, and for one line of a log.
+std::string printable(std::string text) {
+  std::ranges::replace_if(
+      text, [](char c) { return !is_printable(c); }, '?');
+  if (text.size() > kTextMax) text = text.substr(0, kTextMax) + "...";
+  return text;
 }
 
 // The message of an error in JSON; empty: there is none.
@@ -252,12 +264,12 @@ Result<EtcdNews> read_news(std::string_view line) {
 }
 
 std::string refusal_text(std::string_view body) {
-  if (std::string told = told_by_etcd(body); !told.empty()) return told;
+  if (const std::string told = told_by_etcd(body); !told.empty()) return printable(told);
   // What etcd's gateway itself refuses, or a proxy before it, is plain text: "CommonName of client sending a …".
   const std::string_view line = body.substr(0, body.find_first_of("\r\n"));
-  const bool is_text = !line.empty() && line.size() <= kPlainTextMax &&
+  const bool is_text = !line.empty() && line.size() <= kTextMax &&
                        std::string_view("<{[\"").find(line.front()) == std::string_view::npos &&
-                       std::ranges::all_of(line, [](char c) { return c >= ' ' && c <= '~'; });
+                       std::ranges::all_of(line, is_printable);
   return is_text ? std::string(line) : "it gives no reason";
 }
 

@@ -174,7 +174,9 @@ TEST_CASE(
   setup.let_log_in("second");
 }
 
-TEST_CASE("what a gateway refuses in plain text is told, and what is no line of text is not") {
+TEST_CASE(
+    "what is told of a refusal: etcd's message, or one line of plain text, in characters that print, and not at "
+    "length") {
   const std::vector<std::pair<std::string, std::string>> all = {
       {"CommonName of client\n", "CommonName of client"},
       {"<html>nothing</html>", "it gives no reason"},
@@ -183,7 +185,9 @@ TEST_CASE("what a gateway refuses in plain text is told, and what is no line of 
       {"\x1b[2J", "it gives no reason"},
       {std::string(201, 'x'), "it gives no reason"},
       {"\"a text in JSON\"", "it gives no reason"},
-      {"", "it gives no reason"}};
+      {"", "it gives no reason"},
+      {R"({"error":"\u001b[2Jevil\nline","code":3})", "?[2Jevil?line"},
+      {R"({"error":")" + std::string(100'000, 'x') + R"("})", std::string(200, 'x') + "..."}};
   for (const auto& [body, told] : all) {
     CAPTURE(body);
     CHECK(refusal_text(body) == told);
