@@ -237,9 +237,10 @@ Result<void> Application::start_admin() {
 }
 
 Application::~Application() {
+  has_ended_ = true;
   giver_.reset();
   formers_.clear();
-  admin_.reset();  // its threads ask the control thread, which answers no more: they give up after kAnswerLimit
+  admin_.reset();
   signals_.clear();
   clusters_.clear();
   leadership_.reset();

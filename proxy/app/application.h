@@ -4,6 +4,7 @@
 // is given up when another process takes over, see application_handover.cpp.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -168,7 +169,6 @@ class Application final : private HandoverGiver::Owner {
   void close_where_time_is_over(const std::string& cluster);
   [[nodiscard]] std::string why_no_handover() const override;
   [[nodiscard]] std::string why_no_handover_soon() const override;
-  [[nodiscard]] std::string why_no_handover_for_long() const;  // of that, what may take longer than anybody waits
   [[nodiscard]] std::vector<NamedSocket> listening_sockets() const override;
   void get_ready(std::function<void()> ready) override;
   void give_up(pid_t successor, std::function<void(std::vector<LinkMessage>)> given) override;
@@ -193,6 +193,7 @@ class Application final : private HandoverGiver::Owner {
   Loop loop_;
   LoopLag loop_lag_{loop_};
   std::unique_ptr<Wakeup> wakeup_;
+  std::atomic<bool> has_ended_{false};  // the control thread answers nobody any more
   std::unique_ptr<WorkerPool> workers_;
   Socket admin_socket_;
 

@@ -12,7 +12,8 @@
 
 namespace pgkeel {
 
-inline constexpr auto kAnswerLimit = std::chrono::seconds(2);  // for it to begin
+inline constexpr Duration kAnswerLimit = std::chrono::seconds(2);  // for it to begin
+inline constexpr Duration kEndLook = std::chrono::milliseconds(50);
 
 template <class Answer>
 std::optional<Answer> Application::ask(std::function<Answer()> question) {
@@ -26,13 +27,17 @@ std::optional<Answer> Application::ask_later(std::function<void(std::function<vo
     std::promise<Answer> answer;
     std::atomic<bool> taken{false};  // by the control thread to answer it, or by us to take it back
   };
+  if (has_ended_) return std::nullopt;
   const auto asked = std::make_shared<Asked>();
   auto future = asked->answer.get_future();
   wakeup_->post([asked, question = std::move(question)] {
     if (asked->taken.exchange(true)) return;
     question([asked](Answer answer) { asked->answer.set_value(std::move(answer)); });
   });
-  if (future.wait_for(kAnswerLimit) != std::future_status::ready && !asked->taken.exchange(true)) return std::nullopt;
+  for (Duration waited{}; future.wait_for(kEndLook) != std::future_status::ready; waited += kEndLook) {
+    if (has_ended_) return std::nullopt;
+    if (waited >= kAnswerLimit && !asked->taken.exchange(true)) return std::nullopt;
+  }
   return future.get();
 }
 

@@ -9,6 +9,7 @@ namespace pgkeel {
 std::optional<std::vector<ClusterStatus>> Application::ask_clusters() {
   // A worker that is too busy to look through its sessions is told of as it was.
   constexpr auto kCountLimit = std::chrono::milliseconds(200);
+  if (has_ended_) return std::nullopt;
   const auto counted = std::make_shared<std::promise<void>>();
   auto has_counted = counted->get_future();
   wakeup_->post([this, counted] { workers_->count_states([counted] { counted->set_value(); }); });

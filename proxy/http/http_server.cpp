@@ -54,7 +54,9 @@ class ThreadQueue : public httplib::TaskQueue {
   Enqueued enqueue(std::function<void()> serve) override {
     std::unique_lock lock(mutex_);
     // The others wait in the kernel's queue, and take no descriptor.
-    room_.wait(lock, [this] { return waiting_.size() < kWithoutThreadMax; });
+    const auto has_room = [this] { return waiting_.size() < kWithoutThreadMax || crowd_.stopping; };
+    while (!room_.wait_for(lock, kStopLook, has_room)) {
+    }
     waiting_.push_back(std::move(serve));
     count_waiting();
     wakeup_.notify_one();
@@ -63,7 +65,7 @@ class ThreadQueue : public httplib::TaskQueue {
 
   void shutdown() override {
     {
-      const std::lock_guard lock(mutex_);
+      const std::lock_guard lock(mutex_);  // nobody is between his look at it and his wait
       crowd_.stopping = true;
     }
     wakeup_.notify_all();
@@ -122,6 +124,7 @@ class LimitedStream : public httplib::Stream {
 
   // False: none has begun, and none is waited for any longer.
   bool wait_for_request() {
+    if (crowd_.stopping) return false;
     if (request_bytes_ > request_bytes_max_) {  // what follows is the rest of that one, and no request
       drain();
       return false;
@@ -287,6 +290,7 @@ void HttpServer::serve(Socket listening) {
 
 void HttpServer::stop_serving() {
   serving_ends_ = true;
+  crowd_.stopping = true;
 }
 
 void HttpServer::serve_guest(HttpGuest guest) {
