@@ -189,11 +189,6 @@ std::string Application::why_no_handover() const {
 }
 
 std::string Application::why_no_handover_soon() const {
-  auto why_not = why_no_handover_for_long();
-  return why_not.empty() && coordinator_ ? coordinator_->why_no_handover_soon() : why_not;
-}
-
-std::string Application::why_no_handover_for_long() const {
   if (is_ending()) return "it is being stopped";
   for (const auto& cluster : clusters_) {
     if (auto why_not = cluster->why_no_handover_soon(); !why_not.empty()) return why_not;
@@ -213,7 +208,7 @@ void Application::get_ready(std::function<void()> ready) {
   const Instant limit = loop_.now() + kEtcdIsWaitedFor;
   quiet_ = std::make_unique<Timer>(loop_, [this, limit, ready, in_the_way_since = Instant::max()]() mutable {
     const Instant now = loop_.now();
-    in_the_way_since = why_no_handover_for_long().empty() ? Instant::max() : std::min(in_the_way_since, now);
+    in_the_way_since = why_no_handover_soon().empty() ? Instant::max() : std::min(in_the_way_since, now);
     const bool lasts = in_the_way_since != Instant::max() && now - in_the_way_since >= kQuietIsWaitedFor;
     if (!why_no_handover().empty() && !lasts && now < limit) return;
     quiet_->stop();
@@ -329,6 +324,7 @@ void Application::session_leaves(const std::string& cluster, MovedSession sessio
 
 void Application::successor_serves(pid_t successor) {
   service_manager_.tell("MAINPID=" + std::to_string(successor));
+  look_at_drain();
   workers_->drop_listeners();
   admin_socket_.close();
   log(LogLevel::kInfo, "handover",

@@ -41,15 +41,21 @@ void FormerProcess::publish_route(const std::string& cluster, Route route, std::
   HandoverMessage message;
   message.word = HandoverWord::kRoute;
   message.cluster = cluster;
+  // Only a route that drains is answered twice, and no older one any more.
+  const bool drains = route.mode == RouteMode::kDraining;
+  for (auto& [number, older] : orders_) {
+    if (older.endpoint == cluster) older.drained = nullptr;
+  }
+  std::erase_if(orders_, [](const auto& each) { return !each.second.applied && !each.second.drained; });
   message.route = std::move(route);
-  give(std::move(message), {std::move(applied), std::move(drained)});
+  give(std::move(message), {std::move(applied), drains ? std::move(drained) : nullptr, cluster});
 }
 
 void FormerProcess::end_sessions(const std::string& why, std::function<void()> ended) {
   HandoverMessage message;
   message.word = HandoverWord::kEnd;
   message.text = why;
-  give(std::move(message), {std::move(ended), nullptr});
+  give(std::move(message), {std::move(ended), nullptr, ""});
 }
 
 void FormerProcess::give(HandoverMessage message, Order order) {
@@ -124,7 +130,6 @@ void FormerProcess::answered(const HandoverMessage& message) {
     const bool none_waits = std::ranges::none_of(
         orders_, [&](const auto& each) { return each.first != message.number && each.second.applied; });
     if (none_waits) patience_.stop();
-    // A route that drains is answered twice.
     auto applied = std::exchange(order->second.applied, nullptr);
     if (!order->second.drained) orders_.erase(order);
     if (applied) applied();

@@ -73,6 +73,7 @@ class FormerProcess {
   struct Order {
     std::function<void()> applied;  // nothing: it was
     std::function<void()> drained;  // nothing: it was, or none is due
+    std::string endpoint;           // of a route
   };
   void give(HandoverMessage message, Order order);
   void heard(LinkMessage message);

@@ -47,20 +47,22 @@ Result<std::optional<Takeover>> Takeover::begin(const std::string& state_directo
 
 // False: it has died.
 Result<bool> Takeover::hear_offer() {
-  if (auto said = say(HandoverWord::kHello, kHandoverVersion, std::string(pgkeel_version())); !said) {
-    if (has_died()) return false;
-    return said.error();
-  }
+  if (auto said = say(HandoverWord::kHello, kHandoverVersion, std::string(pgkeel_version())); !said)
+    return hear_last(said.error());
   while (true) {
     auto message = next(kLimit);
-    if (!message) {
-      if (has_died()) return false;
-      return message.error();
-    }
+    if (!message) return hear_last(message.error());
     if (message->word == HandoverWord::kOffered) return true;
     if (message->word != HandoverWord::kListener) return unexpected(*message);
     sockets_.push_back({message->text, Socket::take(message->descriptors.front().release())});
   }
+}
+
+// A refusal may have come before the link was closed, and what broke it is told first. False: it has died.
+Result<bool> Takeover::hear_last(const Error& broken) {
+  if (const auto last = next(Duration::zero()); last && last->word == HandoverWord::kRefused) return unexpected(*last);
+  if (has_died()) return false;
+  return broken;
 }
 
 // It may have gone on before it died, where it had not given all: whatever came until then is dropped.

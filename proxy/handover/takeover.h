@@ -46,6 +46,7 @@ class Takeover {
  private:
   explicit Takeover(FormerHandle handle) : handle_(std::move(handle)) {}
   Result<bool> hear_offer();
+  Result<bool> hear_last(const Error& broken);
   [[nodiscard]] bool has_died() const;
   Result<HandoverMessage> next(Duration limit);
   Result<void> say(HandoverWord word, std::uint64_t number, std::string text);

@@ -36,13 +36,9 @@ void Coordinator::go_on_with_lease(std::uint64_t lease, Instant renewed_at) {
 }
 
 std::string Coordinator::why_no_handover() const {
-  if (auto why_not = why_no_handover_soon(); !why_not.empty()) return why_not;
+  if (!membership_.is_carried_by_lease(now()))
+    return "etcd has not renewed the lease of this pgkeel just now; try again";
   return changes_asked_for_ > 0 ? "something is being written to etcd; try again" : "";
-}
-
-std::string Coordinator::why_no_handover_soon() const {
-  return membership_.is_carried_by_lease(now()) ? ""
-                                                : "etcd has not renewed the lease of this pgkeel just now; try again";
 }
 
 void Coordinator::start() {

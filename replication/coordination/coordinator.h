@@ -44,8 +44,6 @@ class Coordinator final : public Coordination {
   // Why the lease cannot be given to another process now; empty: it can. What this one asked for has been answered, and
   // it is to ask for nothing more once it has given it.
   [[nodiscard]] std::string why_no_handover() const;
-  // Of that, what is not over in a moment.
-  [[nodiscard]] std::string why_no_handover_soon() const;
   // Renews the lease whether it is time or not; `then` comes later, when etcd has answered or has not in time.
   void renew_now(std::function<void()> then);
   [[nodiscard]] std::uint64_t lease() const { return lease_; }

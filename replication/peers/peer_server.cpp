@@ -19,8 +19,8 @@ using namespace std::chrono_literals;
 constexpr std::size_t kThreads = 8;
 constexpr std::size_t kRequestBytesMax = 1U << 18;
 constexpr Duration kLoopAnswersWithin = 1s;
-constexpr Duration kPortPatience = 2s;  // of a process that was taken over from, and dies
-constexpr Duration kCancelTakes = 6s;   // more than a cancel forwarder does
+constexpr Duration kPortPatience = 500ms;  // of a process that was taken over from, and dies
+constexpr Duration kCancelTakes = 6s;      // more than a cancel forwarder does
 
 std::string path(std::string_view rest) {
   return std::string(kPeerPathPrefix) + std::string(rest);

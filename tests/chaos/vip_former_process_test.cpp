@@ -98,6 +98,21 @@ TEST_CASE("the leader is ended in order: a session in its former process gets 57
   CHECK(wait_until([&] { return !setup.process->running() && !setup.main->process().running(); }));
 }
 
+TEST_CASE("the leader is restarted again while sessions are left in its first process: they go on, and end in order") {
+  if (cannot_be_tried()) return;
+  Setup setup;
+  const auto at_host = setup.cluster.network().visit(setup.leader);
+  Successor third(*setup.process);
+  REQUIRE_MESSAGE(wait_serves(*setup.process, third.pid()), setup.process->describe());
+  CHECK(setup.encrypted->next_error() == "none");
+  setup.encrypted->query("commit");
+  CHECK(setup.encrypted->next_error() == "57P01");
+  setup.at_own_address->query("commit");
+  CHECK(wait_until([&] { return !setup.process->running() && !setup.main->process().running(); }));
+  CHECK(setup.connect("require")->next_error() == "none");
+  CHECK(setup.cluster.pgkeels().leader() == setup.leader);
+}
+
 TEST_CASE("the leader is killed: a session in its former process gets 57P01 at once, and that process ends") {
   if (cannot_be_tried()) return;
   Setup setup;

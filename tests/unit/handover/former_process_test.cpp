@@ -68,8 +68,8 @@ class Former {
   Descriptor handle_;
 };
 
-Route route_of(std::uint64_t epoch) {
-  return {.epoch = epoch, .target = std::nullopt, .reason = "a failed"};
+Route route_of(std::uint64_t epoch, RouteMode mode = RouteMode::kDraining) {
+  return {.epoch = epoch, .target = std::nullopt, .mode = mode, .reason = "a failed"};
 }
 
 }  // namespace
@@ -141,4 +141,29 @@ TEST_CASE("a former process is told that an address leaves, and to end its sessi
   former.kill();
   REQUIRE(run_until(loop, [&] { return former.is_over; }));
   CHECK(second_ended);
+}
+
+TEST_CASE("a former process is quiet once it has applied a route, unless that drains and no newer one has come") {
+  Loop loop;
+  Former former(loop);
+  int applied = 0, drained = 0;
+  const auto publish = [&](RouteMode mode, std::uint64_t epoch) {
+    former.process->publish_route(
+        "test", route_of(epoch, mode), [&] { ++applied; }, [&] { ++drained; });
+    const HandoverMessage order = former.hears();
+    CHECK(!former.process->is_quiet());
+    former.says(HandoverWord::kApplied, order.number);
+    REQUIRE(run_until(loop, [&, wanted = applied + 1] { return applied == wanted; }));
+    return order.number;
+  };
+  publish(RouteMode::kNormal, 1);
+  CHECK(former.process->is_quiet());
+  publish(RouteMode::kDraining, 1);
+  CHECK(!former.process->is_quiet());
+  publish(RouteMode::kNormal, 2);
+  CHECK(former.process->is_quiet());
+  const auto number = publish(RouteMode::kDraining, 2);
+  former.says(HandoverWord::kDrained, number);
+  REQUIRE(run_until(loop, [&] { return drained == 1; }));
+  CHECK(former.process->is_quiet());
 }
