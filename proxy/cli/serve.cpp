@@ -1,7 +1,6 @@
 #include "proxy/cli/serve.h"
 
 #include <algorithm>
-#include <csignal>
 #include <cstdlib>
 #include <iostream>
 #include <map>
@@ -12,6 +11,7 @@
 #include "proxy/app/logging.h"
 #include "proxy/cli/exit_status.h"
 #include "proxy/cli/load.h"
+#include "proxy/io/detached_process.h"
 
 namespace pgkeel {
 namespace {
@@ -37,9 +37,7 @@ Result<std::map<std::string, std::string>> parse_adoptions(const std::vector<std
 }  // namespace
 
 int run_serve(const ServeOptions& options) {
-  // Until it can do what they ask for: these must not end a process that is starting. A handler, as what is ignored
-  // would be ignored by the programs that we start.
-  for (const int number : {SIGHUP, SIGUSR2}) std::signal(number, [](int) {});
+  take_waiting_signals();
   const auto config = load_or_tell(options.config_path);
   if (!config) return kExitRefused;
   const auto adoptions = parse_adoptions(options.adopt, *config);

@@ -17,6 +17,7 @@ namespace pgkeel {
 namespace {
 
 constexpr int kExecutionLimitMs = 100;
+constexpr std::array kWaitingSignals = {SIGHUP, SIGUSR2};
 
 struct Pipe {
   Descriptor read_end;
@@ -60,6 +61,10 @@ Result<DetachedProcess> start_detached(const std::vector<std::string>& arguments
       ::_exit(told && grandchild > 0 ? 0 : 127);
     }
     ::close(start->write_end.number());
+    sigset_t waiting;
+    sigemptyset(&waiting);
+    for (const int signal_number : kWaitingSignals) sigaddset(&waiting, signal_number);
+    ::sigprocmask(SIG_BLOCK, &waiting, nullptr);
     char go = 0;
     if (::read(start->read_end.number(), &go, 1) != 1) ::_exit(127);
     close_inherited(failure->write_end.number());
@@ -93,6 +98,17 @@ std::string why_not_executed(const DetachedProcess& process) {
   int reason = 0;
   if (::read(process.failure.number(), &reason, sizeof reason) != sizeof reason) return "";
   return std::string("cannot be executed: ") + std::strerror(reason);
+}
+
+void take_waiting_signals() {
+  sigset_t waiting;
+  sigemptyset(&waiting);
+  for (const int number : kWaitingSignals) {
+    // A handler: what is ignored would be ignored by the programs that we start.
+    std::signal(number, [](int) {});
+    sigaddset(&waiting, number);
+  }
+  ::sigprocmask(SIG_UNBLOCK, &waiting, nullptr);
 }
 
 Result<Descriptor> open_process(pid_t pid) {

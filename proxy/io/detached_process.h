@@ -20,7 +20,10 @@ struct DetachedProcess {
 // `arguments`: the first is an absolute path. It has our environment, working directory and standard streams, and none
 // of our other descriptors. An error where it cannot be executed and the kernel says so within a tenth of a second: the
 // disk of the program may hang for long, and whoever calls this may not.
+// SIGHUP and SIGUSR2 wait there until take_waiting_signals().
 Result<DetachedProcess> start_detached(const std::vector<std::string>& arguments);
+// First thing in a program that means to watch SIGHUP and SIGUSR2: until it does, they do nothing, rather than end it.
+void take_waiting_signals();
 // Why the program was not executed after all, known once the process has ended; empty: it was.
 std::string why_not_executed(const DetachedProcess& process);
 
