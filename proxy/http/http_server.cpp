@@ -201,16 +201,19 @@ class LimitedStream : public httplib::Stream {
     limit_ = limit;
   }
 
+  // Where the server ends, only what can go on at once: who was asked something answers it.
   [[nodiscard]] bool wait(short events) const {
-    while (!crowd_.stopping) {
+    while (true) {
+      const bool stopping = crowd_.stopping;
+      // Who sends little by little is never waited for long. An answer may take its time, as long as it comes on.
+      if (events == POLLIN && monotonic_now() - began_ >= limit_) return false;
       pollfd watched{.fd = socket_, .events = events, .revents = 0};
-      const int ready = ::poll(&watched, 1, kLookMilliseconds);
+      const int ready = ::poll(&watched, 1, stopping ? 0 : kLookMilliseconds);
       if (ready > 0) return true;
-      if (ready < 0 && errno != EINTR) return false;
+      if (stopping || (ready < 0 && errno != EINTR)) return false;
       const Duration waited = monotonic_now() - began_;
       if (waited >= limit_ || (waited >= kGrace && crowd_.without_thread > 0)) return false;
     }
-    return false;
   }
 
   template <class Ask>
