@@ -225,7 +225,7 @@ class Application final : private HandoverGiver::Owner {
   WorkerPool::Moved given_sessions_;           // of which nobody knows yet to whom they belong
   std::map<std::string, Route> given_routes_;  // as they were when we gave up, or were ordered since
   std::map<std::string, Instant> write_deadlines_;
-  std::map<std::string, std::unique_ptr<Timer>> write_deadline_timers_;  // while another process decides
+  std::map<std::string, std::unique_ptr<Timer>> write_deadline_timers_;  // from when we give up
   std::map<std::string, std::uint64_t> told_draining_;
   std::string last_failure_;  // of a handover
   std::uint64_t failures_ = 0;

@@ -96,12 +96,12 @@ void Application::tell_service_manager() {
 // before that is in our workers' queues by then.
 void Application::publish_route(const std::string& endpoint, Route route, std::function<void()> applied,
                                 std::function<void()> drained) {
-  if (giver_ && giver_->is_former()) given_routes_[endpoint] = route;
   if (!workers_->has_endpoint(endpoint)) {  // a reload of the process that decides has added it: nothing of it is here
     loop_.defer(std::move(applied));
     loop_.defer(std::move(drained));
     return;
   }
+  if (giver_ && giver_->is_former()) given_routes_[endpoint] = route;
   if (formers_.empty()) {
     workers_->publish_route(endpoint, std::move(route), std::move(applied), std::move(drained));
     return;
@@ -142,7 +142,8 @@ void Application::close_where_time_is_over(const std::string& cluster) {
     nowhere.epoch = newest->second.epoch;
     nowhere.reason = "this pgkeel has not renewed its lease in time";
     log(LogLevel::kWarning, cluster, nowhere.reason + ": the clients that are left in this process are ended");
-    publish_route(newest->first, std::move(nowhere), nothing_to_do, nothing_to_do);
+    newest->second = nowhere;
+    workers_->publish_route(newest->first, std::move(nowhere), nothing_to_do, nothing_to_do);
   }
 }
 
@@ -177,12 +178,12 @@ ProcessStatus Application::process_status() const {
 
 std::string Application::why_no_handover() const {
   if (auto why_not = why_no_handover_soon(); !why_not.empty()) return why_not;
-  for (const auto& cluster : clusters_) {
-    if (auto why_not = cluster->why_no_handover(); !why_not.empty()) return why_not;
-  }
-  if (coordinator_) {
+  if (coordinator_) {  // first, as clusters without a lease have no route
     if (hears_again_.active()) return "the virtual IP has just left; try again";
     if (auto why_not = coordinator_->why_no_handover(); !why_not.empty()) return why_not;
+  }
+  for (const auto& cluster : clusters_) {
+    if (auto why_not = cluster->why_no_handover(); !why_not.empty()) return why_not;
   }
   const bool quiet = std::ranges::all_of(formers_, [](const auto& former) { return former.second->is_quiet(); });
   return quiet ? "" : "a former process has not followed the newest route yet";
@@ -229,11 +230,15 @@ void Application::give_up(pid_t successor, std::function<void(std::vector<LinkMe
   workers_->turn_deaf_to({});
   for (const auto& [pid, former] : formers_) former->stop_reading();
   const auto without_admin = [this, given = std::move(given)] {
-    if (stopping_) return;  // meanwhile: all of this is needed for that
+    if (stopping_) {  // meanwhile: all of this is needed for that
+      for (const auto& [pid, former] : formers_) former->read_again();
+      return;
+    }
     for (const auto& cluster : clusters_) given_routes_.merge(cluster->open_routes());
     // What they store is stored when they return to us: nothing is half done here.
     clusters_.clear();
     give_up_membership();
+    for (const auto& [cluster, until] : write_deadlines_) close_at(cluster, until);  // those that stay
     decisions_.reset();
     events_.reset();
     workers_->move_out([this, given](WorkerPool::Moved sessions) {
@@ -300,7 +305,7 @@ void Application::let_go() {
   given_sessions_.clear();
   state_.reset();
   formers_.clear();
-  for (const auto& [cluster, until] : write_deadlines_) close_at(cluster, until);
+  told_draining_.clear();
   workers_->leave(
       [this](const std::string& cluster, MovedSession session) { session_leaves(cluster, std::move(session)); },
       [this](const std::string& cluster, const CancelKey& key, const CancelRegistry::Owner& owner) {

@@ -37,7 +37,7 @@ Result<std::map<std::string, std::string>> parse_adoptions(const std::vector<std
 }  // namespace
 
 int run_serve(const ServeOptions& options) {
-  take_waiting_signals();
+  hold_off_signals();
   const auto config = load_or_tell(options.config_path);
   if (!config) return kExitRefused;
   const auto adoptions = parse_adoptions(options.adopt, *config);

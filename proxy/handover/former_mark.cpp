@@ -6,7 +6,6 @@
 #include <cstring>
 #include <fcntl.h>
 #include <filesystem>
-#include <poll.h>
 #include <string_view>
 #include <sys/file.h>
 #include <unistd.h>
@@ -38,17 +37,6 @@ bool is_locked(const std::string& file) {
   return descriptor.is_open() && ::flock(descriptor.number(), LOCK_EX | LOCK_NB) != 0;
 }
 
-bool ends_within(const Descriptor& process, Duration limit) {
-  const Instant deadline = monotonic_now() + limit;
-  pollfd watched{.fd = process.number(), .events = POLLIN, .revents = 0};
-  while (true) {
-    const auto left = std::max<std::int64_t>(0, to_milliseconds(deadline - monotonic_now()));
-    const int ready = ::poll(&watched, 1, static_cast<int>(left));
-    if (ready > 0) return true;
-    if (ready == 0 || errno != EINTR) return false;
-  }
-}
-
 }  // namespace
 
 Result<FormerMark> FormerMark::leave(const std::string& state_directory) {
@@ -75,9 +63,9 @@ Result<std::vector<pid_t>> FormerMark::end_all(const std::string& state_director
     const std::string file = entry.path().string();
     // The number is of the process that made the file as long as that is locked: looked at in this order.
     const auto process = open_process(pid);
-    if (process && is_locked(file) && !ends_within(*process, kGrace)) {
+    if (process && is_locked(file) && !process_ends_within(*process, kGrace)) {
       kill_process(*process);
-      if (!ends_within(*process, kDeathLimit)) {
+      if (!process_ends_within(*process, kDeathLimit)) {
         return Error{"process " + std::to_string(pid) + ", which another one took over from, has sessions still and " +
                      "cannot be ended: it would go on with them beside this one"};
       }

@@ -1,8 +1,5 @@
 #include "proxy/handover/takeover.h"
 
-#include <cerrno>
-#include <poll.h>
-
 #include "proxy/base/version.h"
 #include "proxy/io/detached_process.h"
 
@@ -122,8 +119,7 @@ Result<std::optional<FormerHandle>> Takeover::confirm() {
 }
 
 bool Takeover::has_died() const {
-  pollfd death{handle_.process.number(), POLLIN, 0};
-  return ::poll(&death, 1, static_cast<int>(to_milliseconds(kFormerDeathLimit))) == 1;
+  return process_ends_within(handle_.process, kFormerDeathLimit);
 }
 
 Result<HandoverMessage> Takeover::next(Duration limit) {

@@ -11,13 +11,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "proxy/io/clock.h"
 #include "proxy/io/descriptor_limit.h"
 
 namespace pgkeel {
 namespace {
 
 constexpr int kExecutionLimitMs = 100;
-constexpr std::array kWaitingSignals = {SIGHUP, SIGUSR2};
+constexpr std::array kWatchedSoon = {SIGHUP, SIGUSR2};
 
 struct Pipe {
   Descriptor read_end;
@@ -61,10 +62,7 @@ Result<DetachedProcess> start_detached(const std::vector<std::string>& arguments
       ::_exit(told && grandchild > 0 ? 0 : 127);
     }
     ::close(start->write_end.number());
-    sigset_t waiting;
-    sigemptyset(&waiting);
-    for (const int signal_number : kWaitingSignals) sigaddset(&waiting, signal_number);
-    ::sigprocmask(SIG_BLOCK, &waiting, nullptr);
+    for (const int signal_number : kWatchedSoon) std::signal(signal_number, SIG_IGN);
     char go = 0;
     if (::read(start->read_end.number(), &go, 1) != 1) ::_exit(127);
     close_inherited(failure->write_end.number());
@@ -100,21 +98,25 @@ std::string why_not_executed(const DetachedProcess& process) {
   return std::string("cannot be executed: ") + std::strerror(reason);
 }
 
-void take_waiting_signals() {
-  sigset_t waiting;
-  sigemptyset(&waiting);
-  for (const int number : kWaitingSignals) {
-    // A handler: what is ignored would be ignored by the programs that we start.
-    std::signal(number, [](int) {});
-    sigaddset(&waiting, number);
-  }
-  ::sigprocmask(SIG_UNBLOCK, &waiting, nullptr);
+void hold_off_signals() {
+  for (const int number : kWatchedSoon) std::signal(number, [](int) {});
 }
 
 Result<Descriptor> open_process(pid_t pid) {
   Descriptor handle(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));  // close-on-exec by itself
   if (!handle.is_open()) return Error{"process " + std::to_string(pid) + " cannot be watched: " + std::strerror(errno)};
   return handle;
+}
+
+bool process_ends_within(const Descriptor& handle, Duration limit) {
+  const Instant deadline = monotonic_now() + limit;
+  pollfd watched{.fd = handle.number(), .events = POLLIN, .revents = 0};
+  while (true) {
+    const auto left = std::max<std::int64_t>(0, to_milliseconds(deadline - monotonic_now()));
+    const int ready = ::poll(&watched, 1, static_cast<int>(left));
+    if (ready > 0) return true;
+    if (ready == 0 || errno != EINTR) return false;
+  }
 }
 
 void kill_process(const Descriptor& handle) {

@@ -224,7 +224,7 @@ Result<std::string> read_token(std::string_view body) {
 Result<EtcdStatus> read_status(std::string_view body) {
   const Json json = parse(body);
   EtcdStatus status;
-  status.version = text_of(json, "version");
+  status.version = printable(text_of(json, "version"));
   const auto leader = number_of(json, "leader");
   if (status.version.empty() || !leader) return unreadable("the question how it is");
   status.has_leader = *leader != 0;
@@ -232,7 +232,7 @@ Result<EtcdStatus> read_status(std::string_view body) {
     for (const auto& each : errors) {
       std::string text = each.is_string() ? each.get<std::string>() : each.dump();
       text.erase(text.find_last_not_of(' ') + 1);
-      status.errors.push_back(std::move(text));
+      status.errors.push_back(printable(std::move(text)));
     }
   }
   return status;
@@ -244,7 +244,7 @@ Result<EtcdNews> read_news(std::string_view line) {
   if (!result.is_object()) return Error{"etcd ends a watch: " + refusal_text(line)};
   const Json& canceled = member(result, "canceled");
   if (canceled.is_boolean() && canceled.get<bool>())
-    return Error{"etcd ends a watch: " + text_of(result, "cancel_reason")};
+    return Error{"etcd ends a watch: " + printable(text_of(result, "cancel_reason"))};
   const auto revision = revision_of(result);
   if (!revision) return unreadable("a watch");
   EtcdNews news;

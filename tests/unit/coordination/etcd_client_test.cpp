@@ -196,6 +196,16 @@ TEST_CASE(
   }
 }
 
+TEST_CASE("whatever etcd says of itself is told in characters that print") {
+  const auto news = read_news(R"({"result":{"canceled":true,"cancel_reason":"\u001b[2Jno"}})");
+  REQUIRE_FALSE(news);
+  CHECK(news.error().message == "etcd ends a watch: ?[2Jno");
+  const auto status = read_status(R"({"version":"3.4\u0007","leader":"1","errors":["NOSPACE\n "]})");
+  REQUIRE(status);
+  CHECK(status->version == "3.4?");
+  CHECK(status->errors == std::vector<std::string>{"NOSPACE?"});
+}
+
 TEST_CASE("whoever asks while a login is under way waits for that one, and a token that came since is not forgotten") {
   Setup setup("pgkeel");
   Setup::Answer first;
