@@ -323,7 +323,8 @@ TEST_CASE("a leader that was frozen for longer than its lease writes nothing whe
   REQUIRE(several.of("two").run_verb({"switchover", "test", "--yes"}).exit_status == 0);
   for (const auto& server : several.servers) CHECK(server->value(orders_of_one) == "0");
   for (const std::string node : {"a", "b"})
-    CHECK(several.of("two").log_text().find(node + ": ended 1 session of earlier orders") != std::string::npos);
+    CHECK_MESSAGE(several.of("two").log_text().find(node + ": ended 1 session of earlier orders") != std::string::npos,
+                  several.of("two").log_text());
   std::map<std::string, std::size_t> logged;
   for (const auto& server : several.servers) logged[server->name()] = server->log_text().size();
   ::kill(several.of("one").pid(), SIGCONT);
