@@ -16,7 +16,6 @@ constexpr Duration kHandoverDrainLook = 100ms;
 constexpr Duration kQuietLook = 5ms;
 constexpr Duration kQuietIsWaitedFor = 1s;
 constexpr Duration kEtcdIsWaitedFor = 5s;  // that is slow; everything goes on meanwhile
-constexpr Duration kTimerRounding = 1ms;
 
 void nothing_to_do() {}
 
@@ -129,7 +128,7 @@ void Application::close_at(const std::string& cluster, Instant until) {
   if (until == Instant::max()) return;
   auto& timer = write_deadline_timers_[cluster];
   if (!timer) timer = std::make_unique<Timer>(loop_, [this, cluster] { close_where_time_is_over(cluster); });
-  timer->start_once(std::max(until - Coordination::now(), Duration::zero()) + kTimerRounding);
+  timer->start_once(until - Coordination::now());
 }
 
 void Application::close_where_time_is_over(const std::string& cluster) {

@@ -65,8 +65,7 @@ class ThreadQueue : public httplib::TaskQueue {
 
   void shutdown() override {
     {
-      const std::lock_guard lock(mutex_);  // nobody is between his look at it and his wait
-      crowd_.stopping = true;
+      const std::lock_guard lock(mutex_);  // nobody is between his look at `stopping` and his wait
     }
     wakeup_.notify_all();
     for (auto& thread : threads_) thread.join();
@@ -205,13 +204,13 @@ class LimitedStream : public httplib::Stream {
   [[nodiscard]] bool wait(short events) const {
     while (true) {
       const bool stopping = crowd_.stopping;
+      const Duration waited = monotonic_now() - began_;
       // Who sends little by little is never waited for long. An answer may take its time, as long as it comes on.
-      if (events == POLLIN && monotonic_now() - began_ >= limit_) return false;
+      if (events == POLLIN && waited >= limit_) return false;
       pollfd watched{.fd = socket_, .events = events, .revents = 0};
       const int ready = ::poll(&watched, 1, stopping ? 0 : kLookMilliseconds);
       if (ready > 0) return true;
       if (stopping || (ready < 0 && errno != EINTR)) return false;
-      const Duration waited = monotonic_now() - began_;
       if (waited >= limit_ || (waited >= kGrace && crowd_.without_thread > 0)) return false;
     }
   }
@@ -285,14 +284,13 @@ void HttpServer::serve(Socket listening) {
           const auto shared = std::make_shared<HttpGuest>(std::move(guest));
           threads->enqueue([this, shared] { serve_guest(std::move(*shared)); });
         });
-    while (!serving_ends_) door.turn(kStopLook);
+    while (!crowd_.stopping) door.turn(kStopLook);
   }
   svr_sock_ = INVALID_SOCKET;
   threads->shutdown();
 }
 
 void HttpServer::stop_serving() {
-  serving_ends_ = true;
   crowd_.stopping = true;
 }
 

@@ -59,7 +59,6 @@ class HttpServer : public httplib::Server {
   mutable std::mutex tls_mutex_;
   std::shared_ptr<const TlsAcceptor> tls_;  // guarded by tls_mutex_
   Crowd crowd_;
-  std::atomic<bool> serving_ends_{false};
 };
 
 }  // namespace pgkeel

@@ -8,6 +8,7 @@
 
 #include "tests/chaos/cluster.h"
 #include "tests/chaos/watches.h"
+#include "tests/support/namespaces_work.h"
 #include "tests/support/sql_connection.h"
 #include "tests/support/successor.h"
 #include "tests/support/test_certificates.h"
@@ -62,11 +63,8 @@ struct Setup {
 
   TemporaryFolder folder;
   TestCertificates certificates{folder.path()};
-  Cluster cluster{{.with_disks = false,
-                   .pgkeels = 2,
-                   .with_vip = true,
-                   .cluster_lines = {"client_tls = { mode = \"allow\", cert = \"" + certificates.cert + "\", key = \"" +
-                                     certificates.key + "\" }"}}};
+  Cluster cluster{
+      {.with_disks = false, .pgkeels = 2, .with_vip = true, .cluster_lines = {certificates.client_tls("allow")}}};
   VipWatch vip{cluster.network(), cluster.pgkeels().names(), kVirtualAddress};
   const std::string leader = cluster.pgkeels().leader();
   std::unique_ptr<SqlConnection> encrypted;
@@ -75,16 +73,10 @@ struct Setup {
   std::unique_ptr<Successor> main;
 };
 
-bool cannot_be_tried() {
-  const std::string obstacle = Network::obstacle();
-  if (!obstacle.empty()) MESSAGE("skipped: " << obstacle);
-  return !obstacle.empty();
-}
-
 }  // namespace
 
 TEST_CASE("the leader is ended in order: a session in its former process gets 57P01, and another one serves") {
-  if (cannot_be_tried()) return;
+  if (!namespaces_work()) return;
   Setup setup;
   const auto clear = setup.connect("disable");
   ::kill(setup.main->pid(), SIGTERM);
@@ -99,7 +91,7 @@ TEST_CASE("the leader is ended in order: a session in its former process gets 57
 }
 
 TEST_CASE("the leader is restarted again while sessions are left in its first process: they go on, and end in order") {
-  if (cannot_be_tried()) return;
+  if (!namespaces_work()) return;
   Setup setup;
   const auto at_host = setup.cluster.network().visit(setup.leader);
   Successor third(*setup.process);
@@ -114,7 +106,7 @@ TEST_CASE("the leader is restarted again while sessions are left in its first pr
 }
 
 TEST_CASE("the leader is killed: a session in its former process gets 57P01 at once, and that process ends") {
-  if (cannot_be_tried()) return;
+  if (!namespaces_work()) return;
   Setup setup;
   ::kill(setup.main->pid(), SIGKILL);
   CHECK(wait_until([&] { return setup.encrypted->has_heard(); }));
@@ -128,7 +120,7 @@ TEST_CASE("the leader is killed: a session in its former process gets 57P01 at o
 // The kernel has taken the virtual IP away by then, so who came by that hears of it only when he sends something.
 TEST_CASE(
     "the leader stands still: sessions in its former process end when its lease does, and write nothing any more") {
-  if (cannot_be_tried()) return;
+  if (!namespaces_work()) return;
   Setup setup;
   setup.encrypted->query("create table late (id int)");
   ::kill(setup.main->pid(), SIGSTOP);

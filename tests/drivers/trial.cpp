@@ -36,8 +36,7 @@ ServerOptions server_options(Encryption encryption, const TestCertificates& cert
 PgkeelOptions pgkeel_options(Encryption encryption, const TestCertificates& certificates) {
   PgkeelOptions options{.proxy_lines = {std::string("hold_timeout = \"") + kShortHold + "\""}};
   if (encryption != Encryption::kNone) {
-    options.cluster_lines.push_back("client_tls = { mode = \"require\", cert = \"" + certificates.cert +
-                                    "\", key = \"" + certificates.key + "\" }");
+    options.cluster_lines.push_back(certificates.client_tls("require"));
   }
   if (encryption == Encryption::kBothSides) options.cluster_lines.emplace_back("server_tls = { mode = \"require\" }");
   return options;

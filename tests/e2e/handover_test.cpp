@@ -90,10 +90,6 @@ std::string replaced(std::string text, const std::string& what, const std::strin
   return text;
 }
 
-std::string client_tls(const TestCertificates& certificates) {
-  return "client_tls = { mode = \"allow\", cert = \"" + certificates.cert + "\", key = \"" + certificates.key + "\" }";
-}
-
 }  // namespace
 
 TEST_CASE("ten restarts under load: nobody is refused, no session in clear hears of it") {
@@ -200,7 +196,7 @@ TEST_CASE("pgkeel restart: the process starts its successor itself, and the verb
 TEST_CASE("a session in TLS stays where it is, and ends with one 57P01 behind its transaction") {
   const TemporaryFolder folder;
   const TestCertificates certificates(folder.path());
-  Cluster cluster({"b"}, {.cluster_lines = {client_tls(certificates)}});
+  Cluster cluster({"b"}, {.cluster_lines = {certificates.client_tls("allow")}});
   PgkeelProcess& pgkeel = *cluster.pgkeel;
   SqlConnection encrypted(pgkeel.conninfo("sslmode=require"));
   encrypted.query("begin");
@@ -217,8 +213,8 @@ TEST_CASE("sessions of the read-only endpoint stay at their standby through a re
   const TemporaryFolder folder;
   const TestCertificates certificates(folder.path());
   const std::string port = std::to_string(free_port());
-  Cluster cluster({"b"},
-                  {.cluster_lines = {"listen_read_only = \"127.0.0.1:" + port + "\"", client_tls(certificates)}});
+  Cluster cluster(
+      {"b"}, {.cluster_lines = {"listen_read_only = \"127.0.0.1:" + port + "\"", certificates.client_tls("allow")}});
   PgkeelProcess& pgkeel = *cluster.pgkeel;
   const std::string reads = "host=127.0.0.1 user=postgres dbname=postgres connect_timeout=60 port=" + port;
   REQUIRE_MESSAGE(pgkeel.wait_for([](const Json& now) { return now["read_only"]["nodes"][1]["takes_new"] == true; }),
@@ -248,7 +244,7 @@ TEST_CASE("sessions of the read-only endpoint stay at their standby through a re
 TEST_CASE("a failover right behind a handover ends the sessions of former processes before the promotion") {
   const TemporaryFolder folder;
   const TestCertificates certificates(folder.path());
-  Cluster cluster({"b"}, {.cluster_lines = {client_tls(certificates)}});
+  Cluster cluster({"b"}, {.cluster_lines = {certificates.client_tls("allow")}});
   PgkeelProcess& pgkeel = *cluster.pgkeel;
   const std::string require = pgkeel.conninfo("sslmode=require");
   SqlConnection in_first(require);
@@ -283,7 +279,7 @@ TEST_CASE("a failover right behind a handover ends the sessions of former proces
 TEST_CASE("a former process that hangs does not outlive the one that took over from it") {
   const TemporaryFolder folder;
   const TestCertificates certificates(folder.path());
-  Cluster cluster({"b"}, {.cluster_lines = {client_tls(certificates)}});
+  Cluster cluster({"b"}, {.cluster_lines = {certificates.client_tls("allow")}});
   PgkeelProcess& pgkeel = *cluster.pgkeel;
   SqlConnection left_behind(pgkeel.conninfo("sslmode=require"));
   left_behind.query("begin");

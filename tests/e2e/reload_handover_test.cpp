@@ -47,8 +47,7 @@ TEST_CASE("while another process takes over a reload is refused, and works where
 TEST_CASE("a cluster comes and goes beside a former process, which knows nothing of it") {
   const TemporaryFolder folder;
   const TestCertificates certificates(folder.path());
-  Cluster cluster({"b"}, {.cluster_lines = {"client_tls = { mode = \"allow\", cert = \"" + certificates.cert +
-                                            "\", key = \"" + certificates.key + "\" }"}});
+  Cluster cluster({"b"}, {.cluster_lines = {certificates.client_tls("allow")}});
   const auto& pgkeel = *cluster.pgkeel;
   const ConfigFile file(pgkeel);
   SqlConnection stays_behind(pgkeel.conninfo("sslmode=require"));

@@ -41,8 +41,7 @@ std::vector<std::string> changed_files(const ConfigFile& file, std::uint16_t oth
       file.with(cluster, "failover = \"manual\"\nauto_rejoin = false\ndrain_timeout = \"1s\""),
       file.with_instead("failover_pause = \"0s\"", "failover_pause = \"5m\""),
       file.with_instead("user = \"pgkeel\", database = \"postgres\"", "user = \"pgkeel\", database = \"template1\""),
-      file.with(cluster, "client_tls = { mode = \"allow\", cert = \"" + certificates.cert + "\", key = \"" +
-                             certificates.key + "\" }"),
+      file.with(cluster, certificates.client_tls("allow")),
       file.with(detection, "interval = \"300ms\"\nprobe_timeout = \"2s\"\nfailure_timeout = \"5s\""),
       file.with(detection, "refused_confirm = \"200ms\"\nrestart_grace = \"5s\"\nwhen_path_cut = \"wait\""),
       file.with_instead("name = \"b\"\n", "name = \"b\"\npriority = 0\n"),

@@ -89,7 +89,7 @@ struct SecretCluster {
     options.cluster_lines = {
         "monitor = { user = \"pgkeel\", database = \"postgres\", password_file = \"" + password_file("pgkeel") + "\" }",
         "replication = { user = \"pgkeel_repl\", password_file = \"" + password_file("pgkeel_repl") + "\" }",
-        "client_tls = { mode = \"allow\", cert = \"" + tls.cert + "\", key = \"" + tls.key + "\" }"};
+        tls.client_tls("allow")};
     for (const auto& server : servers) {
       std::ofstream(server->data_directory() + "/pg_hba.conf")
           << "host all clear all password\nhost all scram,pgkeel,pgkeel_repl all scram-sha-256\n"

@@ -270,7 +270,7 @@ TEST_CASE(
 TEST_CASE("one that is ended behind its restart keeps its lease until no session is left in the former process") {
   const TemporaryFolder folder;
   const TestCertificates tls(folder.path());
-  Several several({"client_tls = { mode = \"allow\", cert = \"" + tls.cert + "\", key = \"" + tls.key + "\" }"});
+  Several several({tls.client_tls("allow")});
   SqlConnection told(several.of("two").conninfo("sslmode=require"));
   told.query("BEGIN");
   Successor of_two(several.of("two"));

@@ -72,4 +72,8 @@ void TestCertificates::write_server(const std::string& certificate_file, const s
   write(certificate_file, made.certificate_pem);
 }
 
+std::string TestCertificates::client_tls(const std::string& mode) const {
+  return "client_tls = { mode = \"" + mode + "\", cert = \"" + cert + "\", key = \"" + key + "\" }";
+}
+
 }  // namespace pgkeel::test

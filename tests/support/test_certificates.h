@@ -17,6 +17,9 @@ struct TestCertificates {
                     const std::vector<std::string>& hosts, Duration valid_for = std::chrono::hours(24 * 365),
                     bool strange = false) const;
 
+  // A line of a cluster's configuration: clients see `cert`.
+  [[nodiscard]] std::string client_tls(const std::string& mode) const;
+
   std::string ca, strange_ca;
   std::string cert, key;                  // for localhost, 127.0.0.1 and proxy.example
   std::string strange_cert, strange_key;  // the same, of the other authority

@@ -24,6 +24,7 @@
 #include "proxy/io/timer.h"
 #include "proxy/vip/address_table.h"
 #include "proxy/vip/vip_holder.h"
+#include "tests/support/namespaces_work.h"
 #include "tests/support/network.h"
 #include "tests/support/wait_until.h"
 
@@ -168,12 +169,6 @@ struct Hosts {
   InterfaceAddress vip;
   std::vector<std::unique_ptr<AddressTable>> tables;
 };
-
-bool namespaces_work() {
-  static const std::string obstacle = Network::obstacle();
-  if (!obstacle.empty()) MESSAGE("skipped: " << obstacle);
-  return obstacle.empty();
-}
 
 void for_each_version(const std::function<void(const InterfaceAddress&)>& test) {
   if (!namespaces_work()) return;
